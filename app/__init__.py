@@ -1,0 +1,1 @@
+"""Tidegate: an identity-aware deployment gate for Gogs, Gitea and Forgejo."""

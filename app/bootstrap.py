@@ -1,0 +1,107 @@
+"""Put a process together: settings and tidegate.toml in, services out. The only file that knows everybody."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from celery import Celery
+from sqlalchemy import Engine
+
+from app.domain.audit import AuditEntry
+from app.domain.delivery import Delivery
+from app.guard import GuardSource
+from app.integrations.http import HealthProbe, HttpClient
+from app.integrations.secrets.sealed import Sealer
+from app.integrations.system import SystemClock, SystemIds
+from app.integrations.tokens.issuer import Issuer, SigningKey, generate_key
+from app.pipeline.services import Limits, Services
+from app.settings import Settings
+from app.store.inbox import SqlInbox
+from app.store.keys import SqlKeys, StoredKey
+from app.store.queue import CeleryWakes, make_celery
+from app.store.reads import Reads
+from app.store.session import SqlStore, make_engine
+
+HEALTH_TIMEOUT = 5.0
+KEY_PURPOSE = "signing-key:{kid}"
+
+
+@dataclass
+class Process:
+    """What one process of Tidegate (receiver, worker, command line) works with."""
+
+    settings: Settings
+    engine: Engine
+    celery: Celery
+    clock: SystemClock = field(default_factory=SystemClock)
+    ids: SystemIds = field(default_factory=SystemIds)
+
+    @cached_property
+    def reads(self) -> Reads:
+        """Read-only queries for people and probes."""
+        return Reads(self.engine)
+
+    @cached_property
+    def keys(self) -> SqlKeys:
+        """The signing keys at rest."""
+        return SqlKeys(self.engine)
+
+    @cached_property
+    def signing_key(self) -> SigningKey:
+        """The key that signs tokens, unsealed in memory; the first process ever makes it."""
+        sealer = Sealer(self.settings.master_key_bytes())
+
+        def create() -> StoredKey:
+            kid, pem, public_jwk = generate_key()
+            return StoredKey(kid, public_jwk, sealer.seal(pem, KEY_PURPOSE.format(kid=kid)))
+
+        stored = self.keys.newest(create, self.clock.now())
+        return SigningKey(stored.kid, sealer.unseal(stored.sealed, KEY_PURPOSE.format(kid=stored.kid)))
+
+    @cached_property
+    def services(self) -> Services:
+        """What the pipeline's steps may use."""
+        settings = self.settings
+        store = SqlStore(self.engine)
+        return Services(
+            clock=self.clock,
+            ids=self.ids,
+            store=store,
+            inbox=SqlInbox(self.engine, self._received),
+            wakes=CeleryWakes(self.celery),
+            guard=GuardSource(settings, store, self.clock, self.ids),
+            tokens=Issuer(str(settings.public_url).rstrip("/"), lambda: self.signing_key, self.clock, self.ids),
+            health=HealthProbe(HttpClient(connect_timeout=HEALTH_TIMEOUT, read_timeout=HEALTH_TIMEOUT)),
+            limits=Limits(
+                sweep_after=settings.sweep_after,
+                poll_every=settings.poll_every,
+                lease=settings.lease_seconds,
+                dispatch_attempts=settings.dispatch_attempts,
+            ),
+            holder=f"{socket.gethostname()}:{os.getpid()}",
+        )
+
+    def _received(self, delivery: Delivery) -> AuditEntry:
+        event = delivery.event
+        verb = "received" if event else "ignored"
+        return AuditEntry(
+            id=self.ids.new(),
+            at=delivery.received_at,
+            action=f"delivery:{verb}",
+            actor=event.actor.key if event else f"forge:{delivery.forge}",
+            deployment_id=None,
+            delivery_id=delivery.id,
+            correlation_id=delivery.id,
+            detail={"forge": delivery.forge, "forge_delivery_id": delivery.forge_delivery_id}
+            | ({"reason": delivery.reason} if delivery.reason else {}),
+        )
+
+
+def build(settings: Settings, *, celery: Celery | None = None, pool_size: int = 10) -> Process:
+    """Put a process together; connects to nothing yet."""
+    engine = make_engine(settings.database_url.get_secret_value(), pool_size=pool_size)
+    return Process(settings, engine, celery or make_celery(settings.redis_url.get_secret_value()))
+

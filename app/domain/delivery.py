@@ -1,0 +1,42 @@
+"""One webhook request, proven to come from a configured forge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from app.domain.event import Event
+
+
+class DeliveryState(StrEnum):
+    """Where a delivery stands in the inbox."""
+
+    PENDING = "pending"
+    PLANNED = "planned"
+    IGNORED = "ignored"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A delivery whose signature fitted. `body` are the exact bytes; `event` is None where nothing follows from it."""
+
+    id: str
+    forge: str
+    forge_delivery_id: str
+    event_header: str
+    body: bytes
+    event: Event | None
+    reason: str | None
+    received_at: datetime
+    state: DeliveryState
+    position: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a received delivery."""
+
+    delivery_id: str
+    is_duplicate: bool
+    reason: str | None

@@ -1,0 +1,75 @@
+"""Where rules live: environments, what they deploy from, and the targets and zones behind them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from app.domain.event import Event, EventKind
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """An approved place: a kind (compute or storage) in a region."""
+
+    name: str
+    kind: str
+    region: str
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """A URL that must answer 2xx within `within` seconds of the dispatch's end."""
+
+    url: str
+    within: float
+
+
+@dataclass(frozen=True, slots=True)
+class TargetSettings:
+    """A target as configured: its kind picks the adapter, `options` are the adapter's own, already validated."""
+
+    name: str
+    kind: str
+    zone: Zone
+    options: dict[str, object] = field(hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """One place where releases of one repository are put, and from what."""
+
+    name: str
+    repository: str
+    repository_id: int | None
+    deploys: tuple[str, ...]
+    targets: tuple[str, ...]
+    audience: str
+    health: HealthCheck | None = None
+
+    def deploys_event(self, event: Event) -> bool:
+        """Tell whether this environment deploys from `event`: repository, kind and ref all fit."""
+        if event.repository.key.casefold() != self.repository.casefold():
+            return False
+        if self.repository_id is not None and event.repository.id != self.repository_id:
+            return False
+        return any(_pattern_fits(pattern, event) for pattern in self.deploys)
+
+
+def _pattern_fits(pattern: str, event: Event) -> bool:
+    kind, _, glob = pattern.partition(":")
+    match kind:
+        case "branch":
+            return event.kind is EventKind.PUSH and _glob_fits(glob, event.ref.removeprefix("refs/heads/"))
+        case "tag":
+            return event.kind is EventKind.TAG and _glob_fits(glob, event.ref.removeprefix("refs/tags/"))
+        case "release":
+            return event.kind is EventKind.RELEASE
+        case _:
+            return False  # unknown pattern kinds fail closed; `config check` refuses them
+
+
+def _glob_fits(glob: str, name: str) -> bool:
+    """Match segment by segment, so that `*` does not cross `/` (as GitHub environments and git refspecs do)."""
+    globs, names = glob.split("/"), name.split("/")
+    return len(globs) == len(names) and all(fnmatchcase(n, g) for g, n in zip(globs, names, strict=True))

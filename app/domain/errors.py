@@ -1,0 +1,115 @@
+"""Every way in which the gate says no or cannot go on: one tree, one sentence a class.
+
+`code` is stable and documented in docs/errors.md; `permanent` tells whether trying again can help.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class GateError(Exception):
+    """The gate could not do what was asked."""
+
+    code: ClassVar[str] = "gate"
+    permanent: ClassVar[bool] = True
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+
+class UnknownForge(GateError):
+    """No forge of this name is configured."""
+
+    code = "unknown-forge"
+
+
+class BadSignature(GateError):
+    """The signature is missing or does not fit the body."""
+
+    code = "bad-signature"
+
+
+class BadDelivery(GateError):
+    """The delivery cannot be understood."""
+
+    code = "bad-delivery"
+
+
+class UnsupportedContent(GateError):
+    """The content type is neither JSON nor a form."""
+
+    code = "unsupported-content"
+
+
+class BadConfiguration(GateError):
+    """The configuration has faults."""
+
+    code = "bad-configuration"
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+class NotFound(GateError):
+    """There is no such thing."""
+
+    code = "not-found"
+
+
+class NotAllowed(GateError):
+    """This cannot be done in the present state."""
+
+    code = "not-allowed"
+
+
+class StoreUnavailable(GateError):
+    """The database cannot take this now."""
+
+    code = "store-unavailable"
+    permanent = False
+
+
+class RepositoryUnavailable(GateError):
+    """The repository cannot be read now."""
+
+    code = "repository-unavailable"
+    permanent = False
+
+
+class UnknownCommit(GateError):
+    """The repository does not hold this commit."""
+
+    code = "unknown-commit"
+
+
+class TargetUnavailable(GateError):
+    """The target cannot be reached now, and surely did not start."""
+
+    code = "target-unavailable"
+    permanent = False
+
+
+class TargetFailed(GateError):
+    """The target refused or failed."""
+
+    code = "target-failed"
+
+
+class StaleDispatch(GateError):
+    """The target has already taken a newer dispatch."""
+
+    code = "stale-dispatch"
+
+
+class SecretUnavailable(GateError):
+    """A referenced secret cannot be read."""
+
+    code = "secret-unavailable"
+
+
+class SealBroken(GateError):
+    """A sealed value does not open: wrong master key, or it was altered or moved."""
+
+    code = "seal-broken"

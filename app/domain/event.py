@@ -1,0 +1,90 @@
+"""What a delivery means: who did what to which ref of which repository.
+
+Values only; `integrations/forges` makes them from bytes, `pipeline/plan.py` acts on them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+_OBJECT_ID = re.compile(r"\A(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
+
+
+class EventKind(StrEnum):
+    """What happened, as far as a deployment can follow from it."""
+
+    PUSH = "push"
+    TAG = "tag"
+    RELEASE = "release"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A forge account by its stable number; the login is for people to read and may be recycled.
+
+    `forge` is the configured name of the forge, or `os` for an operating-system user of this machine
+    (then `id` is the login name), or `tidegate` for the gate itself.
+    """
+
+    forge: str
+    id: str
+    login: str
+
+    @property
+    def key(self) -> str:
+        """`FORGE:ID`, as people.toml spells it."""
+        return f"{self.forge}:{self.id}"
+
+
+GATE_ACCOUNT = Account(forge="tidegate", id="gate", login="tidegate")
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A repository at a forge. `id` and `owner_id` are stable, the names are renamable and recyclable."""
+
+    forge: str
+    id: int
+    full_name: str
+    owner: str
+    owner_id: int
+
+    @property
+    def key(self) -> str:
+        """`FORGE:OWNER/NAME`, as tidegate.toml spells it."""
+        return f"{self.forge}:{self.full_name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An act that may lead to a deployment.
+
+    `ref` is always full (`refs/heads/…`, `refs/tags/…`). `after` is the object that `ref` was set to: a commit, or
+    an annotated tag's own id, or None where the forge does not say (a Gogs release). `before` is None for a new ref.
+    """
+
+    kind: EventKind
+    repository: Repository
+    ref: str
+    before: str | None
+    after: str | None
+    actor: Account
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """A valid delivery from which nothing follows, and why (shown on the forge's delivery page: no personal data)."""
+
+    reason: str
+
+
+def is_object_id(text: str) -> bool:
+    """Tell whether `text` is a full SHA-1 or SHA-256 object id in lower-case hex."""
+    return _OBJECT_ID.match(text) is not None
+
+
+def is_zero(object_id: str) -> bool:
+    """Tell whether `object_id` is git's null id (a ref that did not or does no longer exist)."""
+    return set(object_id) == {"0"}

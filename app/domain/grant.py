@@ -1,0 +1,39 @@
+"""The credential that a deployment is entitled to: what the token will say. No secret in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+GRANT_SECONDS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What one deployment may prove about itself, to one audience, for five minutes from minting."""
+
+    audience: str
+    subject: str
+    repository: str
+    repository_id: int
+    environment: str
+    ref: str
+    sha: str
+    zones: tuple[str, ...]
+    actor: str
+    deployment_id: str
+    seconds: int = GRANT_SECONDS
+
+
+def subject_for(owner: str, owner_id: int, full_name: str, repository_id: int, environment: str) -> str:
+    """Spell `repo:OWNER@ID/REPO@ID:environment:ENV`.
+
+    Ids stand beside the names since names can be recycled, as GitHub does since 2026-07-15
+    (docs.github.com/actions/reference/security/oidc); `:` inside a value is %3A-escaped there and here.
+    """
+    name = full_name.rpartition("/")[2]
+    parts = (_escape(owner), owner_id, _escape(name), repository_id, _escape(environment))
+    return "repo:{}@{}/{}@{}:environment:{}".format(*parts)
+
+
+def _escape(text: str) -> str:
+    return text.replace("%", "%25").replace(":", "%3A").replace("@", "%40").replace("/", "%2F")

@@ -1,0 +1,1 @@
+"""One file a product for who people are. Start with `protocol.py`."""

@@ -1,0 +1,1 @@
+"""One file a product for whether an action is allowed. Start with `protocol.py`."""

@@ -1,0 +1,25 @@
+"""What the policy engine does: decide one request. One function, so that the engine can be replaced."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from app.domain.decision import Decision, DecisionRequest
+
+
+class Policy(Protocol):
+    """One version of the policies."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) over the policy texts and the schema."""
+        ...
+
+    @property
+    def text(self) -> str:
+        """The policy texts, whole, so that a decision can be made again."""
+        ...
+
+    def decide(self, request: DecisionRequest) -> Decision:
+        """Decide. Never raises: whatever goes wrong is a deny that says so (DESIGN invariant 7)."""
+        ...

@@ -1,0 +1,1 @@
+"""One file a product for commits of a repository, from a bare mirror. Start with `protocol.py`."""

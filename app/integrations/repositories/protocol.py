@@ -1,0 +1,47 @@
+"""What the pipeline asks of a repository: fetch, ancestry, authors, export. All calls may be slow; never in a transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class CommitAuthor:
+    """Who wrote and who committed a commit, as git records it (forgeable: evidence, not identity)."""
+
+    sha: str
+    author_email: str
+    committer_email: str
+
+
+class CommitSource(Protocol):
+    """A repository at a forge, seen through a local bare mirror.
+
+    Every method raises RepositoryUnavailable (try again) or UnknownCommit (will not help).
+    """
+
+    def fetch(self, repository: str, ref: str, object_id: str | None) -> str:
+        """Bring `ref` (full name) of `repository` (`FORGE:OWNER/NAME`) up to date; return the commit to deploy.
+
+        That is `object_id` peeled to its commit, or the peeled ref itself where `object_id` is None. Both the ref's
+        tip and `object_id` are in the mirror afterwards.
+        """
+        ...
+
+    def head_contains(self, repository: str, ref: str, sha: str) -> bool:
+        """Ask the forge for `ref`'s head now and tell whether `sha` is reachable from it (False: ref gone)."""
+        ...
+
+    def authors(self, repository: str, before: str | None, sha: str) -> list[CommitAuthor]:
+        """List who wrote `before..sha`, newest first (None or unknown `before`: the commits on no other known branch)."""
+        ...
+
+    def is_ancestor(self, repository: str, ancestor: str, descendant: str) -> bool:
+        """Tell whether `descendant` contains `ancestor` (equal counts); both must be in the mirror."""
+        ...
+
+    def export(self, repository: str, sha: str, destination: Path) -> None:
+        """Write the files of commit `sha` into the new, empty folder `destination`."""
+        ...

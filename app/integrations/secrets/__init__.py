@@ -1,0 +1,1 @@
+"""One file a product for secrets by reference. Start with `protocol.py`."""

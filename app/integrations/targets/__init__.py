@@ -1,0 +1,1 @@
+"""One file a product for what a release is put on. Start with `protocol.py`."""

@@ -1,0 +1,47 @@
+"""What every target does: start a dispatch once per key, and say how it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from app.domain.deployment import Dispatch, Progress
+from app.integrations.tokens.protocol import Token
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to put where. `export(folder)` writes the commit's files into a new folder (may be slow)."""
+
+    dispatch: Dispatch
+    repository: str
+    ref: str
+    sha: str
+    is_rollback: bool
+    export: Callable[[Path], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the target says: its progress and one line for people (bounded, secrets masked)."""
+
+    progress: Progress
+    detail: str = ""
+
+
+class Target(Protocol):
+    """A machine or service that a release is put on."""
+
+    def start(self, order: Order, token: Token) -> Report:
+        """Start `order` under its dispatch id as idempotency key.
+
+        A second call with the same id never does the work twice, and never concurrently. Raises TargetUnavailable
+        (surely not started: try again), TargetFailed (do not), StaleDispatch (a newer position was already taken).
+        """
+        ...
+
+    def poll(self, dispatch: Dispatch) -> Report:
+        """Say how the dispatch goes; UNKNOWN where the target cannot tell or never heard of it."""
+        ...

@@ -1,0 +1,160 @@
+"""Turn pending deliveries into deployments: one per matching environment, its commit pinned. Next: `identify.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from app.domain.audit import AuditEntry
+from app.domain.delivery import Delivery
+from app.domain.deployment import Deployment, State, Trigger
+from app.domain.environment import Environment
+from app.domain.errors import GateError
+from app.domain.event import Event, EventKind
+from app.pipeline.entries import delivery_entry, entry_of
+from app.pipeline.services import Guard, Services
+from app.pipeline.stores import Unit
+
+BATCH = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What one round of planning made, and whether more may be waiting."""
+
+    deployments: tuple[Deployment, ...]
+    has_more: bool
+
+
+def plan(services: Services) -> Planned:
+    """Plan the oldest pending deliveries, in the order in which they came.
+
+    Pushes are planned in one transaction; tags and releases are first resolved at the forge, outside of any.
+    """
+    guard = services.guard()
+    made: list[Deployment] = []
+    to_resolve: list[Delivery] = []
+    now = services.clock.now()
+    with services.store.unit() as unit:
+        claimed = unit.deliveries.claim_pending(now, BATCH)
+        for delivery in claimed:
+            environments = _matching(guard, delivery)
+            if environments and _needs_resolving(delivery):
+                to_resolve.append(delivery)
+            else:
+                made += _plan_one(services, unit, delivery, environments, sha=_pushed_commit(delivery))
+    for delivery in to_resolve:
+        made += _resolve_and_plan(services, guard, delivery)
+    return Planned(tuple(made), has_more=len(claimed) == BATCH)
+
+
+def _matching(guard: Guard, delivery: Delivery) -> list[Environment]:
+    event = delivery.event
+    return [e for e in guard.environments if event is not None and e.deploys_event(event)]
+
+
+def _needs_resolving(delivery: Delivery) -> bool:
+    return delivery.event is not None and delivery.event.kind is not EventKind.PUSH
+
+
+def _pushed_commit(delivery: Delivery) -> str | None:
+    return delivery.event.after if delivery.event else None
+
+
+def _resolve_and_plan(services: Services, guard: Guard, delivery: Delivery) -> Sequence[Deployment]:
+    event = delivery.event
+    assert event is not None
+    try:
+        sha = guard.repositories.fetch(event.repository.key, event.ref, event.after)
+    except GateError as fault:
+        _postpone(services, delivery, fault)
+        return ()
+    with services.store.unit() as unit:
+        if unit.deliveries.claim(delivery.id) is None:
+            return ()  # another planner was faster
+        return _plan_one(services, unit, delivery, _matching(guard, delivery), sha=sha)
+
+
+def _postpone(services: Services, delivery: Delivery, fault: GateError) -> None:
+    """Try again later, longer each time; give up with the reason where trying cannot help."""
+    now = services.clock.now()
+    with services.store.unit() as unit:
+        if unit.deliveries.claim(delivery.id) is None:
+            return
+        tries = unit.deliveries.postpone(delivery.id, now + timedelta(seconds=services.limits.sweep_after), str(fault))
+        if fault.permanent or tries >= services.limits.resolve_attempts:
+            _ignore(services, unit, delivery, f"the tag cannot be resolved: {fault}")
+        else:
+            unit.deliveries.postpone(delivery.id, now + timedelta(seconds=min(2**tries, 300)), str(fault))
+
+
+def _plan_one(
+    services: Services, unit: Unit, delivery: Delivery, environments: Sequence[Environment], *, sha: str | None
+) -> list[Deployment]:
+    event = delivery.event
+    if event is None or sha is None or not environments:
+        _ignore(services, unit, delivery, _why_nothing(services, delivery))
+        return []
+    made = [d for e in environments if (d := _add(services, unit, delivery, event, e, sha)) is not None]
+    if not made:
+        _ignore(services, unit, delivery, f"{event.ref} at {sha} was already planned; replay it to deploy it again")
+        return []
+    unit.deliveries.finish(delivery.id, None)
+    unit.audit.append([_planned_entry(services, d) for d in made])
+    return made
+
+
+def _planned_entry(services: Services, deployment: Deployment) -> AuditEntry:
+    return entry_of(
+        services, deployment, "planned", ref=deployment.ref, repository=deployment.repository.key, trigger=deployment.trigger
+    )
+
+
+def _add(
+    services: Services, unit: Unit, delivery: Delivery, event: Event, environment: Environment, sha: str
+) -> Deployment | None:
+    deployment = new_deployment(services, delivery, event, environment, sha)
+    due_at = deployment.created_at + timedelta(seconds=services.limits.sweep_after)
+    return deployment if unit.deployments.add(deployment, due_at) else None
+
+
+def new_deployment(
+    services: Services, delivery: Delivery, event: Event, environment: Environment, sha: str
+) -> Deployment:
+    """Make the deployment that `event` asks for, with the commit pinned."""
+    now = services.clock.now()
+    return Deployment(
+        id=services.ids.new(),
+        position=delivery.position,
+        delivery_id=delivery.id,
+        correlation_id=delivery.id,
+        environment=environment.name,
+        repository=event.repository,
+        ref=event.ref,
+        before=event.before,
+        sha=sha,
+        actor=event.actor,
+        trigger=Trigger(event.kind.value),
+        release_id=None,
+        state=State.PLANNED,
+        reason=None,
+        principal=None,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def _ignore(services: Services, unit: Unit, delivery: Delivery, reason: str) -> None:
+    unit.deliveries.finish(delivery.id, reason)
+    unit.audit.append([delivery_entry(services, delivery.id, "ignored", f"forge:{delivery.forge}", reason=reason)])
+
+
+def _why_nothing(services: Services, delivery: Delivery) -> str:
+    event = delivery.event
+    if event is None:
+        return delivery.reason or "no deployment follows from it"
+    known = {e.repository.casefold() for e in services.guard().environments}
+    if event.repository.key.casefold() not in known:
+        return f"no environment deploys {event.repository.key}"
+    return f"no environment of {event.repository.key} deploys a {event.kind.value} of {event.ref}"

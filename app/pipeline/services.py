@@ -1,0 +1,90 @@
+"""Everything a step may use, handed in; `bootstrap.py` puts it together, tests put fakes in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from app.domain.clock import Clock, Ids
+from app.domain.environment import Environment, Zone
+from app.integrations.forges.protocol import Forge
+from app.integrations.identity.protocol import IdentitySource
+from app.integrations.policy.protocol import Policy
+from app.integrations.repositories.protocol import CommitSource
+from app.integrations.targets.protocol import Target
+from app.integrations.tokens.protocol import TokenIssuer
+from app.pipeline.stores import Inbox, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Times in seconds and counts, from the settings."""
+
+    sweep_after: float = 10.0
+    poll_every: float = 1.0
+    lease: float = 15.0
+    dispatch_attempts: int = 5
+    resolve_attempts: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class ForgeBinding:
+    """A configured forge: its adapter, and its webhook secrets read anew at each delivery."""
+
+    forge: Forge
+    secrets: Callable[[], list[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What the gate guards and by which rules: one consistent version of configuration, people and policies."""
+
+    digest: str
+    environments: tuple[Environment, ...]
+    forges: Mapping[str, ForgeBinding]
+    target_zones: Mapping[str, Zone]
+    targets: Mapping[str, Target]
+    identity: IdentitySource
+    policy: Policy
+    repositories: CommitSource
+
+    def environment(self, name: str) -> Environment | None:
+        """Return the environment of this name, or None where the configuration has none (any more)."""
+        return next((e for e in self.environments if e.name == name), None)
+
+
+class HealthProbe(Protocol):
+    """Asks a deployed service whether it is well."""
+
+    def check(self, url: str) -> tuple[bool, str]:
+        """Tell whether `url` answers 2xx now, and in one line what it said."""
+        ...
+
+
+class Wakes(Protocol):
+    """Messages that only say "look"; losing one costs time, never a deployment."""
+
+    def plan(self, delivery_id: str) -> None:
+        """Say that the inbox holds something (coalesced). Never raises."""
+        ...
+
+    def run(self, deployment_id: str, correlation_id: str, next_stage: str) -> None:
+        """Send the chain of stages from `next_stage` on. Never raises."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The services of one process. `holder` names this process in leases."""
+
+    clock: Clock
+    ids: Ids
+    store: Store
+    inbox: Inbox
+    wakes: Wakes
+    guard: Callable[[], Guard]
+    tokens: TokenIssuer
+    health: HealthProbe
+    limits: Limits
+    holder: str

@@ -1,0 +1,75 @@
+"""Stage 5: poll the targets, check the service's health, and call it a release or a failure."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from app.domain.deployment import NEXT_STAGE, Deployment, DispatchRow, Progress, Stage, State
+from app.domain.environment import HealthCheck
+from app.pipeline.fail import fail
+from app.pipeline.services import Guard, Services
+from app.pipeline.stage import NOT_MY_TURN, Finding, Outcome, conclude
+
+
+def settle(services: Services, deployment_id: str) -> Outcome:
+    """Run `confirm_deploy`: end the deployment, or look again when it is due (due times live in the database)."""
+    guard = services.guard()
+    started_at = services.clock.now()
+    with services.store.unit() as unit:
+        deployment = unit.deployments.get(deployment_id)
+        rows = unit.dispatches.of(deployment_id)
+    if deployment is None or deployment.has_ended or NEXT_STAGE[deployment.state] is not Stage.CONFIRM_DEPLOY:
+        return NOT_MY_TURN
+    rows = [_polled(services, guard, row) for row in rows]
+    broken = next((r for r in rows if r.progress in (Progress.FAILED, Progress.UNKNOWN)), None)
+    if broken is not None:
+        detail = broken.detail or "the target does not know this dispatch"
+        return fail(services, deployment_id, Stage.CONFIRM_DEPLOY, f"{broken.dispatch.target}: {detail}", started_at)
+    if any(r.progress is Progress.RUNNING for r in rows):
+        return _look_again(services, deployment_id, "the target is at it")
+    environment = guard.environment(deployment.environment)
+    if environment is None or environment.health is None:
+        return _succeed(services, deployment, started_at, "no health check is configured")
+    return _by_health(services, deployment, environment.health, rows, started_at)
+
+
+def _polled(services: Services, guard: Guard, row: DispatchRow) -> DispatchRow:
+    target = guard.targets.get(row.dispatch.target)
+    if row.progress is not Progress.RUNNING or target is None:
+        return row
+    report = target.poll(row.dispatch)
+    if report.progress is Progress.RUNNING:
+        return row
+    now = services.clock.now()
+    with services.store.unit() as unit:
+        unit.dispatches.observe(row.dispatch.id, report.progress, report.detail)
+    return DispatchRow(row.dispatch, report.progress, report.detail, now)
+
+
+def _by_health(
+    services: Services, deployment: Deployment, health: HealthCheck, rows: list[DispatchRow], started_at: datetime
+) -> Outcome:
+    healthy, said = services.health.check(health.url)
+    if healthy:
+        return _succeed(services, deployment, started_at, said)
+    ended_at = max(r.reported_at for r in rows)
+    if services.clock.now() < ended_at + timedelta(seconds=health.within):
+        return _look_again(services, deployment.id, said)
+    reason = f"not healthy within {health.within:g} s: {said}"
+    return fail(services, deployment.id, Stage.CONFIRM_DEPLOY, reason, started_at)
+
+
+def _look_again(services: Services, deployment_id: str, why: str) -> Outcome:
+    with services.store.unit() as unit:
+        unit.deployments.defer(deployment_id, services.clock.now() + timedelta(seconds=services.limits.poll_every))
+    return Outcome(why, goes_on=False)
+
+
+def _succeed(services: Services, deployment: Deployment, started_at: datetime, health: str) -> Outcome:
+    with services.store.unit() as unit:
+        unit.slots.lock(deployment.environment)
+        current = unit.deployments.lock(deployment.id)
+        if current is None or current.state is not State.DISPATCHED:
+            return Outcome("another worker was faster", goes_on=False)
+        finding = Finding(State.SUCCEEDED, "succeeded", {"health": health})
+        return conclude(services, unit, current, Stage.CONFIRM_DEPLOY, finding, started_at)

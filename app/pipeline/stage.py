@@ -1,0 +1,100 @@
+"""The frame of a stage: read, look outside, then lock, record and audit in one transaction (invariant 3).
+
+A stage that has already run, or whose turn it is not, is a no-op; so messages may be lost, doubled or late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from app.domain.deployment import ENDED, NEXT_STAGE, Deployment, Stage, StageResult, State
+from app.domain.errors import GateError
+from app.pipeline.entries import entry_of
+from app.pipeline.services import Services
+from app.pipeline.stores import Unit
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a stage's turn ended. `goes_on`: the next stage may run now; `wakes`: others that may now run."""
+
+    outcome: str
+    goes_on: bool
+    wakes: tuple[tuple[str, str, Stage], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a stage found out: the state to move to, the audit verb, and the evidence."""
+
+    state: State
+    verb: str
+    detail: dict[str, Any] = field(default_factory=dict)
+    reason: str | None = None
+    principal: str | None = None
+
+
+NOT_MY_TURN = Outcome("nothing to do", goes_on=False)
+
+
+def run_stage(
+    services: Services, deployment_id: str, stage: Stage, find: Callable[[Deployment], Finding]
+) -> Outcome:
+    """Run one stage to its result, once. `find` may call outside and must not write."""
+    started_at = services.clock.now()
+    with services.store.unit() as unit:
+        deployment = unit.deployments.get(deployment_id)
+    if deployment is None or deployment.has_ended:
+        return NOT_MY_TURN
+    if NEXT_STAGE[deployment.state] is not stage:
+        return Outcome("already done", goes_on=is_past(deployment, stage))
+    try:
+        finding = find(deployment)
+    except GateError as fault:
+        if not fault.permanent:
+            raise  # the sweeper comes back to it
+        finding = Finding(State.FAILED, "failed", {"code": fault.code}, reason=str(fault))
+    with services.store.unit() as unit:
+        if finding.state in ENDED:
+            unit.slots.lock(deployment.environment)  # always before a deployment's row: one order, no deadlock
+        current = unit.deployments.lock(deployment_id)
+        if current is None or current.state is not deployment.state:
+            return Outcome("another worker was faster", goes_on=False)
+        return conclude(services, unit, current, stage, finding, started_at)
+
+
+def is_past(deployment: Deployment, stage: Stage) -> bool:
+    """Tell whether `stage` lies behind the deployment (then the chain may go on to the stage it is at)."""
+    order = list(Stage)
+    return order.index(NEXT_STAGE[deployment.state]) > order.index(stage)
+
+
+def conclude(
+    services: Services, unit: Unit, deployment: Deployment, stage: Stage, finding: Finding, started_at: datetime
+) -> Outcome:
+    """Write a stage's result, state and audit entry; free the environment's slot if the deployment ends here.
+
+    Where `finding` ends the deployment, the caller has locked the slot before the deployment.
+    """
+    now = services.clock.now()
+    ended = finding.state in ENDED
+    due_at = None if ended else now + timedelta(seconds=services.limits.sweep_after)
+    unit.deployments.record(
+        deployment.id, StageResult(stage, finding.state.value, finding.detail, started_at, now)
+    )
+    unit.deployments.move(
+        deployment, finding.state, due_at=due_at, reason=finding.reason, principal=finding.principal
+    )
+    reason = {"reason": finding.reason} if finding.reason else {}
+    unit.audit.append([entry_of(services, deployment, finding.verb, **finding.detail, **reason)])
+    wakes: tuple[tuple[str, str, Stage], ...] = ()
+    if ended:
+        unit.slots.release(deployment.environment, deployment.id)
+        wakes = tuple(
+            (waiting, correlation, Stage.DISPATCH_DEPLOY)
+            for waiting, correlation in unit.deployments.waiting(deployment.environment)
+        )
+    return Outcome(finding.state.value, goes_on=not ended, wakes=wakes)

@@ -1,0 +1,191 @@
+"""What the steps ask of the database. `store/` implements it; a step sees a `Unit`: one transaction.
+
+Everything written in one unit commits together or not at all; no outside call is made while one is open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from app.domain.audit import AuditEntry
+from app.domain.delivery import Delivery, Receipt
+from app.domain.deployment import Deployment, Dispatch, DispatchRow, Progress, Stage, StageResult, State
+
+
+class Inbox(Protocol):
+    """Where deliveries are kept from the moment they are accepted."""
+
+    def put(self, delivery: Delivery) -> Receipt:
+        """Commit the delivery once per (forge, delivery id), with its audit entry; raise StoreUnavailable."""
+        ...
+
+
+class Deliveries(Protocol):
+    """The inbox as the planner sees it, inside a unit."""
+
+    def claim_pending(self, now: datetime, limit: int) -> list[Delivery]:
+        """Lock the oldest due pending deliveries, skipping those that another planner holds."""
+        ...
+
+    def claim(self, delivery_id: str) -> Delivery | None:
+        """Lock one delivery if it is still pending."""
+        ...
+
+    def finish(self, delivery_id: str, reason: str | None) -> None:
+        """Mark as planned, or as ignored where a reason is given."""
+        ...
+
+    def postpone(self, delivery_id: str, due_at: datetime, reason: str) -> int:
+        """Keep pending until `due_at`; return how often that has happened."""
+        ...
+
+    def get(self, delivery_id: str) -> Delivery | None:
+        """Return a delivery whatever its state; None if there is none."""
+        ...
+
+    def oldest_due(self, now: datetime) -> str | None:
+        """Return the id of the oldest pending delivery that is due, if any."""
+        ...
+
+
+class Deployments(Protocol):
+    """Deployments, their stage results and dispatches, inside a unit."""
+
+    def add(self, deployment: Deployment, due_at: datetime) -> bool:
+        """Insert; False if this (forge, repository id, ref, sha, environment) was already planned from a delivery."""
+        ...
+
+    def next_position(self) -> int:
+        """Return the next number in the order of receipt, for a deployment without a delivery."""
+        ...
+
+    def lock(self, deployment_id: str) -> Deployment | None:
+        """Lock the row and return it as it is now."""
+        ...
+
+    def get(self, deployment_id: str) -> Deployment | None:
+        """Return it without a lock."""
+        ...
+
+    def move(self, deployment: Deployment, state: State, *, due_at: datetime | None, reason: str | None = None,
+             principal: str | None = None) -> None:
+        """Set its state and when the sweeper should look at it again (None: never)."""
+        ...
+
+    def defer(self, deployment_id: str, due_at: datetime) -> None:
+        """Set when the sweeper should look again, and nothing else."""
+        ...
+
+    def record(self, deployment_id: str, result: StageResult) -> None:
+        """Keep a stage's result; the database refuses a second one."""
+        ...
+
+    def result(self, deployment_id: str, stage: Stage) -> StageResult | None:
+        """Return a stage's result."""
+        ...
+
+    def last_release(self, environment: str, *, unlike_sha: str | None = None) -> Deployment | None:
+        """Return the newest deployment of this environment that succeeded (and has another commit, if asked)."""
+        ...
+
+    def release(self, environment: str, release: str) -> Deployment | None:
+        """Find a succeeded deployment by its id or a prefix (>= 7) of its commit; newest first."""
+        ...
+
+    def newer_exists(self, environment: str, position: int) -> bool:
+        """Tell whether a newer one is granted, or was ever dispatched."""
+        ...
+
+    def older_waiting(self, environment: str, position: int) -> list[Deployment]:
+        """Lock and list older ones that hold a grant and wait to be dispatched."""
+        ...
+
+    def waiting(self, environment: str) -> list[tuple[str, str]]:
+        """List (id, correlation id) of those that hold a grant and wait, oldest first."""
+        ...
+
+    def take_due(self, now: datetime, again_after: timedelta, limit: int) -> list[tuple[str, str, State]]:
+        """Claim those that stand still since their due time (id, correlation id, state), and set their next one."""
+        ...
+
+
+class Slots(Protocol):
+    """One dispatch at a time per environment (invariant 6)."""
+
+    def lock(self, environment: str) -> str | None:
+        """Lock the environment's slot until the unit ends; return who holds it."""
+        ...
+
+    def hold(self, environment: str, deployment_id: str) -> None:
+        """Give the (locked) slot to a deployment."""
+        ...
+
+    def release(self, environment: str, deployment_id: str) -> None:
+        """Free the slot if this deployment holds it."""
+        ...
+
+
+class Dispatches(Protocol):
+    """Intents to start, one per deployment and target, each under a lease with a fencing number (invariant 4)."""
+
+    def intend(self, dispatch: Dispatch) -> None:
+        """Write down the intent to start."""
+        ...
+
+    def of(self, deployment_id: str) -> list[DispatchRow]:
+        """List them in the order of the environment's targets."""
+        ...
+
+    def claim(self, dispatch_id: str, holder: str, seconds: float) -> Dispatch | None:
+        """Take the lease if nobody's is running (by the database's clock): one more attempt, a higher fence."""
+        ...
+
+    def renew(self, dispatch: Dispatch, seconds: float) -> bool:
+        """Extend the lease; False if it was lost to a higher fence."""
+        ...
+
+    def report(self, dispatch: Dispatch, progress: Progress, detail: str, token_id: str | None) -> bool:
+        """Keep what the target said and end the lease; False if the lease was lost."""
+        ...
+
+    def observe(self, dispatch_id: str, progress: Progress, detail: str) -> None:
+        """Keep what a poll said."""
+        ...
+
+
+class Audit(Protocol):
+    """The append-only log, inside a unit."""
+
+    def append(self, entries: Sequence[AuditEntry]) -> None:
+        """Append; there is no other way to write."""
+        ...
+
+
+class Unit(Protocol):
+    """One transaction."""
+
+    @property
+    def deliveries(self) -> Deliveries: ...
+    @property
+    def deployments(self) -> Deployments: ...
+    @property
+    def slots(self) -> Slots: ...
+    @property
+    def dispatches(self) -> Dispatches: ...
+    @property
+    def audit(self) -> Audit: ...
+
+    def remember_version(self, kind: str, digest: str, text: str) -> bool:
+        """Keep a version of configuration, people or policies; True if it was not known before."""
+        ...
+
+
+class Store(Protocol):
+    """The database."""
+
+    def unit(self) -> AbstractContextManager[Unit]:
+        """Open a transaction: commits at the end of the block, rolls back on an exception; raises StoreUnavailable."""
+        ...

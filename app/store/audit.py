@@ -1,0 +1,38 @@
+"""The append-only log: there is an insert here, and nothing else will ever be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, insert
+
+from app.domain.audit import AuditEntry
+from app.store.schema import audit_entries
+
+
+@dataclass(frozen=True, slots=True)
+class SqlAudit:
+    """Protocol: pipeline.stores.Audit."""
+
+    connection: Connection
+
+    def append(self, entries: Sequence[AuditEntry]) -> None:
+        """Append within the caller's transaction."""
+        if entries:
+            self.connection.execute(insert(audit_entries), [as_row(e) for e in entries])
+
+
+def as_row(entry: AuditEntry) -> dict[str, Any]:
+    """Spell an entry as its row; `seq` is the database's."""
+    return {
+        "id": entry.id,
+        "at": entry.at,
+        "action": entry.action,
+        "actor": entry.actor,
+        "deployment_id": entry.deployment_id,
+        "delivery_id": entry.delivery_id,
+        "correlation_id": entry.correlation_id,
+        "detail": entry.detail,
+    }

@@ -1,0 +1,90 @@
+"""The inbox as the planner sees it: claim, finish, postpone. Writing new rows: `inbox.py`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, select, update
+
+from app.domain.delivery import Delivery, DeliveryState
+from app.domain.event import Account, Event, EventKind, Repository
+from app.store.schema import deliveries as table
+
+
+def event_as_json(event: Event | None) -> dict[str, Any] | None:
+    """Spell an event as the JSON that the inbox keeps."""
+    return asdict(event) if event else None
+
+
+def event_from_json(value: dict[str, Any] | None) -> Event | None:
+    """Read an event back from the inbox."""
+    if value is None:
+        return None
+    return Event(
+        kind=EventKind(value["kind"]),
+        repository=Repository(**value["repository"]),
+        ref=value["ref"],
+        before=value["before"],
+        after=value["after"],
+        actor=Account(**value["actor"]),
+    )
+
+
+def delivery_from(row: Row[Any]) -> Delivery:
+    """Read a delivery from its row."""
+    return Delivery(
+        id=row.id,
+        forge=row.forge,
+        forge_delivery_id=row.forge_delivery_id,
+        event_header=row.event_header,
+        body=bytes(row.body),
+        event=event_from_json(row.event),
+        reason=row.reason,
+        received_at=row.received_at,
+        state=DeliveryState(row.state),
+        position=row.position,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SqlDeliveries:
+    """Protocol: pipeline.stores.Deliveries."""
+
+    connection: Connection
+
+    def claim_pending(self, now: datetime, limit: int) -> list[Delivery]:
+        """Lock the oldest due pending deliveries, skipping those that another planner holds."""
+        query = _pending().where(table.c.due_at <= now).limit(limit).with_for_update(skip_locked=True)
+        return [delivery_from(row) for row in self.connection.execute(query)]
+
+    def claim(self, delivery_id: str) -> Delivery | None:
+        """Lock one delivery if it is still pending."""
+        row = self.connection.execute(_pending().where(table.c.id == delivery_id).with_for_update()).first()
+        return delivery_from(row) if row else None
+
+    def get(self, delivery_id: str) -> Delivery | None:
+        """Return a delivery whatever its state."""
+        row = self.connection.execute(select(table).where(table.c.id == delivery_id)).first()
+        return delivery_from(row) if row else None
+
+    def oldest_due(self, now: datetime) -> str | None:
+        """Return the id of the oldest pending delivery that is due, if any."""
+        row = self.connection.execute(_pending().where(table.c.due_at <= now).limit(1)).first()
+        return row.id if row else None
+
+    def finish(self, delivery_id: str, reason: str | None) -> None:
+        """Mark as planned, or as ignored where a reason is given."""
+        state = DeliveryState.IGNORED if reason else DeliveryState.PLANNED
+        self.connection.execute(update(table).where(table.c.id == delivery_id).values(state=state, reason=reason))
+
+    def postpone(self, delivery_id: str, due_at: datetime, reason: str) -> int:
+        """Keep pending until `due_at`; return how often that has happened."""
+        statement = update(table).where(table.c.id == delivery_id)
+        statement = statement.values(due_at=due_at, reason=reason, tries=table.c.tries + 1)
+        return self.connection.execute(statement.returning(table.c.tries)).scalar_one()
+
+
+def _pending() -> Select[Any]:
+    return select(table).where(table.c.state == DeliveryState.PENDING).order_by(table.c.position)

@@ -1,0 +1,187 @@
+"""Deployments and their stage results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, insert, or_, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from app.domain.deployment import Deployment, Stage, StageResult, State, Trigger
+from app.domain.event import Account, Repository
+from app.store.schema import deployments as table
+from app.store.schema import dispatches, positions, stages
+
+SHORTEST_PREFIX = 7
+LONGEST_PAUSE = timedelta(minutes=5)
+
+
+def deployment_from(row: Row[Any]) -> Deployment:
+    """Read a deployment from its row."""
+    return Deployment(
+        id=row.id,
+        position=row.position,
+        delivery_id=row.delivery_id,
+        correlation_id=row.correlation_id,
+        environment=row.environment,
+        repository=Repository(row.forge, row.repository_id, row.full_name, row.owner, row.owner_id),
+        ref=row.ref,
+        before=row.before,
+        sha=row.sha,
+        actor=Account(row.actor_forge, row.actor_id, row.actor_login),
+        trigger=Trigger(row.trigger),
+        release_id=row.release_id,
+        state=State(row.state),
+        reason=row.reason,
+        principal=row.principal,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def _as_row(deployment: Deployment, due_at: datetime) -> dict[str, Any]:
+    repository, actor = deployment.repository, deployment.actor
+    plain = ("id", "position", "delivery_id", "correlation_id", "environment", "ref", "before", "sha", "trigger")
+    more = ("release_id", "state", "reason", "principal", "created_at", "updated_at")
+    return {
+        **{name: getattr(deployment, name) for name in (*plain, *more)},
+        "forge": repository.forge,
+        "repository_id": repository.id,
+        "full_name": repository.full_name,
+        "owner": repository.owner,
+        "owner_id": repository.owner_id,
+        "actor_forge": actor.forge,
+        "actor_id": actor.id,
+        "actor_login": actor.login,
+        "due_at": due_at,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class SqlDeployments:
+    """Protocol: pipeline.stores.Deployments."""
+
+    connection: Connection
+
+    def add(self, deployment: Deployment, due_at: datetime) -> bool:
+        """Insert; False if the same act was already planned (invariant 2)."""
+        statement = upsert(table).values(_as_row(deployment, due_at)).on_conflict_do_nothing()
+        return self.connection.execute(statement.returning(table.c.id)).first() is not None
+
+    def next_position(self) -> int:
+        """Return the next number in the order of receipt."""
+        return self.connection.execute(select(positions.next_value())).scalar_one()
+
+    def lock(self, deployment_id: str) -> Deployment | None:
+        """Lock the row and return it as it is now."""
+        return self._one(select(table).where(table.c.id == deployment_id).with_for_update())
+
+    def get(self, deployment_id: str) -> Deployment | None:
+        """Return it without a lock."""
+        return self._one(select(table).where(table.c.id == deployment_id))
+
+    def move(
+        self,
+        deployment: Deployment,
+        state: State,
+        *,
+        due_at: datetime | None,
+        reason: str | None = None,
+        principal: str | None = None,
+    ) -> None:
+        """Set its state and when the sweeper should look at it again."""
+        statement = update(table).where(table.c.id == deployment.id).values(
+            state=state,
+            due_at=due_at,
+            reason=reason,
+            principal=principal or deployment.principal,
+            updated_at=func.clock_timestamp(),
+        )
+        self.connection.execute(statement)
+
+    def defer(self, deployment_id: str, due_at: datetime) -> None:
+        """Set when the sweeper should look again; an ended deployment stays ended."""
+        unended = and_(table.c.id == deployment_id, table.c.due_at.is_not(None))
+        self.connection.execute(update(table).where(unended).values(due_at=due_at))
+
+    def record(self, deployment_id: str, result: StageResult) -> None:
+        """Keep a stage's result; the primary key refuses a second one (invariant 3)."""
+        self.connection.execute(
+            insert(stages).values(
+                deployment_id=deployment_id,
+                stage=result.stage,
+                outcome=result.outcome,
+                detail=result.detail,
+                started_at=result.started_at,
+                finished_at=result.finished_at,
+            )
+        )
+
+    def result(self, deployment_id: str, stage: Stage) -> StageResult | None:
+        """Return a stage's result."""
+        query = select(stages).where(stages.c.deployment_id == deployment_id, stages.c.stage == stage)
+        row = self.connection.execute(query).first()
+        if row is None:
+            return None
+        return StageResult(Stage(row.stage), row.outcome, row.detail, row.started_at, row.finished_at)
+
+    def last_release(self, environment: str, *, unlike_sha: str | None = None) -> Deployment | None:
+        """Return the newest deployment of this environment that succeeded (and has another commit, if asked)."""
+        query = _releases(environment)
+        if unlike_sha is not None:
+            query = query.where(table.c.sha != unlike_sha)
+        return self._one(query.limit(1))
+
+    def release(self, environment: str, release: str) -> Deployment | None:
+        """Find a succeeded deployment by its id or a prefix of its commit; newest first."""
+        by_id: ColumnElement[bool] = func.text(table.c.id) == release.lower()
+        if len(release) >= SHORTEST_PREFIX:
+            by_id = or_(by_id, table.c.sha.startswith(release.lower(), autoescape=True))
+        return self._one(_releases(environment).where(by_id).limit(1))
+
+    def newer_exists(self, environment: str, position: int) -> bool:
+        """Tell whether a newer one is granted, or was ever dispatched (the gate's own redeployments do not count)."""
+        came_this_far = (State.GRANTED, State.DISPATCHING, State.DISPATCHED, State.SUCCEEDED)
+        was_dispatched = select(dispatches.c.id).where(dispatches.c.deployment_id == table.c.id).exists()
+        query = select(table.c.id).where(
+            table.c.environment == environment,
+            table.c.position > position,
+            table.c.trigger != Trigger.FAILURE,
+            or_(table.c.state.in_(came_this_far), was_dispatched),
+        )
+        return self.connection.execute(query.limit(1)).first() is not None
+
+    def older_waiting(self, environment: str, position: int) -> list[Deployment]:
+        """Lock and list older ones that hold a grant and wait to be dispatched."""
+        query = _waiting(environment).where(table.c.position < position).with_for_update()
+        query = query.where(table.c.trigger != Trigger.FAILURE)
+        return [deployment_from(row) for row in self.connection.execute(query)]
+
+    def waiting(self, environment: str) -> list[tuple[str, str]]:
+        """List (id, correlation id) of those that hold a grant and wait, oldest first."""
+        return [(row.id, row.correlation_id) for row in self.connection.execute(_waiting(environment).limit(20))]
+
+    def take_due(self, now: datetime, again_after: timedelta, limit: int) -> list[tuple[str, str, State]]:
+        """Claim those that stand still since their due time; the longer they stand, the later their next one."""
+        standing = func.greatest(again_after, now - table.c.updated_at)
+        again_at = now + func.least(standing, LONGEST_PAUSE)
+        due = select(table.c.id).where(table.c.due_at <= now).order_by(table.c.due_at).limit(limit)
+        statement = update(table).where(table.c.id.in_(due.with_for_update(skip_locked=True))).values(due_at=again_at)
+        rows = self.connection.execute(statement.returning(table.c.id, table.c.correlation_id, table.c.state))
+        return [(row.id, row.correlation_id, State(row.state)) for row in rows]
+
+    def _one(self, query: Select[Any]) -> Deployment | None:
+        row = self.connection.execute(query).first()
+        return deployment_from(row) if row else None
+
+
+def _releases(environment: str) -> Select[Any]:
+    succeeded = select(table).where(table.c.environment == environment, table.c.state == State.SUCCEEDED)
+    return succeeded.order_by(table.c.updated_at.desc(), table.c.id.desc())
+
+
+def _waiting(environment: str) -> Select[Any]:
+    granted = select(table).where(table.c.environment == environment, table.c.state == State.GRANTED)
+    return granted.order_by(table.c.position, table.c.id)

@@ -1,0 +1,55 @@
+"""Bring the schema to its newest version: `python -m app.store.migrate`, with the owner's URL in the environment."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine
+from sqlalchemy.engine import make_url
+
+from app.domain.errors import GateError
+from app.settings import load_settings
+from app.store.session import transaction
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "migrations"
+
+
+def alembic_config(owner_url: str, app_role: str | None) -> Config:
+    """Make Alembic's configuration: there is no alembic.ini, since it would hold a URL."""
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS))
+    config.attributes["url"] = owner_url
+    config.attributes["app_role"] = app_role
+    return config
+
+
+def upgrade(owner_url: str, app_url: str, revision: str = "head") -> None:
+    """Migrate to `revision` as the owner, and give the application's role what it may have."""
+    command.upgrade(alembic_config(owner_url, make_url(app_url).username), revision)
+
+
+def is_current(engine: Engine) -> bool:
+    """Tell whether the database is at the newest version; raises StoreUnavailable."""
+    head = ScriptDirectory(str(SCRIPTS)).get_current_head()
+    with transaction(engine) as connection:
+        return MigrationContext.configure(connection).get_current_revision() == head
+
+
+def main() -> None:
+    """Migrate the database that the settings name."""
+    try:
+        settings = load_settings()
+    except GateError as fault:
+        sys.exit(str(fault))
+    app_url = settings.database_url.get_secret_value()
+    owner = settings.owner_database_url
+    upgrade(owner.get_secret_value() if owner else app_url, app_url)
+
+
+if __name__ == "__main__":
+    main()

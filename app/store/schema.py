@@ -1,0 +1,196 @@
+"""The tables. Constraints live here and in migrations/; `tests/store/test_migrations.py` keeps the two equal."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Sequence,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from app.domain.delivery import DeliveryState
+from app.domain.deployment import Progress, Stage, State, Trigger
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_TIME = DateTime(timezone=True)
+_ID = Uuid(as_uuid=False)
+
+
+def _one_of(column: str, values: type[State] | type[Stage] | type[DeliveryState] | type[Progress] | type[Trigger]) -> str:
+    return f"{column} IN ({', '.join(repr(v.value) for v in values)})"
+
+
+# One order of receipt for deliveries and for deployments that come without one (rollbacks, replays).
+positions = Sequence("positions", metadata=metadata, data_type=BigInteger)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("position", BigInteger, positions, server_default=positions.next_value(), nullable=False),
+    Column("forge", Text, nullable=False),
+    Column("forge_delivery_id", Text, nullable=False),
+    Column("event_header", Text, nullable=False),
+    Column("event", JSONB(none_as_null=True)),
+    Column("reason", Text),
+    Column("body", LargeBinary, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("received_at", _TIME, nullable=False),
+    Column("due_at", _TIME, nullable=False),
+    Column("tries", Integer, nullable=False, server_default=text("0")),
+    UniqueConstraint("forge", "forge_delivery_id", name="uq_deliveries_forge_delivery"),
+    CheckConstraint(_one_of("state", DeliveryState), name="state"),
+)
+Index("ix_deliveries_pending", deliveries.c.position, postgresql_where=deliveries.c.state == text("'pending'"))
+Index("ix_deliveries_received_at", deliveries.c.received_at)
+
+deployments = Table(
+    "deployments",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Column("delivery_id", _ID, ForeignKey("deliveries.id")),
+    Column("correlation_id", _ID, nullable=False),
+    Column("environment", Text, nullable=False),
+    Column("forge", Text, nullable=False),
+    Column("repository_id", BigInteger, nullable=False),
+    Column("full_name", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("owner_id", BigInteger, nullable=False),
+    Column("ref", Text, nullable=False),
+    Column("before", Text),
+    Column("sha", Text, nullable=False),
+    Column("actor_forge", Text, nullable=False),
+    Column("actor_id", Text, nullable=False),
+    Column("actor_login", Text, nullable=False),
+    Column("trigger", Text, nullable=False),
+    Column("release_id", _ID, ForeignKey("deployments.id")),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("principal", Text),
+    Column("created_at", _TIME, nullable=False),
+    Column("updated_at", _TIME, nullable=False),
+    Column("due_at", _TIME),
+    CheckConstraint(_one_of("state", State), name="state"),
+    CheckConstraint(_one_of("trigger", Trigger), name="trigger"),
+    CheckConstraint("sha ~ '^([0-9a-f]{40}|[0-9a-f]{64})$'", name="sha"),
+    CheckConstraint("(trigger IN ('rollback', 'failure')) = (release_id IS NOT NULL)", name="release"),
+)
+# Invariant 2: whatever delivery id or event header it comes under, one deployment per environment.
+Index(
+    "uq_deployments_act",
+    deployments.c.forge,
+    deployments.c.repository_id,
+    deployments.c.ref,
+    deployments.c.sha,
+    deployments.c.environment,
+    unique=True,
+    postgresql_where=text("trigger IN ('push', 'tag', 'release')"),
+)
+Index("ix_deployments_environment", deployments.c.environment, deployments.c.position)
+Index("ix_deployments_due_at", deployments.c.due_at, postgresql_where=deployments.c.due_at.is_not(None))
+Index(
+    "ix_deployments_waiting",
+    deployments.c.environment,
+    deployments.c.position,
+    postgresql_where=text("state = 'granted'"),
+)
+Index("ix_deployments_created_at", deployments.c.created_at)
+
+stages = Table(
+    "stages",
+    metadata,
+    Column("deployment_id", _ID, ForeignKey("deployments.id"), primary_key=True),
+    Column("stage", Text, primary_key=True),
+    Column("outcome", Text, nullable=False),
+    Column("detail", JSONB, nullable=False),
+    Column("started_at", _TIME, nullable=False),
+    Column("finished_at", _TIME, nullable=False),
+    CheckConstraint(_one_of("stage", Stage), name="stage"),
+)
+Index("ix_stages_finished_at", stages.c.finished_at)
+
+slots = Table(
+    "slots",
+    metadata,
+    Column("environment", Text, primary_key=True),
+    Column("deployment_id", _ID, ForeignKey("deployments.id")),
+)
+
+dispatches = Table(
+    "dispatches",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("deployment_id", _ID, ForeignKey("deployments.id"), nullable=False),
+    Column("environment", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("fence", BigInteger, nullable=False, server_default=text("0")),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("holder", Text),
+    Column("lease_until", _TIME),
+    Column("progress", Text, nullable=False),
+    Column("detail", Text, nullable=False, server_default=text("''")),
+    Column("token_id", Text),
+    Column("reported_at", _TIME, nullable=False, server_default=text("now()")),
+    UniqueConstraint("deployment_id", "target", name="uq_dispatches_deployment_target"),
+    CheckConstraint(_one_of("progress", Progress), name="progress"),
+)
+
+# Append-only: the migration takes UPDATE, DELETE and TRUNCATE from the application's role, and a trigger from everybody.
+audit_entries = Table(
+    "audit_entries",
+    metadata,
+    Column("seq", BigInteger, Identity(always=True), primary_key=True),
+    Column("id", _ID, nullable=False, unique=True),
+    Column("at", _TIME, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("deployment_id", _ID),
+    Column("delivery_id", _ID),
+    Column("correlation_id", _ID, nullable=False),
+    Column("detail", JSONB, nullable=False),
+)
+Index("ix_audit_entries_deployment_id", audit_entries.c.deployment_id)
+Index("ix_audit_entries_delivery_id", audit_entries.c.delivery_id)
+
+versions = Table(
+    "versions",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("digest", Text, primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("taken_at", _TIME, nullable=False, server_default=text("now()")),
+)
+
+signing_keys = Table(
+    "signing_keys",
+    metadata,
+    Column("kid", Text, primary_key=True),
+    Column("public_jwk", JSONB, nullable=False),
+    Column("sealed", Text, nullable=False),
+    Column("created_at", _TIME, nullable=False),
+)

@@ -1,0 +1,92 @@
+"""Engines and units of work: one unit, one short transaction, one error for "the database is away"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from app.domain.errors import StoreUnavailable
+from app.store.audit import SqlAudit
+from app.store.deliveries import SqlDeliveries
+from app.store.deployments import SqlDeployments
+from app.store.dispatches import SqlDispatches, SqlSlots
+from app.store.schema import versions
+
+
+def make_engine(url: str, *, pool_size: int = 10) -> Engine:
+    """Make an engine that notices dead connections, never waits long, and speaks UTC."""
+    return create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=5,
+        pool_recycle=1800,
+        connect_args={
+            "connect_timeout": 3,
+            "options": "-c timezone=UTC -c statement_timeout=10000 -c lock_timeout=8000"
+            " -c idle_in_transaction_session_timeout=30000",
+            "tcp_user_timeout": 10000,
+            "application_name": "tidegate",
+        },
+    )
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """Open a transaction; an outage of the database, at any point of it, is StoreUnavailable.
+
+    A lost connection during COMMIT leaves the outcome unknown: every caller is written so that doing it again is safe.
+    """
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except (OperationalError, InterfaceError, PoolTimeout) as fault:
+        raise StoreUnavailable(f"the database cannot be used now ({type(fault).__name__})") from fault
+    except DBAPIError as fault:
+        if fault.connection_invalidated:
+            raise StoreUnavailable from fault
+        raise
+
+
+@dataclass(frozen=True, slots=True)
+class SqlUnit:
+    """One transaction's view of the store (protocol: pipeline.stores.Unit)."""
+
+    connection: Connection
+    deliveries: SqlDeliveries
+    deployments: SqlDeployments
+    slots: SqlSlots
+    dispatches: SqlDispatches
+    audit: SqlAudit
+
+    def remember_version(self, kind: str, digest: str, text: str) -> bool:
+        """Keep a version once; True if it was not known."""
+        statement = insert(versions).values(kind=kind, digest=digest, text=text)
+        result = self.connection.execute(statement.on_conflict_do_nothing().returning(versions.c.digest))
+        return result.first() is not None
+
+
+@dataclass(frozen=True, slots=True)
+class SqlStore:
+    """The database (protocol: pipeline.stores.Store)."""
+
+    engine: Engine
+
+    @contextmanager
+    def unit(self) -> Iterator[SqlUnit]:
+        """Open a unit: commits at the end of the block, rolls back on an exception."""
+        with transaction(self.engine) as connection:
+            yield SqlUnit(
+                connection,
+                SqlDeliveries(connection),
+                SqlDeployments(connection),
+                SqlSlots(connection),
+                SqlDispatches(connection),
+                SqlAudit(connection),
+            )

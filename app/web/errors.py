@@ -1,0 +1,59 @@
+"""The only map from the gate's errors to HTTP: problem documents (RFC 9457); what is unknown is a 500 without detail."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+from flask import Flask, Response
+from werkzeug.exceptions import HTTPException
+
+from app.domain.errors import GateError
+
+STATUS: dict[str, int] = {
+    "bad-signature": 401,
+    "bad-delivery": 400,
+    "unsupported-content": 415,
+    "unknown-forge": 404,
+    "not-found": 404,
+    "not-allowed": 409,
+    "store-unavailable": 503,
+    "secret-unavailable": 503,
+}
+
+_log = logging.getLogger(__name__)
+
+
+def status_of(fault: GateError) -> int:
+    """Return the HTTP status of an error; 500 where none is laid down."""
+    return STATUS.get(fault.code, 500)
+
+
+def register(app: Flask) -> None:
+    """Render every error of the app as a problem document."""
+    app.register_error_handler(GateError, _gate_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _unknown_error)
+
+
+def _gate_error(fault: GateError) -> Response:
+    status = status_of(fault)
+    return _problem(status, fault.code, str(fault) if status != 500 else "")
+
+
+def _http_error(fault: HTTPException) -> Response:
+    answer = _problem(fault.code or 500, fault.name.lower().replace(" ", "-"), fault.description or "")
+    for name, value in fault.get_headers():
+        if name.lower() == "allow":
+            answer.headers[name] = value
+    return answer
+
+
+def _unknown_error(fault: Exception) -> Response:
+    _log.exception("unexpected error: %s", type(fault).__name__)
+    return _problem(500, "internal", "")
+
+
+def _problem(status: int, code: str, detail: str) -> Response:
+    document = {"type": "about:blank", "title": code, "status": status} | ({"detail": detail} if detail else {})
+    return Response(json.dumps(document), status, content_type="application/problem+json")

@@ -1,0 +1,29 @@
+"""Put the Flask app together."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from app.bootstrap import Process, build
+from app.logs import configure_logs
+from app.observe import start_sentry
+from app.settings import load_settings
+from app.web import errors, health, hooks, metrics, wellknown
+
+POOL_SIZE = 4  # group commit needs one connection; probes and key look-ups a few
+
+
+def create_app(process: Process | None = None) -> Flask:
+    """Make the receiver. Raises BadConfiguration where settings or tidegate.toml have faults."""
+    if process is None:
+        settings = load_settings()
+        configure_logs(settings.log_format, settings.log_level)
+        start_sentry(settings)
+        process = build(settings, pool_size=POOL_SIZE)
+    process.services.guard()  # a faulty configuration stops the start, not the first delivery
+    app = Flask(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = process.settings.max_body_bytes
+    for room in (hooks, wellknown, health, metrics):
+        app.register_blueprint(room.make_blueprint(process))
+    errors.register(app)
+    return app

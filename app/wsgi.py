@@ -1,0 +1,7 @@
+"""`app.wsgi:app`, for any WSGI server."""
+
+from __future__ import annotations
+
+from app.web.factory import create_app
+
+app = create_app()

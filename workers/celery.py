@@ -1,0 +1,75 @@
+"""The Celery app of workers, beat and Flower: `celery -A workers.celery:app worker`."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import Any
+
+import kombu.transport.redis
+from celery.signals import beat_init, worker_init, worker_shutdown
+
+from app.bootstrap import Process, build
+from app.domain.errors import GateError
+from app.logs import configure_logs
+from app.observe import start_sentry
+from app.settings import Settings, load_settings
+from app.store.queue import make_celery
+
+POOL_SIZE = 12
+
+
+def _settings() -> Settings:
+    try:
+        return load_settings()
+    except GateError as fault:
+        sys.exit(str(fault))
+
+
+settings = _settings()
+app = make_celery(settings.redis_url.get_secret_value())
+app.conf.update(imports=("workers.stages", "workers.periodic"))
+
+_building = threading.Lock()
+_process: Process | None = None
+
+
+def process() -> Process:
+    """Return this process's services, put together on first use (importing this module connects to nothing)."""
+    global _process
+    with _building:
+        if _process is None:
+            _process = build(settings, celery=app, pool_size=POOL_SIZE)
+        return _process
+
+
+def _survive_a_broker_restart() -> None:
+    """Keep Celery 5.7.0 alive when Redis restarts under a running task.
+
+    While closing the lost connection, kombu 5.7.0 restores unacknowledged messages over a connection whose client is
+    already gone, and the AttributeError ends the worker (transport/redis.py QoS.restore_unacked_once; older siblings:
+    celery/kombu#582, celery/celery#9250). What is not restored comes back with the sweeper.
+    """
+    restore = kombu.transport.redis.QoS.restore_unacked_once
+
+    def guarded(self: Any, stderr: Any = None) -> Any:
+        try:
+            return restore(self, stderr)
+        except AttributeError:
+            return None
+
+    kombu.transport.redis.QoS.restore_unacked_once = guarded
+
+
+@worker_init.connect
+@beat_init.connect
+def _start(**_: Any) -> None:
+    configure_logs(settings.log_format, settings.log_level)
+    start_sentry(settings)
+    _survive_a_broker_restart()
+
+
+@worker_shutdown.connect
+def _stop(**_: Any) -> None:
+    if _process is not None:
+        _process.engine.dispose()

@@ -1,0 +1,17 @@
+"""What beat asks for: sweep every second. A tick that comes late is dropped, since the next one does the same."""
+
+from __future__ import annotations
+
+from app.pipeline.sweep import sweep
+from app.store.queue import STAGE_QUEUE, SWEEP
+from workers.celery import app, process
+
+app.conf.beat_schedule = {
+    SWEEP: {"task": SWEEP, "schedule": 1.0, "options": {"queue": STAGE_QUEUE, "expires": 2.0, "ignore_result": True}}
+}
+
+
+@app.task(name=SWEEP)
+def sweep_standing() -> None:
+    """Start again whatever stands still."""
+    sweep(process().services)

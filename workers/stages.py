@@ -1,0 +1,98 @@
+"""The five stages as named Celery tasks, and the planner that starts their chain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sentry_sdk
+import structlog
+from celery import Task
+
+from app.domain.deployment import Stage
+from app.domain.errors import GateError
+from app.pipeline.authorize import authorize
+from app.pipeline.dispatch import dispatch
+from app.pipeline.grant import grant
+from app.pipeline.identify import identify
+from app.pipeline.plan import plan
+from app.pipeline.services import Services
+from app.pipeline.settle import settle
+from app.pipeline.stage import Outcome
+from app.store.queue import PLAN
+from workers.celery import app, process
+
+_log = structlog.get_logger("tidegate.step")
+
+
+@contextmanager
+def correlated(**names: str) -> Iterator[None]:
+    """Bind ids to every log line and Sentry event of the block."""
+    with structlog.contextvars.bound_contextvars(**names), sentry_sdk.isolation_scope() as scope:
+        for name, value in names.items():
+            scope.set_tag(name, value)
+        yield
+
+
+def _run(task: Task[Any, Any], stage: Stage, verb: Callable[[Services, str], Outcome], ids: tuple[str, str]) -> None:
+    deployment_id, correlation_id = ids
+    services = process().services
+    with correlated(deployment=deployment_id, correlation=correlation_id, step=stage.value):
+        try:
+            outcome = verb(services, deployment_id)
+        except GateError as fault:
+            if fault.permanent:
+                raise
+            _log.warning("step", outcome="later", error=fault.code, detail=str(fault))
+            outcome = Outcome("later", goes_on=False)  # the sweeper comes back to it
+        else:
+            _log.info("step", outcome=outcome.outcome)
+        if not outcome.goes_on:
+            task.request.chain = None
+        for woken, correlation, next_stage in outcome.wakes:
+            services.wakes.run(woken, correlation, next_stage)
+
+
+@app.task(name=Stage.VALIDATE_IDENTITY.value, bind=True)
+def validate_identity(self: Task[Any, Any], deployment_id: str, correlation_id: str) -> None:
+    """Run stage 1."""
+    _run(self, Stage.VALIDATE_IDENTITY, identify, (deployment_id, correlation_id))
+
+
+@app.task(name=Stage.CHECK_PERMISSION.value, bind=True)
+def check_permission(self: Task[Any, Any], deployment_id: str, correlation_id: str) -> None:
+    """Run stage 2."""
+    _run(self, Stage.CHECK_PERMISSION, authorize, (deployment_id, correlation_id))
+
+
+@app.task(name=Stage.INJECT_TOKEN.value, bind=True)
+def inject_token(self: Task[Any, Any], deployment_id: str, correlation_id: str) -> None:
+    """Run stage 3."""
+    _run(self, Stage.INJECT_TOKEN, grant, (deployment_id, correlation_id))
+
+
+@app.task(name=Stage.DISPATCH_DEPLOY.value, bind=True)
+def dispatch_deploy(self: Task[Any, Any], deployment_id: str, correlation_id: str) -> None:
+    """Run stage 4."""
+    _run(self, Stage.DISPATCH_DEPLOY, dispatch, (deployment_id, correlation_id))
+
+
+@app.task(name=Stage.CONFIRM_DEPLOY.value, bind=True)
+def confirm_deploy(self: Task[Any, Any], deployment_id: str, correlation_id: str) -> None:
+    """Run stage 5."""
+    _run(self, Stage.CONFIRM_DEPLOY, settle, (deployment_id, correlation_id))
+
+
+@app.task(name=PLAN)
+def plan_delivery(delivery_id: str) -> None:
+    """Drain the inbox in batches and start a chain per deployment; `delivery_id` is only the newest that was seen."""
+    services = process().services
+    with correlated(step=PLAN):
+        while True:
+            planned = plan(services)
+            for deployment in planned.deployments:
+                _log.info("step", outcome="planned", deployment=deployment.id, correlation=deployment.correlation_id)
+                services.wakes.run(deployment.id, deployment.correlation_id, Stage.VALIDATE_IDENTITY)
+            if not planned.has_more:
+                return
