@@ -1,0 +1,39 @@
+"""The real clock, ids and randomness: the only place that reads them."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from datetime import UTC, datetime
+
+
+class SystemClock:
+    """The wall clock of this machine (protocol: domain.clock.Clock)."""
+
+    def now(self) -> datetime:
+        """Return the time, in UTC with its zone set."""
+        return datetime.now(UTC)
+
+
+class SystemIds:
+    """Time-ordered UUIDs (version 7, RFC 9562 §5.7), increasing within a process (§6.2 method 1; protocol: domain.clock.Ids)."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last = 0
+
+    def new(self) -> str:
+        """Return a new UUID as text."""
+        with self._lock:
+            # 48 bits of milliseconds and 12 of a counter, never going back even if the clock does
+            self._last = max(self._last + 1, time.time_ns() // 1_000_000 << 12)
+            stamp = self._last
+        value = (stamp >> 12) << 80 | 0x7 << 76 | (stamp & 0xFFF) << 64 | 0b10 << 62 | secrets.randbits(62)
+        text = f"{value:032x}"
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def random_bytes(count: int) -> bytes:
+    """Return `count` random bytes fit for keys."""
+    return secrets.token_bytes(count)

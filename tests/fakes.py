@@ -1,0 +1,151 @@
+"""One fake a protocol, for the steps' own tests; the real adapters have theirs in contracts/ and integrations/."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from app.domain.decision import Decision, DecisionRequest, Effect
+from app.domain.deployment import Dispatch, Progress
+from app.domain.errors import UnknownCommit
+from app.domain.event import Account
+from app.domain.grant import Grant
+from app.domain.principal import GATE_PRINCIPAL, Principal, PrincipalKind
+from app.integrations.repositories.protocol import CommitAuthor
+from app.integrations.targets.protocol import Order, Report
+from app.integrations.tokens.protocol import Token
+
+CANARY = "canary-token-0b5e7"
+
+
+class FakeClock:
+    """A clock that a test moves; it starts now, since the database's clock cannot be moved."""
+
+    def __init__(self) -> None:
+        self._offset = timedelta()
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self._offset
+
+    def move(self, seconds: float) -> None:
+        self._offset += timedelta(seconds=seconds)
+
+
+@dataclass
+class FakeRepositories:
+    """Commits by ref; `heads` maps a full ref to its history, newest last."""
+
+    heads: dict[str, list[str]] = field(default_factory=dict)
+    emails: list[str] = field(default_factory=lambda: ["alice@example.com"])
+    fault: Exception | None = None
+
+    def fetch(self, repository: str, ref: str, object_id: str | None) -> str:
+        if self.fault is not None:
+            raise self.fault
+        history = self.heads.get(ref, [])
+        if not history or (object_id is not None and object_id not in history):
+            raise UnknownCommit
+        return object_id or history[-1]
+
+    def head_contains(self, repository: str, ref: str, sha: str) -> bool:
+        return sha in self.heads.get(ref, [])
+
+    def authors(self, repository: str, before: str | None, sha: str) -> list[CommitAuthor]:
+        return [CommitAuthor(sha, e, e) for e in self.emails]
+
+    def is_ancestor(self, repository: str, ancestor: str, descendant: str) -> bool:
+        histories = [h for h in self.heads.values() if ancestor in h and descendant in h]
+        return any(h.index(ancestor) <= h.index(descendant) for h in histories)
+
+    def export(self, repository: str, sha: str, destination: Path) -> None:
+        (destination / "sha").write_text(sha)
+
+
+@dataclass
+class FakeIdentity:
+    """People by account key."""
+
+    people: dict[str, Principal] = field(default_factory=dict)
+
+    def principal_of(self, account: Account) -> Principal | None:
+        return GATE_PRINCIPAL if account.key == "tidegate:gate" else self.people.get(account.key)
+
+    def knows_email(self, email: str) -> bool:
+        return any(email in p.emails and p.active for p in self.people.values())
+
+
+def person(subject: str, *accounts: str, groups: tuple[str, ...] = ("deployers",), active: bool = True) -> Principal:
+    """Make a principal of the cast."""
+    emails = frozenset({f"{subject}@example.com"})
+    return Principal(subject, PrincipalKind.HUMAN, active, frozenset(groups), emails, frozenset(accounts))
+
+
+@dataclass
+class FakePolicy:
+    """Permits members of `deployers`, and the gate itself."""
+
+    digest: str = "0" * 64
+    text: str = "fake"
+    asked: list[DecisionRequest] = field(default_factory=list)
+
+    def decide(self, request: DecisionRequest) -> Decision:
+        self.asked.append(request)
+        allowed = "deployers" in request.principal.groups or request.principal == GATE_PRINCIPAL
+        effect = Effect.ALLOW if allowed else Effect.DENY
+        return Decision(effect, ("fake",) if allowed else (), "fake says so", self.digest, dict(request.context))
+
+
+@dataclass
+class FakeTarget:
+    """Counts starts by dispatch id; `answers` are given one after the other, then success."""
+
+    answers: list[Report | Exception] = field(default_factory=list)
+    polls: list[Report] = field(default_factory=list)
+    started: list[Order] = field(default_factory=list)
+    on_start: Callable[[], None] | None = None
+
+    def start(self, order: Order, token: Token) -> Report:
+        if self.on_start is not None:
+            self.on_start()
+        answer = self.answers.pop(0) if self.answers else Report(Progress.SUCCEEDED, "done")
+        if isinstance(answer, Exception):
+            raise answer
+        self.started.append(order)
+        return answer
+
+    def poll(self, dispatch: Dispatch) -> Report:
+        return self.polls.pop(0) if self.polls else Report(Progress.UNKNOWN)
+
+
+class FakeIssuer:
+    """Mints the canary."""
+
+    def mint(self, grant: Grant) -> Token:
+        return Token(CANARY, f"jti-{grant.deployment_id}")
+
+
+@dataclass
+class FakeHealth:
+    """Answers what it is told to."""
+
+    answers: list[bool] = field(default_factory=list)
+
+    def check(self, url: str) -> tuple[bool, str]:
+        healthy = self.answers.pop(0) if self.answers else True
+        return healthy, "200" if healthy else "500"
+
+
+@dataclass
+class FakeWakes:
+    """Keeps what would have been sent."""
+
+    plans: list[str] = field(default_factory=list)
+    runs: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def plan(self, delivery_id: str) -> None:
+        self.plans.append(delivery_id)
+
+    def run(self, deployment_id: str, correlation_id: str, next_stage: str) -> None:
+        self.runs.append((deployment_id, correlation_id, next_stage))
