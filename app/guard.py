@@ -150,6 +150,7 @@ def _guard(
             state / "mirrors",
             lambda key: clone_url(forges, key),
             lambda key: _token(forges, key),
+            environ=environ(),
         ),
     )
 

@@ -1,0 +1,228 @@
+"""Read tidegate.toml into the domain's values, or list every fault with file and line."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from app.domain.environment import Environment, HealthCheck, TargetSettings, Zone
+from app.domain.errors import BadConfiguration
+from app.toml_lines import Where, line_of, lines_of
+
+_NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
+_DURATION = re.compile(r"\A(\d+(?:\.\d+)?)(ms|s|m|h)\Z")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+@dataclass(frozen=True, slots=True)
+class ForgeSettings:
+    """A forge as configured. Secrets are references; `clone` is a template with {url} and {repository}."""
+
+    name: str
+    kind: str
+    url: str
+    clone: str
+    webhook_secrets: tuple[str, ...]
+    api_token: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """One version of tidegate.toml, checked."""
+
+    digest: str
+    forges: Mapping[str, ForgeSettings]
+    zones: Mapping[str, Zone]
+    targets: Mapping[str, TargetSettings]
+    environments: tuple[Environment, ...]
+    people: Path
+    policies: Path
+
+
+def _seconds(value: object) -> object:
+    """Read `60s`, `2m`, `500ms` or a number as seconds."""
+    found = _DURATION.match(value) if isinstance(value, str) else None
+    return float(found[1]) * _UNITS[found[2]] if found else value
+
+
+def _reference(value: str) -> str:
+    kind, _, rest = value.partition(":")
+    if kind not in ("env", "file") or not rest:
+        raise ValueError('must be a reference, "env:NAME" or "file:PATH": no secret stands in this file')
+    return value
+
+
+def _pattern(value: str) -> str:
+    kind, _, glob = value.partition(":")
+    if value != "release" and (kind not in ("branch", "tag") or not glob):
+        raise ValueError('must be "branch:GLOB", "tag:GLOB" or "release"')
+    return value
+
+
+Name = Annotated[str, Field(pattern=_NAME)]
+Reference = Annotated[str, AfterValidator(_reference)]
+Pattern = Annotated[str, AfterValidator(_pattern)]
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
+Url = Annotated[str, Field(pattern=r"^(https?|ssh|file)://\S+$")]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Forge(_Table):
+    kind: str
+    url: Url
+    clone: str = "{url}/{repository}.git"
+    webhook_secrets: list[Reference] = Field(min_length=1)
+    api_token: Reference | None = None
+
+
+class _Zone(_Table):
+    kind: Literal["compute", "storage"]
+    region: str = Field(min_length=1)
+
+
+class _Target(BaseModel):
+    model_config = ConfigDict(extra="allow", frozen=True)
+    kind: str
+    zone: str
+
+
+class _Health(_Table):
+    url: Annotated[str, Field(pattern=r"^https?://\S+$")]
+    within: Seconds = 60.0
+
+
+class _Environment(_Table):
+    name: Name
+    repository: Annotated[str, Field(pattern=r"^[a-z0-9-]+:[^/\s]+/[^/\s]+$")]
+    repository_id: int | None = Field(None, gt=0)
+    deploys: list[Pattern] = Field(min_length=1)
+    targets: list[str] = Field(min_length=1)
+    audience: str = Field(min_length=1)
+    health: _Health | None = None
+
+
+class _File(_Table):
+    people: Path = Path("people.toml")
+    policies: Path = Path("policies")
+    forges: dict[Name, _Forge] = Field(min_length=1)
+    zones: dict[Name, _Zone] = Field(min_length=1)
+    targets: dict[Name, _Target] = Field(min_length=1)
+    environments: list[_Environment] = Field(min_length=1)
+
+
+OptionsOf = Callable[[str], type[BaseModel]]
+
+Fault = tuple[Where, str]
+
+
+def load_configuration(path: Path, target_options: OptionsOf, forge_kinds: frozenset[str]) -> Configuration:
+    """Read and check `path`.
+
+    `target_options(kind)` gives the pydantic model of a target kind's own keys, or raises BadConfiguration.
+    Raises BadConfiguration with every fault as `FILE:LINE: where: what`.
+    """
+    try:
+        text = path.read_bytes().decode()
+        data = tomllib.loads(text)
+    except OSError as fault:
+        raise BadConfiguration([f"{path}: cannot be read: {fault.strerror}; `tidegate up` writes an example"]) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+        raise BadConfiguration([_syntax_fault(path, fault)]) from None
+    lines = lines_of(text)
+
+    def located(faults: list[Fault]) -> BadConfiguration:
+        told = [(line_of(lines, where), ".".join(map(str, where)), what) for where, what in faults]
+        return BadConfiguration([f"{path}:{line}: {where}: {what}" for line, where, what in sorted(told)])
+
+    try:
+        file = _File.model_validate(data)
+    except ValidationError as fault:
+        raise located([(e["loc"], e["msg"].removeprefix("Value error, ")) for e in fault.errors()]) from None
+    faults = [*_dangling(file, forge_kinds), *_unfit_targets(file, target_options)]
+    if faults:
+        raise located(faults)
+    return _configuration(file, path, text, target_options)
+
+
+def _syntax_fault(path: Path, fault: Exception) -> str:
+    found = re.search(r"\(at line (\d+)", str(fault))
+    return f"{path}:{found[1] if found else 1}: not TOML: {fault}"
+
+
+def _dangling(file: _File, forge_kinds: frozenset[str]) -> Iterator[Fault]:
+    """Find names that refer to nothing, and environments that share a name."""
+    for name, forge in file.forges.items():
+        if forge.kind not in forge_kinds:
+            yield ("forges", name, "kind"), f"unknown kind {forge.kind!r}; known: {', '.join(sorted(forge_kinds))}"
+        if name in ("os", "tidegate"):
+            yield ("forges", name), "this name is taken by the gate itself"
+    for name, target in file.targets.items():
+        if target.zone not in file.zones:
+            yield ("targets", name, "zone"), f"there is no zone {target.zone!r}"
+    seen: set[str] = set()
+    for index, environment in enumerate(file.environments):
+        where: Where = ("environments", index)
+        if environment.name in seen:
+            yield (*where, "name"), f"a second environment {environment.name!r}"
+        seen.add(environment.name)
+        if environment.repository.partition(":")[0] not in file.forges:
+            yield (*where, "repository"), "names no configured forge"
+        for target_name in environment.targets:
+            if target_name not in file.targets:
+                yield (*where, "targets"), f"there is no target {target_name!r}"
+        if len(set(environment.targets)) != len(environment.targets):
+            yield (*where, "targets"), "names a target twice"
+
+
+def _unfit_targets(file: _File, target_options: OptionsOf) -> Iterator[Fault]:
+    for name, target in file.targets.items():
+        try:
+            target_options(target.kind).model_validate(target.model_extra or {})
+        except BadConfiguration as fault:
+            yield ("targets", name, "kind"), str(fault)
+        except ValidationError as fault:
+            for error in fault.errors():
+                yield ("targets", name, *error["loc"]), error["msg"].removeprefix("Value error, ")
+
+
+def _configuration(file: _File, path: Path, text: str, target_options: OptionsOf) -> Configuration:
+    zones = {name: Zone(name, zone.kind, zone.region) for name, zone in file.zones.items()}
+
+    def options(target: _Target) -> dict[str, Any]:
+        return target_options(target.kind).model_validate(target.model_extra or {}).model_dump()
+
+    return Configuration(
+        digest=hashlib.sha256(text.encode()).hexdigest(),
+        forges={
+            name: ForgeSettings(name, f.kind, f.url, f.clone, tuple(f.webhook_secrets), f.api_token)
+            for name, f in file.forges.items()
+        },
+        zones=zones,
+        targets={n: TargetSettings(n, t.kind, zones[t.zone], options(t)) for n, t in file.targets.items()},
+        environments=tuple(_environment(e) for e in file.environments),
+        people=path.parent / file.people,
+        policies=path.parent / file.policies,
+    )
+
+
+def _environment(table: _Environment) -> Environment:
+    health = HealthCheck(table.health.url, table.health.within) if table.health else None
+    return Environment(
+        name=table.name,
+        repository=table.repository,
+        repository_id=table.repository_id,
+        deploys=tuple(table.deploys),
+        targets=tuple(table.targets),
+        audience=table.audience,
+        health=health,
+    )

@@ -1,0 +1,219 @@
+"""Repositories through bare mirrors and the git program: fetch by ref, peel, compare, list authors, export.
+
+Refs and ids come from payloads: they are checked before they meet git, and never stand where an option could. Nothing
+of the repository runs: no hooks, no checkout filters, no submodules. The credential is handed over in the environment
+of git's process (`GIT_CONFIG_*`, git-config(1)), not in its arguments.
+"""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from app.domain.errors import RepositoryUnavailable, UnknownCommit
+from app.domain.event import is_object_id
+from app.integrations.repositories.protocol import CommitAuthor
+
+COMMITS_LISTED = 10_000
+INHERITED = ("PATH", "HOME", "SSH_AUTH_SOCK", "SSL_CERT_FILE")  # what git and ssh need, and no TIDEGATE_ secret
+_SAFE_KEY = re.compile(r"\A[a-z0-9][a-z0-9-]*:(?!\.)[A-Za-z0-9._-]+/(?!\.)[A-Za-z0-9._-]+\Z")
+_SAFE_REF = re.compile(r"\Arefs/(heads|tags)/(?!.*(?:\.\.|//|@\{|\.lock(?:/|\Z)|/\.))[^\x00-\x20\x7f~^:?*\[\\]+(?<![./])\Z")
+_SETTINGS = ("gc.auto=0", "core.hooksPath=/dev/null", "protocol.version=2", "fetch.writeCommitGraph=false")
+_ENVIRONMENT = {
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ALLOW_PROTOCOL": "http:https:ssh:file",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=10",
+    "LC_ALL": "C",
+}
+
+
+class Mirror:
+    """Bare mirrors below one folder (protocol: CommitSource). Safe for many processes at once."""
+
+    def __init__(
+        self,
+        folder: Path,
+        clone_url: Callable[[str], str],
+        token: Callable[[str], str | None],
+        *,
+        environ: Mapping[str, str],
+        timeout: float = 60.0,
+    ) -> None:
+        self._inherited = {name: environ[name] for name in INHERITED if name in environ}
+        self._folder = folder
+        self._clone_url = clone_url
+        self._token = token
+        self._timeout = timeout
+
+    def fetch(self, repository: str, ref: str, object_id: str | None) -> str:
+        """Bring `ref` up to date where that is needed; return the commit to deploy.
+
+        Raises RepositoryUnavailable or UnknownCommit.
+        """
+        mirror = self._mirror(repository)
+        if object_id is not None and (known := self._commit(mirror, object_id)) is not None:
+            return known  # what an id names never changes
+        self._fetch(mirror, repository, ref)
+        commit = self._commit(mirror, object_id or _tracking(ref))
+        if commit is None:
+            raise UnknownCommit(f"{ref} of {repository} does not hold {object_id or 'a commit'}")
+        return commit
+
+    def head_contains(self, repository: str, ref: str, sha: str) -> bool:
+        """Ask the forge for `ref` now and tell whether `sha` is reachable from it (False: the ref is gone)."""
+        mirror = self._mirror(repository)
+        _check_ref(ref)
+        answer = self._remote(mirror, repository, "ls-remote", "--", self._clone_url(repository), ref, f"{ref}^{{}}")
+        heads = {name: oid for oid, _, name in (line.partition("\t") for line in answer.splitlines())}
+        head = heads.get(f"{ref}^{{}}") or heads.get(ref)
+        if head is None or head == sha:
+            return head is not None
+        if self._commit(mirror, head) is None:
+            self._fetch(mirror, repository, ref)
+        return self._contains(mirror, sha, head)
+
+    def authors(self, repository: str, before: str | None, sha: str) -> list[CommitAuthor]:
+        """List who wrote `before..sha`, newest first; without a known `before`, what is on no other known branch."""
+        mirror = self._mirror(repository)
+        if before is not None and self._commit(mirror, before) is not None:
+            span = [f"^{before}", sha]
+        else:
+            span = [sha, *self._other_branches(mirror, sha)]
+        text = self._git(mirror, "log", "-z", "--format=%H%n%ae%n%ce", f"--max-count={COMMITS_LISTED}", *span, "--")
+        return [CommitAuthor(*record.split("\n")[:3]) for record in text.split("\0") if record]
+
+    def is_ancestor(self, repository: str, ancestor: str, descendant: str) -> bool:
+        """Tell whether `descendant` contains `ancestor`."""
+        return self._contains(self._mirror(repository), ancestor, descendant)
+
+    def export(self, repository: str, sha: str, destination: Path) -> None:
+        """Write the files of commit `sha` into the existing, empty folder `destination`.
+
+        Through an index of its own, so that links and executable bits survive and exports can run side by side. Git
+        refuses paths that leave the folder or that name `.git`.
+        """
+        mirror = self._mirror(repository)
+        if self._commit(mirror, sha) is None:
+            raise UnknownCommit(f"{repository} does not hold {sha}")
+        with tempfile.TemporaryDirectory(prefix="index-", dir=mirror) as scratch:
+            more = {"GIT_INDEX_FILE": f"{scratch}/index", "GIT_WORK_TREE": str(destination.resolve())}
+            self._git(mirror, "read-tree", sha, more=more)
+            self._git(mirror, "-c", "core.bare=false", "checkout-index", "--all", "--force", more=more)
+
+    def _mirror(self, repository: str) -> Path:
+        """Return the repository's mirror, made on first use."""
+        if not _SAFE_KEY.match(repository):
+            raise UnknownCommit(f"{repository!r} is not a repository name")
+        forge, _, full_name = repository.partition(":")
+        mirror = self._folder / forge / f"{full_name.lower()}.git"
+        if (mirror / "HEAD").exists():
+            return mirror
+        mirror.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(mirror.with_suffix(".lock")):
+            if not (mirror / "HEAD").exists():
+                fresh = Path(tempfile.mkdtemp(prefix="new-", dir=mirror.parent))
+                self._git(fresh, "init", "--quiet", "--bare", "--template=", ".")
+                shutil.rmtree(mirror, ignore_errors=True)
+                fresh.rename(mirror)
+        return mirror
+
+    def _fetch(self, mirror: Path, repository: str, ref: str) -> None:
+        _check_ref(ref)
+        options = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--force")
+        with _locked(mirror / "fetch.lock"):
+            try:
+                url = self._clone_url(repository)
+                self._remote(mirror, repository, "fetch", *options, "--", url, f"{ref}:{_tracking(ref)}")
+            except RepositoryUnavailable as fault:
+                if "couldn't find remote ref" in str(fault):
+                    raise UnknownCommit(f"{repository} has no {ref}") from None
+                raise
+
+    def _commit(self, mirror: Path, name: str) -> str | None:
+        """Peel `name` (an id or a tracking ref) to its commit, if the mirror has it."""
+        if not (is_object_id(name) or name.startswith("refs/tidegate/")):
+            raise UnknownCommit(f"{name!r} is not an object id")
+        try:
+            return self._git(mirror, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}").strip()
+        except RepositoryUnavailable:
+            return None
+
+    def _contains(self, mirror: Path, ancestor: str, descendant: str) -> bool:
+        if not (is_object_id(ancestor) and is_object_id(descendant)):
+            return False
+        try:
+            self._git(mirror, "merge-base", "--is-ancestor", ancestor, descendant)
+        except RepositoryUnavailable:
+            return False
+        return True
+
+    def _other_branches(self, mirror: Path, sha: str) -> list[str]:
+        text = self._git(mirror, "for-each-ref", "--format=%(objectname)", "refs/tidegate/heads/")
+        return [f"^{oid}" for oid in dict.fromkeys(text.split()) if oid != sha]
+
+    def _remote(self, mirror: Path, repository: str, *arguments: str) -> str:
+        token = self._token(repository)
+        return self._git(mirror, *arguments, more=_credential(token) if token else None)
+
+    def _git(self, mirror: Path, *arguments: str, more: dict[str, str] | None = None) -> str:
+        settings = [part for setting in _SETTINGS for part in ("-c", setting)]
+        command = ["git", *settings, *arguments]
+        environment = {"PATH": os.defpath, **self._inherited, **_ENVIRONMENT, "GIT_DIR": str(mirror.resolve()), **(more or {})}
+        process = subprocess.Popen(
+            command,
+            cwd=mirror,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        try:
+            out, err = process.communicate(timeout=self._timeout)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            raise RepositoryUnavailable(f"git {arguments[0]} took longer than {self._timeout:g} s") from None
+        if process.returncode != 0:
+            last = err.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
+            raise RepositoryUnavailable(f"git {arguments[0]}: {last[0][:200]}")
+        return out.decode(errors="replace")
+
+
+def _tracking(ref: str) -> str:
+    return f"refs/tidegate/{ref.removeprefix('refs/')}"
+
+
+def _check_ref(ref: str) -> None:
+    """Refuse what git-check-ref-format(1) refuses, before git sees it."""
+    if not _SAFE_REF.match(ref):
+        raise UnknownCommit(f"{ref[:200]!r} is not a branch or tag name")
+
+
+def _credential(token: str) -> dict[str, str]:
+    """Give the forge's token as the user name of Basic authentication: what every Gogs version takes."""
+    basic = base64.b64encode(f"{token}:".encode()).decode()
+    return {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": "http.extraHeader",
+        "GIT_CONFIG_VALUE_0": f"Authorization: Basic {basic}",
+    }
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock between processes; it goes with the process, so nothing stays locked."""
+    with path.open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,97 @@
+"""Settings of a process, from TIDEGATE_*: read once, all faults listed together. The only file that reads os.environ."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.domain.errors import BadConfiguration
+
+PREFIX = "TIDEGATE_"
+MASTER_KEY_BYTES = 32
+
+
+class Settings(BaseSettings):
+    """What a process needs to know before it reads tidegate.toml. No secret has a default."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+
+    database_url: SecretStr = Field(description="Postgres, as the application's role (postgresql+psycopg://…)")
+    owner_database_url: SecretStr | None = Field(None, description="Postgres, as the owner of the tables; migrations only")
+    redis_url: SecretStr = Field(description="Redis or Valkey, the transport between the processes (redis://…)")
+    master_key: SecretStr | None = Field(
+        None, description="seals signing keys: file:PATH or env:NAME of 32 bytes in base64, or the base64 itself"
+    )
+    state_dir: Path = Field(Path(".tidegate"), description="folder of mirrors, dispatch state and the embedded servers")
+    config: Path = Field(Path("tidegate.toml"), description="what the gate guards")
+    public_url: AnyHttpUrl = Field(
+        AnyHttpUrl("http://127.0.0.1:8300"), description="how others reach the receiver; the issuer of tokens"
+    )
+    max_body_bytes: int = Field(25 * 1024 * 1024, gt=0, description="the largest delivery taken; larger ones get 413")
+    sentry_dsn: SecretStr | None = Field(None, description="turns Sentry on")
+    sentry_environment: str = Field("production", description="the environment that Sentry shows")
+    release: str = Field("tidegate@0.1.0", description="the release that Sentry shows")
+    log_format: Literal["json", "console"] = Field("json", description="json: a document a line; console: for people")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="the least level that is logged")
+    sweep_after: float = Field(10.0, gt=0, description="seconds after which a deployment that stands still is woken")
+    poll_every: float = Field(1.0, gt=0, description="seconds between two looks at a running target or a health check")
+    lease_seconds: float = Field(15.0, gt=0, description="seconds after which a dispatch of a dead worker is taken over")
+    dispatch_attempts: int = Field(5, gt=0, description="how often a target that cannot be reached is tried")
+    web_host: str = Field("127.0.0.1", description="address that the receiver listens on")
+    web_port: int = Field(8300, gt=0, lt=65536, description="port of the receiver")
+    flower_port: int = Field(5556, gt=0, lt=65536, description="port of Flower")
+    postgres_port: int = Field(5433, gt=0, lt=65536, description="port of the embedded Postgres")
+    redis_port: int = Field(6390, gt=0, lt=65536, description="port of the embedded Redis")
+
+    @field_validator("database_url", "owner_database_url")
+    @classmethod
+    def _is_postgres(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
+        url = value.get_secret_value()
+        scheme, separator, rest = url.partition("://")
+        if not separator or scheme not in ("postgresql", "postgres", "postgresql+psycopg"):
+            raise ValueError("must begin with postgresql+psycopg://")
+        return SecretStr(f"postgresql+psycopg://{rest}")
+
+    def master_key_bytes(self) -> bytes:
+        """Return the master key; raises BadConfiguration where it is missing or not 32 bytes in base64."""
+        if self.master_key is None:
+            raise BadConfiguration([f"{PREFIX}MASTER_KEY: is not set; it seals the signing keys"])
+        text = self.master_key.get_secret_value()
+        try:
+            if text.startswith("file:"):
+                text = Path(text.removeprefix("file:")).read_text(encoding="ascii")
+            elif text.startswith("env:"):
+                text = os.environ[text.removeprefix("env:")]
+            key = base64.b64decode(text.strip(), validate=True)
+        except (OSError, KeyError, UnicodeDecodeError, binascii.Error) as fault:
+            raise BadConfiguration([f"{PREFIX}MASTER_KEY: cannot be read ({type(fault).__name__})"]) from None
+        if len(key) != MASTER_KEY_BYTES:
+            raise BadConfiguration([f"{PREFIX}MASTER_KEY: is {len(key)} bytes, and must be {MASTER_KEY_BYTES}"])
+        return key
+
+
+def load_settings() -> Settings:
+    """Read the settings; raises BadConfiguration with every fault, each naming its variable and never its value."""
+    try:
+        return Settings()
+    except ValidationError as fault:
+        faults = [f"{PREFIX}{str(e['loc'][0]).upper()}: {_plain(e['msg'], e['type'])}" for e in fault.errors()]
+        raise BadConfiguration(faults) from None
+
+
+def _plain(message: str, kind: str) -> str:
+    return "is not set" if kind == "missing" else message[:1].lower() + message[1:]
+
+
+def environ() -> Mapping[str, str]:
+    """Return the environment, for secrets by reference (`env:NAME`) and for child processes."""
+    return os.environ

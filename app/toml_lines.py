@@ -1,0 +1,41 @@
+"""Find the line of a TOML key, which tomllib does not tell: for faults that name file and line, not for parsing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+Where = tuple[str | int, ...]
+
+_TABLE = re.compile(r"^\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
+_KEY = re.compile(r"""^\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'))*)\s*=""")
+
+
+def lines_of(text: str) -> dict[Where, int]:
+    """Map each table and key (array tables by their index) to its line, counted from 1."""
+    found: dict[Where, int] = {}
+    counts: dict[str, int] = {}
+    table: Where = ()
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := _TABLE.match(line):
+            name = header[2]
+            table = tuple(_parts(name))
+            if header[1] == "[[":
+                counts[name] = counts.get(name, -1) + 1
+                table = (*table, counts[name])
+            found.setdefault(table, number)
+        elif key := _KEY.match(line):
+            found.setdefault((*table, *_parts(key[1])), number)
+    return found
+
+
+def line_of(lines: dict[Where, int], where: Sequence[str | int]) -> int:
+    """Return the line of the longest known part of `where`; 1 where nothing of it is written."""
+    place = tuple(where)
+    while place and place not in lines:
+        place = place[:-1]
+    return lines.get(place, 1)
+
+
+def _parts(name: str) -> list[str]:
+    return [part.strip().strip("\"'") for part in name.split(".")]

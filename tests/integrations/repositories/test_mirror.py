@@ -1,0 +1,165 @@
+"""The mirror against real bare repositories and the real git program."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from app.domain.errors import RepositoryUnavailable, UnknownCommit
+from app.integrations.repositories.mirror import Mirror
+
+KEY = "gogs:acme/shop"
+MAIN = "refs/heads/main"
+
+
+@dataclass
+class Origin:
+    """A bare repository as a forge has it, and a work tree that pushes to it."""
+
+    bare: Path
+    work: Path
+
+    def git(self, *arguments: str, email: str = "alice@example.com") -> str:
+        names = ("-c", f"user.email={email}", "-c", "user.name=Someone", "-c", "init.defaultBranch=main")
+        done = subprocess.run(["git", *names, *arguments], cwd=self.work, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    def commit(self, name: str, *, branch: str = "main", email: str = "alice@example.com") -> str:
+        (self.work / name).write_text(name)
+        self.git("add", "-A")
+        self.git("commit", "-q", "-m", name, email=email)
+        self.git("push", "-q", "-f", "origin", f"HEAD:refs/heads/{branch}")
+        return self.git("rev-parse", "HEAD")
+
+
+@pytest.fixture
+def origin(tmp_path: Path) -> Origin:
+    bare, work = tmp_path / "acme" / "shop.git", tmp_path / "work"
+    work.mkdir()
+    subprocess.run(["git", "init", "-q", "--bare", str(bare)], check=True)
+    made = Origin(bare, work)
+    made.git("init", "-q", "-b", "main")
+    made.git("remote", "add", "origin", str(bare))
+    return made
+
+
+@pytest.fixture
+def mirror(tmp_path: Path) -> Mirror:
+    return Mirror(tmp_path / "mirrors", lambda _: f"file://{tmp_path}/acme/shop.git", lambda _: None, environ={})
+
+
+def test_a_pushed_commit_is_fetched_and_returned(origin: Origin, mirror: Mirror) -> None:
+    sha = origin.commit("one")
+    assert mirror.fetch(KEY, MAIN, sha) == sha
+    assert mirror.fetch(KEY, MAIN, None) == sha
+
+
+def test_annotated_and_nested_tags_peel_to_their_commit(origin: Origin, mirror: Mirror) -> None:
+    sha = origin.commit("one")
+    for name, what in (("v1", sha), ("v2", "v1")):
+        origin.git("tag", "-a", "-m", name, name, what)
+    origin.git("push", "-q", "origin", "v1", "v2")
+    tag_object = origin.git("rev-parse", "refs/tags/v2")
+    assert tag_object != sha
+    assert mirror.fetch(KEY, "refs/tags/v2", tag_object) == sha
+    assert mirror.fetch(KEY, "refs/tags/v1", None) == sha
+    assert mirror.head_contains(KEY, "refs/tags/v2", sha)
+
+
+def test_a_head_contains_its_history_and_nothing_that_was_forced_away(origin: Origin, mirror: Mirror) -> None:
+    first, second = origin.commit("one"), origin.commit("two")
+    mirror.fetch(KEY, MAIN, second)
+    assert mirror.head_contains(KEY, MAIN, second) and mirror.head_contains(KEY, MAIN, first)
+    origin.git("reset", "-q", "--hard", first)
+    third = origin.commit("three")
+    assert mirror.head_contains(KEY, MAIN, third)
+    assert not mirror.head_contains(KEY, MAIN, second)
+    assert mirror.is_ancestor(KEY, first, third) and not mirror.is_ancestor(KEY, second, third)
+
+
+def test_a_deleted_branch_contains_nothing(origin: Origin, mirror: Mirror) -> None:
+    sha = origin.commit("one", branch="gone")
+    mirror.fetch(KEY, "refs/heads/gone", sha)
+    origin.git("push", "-q", "origin", ":refs/heads/gone")
+    assert not mirror.head_contains(KEY, "refs/heads/gone", sha)
+
+
+def test_authors_are_read_from_git_over_the_whole_span(origin: Origin, mirror: Mirror) -> None:
+    before = origin.commit("base")
+    for n in range(7):
+        sha = origin.commit(f"c{n}", email=f"p{n}@example.com")
+    mirror.fetch(KEY, MAIN, sha)
+    authors = mirror.authors(KEY, before, sha)
+    assert [a.author_email for a in authors] == [f"p{n}@example.com" for n in reversed(range(7))]
+
+
+def test_a_new_branchs_authors_are_those_of_what_no_other_branch_has(origin: Origin, mirror: Mirror) -> None:
+    mirror.fetch(KEY, MAIN, origin.commit("base"))
+    sha = origin.commit("feature", branch="feature", email="bob@example.com")
+    mirror.fetch(KEY, "refs/heads/feature", sha)
+    assert [a.author_email for a in mirror.authors(KEY, None, sha)] == ["bob@example.com"]
+
+
+def test_export_keeps_links_and_executable_bits(origin: Origin, mirror: Mirror, tmp_path: Path) -> None:
+    (origin.work / "run").write_text("#!/bin/sh\n")
+    (origin.work / "run").chmod(0o755)
+    (origin.work / "link").symlink_to("run")
+    sha = origin.commit("file")
+    mirror.fetch(KEY, MAIN, sha)
+    out = tmp_path / "out"
+    out.mkdir()
+    mirror.export(KEY, sha, out)
+    assert (out / "run").stat().st_mode & 0o111 and (out / "link").is_symlink()
+    assert sorted(p.name for p in out.iterdir()) == ["file", "link", "run"]
+
+
+@pytest.mark.parametrize("ref", ["refs/heads/--upload-pack=x", "refs/heads/a b", "refs/notes/x", "--all", "refs/heads/a..b"])
+def test_odd_refs_never_reach_git_as_options(origin: Origin, mirror: Mirror, ref: str) -> None:
+    origin.commit("one")
+    with pytest.raises(UnknownCommit):
+        mirror.fetch(KEY, ref, None)
+
+
+@pytest.mark.parametrize("key", ["gogs:../../etc", "gogs:acme/..", "gogs:a/b/c", "gogs:acme/.git", "nothing"])
+def test_a_repository_name_cannot_leave_the_folder(mirror: Mirror, key: str) -> None:
+    with pytest.raises(UnknownCommit):
+        mirror.fetch(key, MAIN, None)
+
+
+def test_a_commit_that_is_nowhere_is_unknown(origin: Origin, mirror: Mirror) -> None:
+    origin.commit("one")
+    with pytest.raises(UnknownCommit):
+        mirror.fetch(KEY, MAIN, "1" * 40)
+
+
+def test_a_forge_that_is_away_is_worth_another_try(tmp_path: Path) -> None:
+    away = Mirror(tmp_path / "mirrors", lambda _: f"file://{tmp_path}/nowhere.git", lambda _: None, environ={})
+    with pytest.raises(RepositoryUnavailable):
+        away.fetch(KEY, MAIN, "1" * 40)
+
+
+def test_a_fetch_that_hangs_is_ended(tmp_path: Path) -> None:
+    import socket
+
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/acme/shop.git"
+        slow = Mirror(tmp_path / "mirrors", lambda _: url, lambda _: "s3cret-token", environ={}, timeout=0.5)
+        with pytest.raises(RepositoryUnavailable, match="took longer"):
+            slow.fetch(KEY, MAIN, "1" * 40)
+
+
+def test_many_at_once_share_one_mirror(origin: Origin, mirror: Mirror) -> None:
+    sha = origin.commit("one")
+    found: list[str] = []
+    threads = [threading.Thread(target=lambda: found.append(mirror.fetch(KEY, MAIN, sha))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [sha] * 8
