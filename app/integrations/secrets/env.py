@@ -1,0 +1,22 @@
+"""`env:NAME`: a secret in the process's environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from app.domain.errors import SecretUnavailable
+from app.integrations.secrets.protocol import Secret
+
+
+class EnvSecrets:
+    """Secrets in an environment that is handed in (protocol: SecretStore)."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    def get(self, reference: str) -> Secret:
+        """Return the variable's value; raise SecretUnavailable where it is unset or empty."""
+        value = self._environ.get(reference, "")
+        if not value:
+            raise SecretUnavailable(f"the environment variable {reference} is not set")
+        return Secret(value.encode())

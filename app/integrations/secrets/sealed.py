@@ -1,0 +1,63 @@
+"""Seal secrets at rest: AES-256-GCM, a data key per secret, wrapped by the master key, bound to its purpose.
+
+The purpose is authenticated (AAD), so a sealed value does not open in another row or for another use; Fernet has no
+such binding. A new master key only rewraps the data keys. Nonces: NIST SP 800-38D §8.2.2, random, each data key is
+used once.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from app.domain.errors import SealBroken
+from app.integrations.system import random_bytes
+
+KEY_BYTES = 32
+NONCE_BYTES = 12
+VERSION = 1
+
+
+class Sealer:
+    """Seals and unseals under one master key of 32 bytes."""
+
+    def __init__(self, master_key: bytes) -> None:
+        if len(master_key) != KEY_BYTES:
+            raise ValueError("a master key has 32 bytes")
+        self._kek = AESGCM(master_key)
+        self.key_id = hashlib.sha256(b"tidegate master key id" + master_key).hexdigest()[:16]
+
+    def seal(self, plaintext: bytes, purpose: str) -> str:
+        """Return the sealed form as JSON text; it opens for the same purpose only."""
+        key = random_bytes(KEY_BYTES)
+        key_nonce, nonce = random_bytes(NONCE_BYTES), random_bytes(NONCE_BYTES)
+        parts = {
+            "key_nonce": key_nonce,
+            "key": self._kek.encrypt(key_nonce, key, self._bound(purpose)),
+            "nonce": nonce,
+            "text": AESGCM(key).encrypt(nonce, plaintext, self._bound(purpose)),
+        }
+        plain = {"v": VERSION, "kek": self.key_id}
+        return json.dumps(plain | {name: base64.b64encode(value).decode() for name, value in parts.items()})
+
+    def unseal(self, sealed: str, purpose: str) -> bytes:
+        """Return the plaintext; raise SealBroken for another master key, purpose or any change."""
+        try:
+            parts = json.loads(sealed)
+            if parts["v"] != VERSION or parts["kek"] != self.key_id:
+                raise SealBroken("the value was sealed with another master key")
+            key_nonce, key, nonce, text = (
+                base64.b64decode(parts[name], validate=True) for name in ("key_nonce", "key", "nonce", "text")
+            )
+            data_key = self._kek.decrypt(key_nonce, key, self._bound(purpose))
+            return AESGCM(data_key).decrypt(nonce, text, self._bound(purpose))
+        except (InvalidTag, ValueError, KeyError, TypeError, binascii.Error):
+            raise SealBroken from None
+
+    def _bound(self, purpose: str) -> bytes:
+        return f"tidegate:{VERSION}:{self.key_id}:{purpose}".encode()
