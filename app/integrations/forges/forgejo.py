@@ -1,0 +1,20 @@
+"""Forgejo: verify and parse its webhooks."""
+
+from __future__ import annotations
+
+from app.domain.event import Event, Ignored
+from app.integrations.forges.payload import parse
+from app.integrations.forges.protocol import UnverifiedDelivery, VerifiedPayload
+from app.integrations.forges.signature import verify
+
+
+class Forgejo:
+    """Deliveries of Forgejo (protocol: Forge)."""
+
+    def verify(self, unverified: UnverifiedDelivery, secrets: list[bytes]) -> VerifiedPayload:
+        """Prove the signature; raises BadSignature, UnsupportedContent or BadDelivery."""
+        return verify(unverified, secrets, "forgejo")
+
+    def parse(self, payload: VerifiedPayload) -> Event | Ignored:
+        """Say what the payload means; raises BadDelivery."""
+        return parse(payload)

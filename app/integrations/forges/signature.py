@@ -1,0 +1,90 @@
+"""Prove a delivery: HMAC-SHA256 in bare hex over the JSON bytes, as Gogs, Gitea and Forgejo all send it.
+
+Sources: gogs internal/database/webhook.go; gitea and forgejo services/webhook/deliver.go (addDefaultHeaders). The
+signature covers the JSON only, not the delivery id, the event header or the URL.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Mapping
+from urllib.parse import parse_qs
+
+from app.domain.errors import BadDelivery, BadSignature, UnsupportedContent
+from app.integrations.forges.protocol import UnverifiedDelivery, VerifiedPayload
+
+KINDS = ("forgejo", "gitea", "gogs")  # the most specific first: each later one's headers are sent by those before
+_DELIVERY_ID = re.compile(r"\A[\x21-\x7e]{1,128}\Z")
+_EVENT = re.compile(r"\A[a-z_]{1,64}\Z")
+
+
+def verify(unverified: UnverifiedDelivery, secrets: list[bytes], kind: str) -> VerifiedPayload:
+    """Prove the signature with one of `secrets`, and that the headers are of `kind`.
+
+    Raises BadSignature, UnsupportedContent or BadDelivery.
+    """
+    headers = unverified.headers
+    signatures = _signatures(headers)
+    payload = _payload(unverified)
+    if not any(_all_fit(payload, signatures, secret) for secret in secrets if secret):
+        raise BadSignature
+    sender = kind_of(headers)
+    if sender != kind:
+        raise BadDelivery(f"this is a delivery of {sender}, but {unverified.forge} is configured as {kind}")
+    return VerifiedPayload(unverified.forge, payload, _delivery_id(headers), _event(headers, kind))
+
+
+def kind_of(headers: Mapping[str, str]) -> str:
+    """Tell the forge's kind by its own headers."""
+    return next((kind for kind in KINDS if f"x-{kind}-delivery" in headers), "an unknown forge")
+
+
+def _signatures(headers: Mapping[str, str]) -> list[tuple[str, str]]:
+    """List (algorithm, hex) of every signature header; one that is present but empty is a refusal."""
+    found = [("sha256", headers[name]) for kind in KINDS if (name := f"x-{kind}-signature") in headers]
+    for name, algorithm in (("x-hub-signature-256", "sha256"), ("x-hub-signature", "sha1")):
+        if name in headers:
+            prefix, _, digest = headers[name].partition("=")
+            found.append((algorithm, digest if prefix == algorithm else ""))
+    if not any(algorithm == "sha256" for algorithm, _ in found) or not all(digest for _, digest in found):
+        raise BadSignature
+    return found
+
+
+def _all_fit(payload: bytes, signatures: list[tuple[str, str]], secret: bytes) -> bool:
+    """Compare every signature under this one secret, in constant time each."""
+    fits = [
+        hmac.compare_digest(hmac.digest(secret, payload, algorithm).hex().encode(), digest.encode())
+        for algorithm, digest in signatures
+    ]
+    return all(fits)
+
+
+def _payload(unverified: UnverifiedDelivery) -> bytes:
+    content_type = unverified.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type == "application/json":
+        return unverified.body
+    if content_type != "application/x-www-form-urlencoded":
+        raise UnsupportedContent
+    try:
+        fields = parse_qs(unverified.body.decode("ascii"), strict_parsing=True, max_num_fields=8, errors="strict")
+        (payload,) = fields["payload"]
+    except (ValueError, KeyError):
+        raise BadDelivery("the form holds no readable field `payload`") from None
+    return payload.encode()
+
+
+def _delivery_id(headers: Mapping[str, str]) -> str:
+    names = [f"x-{kind}-delivery" for kind in KINDS] + ["x-github-delivery"]
+    ids = {headers[name] for name in names if name in headers}
+    if len(ids) != 1 or not _DELIVERY_ID.match(next(iter(ids))):
+        raise BadDelivery("the delivery id is missing, malformed, or not the same in all headers")
+    return ids.pop()
+
+
+def _event(headers: Mapping[str, str], kind: str) -> str:
+    event = headers.get(f"x-{kind}-event", "")
+    if not _EVENT.match(event):
+        raise BadDelivery("the event header is missing or malformed")
+    return event
