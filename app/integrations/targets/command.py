@@ -1,0 +1,171 @@
+"""Deploy by a command on this machine: an argument list, never a shell. The token comes on its standard input.
+
+The command runs under a runner of its own (`command_runner.py`), so that it goes on when the worker is killed, and a
+lock that the runner holds keeps the same dispatch from running twice. State: `<state>/<target>/<dispatch id>/`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.domain.clock import Clock
+from app.domain.deployment import Dispatch, Progress
+from app.domain.errors import GateError, StaleDispatch, TargetFailed, TargetUnavailable
+from app.integrations.secrets.protocol import Secret
+from app.integrations.targets.protocol import Order, Report
+from app.integrations.tokens.protocol import Token
+
+BEGIN_SECONDS = 10.0
+KEPT = 100
+
+
+class Options(BaseModel):
+    """A command target's own keys. `env` is all of the command's environment, beside TIDEGATE_* facts and PATH."""
+
+    model_config = ConfigDict(extra="forbid")
+    argv: list[str] = Field(min_length=1)
+    env: dict[str, str] = {}
+    cwd: Path | None = None
+    timeout: float = Field(300.0, gt=0, le=3600)
+    output_limit: int = Field(64 * 1024, ge=1024, le=1024 * 1024)
+
+
+class Command:
+    """A command on this machine (protocol: Target). All workers that serve it must share `state_dir`."""
+
+    def __init__(
+        self, name: str, options: Options, *, state_dir: Path, clock: Clock, secret: Callable[[str], Secret]
+    ) -> None:
+        self._name = name
+        self._options = options
+        self._folder = state_dir / name
+
+    def start(self, order: Order, token: Token) -> Report:
+        """Start the command under its runner; raises TargetUnavailable, TargetFailed or StaleDispatch."""
+        folder = self._folder / order.dispatch.id
+        known = self.poll(order.dispatch)
+        if known.progress is not Progress.UNKNOWN:
+            return known
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._take_position(order.dispatch.position)
+            cwd = self._options.cwd or self._checkout(folder, order)
+            self._run(folder, order, cwd, token)
+        except OSError as fault:
+            raise TargetFailed(f"the command could not be started: {fault.strerror or type(fault).__name__}") from None
+        return self._begun(order.dispatch)
+
+    def poll(self, dispatch: Dispatch) -> Report:
+        """Say how the dispatch goes, from what its runner left."""
+        folder = self._folder / dispatch.id
+        if (result := _result(folder)) is not None:
+            return result
+        if _is_locked(folder / "lock"):
+            return Report(Progress.RUNNING, "the command is running")
+        if (result := _result(folder)) is not None:  # it ended between the two looks
+            return result
+        if (folder / "begun").exists():
+            return Report(Progress.FAILED, "the runner died before the command's end; how far it came is unknown")
+        return Report(Progress.UNKNOWN)
+
+    def _take_position(self, position: int) -> None:
+        with (self._folder / "position").open("a+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            newest = int(file.read() or 0)
+            if position < newest:
+                raise StaleDispatch(f"{self._name} has already taken a newer dispatch")
+            file.truncate(0)
+            file.write(str(position))
+
+    def _checkout(self, folder: Path, order: Order) -> Path:
+        """Give the command the commit's files as its working directory."""
+        self._forget_old(folder)
+        checkout = folder / f"checkout-{order.dispatch.fence}"
+        shutil.rmtree(checkout, ignore_errors=True)
+        checkout.mkdir()
+        try:
+            order.export(checkout)
+        except GateError as fault:
+            raise TargetFailed(f"the commit could not be exported: {fault}") from None
+        return checkout
+
+    def _run(self, folder: Path, order: Order, cwd: Path, token: Token) -> None:
+        options = self._options
+        task = {
+            "argv": options.argv,
+            "env": {"PATH": os.defpath, "LANG": "C.UTF-8", **options.env, **_facts(order)},
+            "cwd": str(cwd),
+            "timeout": options.timeout,
+            "output_limit": options.output_limit,
+            "token": token.reveal(),
+            "remove": None if options.cwd else str(cwd),
+        }
+        runner = subprocess.Popen(
+            [sys.executable, "-m", "app.integrations.targets.command_runner", str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            env={"PATH": os.defpath, "PYTHONPATH": str(Path(__file__).resolve().parents[3])},
+        )
+        assert runner.stdin is not None
+        with runner.stdin as pipe:
+            pipe.write(json.dumps(task).encode())
+
+    def _begun(self, dispatch: Dispatch) -> Report:
+        """Wait until the runner has taken over: from then on a crash of ours changes nothing."""
+        until = time.monotonic() + BEGIN_SECONDS
+        while time.monotonic() < until:
+            report = self.poll(dispatch)
+            if report.progress is not Progress.UNKNOWN:
+                return report
+            time.sleep(0.01)
+        raise TargetUnavailable("the runner did not begin")
+
+    def _forget_old(self, current: Path) -> None:
+        ended = sorted(p for p in self._folder.iterdir() if p.is_dir() and p != current and (p / "result.json").exists())
+        for old in ended[:-KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _facts(order: Order) -> dict[str, str]:
+    return {
+        "TIDEGATE_DISPATCH_ID": order.dispatch.id,
+        "TIDEGATE_DEPLOYMENT_ID": order.dispatch.deployment_id,
+        "TIDEGATE_ENVIRONMENT": order.dispatch.environment,
+        "TIDEGATE_TARGET": order.dispatch.target,
+        "TIDEGATE_REPOSITORY": order.repository,
+        "TIDEGATE_REF": order.ref,
+        "TIDEGATE_SHA": order.sha,
+        "TIDEGATE_IS_ROLLBACK": "true" if order.is_rollback else "false",
+    }
+
+
+def _result(folder: Path) -> Report | None:
+    try:
+        result = json.loads((folder / "result.json").read_text())
+    except FileNotFoundError:
+        return None
+    return Report(Progress.SUCCEEDED if result["exit"] == 0 else Progress.FAILED, result["detail"])
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        with path.open("r") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return False
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True

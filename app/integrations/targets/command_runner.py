@@ -1,0 +1,106 @@
+"""Run one command to its end, whatever happens to the worker: `python -m … FOLDER`, the task as JSON on stdin.
+
+Holds FOLDER/lock while it runs; writes `begun` before the command starts and `result.json` after it ended. A runner
+that finds the lock taken or a result leaves at once: so one dispatch id never runs twice. Imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+MASK = b"***"
+LAST_LINE = 500
+
+
+def main(folder: Path) -> None:
+    """Take the lock, run the task, leave its result."""
+    task = json.loads(sys.stdin.buffer.read())
+    with (folder / "lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        if (folder / "result.json").exists() or (folder / "begun").exists():
+            return
+        (folder / "begun").touch()
+        code, output = _run(task, folder / "output")
+        _leave(folder, code, output)
+        if task["remove"]:
+            shutil.rmtree(task["remove"], ignore_errors=True)
+
+
+def _run(task: dict[str, Any], path: Path) -> tuple[int, bytes]:
+    token = task["token"].encode()
+    try:
+        process = subprocess.Popen(
+            task["argv"],
+            env=task["env"],
+            cwd=task["cwd"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except OSError as fault:
+        return 127, f"{task['argv'][0]}: {fault.strerror}".encode()
+    try:
+        output, _ = _communicate(process, token + b"\n", task)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return 124, f"ended after {task['timeout']:g} s".encode()
+    output = output[-task["output_limit"] :].replace(token, MASK)
+    path.touch(mode=0o600)
+    path.write_bytes(output)
+    return process.returncode, output
+
+
+def _communicate(process: subprocess.Popen[bytes], token: bytes, task: dict[str, Any]) -> tuple[bytes, None]:
+    """Hand over the token and read the output, keeping only twice the limit of it in memory."""
+
+
+    kept = bytearray()
+    limit = 2 * task["output_limit"]
+
+    def read() -> None:
+        assert process.stdout is not None
+        while piece := process.stdout.read1(65536):  # type: ignore[attr-defined]
+            kept.extend(piece)
+            del kept[:-limit]
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    assert process.stdin is not None
+    try:
+        with process.stdin as pipe:
+            pipe.write(token)
+    except BrokenPipeError:
+        pass  # the command does not want it
+    process.wait(timeout=task["timeout"])
+    reader.join(timeout=1.0)  # a grandchild may still hold the pipe; what it says later is not ours
+    return bytes(kept), None
+
+
+def _leave(folder: Path, code: int, output: bytes) -> None:
+    lines = output.decode(errors="replace").strip().splitlines()
+    last = lines[-1][:LAST_LINE] if lines else ""
+    result = {"exit": code, "detail": last if code == 0 else f"exit {code}: {last}"}
+    fresh = folder / "result.new"
+    with fresh.open("w") as file:
+        json.dump(result, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(fresh, folder / "result.json")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

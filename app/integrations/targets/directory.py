@@ -1,0 +1,139 @@
+"""Deploy into a folder: `releases/<sha>`, and a `current` link that changes in one step.
+
+Layout below `path`: `releases/<sha>/`, `current -> releases/<sha>`, `.tidegate/{lock,position,dispatches/<id>.json}`.
+A crash at any line leaves `current` whole: files are exported beside the releases and come in by one rename, and the
+link is replaced by one rename. Whoever starts the same dispatch again finishes what is missing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.domain.clock import Clock
+from app.domain.deployment import Dispatch, Progress
+from app.domain.errors import GateError, StaleDispatch, TargetFailed
+from app.integrations.secrets.protocol import Secret
+from app.integrations.targets.protocol import Order, Report
+from app.integrations.tokens.protocol import Token
+
+MARKERS_KEPT = 1000
+
+
+class Options(BaseModel):
+    """A directory target's own keys."""
+
+    model_config = ConfigDict(extra="forbid")
+    path: Path
+    keep: int = Field(5, ge=1, le=1000)
+
+
+class Directory:
+    """A folder on this machine (protocol: Target). Any number of processes may share it."""
+
+    def __init__(
+        self, name: str, options: Options, *, state_dir: Path, clock: Clock, secret: Callable[[str], Secret]
+    ) -> None:
+        self._name = name
+        self._path = options.path.resolve()
+        self._keep = options.keep
+
+    def start(self, order: Order, token: Token) -> Report:
+        """Export the commit and switch `current` to it; raises TargetFailed or StaleDispatch."""
+        try:
+            with self._locked():
+                known = self._marker(order.dispatch.id)
+                if known is not None:
+                    return known
+                self._take_position(order.dispatch.position)
+                self._bring(order)
+                self._switch(order.sha)
+                report = Report(Progress.SUCCEEDED, f"current -> releases/{order.sha}")
+                self._write(self._dispatches / f"{order.dispatch.id}.json", {"sha": order.sha, "detail": report.detail})
+                self._prune(order.sha)
+                return report
+        except OSError as fault:
+            raise TargetFailed(f"{self._path}: {fault.strerror or type(fault).__name__}") from None
+
+    def poll(self, dispatch: Dispatch) -> Report:
+        """Say whether the dispatch was done; a start that is under way holds the lock, and is waited for."""
+        try:
+            with self._locked():
+                return self._marker(dispatch.id) or Report(Progress.UNKNOWN)
+        except OSError as fault:
+            return Report(Progress.UNKNOWN, f"{self._path}: {fault.strerror}")
+
+    @property
+    def _dispatches(self) -> Path:
+        return self._path / ".tidegate" / "dispatches"
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the target's lock; it goes with the process, so that a killed worker leaves none behind."""
+        self._dispatches.mkdir(parents=True, exist_ok=True)
+        (self._path / "releases").mkdir(exist_ok=True)
+        with (self._path / ".tidegate" / "lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _marker(self, dispatch_id: str) -> Report | None:
+        try:
+            marker = json.loads((self._dispatches / f"{dispatch_id}.json").read_text())
+        except FileNotFoundError:
+            return None
+        return Report(Progress.SUCCEEDED, str(marker["detail"]))
+
+    def _take_position(self, position: int) -> None:
+        """Refuse what is older than the newest dispatch that was ever begun here (a worker that slept too long)."""
+        path = self._path / ".tidegate" / "position"
+        newest = json.loads(path.read_text())["position"] if path.exists() else 0
+        if position < newest:
+            raise StaleDispatch(f"{self._name} has already taken a newer dispatch")
+        self._write(path, {"position": position})
+
+    def _bring(self, order: Order) -> None:
+        release = self._path / "releases" / order.sha
+        if release.exists():
+            return  # it came in by one rename, so it is whole
+        for leftover in (self._path / "releases").glob(".partial-*"):
+            shutil.rmtree(leftover, ignore_errors=True)  # we hold the lock: nobody is writing there
+        partial = self._path / "releases" / f".partial-{order.dispatch.id}"
+        partial.mkdir()
+        try:
+            order.export(partial)
+            partial.rename(release)
+        except GateError as fault:
+            raise TargetFailed(f"the commit could not be exported: {fault}") from None
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+    def _switch(self, sha: str) -> None:
+        link = self._path / ".tidegate" / "current.new"
+        link.unlink(missing_ok=True)
+        link.symlink_to(Path("releases") / sha)
+        os.replace(link, self._path / "current")
+        os.utime(self._path / "releases" / sha)  # the order of use, for pruning
+
+    def _prune(self, current: str) -> None:
+        """Keep the releases that were current last, and a bounded number of markers."""
+        releases = [p for p in (self._path / "releases").iterdir() if p.name != current and not p.name.startswith(".")]
+        releases.sort(key=lambda p: p.stat().st_mtime_ns, reverse=True)
+        for old in releases[self._keep - 1 :]:
+            shutil.rmtree(old, ignore_errors=True)
+        for marker in sorted(self._dispatches.glob("*.json"))[:-MARKERS_KEPT]:
+            marker.unlink(missing_ok=True)
+
+    def _write(self, path: Path, content: dict[str, object]) -> None:
+        fresh = path.with_suffix(".new")
+        with fresh.open("w") as file:
+            json.dump(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(fresh, path)

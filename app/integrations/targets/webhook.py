@@ -1,0 +1,122 @@
+"""Deploy by a signed POST with a short-lived bearer token, after the Standard Webhooks specification.
+
+https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md: headers webhook-id,
+webhook-timestamp and webhook-signature (`v1,` and base64 of HMAC-SHA256 over `id.timestamp.body`). The dispatch id is
+the webhook-id and the Idempotency-Key: the receiving service must do the same id once.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.domain.clock import Clock
+from app.domain.deployment import Dispatch, Progress
+from app.domain.errors import SecretUnavailable, TargetFailed, TargetUnavailable
+from app.integrations.http import HttpAnswer, HttpClient, NotSent, Unanswered
+from app.integrations.secrets.protocol import Secret
+from app.integrations.targets.protocol import Order, Report
+from app.integrations.tokens.protocol import Token
+
+CONNECT_SECONDS = 5.0
+LONGEST_DETAIL = 200
+NOT_TAKEN = (429, 503)  # the service says itself that it did not take it
+
+
+class Options(BaseModel):
+    """A webhook target's own keys."""
+
+    model_config = ConfigDict(extra="forbid")
+    url: Annotated[str, Field(pattern=r"^https?://[^\s@]+$")]
+    secret: Annotated[str, Field(pattern=r"^(env|file):.+$")]
+    timeout: float = Field(10.0, gt=0, le=60)
+    idempotent: bool = False
+
+
+class Webhook:
+    """A service that deploys on request (protocol: Target)."""
+
+    def __init__(
+        self, name: str, options: Options, *, state_dir: Path, clock: Clock, secret: Callable[[str], Secret]
+    ) -> None:
+        self._options = options
+        self._clock = clock
+        self._secret = secret
+        self._client = HttpClient(connect_timeout=CONNECT_SECONDS, read_timeout=options.timeout)
+
+    def start(self, order: Order, token: Token) -> Report:
+        """Post the order; raises TargetUnavailable (surely not taken) or TargetFailed."""
+        body = _body(order, int(self._clock.now().timestamp()))
+        try:
+            answer = self._client.post(self._options.url, content=body, headers=self._headers(order, body, token))
+        except NotSent as fault:
+            raise TargetUnavailable(f"no connection ({fault})") from None
+        except Unanswered as fault:
+            raise self._unanswered(str(fault)) from None
+        except SecretUnavailable as fault:
+            raise TargetFailed(str(fault)) from None
+        return _report(answer, token)
+
+    def poll(self, dispatch: Dispatch) -> Report:
+        """Say that it cannot tell: a webhook has nothing to ask."""
+        return Report(Progress.UNKNOWN)
+
+    def _headers(self, order: Order, body: bytes, token: Token) -> dict[str, str]:
+        stamp = str(int(self._clock.now().timestamp()))
+        signed = f"{order.dispatch.id}.{stamp}.".encode() + body
+        digest = hmac.digest(_key(self._secret(self._options.secret)), signed, "sha256")
+        return {
+            "content-type": "application/json",
+            "webhook-id": order.dispatch.id,
+            "webhook-timestamp": stamp,
+            "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
+            "idempotency-key": order.dispatch.id,
+            "authorization": f"Bearer {token.reveal()}",
+        }
+
+    def _unanswered(self, fault: str) -> TargetUnavailable | TargetFailed:
+        """Try again only where the service promises to do one id once."""
+        if self._options.idempotent:
+            return TargetUnavailable(f"no answer ({fault})")
+        return TargetFailed(f"no answer within {self._options.timeout:g} s ({fault}); it may or may not have started")
+
+
+def _body(order: Order, now: int) -> bytes:
+    data = {
+        "dispatch_id": order.dispatch.id,
+        "deployment_id": order.dispatch.deployment_id,
+        "environment": order.dispatch.environment,
+        "target": order.dispatch.target,
+        "repository": order.repository,
+        "ref": order.ref,
+        "sha": order.sha,
+        "is_rollback": order.is_rollback,
+    }
+    return json.dumps({"type": "deployment.dispatched", "timestamp": now, "data": data}).encode()
+
+
+def _key(secret: Secret) -> bytes:
+    value = secret.reveal()
+    if not value.startswith(b"whsec_"):
+        return value
+    try:
+        return base64.b64decode(value.removeprefix(b"whsec_"), validate=True)
+    except binascii.Error:
+        raise SecretUnavailable("the webhook secret behind whsec_ is not base64") from None
+
+
+def _report(answer: HttpAnswer, token: Token) -> Report:
+    if 200 <= answer.status < 300:
+        return Report(Progress.SUCCEEDED, f"HTTP {answer.status}")
+    line = answer.body.decode(errors="replace").strip().partition("\n")[0]
+    detail = f"HTTP {answer.status} {line.replace(token.reveal(), '***')[:LONGEST_DETAIL]}".strip()
+    if answer.status in NOT_TAKEN:
+        raise TargetUnavailable(detail)
+    raise TargetFailed(detail)
