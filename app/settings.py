@@ -16,6 +16,7 @@ from app.domain.errors import BadConfiguration
 
 PREFIX = "TIDEGATE_"
 MASTER_KEY_BYTES = 32
+CONNECTIONS = "connections.env"  # left by `tidegate up` for the command line; the environment goes before it
 
 
 class Settings(BaseSettings):
@@ -82,7 +83,7 @@ class Settings(BaseSettings):
 def load_settings() -> Settings:
     """Read the settings; raises BadConfiguration with every fault, each naming its variable and never its value."""
     try:
-        return Settings()
+        return Settings(_env_file=Path(os.environ.get(f"{PREFIX}STATE_DIR", ".tidegate")) / CONNECTIONS)  # type: ignore[call-arg]
     except ValidationError as fault:
         faults = [f"{PREFIX}{str(e['loc'][0]).upper()}: {_plain(e['msg'], e['type'])}" for e in fault.errors()]
         raise BadConfiguration(faults) from None

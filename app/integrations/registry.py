@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from importlib import import_module
-from typing import Any
+from pathlib import Path
+from typing import Protocol, cast
 
 from pydantic import BaseModel
 
+from app.domain.clock import Clock
 from app.domain.errors import BadConfiguration
+from app.integrations.forges.protocol import Forge
+from app.integrations.secrets.protocol import Secret
+from app.integrations.targets.protocol import Target
 
 FORGES = {
     "gogs": "app.integrations.forges.gogs:Gogs",
@@ -22,21 +28,30 @@ TARGETS = {
 }
 
 
-def forge_class(kind: str) -> Any:
+class TargetClass(Protocol):
+    """How a target's class is called. `options` are an instance of its module's `Options`."""
+
+    def __call__(
+        self, name: str, options: BaseModel, *, state_dir: Path, clock: Clock, secret: Callable[[str], Secret]
+    ) -> Target:
+        """Make the target."""
+        ...
+
+
+def forge_class(kind: str) -> Callable[[], Forge]:
     """Return the adapter class of a forge kind; raises BadConfiguration."""
-    return _load(_spec(FORGES, "forge", kind))
+    return cast(Callable[[], Forge], _load(_spec(FORGES, "forge", kind)))
 
 
-def target_class(kind: str) -> Any:
+def target_class(kind: str) -> TargetClass:
     """Return the adapter class of a target kind; raises BadConfiguration."""
-    return _load(_spec(TARGETS, "target", kind))
+    return cast(TargetClass, _load(_spec(TARGETS, "target", kind)))
 
 
 def target_options(kind: str) -> type[BaseModel]:
     """Return the pydantic model of a target kind's own keys; raises BadConfiguration."""
     module = _spec(TARGETS, "target", kind).partition(":")[0]
-    options: type[BaseModel] = _load(f"{module}:Options")
-    return options
+    return cast(type[BaseModel], _load(f"{module}:Options"))
 
 
 def _spec(table: dict[str, str], what: str, kind: str) -> str:
@@ -46,6 +61,7 @@ def _spec(table: dict[str, str], what: str, kind: str) -> str:
 
 
 @cache
-def _load(spec: str) -> Any:
+def _load(spec: str) -> object:
     module, _, name = spec.partition(":")
-    return getattr(import_module(module), name)
+    found: object = getattr(import_module(module), name)
+    return found

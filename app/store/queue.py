@@ -66,6 +66,16 @@ def make_celery(redis_url: str) -> Celery:
     return app
 
 
+def broker_answers(app: Celery) -> bool:
+    """Tell whether the broker takes connections now."""
+    try:
+        with app.connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1, timeout=2)
+    except Exception:  # every transport has its own errors; here they all mean no
+        return False
+    return True
+
+
 def chain_from(app: Celery, deployment_id: str, correlation_id: str, stage: str) -> Any:
     """Make the chain of stages from `stage` to the last."""
     rest: Sequence[Stage] = STAGES[STAGES.index(Stage(stage)) :]

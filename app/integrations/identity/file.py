@@ -15,6 +15,7 @@ from app.domain.event import GATE_ACCOUNT, Account
 from app.domain.principal import GATE_PRINCIPAL, Principal, PrincipalKind
 
 _HEADER = re.compile(r"^\s*\[\[\s*people\s*\]\]")
+_EMAIL = Annotated[str, Field(pattern=r"^[^\s@]+@[^\s@]+$")]  # an empty one would vouch for a commit without author
 _ACCOUNT = Annotated[str, Field(pattern=r"^[a-z0-9-]+:[^\s:]+$")]
 
 
@@ -22,7 +23,7 @@ class _Person(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     subject: str = Field(min_length=1, max_length=200)
     kind: PrincipalKind = Field(PrincipalKind.HUMAN, strict=False)
-    emails: list[str] = []
+    emails: list[_EMAIL] = []
     accounts: list[_ACCOUNT] = []
     groups: list[str] = []
     active: bool = True
@@ -44,7 +45,7 @@ class FilePeople:
 
     def principal_of(self, account: Account) -> Principal | None:
         """Return who is linked to this account by forge and id, or None."""
-        return GATE_PRINCIPAL if account == GATE_ACCOUNT else self._by_account.get(account.key)
+        return GATE_PRINCIPAL if account.key == GATE_ACCOUNT.key else self._by_account.get(account.key)
 
     def knows_email(self, email: str) -> bool:
         """Tell whether an active person has this e-mail."""

@@ -1,7 +1,8 @@
 """Cedar policies behind one function that fails closed.
 
 Cedar skips a policy that errors, which would make a `forbid` vanish (docs.cedarpolicy.com, "Authorization"). So the
-schema is always passed, every attribute is required, and an allow with any error beside it is a deny.
+schema is always passed, every attribute is required, and an allow with any error beside it is a deny. A template or a
+`has` in a policy is refused: the engine takes both, and a `forbid` made of them may never come into force.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,72 +24,85 @@ from app.domain.errors import BadConfiguration
 SCHEMA = (Path(__file__).parent / "schema.cedarschema").read_text(encoding="utf-8")
 LONGEST_ERROR = 300
 _STATEMENT = re.compile(r"\b(?:permit|forbid)\s*\(")
-_COMMENT = re.compile(r'("(?:[^"\\]|\\.)*")|//[^\n]*')
+_HIDDEN = re.compile(r'"(?:[^"\\]|\\.)*"|//[^\n]*', re.DOTALL)
+_QUOTED = re.compile(r"`([^`]+)`")
+
+Answer = tuple[Effect, tuple[str, ...], str]
 
 
 class CedarPolicy:
     """One version of the policies, parsed once; decides from any thread (protocol: Policy)."""
 
-    def __init__(self, texts: Mapping[str, str]) -> None:
-        faults = [fault for name, text in sorted(texts.items()) for fault in _faults(name, text)]
-        faults += _clashing_ids(texts)
+    def __init__(self, texts: Mapping[str, str], folder: Path = Path()) -> None:
+        """Take texts by file name; `folder` only says where they lie, in faults. Raises BadConfiguration."""
+        names = sorted(texts)
+        faults = [f"{folder / name}:{fault}" for name in names for fault in _faults(texts[name])]
+        faults += _clashing_ids(texts, folder)
         if not any(_statements(text) for text in texts.values()):
-            faults.append("policies: there is no policy, so nobody could deploy anything")
+            faults.append(f"{folder}: there is no policy, so nobody could deploy anything")
         if faults:
             raise BadConfiguration(faults)
-        self.text = "\n".join(f"// {name}\n{text}" for name, text in sorted(texts.items()))
-        self.digest = hashlib.sha256(f"{SCHEMA}\0{self.text}".encode()).hexdigest()
+        self.text = "\n".join(f"// {name}\n{texts[name]}" for name in names)
+        whole = json.dumps([SCHEMA, [[name, texts[name]] for name in names]])
+        self.digest = hashlib.sha256(whole.encode()).hexdigest()
         self._schema = cedarpy.Schema.from_str(SCHEMA)
         self._policies = cedarpy.PolicySet.from_str(self.text)
-        self._reasons = {i["id"]: i.get("reason", "") for i in _annotations(self.text)}
+        self._reasons = {each.id: each.reason for each in _policies(self.text)}
 
     def decide(self, request: DecisionRequest) -> Decision:
         """Decide. Never raises: whatever goes wrong is a deny that says so."""
         asked = _asked(request)
-        try:
-            effect, policies, error = self._evaluate(asked)
-        except Exception as fault:  # any fault of the engine is a deny (invariant 7)
-            effect, policies, error = Effect.DENY, (), f"{type(fault).__name__}: {fault}"
-        if not request.principal.active:
-            effect, policies, error = Effect.DENY, (), f"{request.principal.subject} is not active"
-        return Decision(effect, policies, self._reason(request, effect, policies, error), self.digest, asked)
+        effect, policies, reason = self._answer(asked)
+        return Decision(effect, policies, reason, self.digest, asked)
 
     def decide_again(self, asked: dict[str, Any]) -> Effect:
         """Decide a recorded request (Decision.request) under this version (invariant 10)."""
-        try:
-            return self._evaluate(asked)[0]
-        except Exception:
-            return Effect.DENY
+        return self._answer(asked)[0]
 
-    def _evaluate(self, asked: dict[str, Any]) -> tuple[Effect, tuple[str, ...], str]:
+    def _answer(self, asked: dict[str, Any]) -> Answer:
+        try:
+            if not _is_active(asked):
+                return Effect.DENY, (), f"{asked['request']['principal']['id']} is not active"
+            return self._evaluate(asked)
+        except Exception as fault:  # noqa: BLE001 - any fault of the engine is a deny (invariant 7)
+            return Effect.DENY, (), _unanswered(f"{type(fault).__name__}: {fault}")
+
+    def _evaluate(self, asked: dict[str, Any]) -> Answer:
         answer = cedarpy.is_authorized(asked["request"], self._policies, asked["entities"], self._schema)
-        errors = [str(error) for error in answer.diagnostics.errors]
         ids = answer.diagnostics.id_annotations_by_reason
         policies = tuple(sorted(str(ids[reason]) for reason in answer.diagnostics.reasons))
-        clean = answer.allowed and not errors and bool(policies)
-        return Effect.ALLOW if clean else Effect.DENY, policies, "; ".join(errors)
-
-    def _reason(self, request: DecisionRequest, effect: Effect, policies: tuple[str, ...], error: str) -> str:
-        if error:
-            return f"the policy could not be evaluated: {error[:LONGEST_ERROR]}"
-        named = ", ".join(f'"{p}"' + (f" ({self._reasons[p]})" if self._reasons.get(p) else "") for p in policies)
-        if effect is Effect.ALLOW:
-            return f"permitted by {named}"
+        if answer.diagnostics.errors:
+            return Effect.DENY, policies, _unanswered("; ".join(map(str, answer.diagnostics.errors)))
+        if answer.allowed and policies:
+            return Effect.ALLOW, policies, f"permitted by {self._named(policies)}"
         if policies:
-            return f"forbidden by {named}"
-        who, what, where = request.principal.subject, request.action.value, request.environment
-        return f"no policy permits {who} to {what} to {where} from {request.context.get('ref')}"
+            return Effect.DENY, policies, f"forbidden by {self._named(policies)}"
+        who, what, where = (asked["request"][name]["id"] for name in ("principal", "action", "resource"))
+        ref = asked["request"]["context"]["ref"]
+        return Effect.DENY, (), f"no policy permits {who} to {what} to {where} from {ref}"
+
+    def _named(self, policies: tuple[str, ...]) -> str:
+        return ", ".join(f'"{p}"' + (f" ({self._reasons[p]})" if self._reasons[p] else "") for p in policies)
 
 
 def load(folder: Path) -> CedarPolicy:
     """Read every `*.cedar` of a folder; raises BadConfiguration with each fault as `FILE:LINE: what`."""
-    try:
-        texts = {str(path): path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.cedar"))}
-    except (OSError, UnicodeDecodeError) as fault:
-        raise BadConfiguration([f"{folder}: cannot be read: {fault}"]) from None
+    texts: dict[str, str] = {}
+    faults: list[str] = []
+    for path in sorted(folder.glob("*.cedar")):
+        try:
+            texts[path.name] = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as fault:
+            faults.append(f"{path}: cannot be read: {fault}")
+    if faults:
+        raise BadConfiguration(faults)
     if not texts:
         raise BadConfiguration([f"{folder}: holds no *.cedar file, so nobody could deploy anything"])
-    return CedarPolicy(texts)
+    return CedarPolicy(texts, folder)
+
+
+def _unanswered(error: str) -> str:
+    return f"the policy could not be evaluated: {error[:LONGEST_ERROR]}"
 
 
 def _asked(request: DecisionRequest) -> dict[str, Any]:
@@ -98,7 +114,7 @@ def _asked(request: DecisionRequest) -> dict[str, Any]:
             "principal": who,
             "action": {"type": "Action", "id": request.action.value},
             "resource": where,
-            "context": request.context,
+            "context": _plain(request.context),
         },
         "entities": [
             {
@@ -111,61 +127,126 @@ def _asked(request: DecisionRequest) -> dict[str, Any]:
     }
 
 
-def _faults(name: str, text: str) -> list[str]:
-    """Check one file: syntax, ids, and every attribute against the schema."""
+def _plain(context: object) -> dict[str, Any]:
+    """Copy the context as JSON; empty where it is none, which the schema refuses: evidence must be storable."""
     try:
-        annotations = _annotations(text)
-    except ValueError as fault:
-        return [f"{name}:{_line_of_fault(text, str(fault))}: {fault}"]
-    faults = [
-        f"{name}:{_line_of_statement(text, index)}: a policy without @id: reasons could not name it"
-        for index, each in enumerate(annotations)
-        if not each["id"]
+        text = json.dumps(context, allow_nan=False, ensure_ascii=False)
+        text.encode()
+        copy = json.loads(text)
+    except (TypeError, ValueError, RecursionError):
+        return {}
+    return copy if isinstance(copy, dict) else {}
+
+
+def _is_active(asked: dict[str, Any]) -> bool:
+    """Tell by the recorded entities, so that deciding again gives the same answer."""
+    who = asked["request"]["principal"]
+    return any(each["uid"] == who and each["attrs"].get("active") is True for each in asked["entities"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A policy as the parser sees it. `guards` are the attributes that it asks for with `has`."""
+
+    id: str
+    reason: str
+    is_template: bool
+    guards: tuple[str, ...]
+
+
+def _policies(text: str) -> list[_Found]:
+    """List the policies in the order of the text; raises ValueError where it does not parse."""
+    parsed = json.loads(cedarpy.policies_to_json_str(text))
+    both = [(key, policy, is_template) for group, is_template in (("staticPolicies", False), ("templates", True))
+            for key, policy in parsed[group].items()]
+    return [
+        _Found(
+            id=policy.get("annotations", {}).get("id") or "",
+            reason=policy.get("annotations", {}).get("reason") or "",
+            is_template=is_template,
+            guards=tuple(_guards(policy["conditions"])),
+        )
+        for _, policy, is_template in sorted(both, key=lambda each: int(each[0].removeprefix("policy")))
     ]
+
+
+def _guards(node: object) -> Iterator[str]:
+    """Walk an expression (docs.cedarpolicy.com/policies/json-format.html) for `has`."""
+    if isinstance(node, list):
+        for each in node:
+            yield from _guards(each)
+    elif isinstance(node, dict):
+        asked = node.get("has")
+        if isinstance(asked, dict) and "attr" in asked:
+            yield str(asked["attr"])
+        for each in node.values():
+            yield from _guards(each)
+
+
+def _faults(text: str) -> list[str]:
+    """Check one file as `LINE: what`: syntax, ids, what could make a forbid vanish, every attribute by the schema."""
+    try:
+        policies = _policies(text)
+    except ValueError as fault:
+        return [f"{_line_of_syntax_fault(text)}: {fault}"]
+    faults: list[tuple[int, str]] = []
+    for index, policy in enumerate(policies):
+        faults += [(_line(text, index, what), what) for what in _own_faults(policy)]
     for error in cedarpy.validate_policies(text, SCHEMA).errors:
         index = int(re.sub(r"\D", "", str(error.policy_id)) or 0)
-        faults.append(f"{name}:{_line_of_statement(text, index)}: {error.error}")
-    return faults
+        what = str(error.error).removeprefix(f"for policy `{error.policy_id}`, ")
+        faults.append((_line(text, index, what), what))
+    return [f"{line}: {what}" for line, what in sorted(faults)]
 
 
-def _annotations(text: str) -> list[dict[str, str]]:
-    """List each policy's annotations in the order of the text; raises ValueError where it does not parse."""
-    policies = json.loads(cedarpy.policies_to_json_str(text))
-    if policies["templates"]:
-        raise ValueError("templates (?principal, ?resource) cannot be linked here")
-    found = sorted(policies["staticPolicies"].items(), key=lambda item: int(item[0].removeprefix("policy")))
-    return [{"id": "", **(policy.get("annotations") or {})} for _, policy in found]
+def _own_faults(policy: _Found) -> Iterator[str]:
+    if not policy.id:
+        yield "a policy without @id: reasons could not name it"
+    if policy.is_template:
+        yield "a template (?principal, ?resource) is never linked here and so decides nothing"
+    for attribute in policy.guards:
+        yield f"`has {attribute}`: every attribute is always there, so this can only hide a misspelt one; leave it out"
 
 
-def _clashing_ids(texts: Mapping[str, str]) -> list[str]:
+def _clashing_ids(texts: Mapping[str, str], folder: Path) -> list[str]:
     seen: dict[str, str] = {}
     faults = []
     for name, text in sorted(texts.items()):
         try:
-            annotations = _annotations(text)
+            policies = _policies(text)
         except ValueError:
             continue  # told by _faults
-        for index, each in enumerate(annotations):
-            if each["id"] and each["id"] in seen:
-                line = _line_of_statement(text, index)
-                faults.append(f'{name}:{line}: @id("{each["id"]}") is already used in {seen[each["id"]]}')
-            seen.setdefault(each["id"], name)
+        for index, each in enumerate(policies):
+            place = f"{folder / name}:{_line(text, index)}"
+            if each.id and each.id in seen:
+                faults.append(f'{place}: @id("{each.id}") is already used at {seen[each.id]}')
+            seen.setdefault(each.id, place)
     return faults
 
 
 def _statements(text: str) -> list[int]:
-    """List where policies begin, comments blanked out so that offsets stay."""
-    blanked = _COMMENT.sub(lambda m: m[0] if m[1] else " " * len(m[0]), text)
+    """List where policies begin; comments and strings are blanked out so that offsets stay."""
+    blanked = _HIDDEN.sub(lambda hidden: re.sub(r"[^\n]", " ", hidden[0]), text)
     return [found.start() for found in _STATEMENT.finditer(blanked)]
 
 
-def _line_of_statement(text: str, index: int) -> int:
-    starts = _statements(text)
-    return text.count("\n", 0, starts[index]) + 1 if index < len(starts) else 1
+def _line(text: str, index: int, what: str = "") -> int:
+    """Return the line of what a fault quotes within the policy of this index, or the line where that begins."""
+    starts = [*_statements(text), len(text)]
+    start, end = (starts[index], starts[index + 1]) if index + 1 < len(starts) else (0, 0)
+    places = (text.find(quoted, start, end) for quoted in _QUOTED.findall(what))
+    return text.count("\n", 0, next((place for place in places if place >= 0), start)) + 1
 
 
-def _line_of_fault(text: str, fault: str) -> int:
-    """Find the token that the parser stumbled over; the parser itself tells no place."""
-    found = re.search(r"unexpected token `(.+?)`", fault)
-    at = text.find(found[1]) if found else -1
-    return text.count("\n", 0, at) + 1 if at >= 0 else 1
+def _line_of_syntax_fault(text: str) -> int:
+    """Find the first line with which the text can't be the beginning of anything: the parser itself tells no place."""
+    lines = text.rstrip().split("\n")
+
+    def is_broken(count: int) -> bool:
+        try:
+            cedarpy.PolicySet.from_str("\n".join(lines[:count]))
+        except ValueError as fault:
+            return "unexpected end of input" not in str(fault)
+        return False
+
+    return min(bisect_left(range(1, len(lines) + 1), True, key=is_broken) + 1, len(lines))

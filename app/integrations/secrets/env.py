@@ -19,4 +19,4 @@ class EnvSecrets:
         value = self._environ.get(reference, "")
         if not value:
             raise SecretUnavailable(f"the environment variable {reference} is not set")
-        return Secret(value.encode())
+        return Secret(value.encode("utf-8", "surrogateescape"))  # the bytes as they were, as os.fsencode does (PEP 383)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -19,10 +20,12 @@ class FileSecrets:
         path = Path(reference)
         try:
             with path.open("rb") as file:
-                mode = stat.S_IMODE(path.stat().st_mode)
+                mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)  # of what was opened, not of what lies there now
                 value = file.read(LARGEST + 1)
         except OSError as fault:
             raise SecretUnavailable(f"the secret file {path} cannot be read: {fault.strerror}") from None
+        except ValueError:  # a NUL in the path
+            raise SecretUnavailable("the path of the secret file is not a path") from None
         if mode & stat.S_IRWXO:
             raise SecretUnavailable(f"the secret file {path} is open to everybody (mode {mode:04o}); chmod 600 it")
         value = value.removesuffix(b"\n").removesuffix(b"\r")

@@ -15,7 +15,7 @@ import json
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from app.domain.errors import SealBroken
+from app.domain.errors import BadConfiguration, SealBroken
 from app.integrations.system import random_bytes
 
 KEY_BYTES = 32
@@ -24,11 +24,11 @@ VERSION = 1
 
 
 class Sealer:
-    """Seals and unseals under one master key of 32 bytes."""
+    """Seals and unseals under one master key of 32 bytes; raises BadConfiguration for any other length."""
 
     def __init__(self, master_key: bytes) -> None:
         if len(master_key) != KEY_BYTES:
-            raise ValueError("a master key has 32 bytes")
+            raise BadConfiguration([f"the master key must have {KEY_BYTES} bytes"])
         self._kek = AESGCM(master_key)
         self.key_id = hashlib.sha256(b"tidegate master key id" + master_key).hexdigest()[:16]
 
@@ -56,7 +56,7 @@ class Sealer:
             )
             data_key = self._kek.decrypt(key_nonce, key, self._bound(purpose))
             return AESGCM(data_key).decrypt(nonce, text, self._bound(purpose))
-        except (InvalidTag, ValueError, KeyError, TypeError, binascii.Error):
+        except (InvalidTag, ValueError, KeyError, TypeError, binascii.Error, RecursionError):
             raise SealBroken from None
 
     def _bound(self, purpose: str) -> bytes:

@@ -19,9 +19,11 @@ from app.integrations.tokens.protocol import Token
 
 KEY_BITS = 2048
 SKEW_SECONDS = 5
-CLAIMS = (
-    "iss aud sub iat nbf exp jti repository repository_id repository_owner environment ref sha zones actor deployment_id"
-).split()
+CLAIMS = [
+    *("iss", "aud", "sub", "iat", "nbf", "exp", "jti"),
+    *("repository", "repository_id", "repository_owner", "environment"),
+    *("ref", "sha", "zones", "actor", "deployment_id"),
+]
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -1,0 +1,52 @@
+# Two commands are all a newcomer needs: `make up` and `make test`.
+
+PYTHON ?= python3
+BIN := .venv/bin
+UV := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
+UV_VERSION := 0.13.9
+
+.PHONY: up demo test check bench lock clean help
+
+up: .venv/.stack ## start everything on this machine, until Ctrl-C
+	@$(BIN)/tidegate up
+
+demo: .venv/.stack ## see the whole line at work, in a minute
+	@$(BIN)/tidegate demo
+
+test: check ## everything that must be green: lint, types, import rules, tests
+	@$(BIN)/python -m pytest
+
+check: .venv/.dev ## lint, types and import rules
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+.venv/.uv: requirements/uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tidegate needs Python 3.11 or newer; say PYTHON=python3.12 or the like")'
+	@$(PYTHON) -m venv .venv || { echo "python3 -m venv does not work here; on Debian: apt-get install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@touch $@
+
+# .dev holds more than .stack, so whoever has it keeps it.
+.venv/.stack: .venv/.uv requirements/stack.txt
+	@test -e .venv/.dev || $(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/stack.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.dev: .venv/.uv requirements/dev.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@ .venv/.stack
+
+lock: .venv/.uv ## write the pinned requirements anew from pyproject.toml
+	@$(UV) lock --quiet
+	@$(UV) export -q --no-emit-project --no-header --no-annotate --no-dev --group build -o requirements/run.txt > /dev/null
+	@$(UV) export -q --no-emit-project --no-header --no-annotate --no-dev --group build --extra stack -o requirements/stack.txt > /dev/null
+	@$(UV) export -q --no-emit-project --no-header --no-annotate --all-extras --all-groups -o requirements/dev.txt > /dev/null
+
+clean: ## remove the environment and caches, not the data
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+help: ## show this
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10

@@ -1,0 +1,35 @@
+"""`tidegate audit …`: the append-only log."""
+
+from __future__ import annotations
+
+import typer
+from rich.table import Table
+
+from app.cli.output import JSON, command, console, print_json, process, when
+
+app = typer.Typer(no_args_is_help=True, help="The append-only log.")
+
+
+@app.callback()
+def _noun() -> None:
+    """Keep `show` a verb of its own."""
+
+
+@app.command()
+@command
+def show(deployment: str | None = None, delivery: str | None = None, limit: int = 100, as_json: JSON = False) -> None:
+    """Show audit entries in order, of one deployment or delivery where asked."""
+    reads = process().reads
+    entries = reads.audit(
+        deployment_id=reads.deployment(deployment).deployment.id if deployment else None,
+        delivery_id=reads.delivery(delivery).id if delivery else None,
+        limit=limit,
+    )
+    if as_json:
+        return print_json(entries)
+    table = Table("seq", "at", "action", "actor", "environment", "reason")
+    for entry in entries:
+        detail = entry.detail
+        row = (str(entry.seq), when(entry.at), entry.action, entry.actor, detail.get("environment", ""))
+        table.add_row(*row, str(detail.get("reason", "")))
+    console.print(table)

@@ -1,0 +1,53 @@
+"""`tidegate config …`: check what the gate goes by, before it does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+from rich.table import Table
+
+from app.cli.output import JSON, command, console, errors, print_json
+from app.configuration_example import write_example
+from app.domain.errors import StoreUnavailable
+from app.guard import load_guard
+from app.integrations.system import SystemClock
+from app.settings import Settings, load_settings
+from app.store.reads import Reads
+from app.store.session import make_engine
+
+app = typer.Typer(no_args_is_help=True, help="Settings, tidegate.toml, people and policies.")
+
+
+@app.command()
+@command
+def check(as_json: JSON = False) -> None:
+    """Check settings, tidegate.toml, people and policies; list every fault with file and line."""
+    settings = load_settings()
+    configuration, guard = load_guard(settings, SystemClock())
+    if as_json:
+        return print_json({"digest": guard.digest, "environments": configuration.environments})
+    table = Table("environment", "repository", "deploys", "targets", "audience")
+    for each in guard.environments:
+        row = (each.name, each.repository, ", ".join(each.deploys), ", ".join(each.targets), each.audience)
+        table.add_row(*row)
+    console.print(table)
+    console.print(f"no faults; version {guard.digest[:12]}")
+    _warn(settings)
+
+
+@app.command()
+@command
+def example(folder: Path = Path()) -> None:
+    """Write a commented example configuration where there is none."""
+    for path in write_example(folder):
+        console.print(f"wrote {path}")
+
+
+def _warn(settings: Settings) -> None:
+    """Say what is allowed and not wise."""
+    try:
+        if Reads(make_engine(settings.database_url.get_secret_value())).may_change_audit():
+            errors.print("warning: this database role may change audit entries; use a role that does not own the tables")
+    except StoreUnavailable as fault:
+        errors.print(f"warning: {fault}")

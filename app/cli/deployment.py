@@ -1,0 +1,123 @@
+"""`tidegate deployment …`: what was, is and will be deployed, and going back."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from app.bootstrap import Process
+from app.cli.output import FAILED, JSON, coloured, command, console, operator, plain, print_json, process, short, when
+from app.domain.deployment import Deployment, State
+from app.pipeline.rollback import rollback as roll_back
+from app.store.reads import DeploymentView
+
+POLL_SECONDS = 0.2
+
+app = typer.Typer(no_args_is_help=True, help="What is deployed where, why, and going back.")
+
+
+@app.command("list")
+@command
+def list_(environment: str | None = None, limit: int = 20, as_json: JSON = False) -> None:
+    """List deployments, newest first."""
+    found = process().reads.deployments(limit, environment)
+    if as_json:
+        return print_json(found)
+    table = Table("created", "deployment", "environment", "ref", "commit", "who", "why", "state", "reason")
+    for each in found:
+        who = each.principal or f"{each.actor.key} ({each.actor.login})"
+        row = (when(each.created_at), short(each.id), each.environment, each.ref, each.sha[:12], who, each.trigger)
+        table.add_row(*row, coloured(each.state), each.reason or "")
+    console.print(table)
+
+
+@app.command()
+@command
+def show(deployment: str, as_json: JSON = False) -> None:
+    """Show one deployment: its stages, dispatches and reasons."""
+    running = process()
+    view = running.reads.deployment(deployment)
+    if as_json:
+        return print_json(plain(view) | {"audit": plain(running.reads.audit(deployment_id=view.deployment.id))})
+    print_view(view)
+
+
+def print_view(view: DeploymentView) -> None:
+    """Print a deployment as its timeline."""
+    each = view.deployment
+    console.print(f"deployment {each.id}")
+    console.print(f"brings     {each.sha} of {each.ref} in {each.repository.key} to {each.environment} ({each.trigger})")
+    console.print(f"who        {each.principal or 'not proven'}, by account {each.actor.key} ({each.actor.login})")
+    console.print(f"state      {coloured(each.state)} {each.reason or ''}", highlight=False)
+    table = Table("stage", "outcome", "took", "policies")
+    for stage in view.stages:
+        took = f"{(stage.finished_at - stage.started_at).total_seconds() * 1000:.0f} ms"
+        table.add_row(stage.stage, coloured(stage.outcome), took, ", ".join(stage.detail.get("policies", [])))
+    console.print(table)
+    for row in view.dispatches:
+        attempts = f"{row.dispatch.attempts} attempt{'s' if row.dispatch.attempts != 1 else ''}"
+        console.print(f"dispatch   {row.dispatch.id} on {row.dispatch.target}: {row.progress}, {attempts}. {row.detail}")
+
+
+@app.command()
+@command
+def watch(deployment: str, timeout: float = 300.0, as_json: JSON = False) -> None:
+    """Follow a deployment until it has ended; exit status 0 if it succeeded."""
+    running = process()
+    _follow(running, running.reads.deployment(deployment).deployment.id, timeout, as_json)
+
+
+@app.command()
+@command
+def rollback(
+    environment: str,
+    to: Annotated[str | None, typer.Option(help="The release: a deployment's id, or its commit.")] = None,
+    wait: Annotated[bool, typer.Option(help="Follow it until it has ended.")] = False,
+    as_json: JSON = False,
+) -> None:
+    """Deploy an earlier release again; policy decides about you by the action `rollback`."""
+    running = process()
+    release = to
+    if to and not _is_commit(to):
+        release = running.reads.deployment(to).deployment.id
+    deployment = roll_back(running.services, environment, release, operator())
+    if as_json and not wait:
+        return print_json(deployment)
+    if not as_json:
+        console.print(f"deployment {deployment.id} brings {environment} back to {deployment.sha[:12]}")
+    if wait:
+        _follow(running, deployment.id, 300.0, as_json)
+
+
+def _is_commit(name: str) -> bool:
+    return "-" not in name and len(name) in range(7, 65) and set(name.lower()) <= set("0123456789abcdef") and len(name) != 12
+
+
+def _follow(running: Process, deployment_id: str, timeout: float, as_json: bool) -> None:
+    seen = 0
+    until = time.monotonic() + timeout
+    while time.monotonic() < until:
+        deployment = running.reads.deployment(deployment_id).deployment
+        for entry in running.reads.audit(deployment_id=deployment_id):
+            if entry.seq > seen:
+                seen = entry.seq
+                _tell(entry.action, entry.detail.get("reason", ""), entry, as_json)
+        if deployment.has_ended:
+            _end(deployment)
+        time.sleep(POLL_SECONDS)
+    console.print(f"still {deployment.state} after {timeout:g} s")
+    raise typer.Exit(FAILED)
+
+
+def _tell(action: str, reason: str, entry: object, as_json: bool) -> None:
+    if as_json:
+        return print_json(entry)
+    state = action.partition(":")[2]
+    console.print(f"{coloured(state)} {reason}", highlight=False)
+
+
+def _end(deployment: Deployment) -> None:
+    raise typer.Exit(0 if deployment.state is State.SUCCEEDED else FAILED)

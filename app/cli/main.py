@@ -1,0 +1,20 @@
+"""The `tidegate` command: nouns with verbs. Exit codes: 0 done, 1 failed or denied, 2 configuration, 3 not found, 4 away."""
+
+from __future__ import annotations
+
+import typer
+
+from app.cli import audit, config, delivery, demo, deployment, stack
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app.command("up")(stack.up)
+app.command("demo")(demo.demo)
+app.add_typer(delivery.app, name="delivery")
+app.add_typer(deployment.app, name="deployment")
+app.add_typer(audit.app, name="audit")
+app.add_typer(config.app, name="config")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

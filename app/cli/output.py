@@ -1,0 +1,100 @@
+"""What commands share: the process behind them, errors as one line and an exit code, and output for machines."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+from collections.abc import Callable
+from dataclasses import asdict, is_dataclass
+from datetime import datetime
+from functools import wraps
+from typing import Annotated, Any, ParamSpec, TypeVar
+
+import typer
+from rich.console import Console
+
+from app.bootstrap import Process, build
+from app.domain.errors import BadConfiguration, GateError, NotFound, RepositoryUnavailable, StoreUnavailable
+from app.domain.event import Account
+from app.settings import load_settings
+
+FAILED, USAGE, NOT_FOUND, UNAVAILABLE = 1, 2, 3, 4
+JSON = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+console = Console()
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def command(function: Callable[P, R]) -> Callable[P, R]:
+    """Turn the gate's errors into one line on stderr and an exit code: 1 failed, 2 configuration, 3 not found, 4 away."""
+
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except GateError as fault:
+            errors.print(f"tidegate: {fault}", style="red", markup=False)
+            raise typer.Exit(exit_code(fault)) from None
+
+    return run
+
+
+def exit_code(fault: GateError) -> int:
+    """Return the exit code that stands for an error."""
+    match fault:
+        case BadConfiguration():
+            return USAGE
+        case NotFound():
+            return NOT_FOUND
+        case StoreUnavailable() | RepositoryUnavailable():
+            return UNAVAILABLE
+        case _:
+            return FAILED
+
+
+def process() -> Process:
+    """Put this command's process together."""
+    return build(load_settings(), pool_size=2)
+
+
+def operator() -> Account:
+    """Return who runs this command: the operating-system user, whom people.toml links as `os:NAME`."""
+    name = pwd.getpwuid(os.getuid()).pw_name
+    return Account("os", name, name)
+
+
+def plain(value: Any) -> Any:
+    """Turn the domain's values into plain JSON; bodies are left out."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items() if key != "body"}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(each) for each in value]
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document on one line."""
+    typer.echo(json.dumps(plain(value), default=str))
+
+
+def when(moment: datetime) -> str:
+    """Spell a time for people, in their zone."""
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def short(identifier: str) -> str:
+    """Give the end of an id, which tells ids of one hour apart and is taken by every command."""
+    return identifier[-12:]
+
+
+COLOURS = {"succeeded": "green", "planned": "blue", "denied": "red", "failed": "red", "superseded": "yellow"}
+
+
+def coloured(state: str) -> str:
+    """Colour a state."""
+    return f"[{COLOURS.get(state, 'cyan')}]{state}[/]"

@@ -1,0 +1,139 @@
+"""Bring everything up on one machine, and down again: servers, schema, first configuration, processes."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from app.configuration_example import write_example
+from app.domain.errors import BadConfiguration, GateError
+from app.stack.postgres import APP, OWNER, EmbeddedPostgres
+from app.stack.redis import EmbeddedRedis
+from app.stack.secrets import kept_secret
+from app.stack.server import answers
+from app.stack.supervisor import Supervisor, read_procfile
+
+ROOT = Path(__file__).resolve().parents[2]
+CONNECTIONS = "connections.env"
+DEFAULT_PORTS = {
+    "TIDEGATE_WEB_PORT": 8300,
+    "TIDEGATE_FLOWER_PORT": 5556,
+    "TIDEGATE_POSTGRES_PORT": 5433,
+    "TIDEGATE_REDIS_PORT": 6390,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What runs, for the person who started it. `flower_password` is set on the first start only."""
+
+    web_url: str
+    flower_url: str
+    flower_password: str | None
+    postgres: str
+    redis: str
+    state: Path
+    written: tuple[Path, ...]
+
+
+class Stack:
+    """Everything on one machine. `environ` is the caller's; children get it with what the stack adds."""
+
+    def __init__(self, environ: Mapping[str, str], *, log: Path | None = None) -> None:
+        self._given = dict(environ)
+        self.state = Path(environ.get("TIDEGATE_STATE_DIR", ".tidegate")).resolve()
+        self.ports = {name: _port(environ, name) for name in DEFAULT_PORTS}
+        self.postgres: EmbeddedPostgres | None = None
+        self.redis: EmbeddedRedis | None = None
+        self.supervisor: Supervisor | None = None
+        self._log = log
+        self._lock: IO[str] | None = None
+
+    def start(self, say: Callable[[str], None]) -> Running:
+        """Start all in order; raises BadConfiguration (ports, configuration) or GateError."""
+        self._take_lock()
+        for name in ("TIDEGATE_WEB_PORT", "TIDEGATE_FLOWER_PORT"):
+            if answers(self.ports[name]):
+                raise BadConfiguration([f"port {self.ports[name]} is taken by another program; set {name}"])
+        env = self._servers(say)
+        say("migrating the schema")
+        self._migrate(env)
+        written = write_example(Path.cwd()) if "TIDEGATE_CONFIG" not in env else []
+        password, is_new = kept_secret(self.state / "secrets" / "flower")
+        env["FLOWER_BASIC_AUTH"] = f"ops:{password}"
+        self._write_connections(env)
+        self.supervisor = Supervisor(read_procfile(ROOT / "Procfile"), env, log=self._log)
+        self.supervisor.start()
+        host = env.get("TIDEGATE_WEB_HOST", "127.0.0.1")
+        return Running(
+            web_url=f"http://{host}:{self.ports['TIDEGATE_WEB_PORT']}",
+            flower_url=f"http://127.0.0.1:{self.ports['TIDEGATE_FLOWER_PORT']}",
+            flower_password=password if is_new else None,
+            postgres=f"embedded, port {self.postgres.port}" if self.postgres else "TIDEGATE_DATABASE_URL",
+            redis=f"embedded, port {self.redis.port}" if self.redis else "TIDEGATE_REDIS_URL",
+            state=self.state,
+            written=tuple(written),
+        )
+
+    def stop(self) -> None:
+        """Stop what was started, and nothing else; processes first, servers last."""
+        for part in (self.supervisor, self.redis, self.postgres):
+            if part is not None:
+                part.stop()
+        if self._lock is not None:
+            self._lock.close()
+
+    def _take_lock(self) -> None:
+        self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = (self.state / "lock").open("a")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BadConfiguration([f"it already runs on {self.state}; set TIDEGATE_STATE_DIR for a second one"]) from None
+
+    def _servers(self, say: Callable[[str], None]) -> dict[str, str]:
+        """Start the embedded servers that are wanted; return the environment for everything else."""
+        env = dict(self._given)
+        kept_secret(self.state / "secrets" / "master.key", size=32, urlsafe=False)
+        env.setdefault("TIDEGATE_MASTER_KEY", f"file:{self.state}/secrets/master.key")
+        env["TIDEGATE_STATE_DIR"] = str(self.state)
+        env.setdefault("TIDEGATE_PUBLIC_URL", f"http://127.0.0.1:{self.ports['TIDEGATE_WEB_PORT']}")
+        if "TIDEGATE_DATABASE_URL" not in env:
+            say("starting Postgres")
+            self.postgres = EmbeddedPostgres(self.state, self.ports["TIDEGATE_POSTGRES_PORT"])
+            self.postgres.start()
+            env["TIDEGATE_DATABASE_URL"] = self.postgres.url(APP)
+            env["TIDEGATE_OWNER_DATABASE_URL"] = self.postgres.url(OWNER)
+        if "TIDEGATE_REDIS_URL" not in env:
+            say("starting Redis")
+            self.redis = EmbeddedRedis(self.state, self.ports["TIDEGATE_REDIS_PORT"])
+            self.redis.start()
+            env["TIDEGATE_REDIS_URL"] = self.redis.url()
+        return env
+
+    def _migrate(self, env: Mapping[str, str]) -> None:
+        command = [sys.executable, "-m", "app.store.migrate"]
+        done = subprocess.run(command, env=dict(env), capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            last = (done.stderr or done.stdout).strip().splitlines()[-1:]
+            raise GateError(f"the schema could not be migrated: {''.join(last)}")
+
+    def _write_connections(self, env: Mapping[str, str]) -> None:
+        """Leave the settings for the command line in the state folder, for its owner only."""
+        names = ("TIDEGATE_DATABASE_URL", "TIDEGATE_REDIS_URL", "TIDEGATE_MASTER_KEY", "TIDEGATE_PUBLIC_URL")
+        path = self.state / CONNECTIONS
+        with os.fdopen(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
+            file.writelines(f"{name}={env[name]}\n" for name in names)
+
+
+def _port(environ: Mapping[str, str], name: str) -> int:
+    value = environ.get(name, str(DEFAULT_PORTS[name]))
+    if not value.isdigit() or not 0 < int(value) < 65536:
+        raise BadConfiguration([f"{name}: {value!r} is not a port"])
+    return int(value)

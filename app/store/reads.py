@@ -1,0 +1,151 @@
+"""What people and probes may look at: read-only queries that return the domain's values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Select, Table, Text, cast, func, or_, select, text
+
+from app.domain.audit import AuditEntry
+from app.domain.delivery import Delivery
+from app.domain.deployment import ENDED, Deployment, DispatchRow, Stage, StageResult
+from app.domain.errors import NotFound
+from app.store.deliveries import delivery_from
+from app.store.deployments import deployment_from
+from app.store.dispatches import SqlDispatches
+from app.store.schema import audit_entries, deliveries, deployments, stages
+from app.store.session import transaction
+
+SHORTEST_ID = 6
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentView:
+    """A deployment with all that happened to it."""
+
+    deployment: Deployment
+    stages: tuple[StageResult, ...]
+    dispatches: tuple[DispatchRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class QueueAge:
+    """Seconds that the oldest waits: deliveries to be planned, deployments to be ended. 0 where nothing waits."""
+
+    deliveries: float
+    deployments: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """Read-only queries. All raise StoreUnavailable."""
+
+    engine: Engine
+
+    def deliveries(self, limit: int, state: str | None = None) -> list[Delivery]:
+        """List deliveries, newest first."""
+        query = select(deliveries).order_by(deliveries.c.position.desc()).limit(limit)
+        if state:
+            query = query.where(deliveries.c.state == state)
+        return [delivery_from(row) for row in self._rows(query)]
+
+    def delivery(self, name: str) -> Delivery:
+        """Return the delivery of this id, or unambiguous beginning or end of one; raises NotFound."""
+        with transaction(self.engine) as connection:
+            found = _by_id(connection, deliveries, name, "delivery")
+        return delivery_from(found)
+
+    def deployments(
+        self, limit: int, environment: str | None = None, delivery_id: str | None = None
+    ) -> list[Deployment]:
+        """List deployments, newest first."""
+        query = select(deployments).order_by(deployments.c.created_at.desc(), deployments.c.id.desc()).limit(limit)
+        if environment:
+            query = query.where(deployments.c.environment == environment)
+        if delivery_id:
+            query = query.where(deployments.c.delivery_id == delivery_id)
+        return [deployment_from(row) for row in self._rows(query)]
+
+    def deployment(self, name: str) -> DeploymentView:
+        """Return the deployment of this id, or unambiguous beginning or end of one; raises NotFound."""
+        with transaction(self.engine) as connection:
+            deployment = deployment_from(_by_id(connection, deployments, name, "deployment"))
+            mine = select(stages).where(stages.c.deployment_id == deployment.id).order_by(stages.c.finished_at)
+            results = tuple(_result_from(row) for row in connection.execute(mine))
+            return DeploymentView(deployment, results, tuple(SqlDispatches(connection).of(deployment.id)))
+
+    def audit(
+        self, *, deployment_id: str | None = None, delivery_id: str | None = None, limit: int = 100
+    ) -> list[AuditEntry]:
+        """List audit entries in order: the last `limit` ones, of one deployment or delivery where asked."""
+        query = select(audit_entries).order_by(audit_entries.c.seq.desc()).limit(limit)
+        if deployment_id:
+            query = query.where(audit_entries.c.deployment_id == deployment_id)
+        if delivery_id:
+            query = query.where(audit_entries.c.delivery_id == delivery_id)
+        return [_entry_from(row) for row in reversed(self._rows(query))]
+
+    def counts_by_state(self) -> dict[str, int]:
+        """Count deployments by state."""
+        query = select(deployments.c.state, func.count()).group_by(deployments.c.state)
+        return {row[0]: row[1] for row in self._rows(query)}
+
+    def queue_age(self) -> QueueAge:
+        """Tell how long the oldest waits."""
+        pending = select(func.min(deliveries.c.received_at)).where(deliveries.c.state == "pending")
+        unended = select(func.min(deployments.c.created_at)).where(deployments.c.state.not_in(ENDED))
+        ages = [func.coalesce(func.extract("epoch", func.now() - q.scalar_subquery()), 0) for q in (pending, unended)]
+        row = self._rows(select(*ages))[0]
+        return QueueAge(float(row[0]), float(row[1]))
+
+    def stages_finished(self, after: datetime, until: datetime) -> list[tuple[str, float]]:
+        """List (stage, seconds) of the stages that ended in (after, until]."""
+        seconds = func.extract("epoch", stages.c.finished_at - stages.c.started_at)
+        query = select(stages.c.stage, seconds).where(stages.c.finished_at > after, stages.c.finished_at <= until)
+        return [(row[0], float(row[1])) for row in self._rows(query)]
+
+    def may_change_audit(self) -> bool:
+        """Tell whether this role could change audit entries (the trigger would still refuse it)."""
+        query = select(func.has_table_privilege("audit_entries", "UPDATE, DELETE, TRUNCATE"))
+        return bool(self._rows(query)[0][0])
+
+    def ping(self) -> None:
+        """Ask for nothing; raises StoreUnavailable."""
+        self._rows(select(text("1")))
+
+    def _rows(self, query: Select[Any]) -> list[Any]:
+        with transaction(self.engine) as connection:
+            return list(connection.execute(query))
+
+
+def _by_id(connection: Connection, table: Table, name: str, what: str) -> Any:
+    """Find one row by its id, or by an unambiguous beginning or end of it (ids of one hour begin alike)."""
+    wanted = name.strip().lower()
+    if len(wanted) < SHORTEST_ID:
+        raise NotFound(f"{name!r} is too short for a {what}'s id; give {SHORTEST_ID} characters or more")
+    spelled = cast(table.c.id, Text)
+    fits = or_(spelled.startswith(wanted, autoescape=True), spelled.endswith(wanted, autoescape=True))
+    rows = connection.execute(select(table).where(fits).limit(2)).all()
+    if len(rows) != 1:
+        raise NotFound(f"{'more than one' if rows else 'no'} {what} is named {name}")
+    return rows[0]
+
+
+def _result_from(row: Any) -> StageResult:
+    return StageResult(Stage(row.stage), row.outcome, row.detail, row.started_at, row.finished_at)
+
+
+def _entry_from(row: Any) -> AuditEntry:
+    return AuditEntry(
+        id=row.id,
+        at=row.at,
+        action=row.action,
+        actor=row.actor,
+        deployment_id=row.deployment_id,
+        delivery_id=row.delivery_id,
+        correlation_id=row.correlation_id,
+        detail=row.detail,
+        seq=row.seq,
+    )

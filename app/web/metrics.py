@@ -1,0 +1,79 @@
+"""`/metrics` for Prometheus. Deliveries are counted here; the rest is read from the database at each scrape.
+
+Stage durations are observed from the rows that ended since the last scrape, so one receiver tells about the workers of
+all hosts. With several receivers scrape one for them, since each tells all.
+"""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime, timedelta
+
+from flask import Blueprint, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from app.bootstrap import Process
+from app.domain.deployment import State
+from app.domain.errors import StoreUnavailable
+
+MARGIN = timedelta(seconds=2)  # a row may be committed a little after the time that it bears
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+
+_deliveries = Counter("tidegate_deliveries", "Deliveries by outcome.", ["forge", "outcome"], registry=None)
+
+
+def count_delivery(forge: str, outcome: str) -> None:
+    """Count a delivery; `forge` is a configured name or `unknown`, so that strangers cannot make labels."""
+    _deliveries.labels(forge, outcome).inc()
+
+
+class Metrics:
+    """The metrics of one receiver."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._lock = threading.Lock()
+        self._registry = CollectorRegistry()
+        self._registry.register(_deliveries)
+        self._stages = Histogram(
+            "tidegate_stage_seconds", "How long stages took.", ["stage"], buckets=BUCKETS, registry=self._registry
+        )
+        self._age = Gauge("tidegate_queue_age_seconds", "How long the oldest waits.", ["queue"], registry=self._registry)
+        self._states = Gauge("tidegate_deployments", "Deployments by state.", ["state"], registry=self._registry)
+        self._up = Gauge("tidegate_database_up", "Whether the database answers.", registry=self._registry)
+        self._read_until: datetime = process.clock.now() - MARGIN
+
+    def text(self) -> bytes:
+        """Render, with what the database says if it says anything."""
+        with self._lock:
+            try:
+                self._read()
+                self._up.set(1)
+            except StoreUnavailable:
+                self._up.set(0)
+            return generate_latest(self._registry)
+
+    def _read(self) -> None:
+        reads = self._process.reads
+        until = self._process.clock.now() - MARGIN
+        for stage, seconds in reads.stages_finished(self._read_until, until):
+            self._stages.labels(stage).observe(seconds)
+        self._read_until = until
+        counts = reads.counts_by_state()
+        for state in State:
+            self._states.labels(state.value).set(counts.get(state.value, 0))
+        age = reads.queue_age()
+        self._age.labels("deliveries").set(age.deliveries)
+        self._age.labels("deployments").set(age.deployments)
+
+
+def make_blueprint(process: Process) -> Blueprint:
+    """Make the scrape route."""
+    blueprint = Blueprint("metrics", __name__)
+    metrics = Metrics(process)
+
+    @blueprint.get("/metrics")
+    def scrape() -> Response:
+        return Response(metrics.text(), content_type=CONTENT_TYPE_LATEST)
+
+    return blueprint

@@ -1,0 +1,29 @@
+"""The verifying side of tokens: the issuer's description and its public keys."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, jsonify
+
+from app.bootstrap import Process
+from app.integrations.tokens.issuer import discovery, jwks
+
+
+def make_blueprint(process: Process) -> Blueprint:
+    """Make the two documents that verifiers fetch (OpenID Connect Discovery 1.0 §4)."""
+    blueprint = Blueprint("wellknown", __name__)
+
+    @blueprint.get("/.well-known/openid-configuration")
+    def configuration() -> Response:
+        return _cached(jsonify(discovery(str(process.settings.public_url).rstrip("/"))))
+
+    @blueprint.get("/.well-known/jwks.json")
+    def keys() -> Response:
+        _ = process.signing_key  # a verifier that comes first makes the key
+        return _cached(jsonify(jwks(process.keys.public())))
+
+    return blueprint
+
+
+def _cached(response: Response) -> Response:
+    response.headers["Cache-Control"] = "public, max-age=300"
+    return response
