@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from app.stack.server import Server
 
 OWNER, APP = "tidegate_owner", "tidegate_app"
 DATABASE = "tidegate"
+RECOVERY_SECONDS = 60.0
 _SUPERUSER = "postgres"
 
 
@@ -82,7 +84,7 @@ class EmbeddedPostgres:
     def _make_roles(self) -> None:
         password = self._password(_SUPERUSER)
         where = f"host=127.0.0.1 port={self.port} user={_SUPERUSER} password={password} dbname=postgres connect_timeout=10"
-        with psycopg.connect(where, autocommit=True) as connection:
+        with _connected(where) as connection:
             known = {row[0] for row in connection.execute("SELECT rolname FROM pg_roles")}
             for role in (OWNER, APP):
                 if role not in known:
@@ -91,6 +93,18 @@ class EmbeddedPostgres:
                     connection.execute(create.format(psycopg.sql.Identifier(role), quoted))
             if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone() is None:
                 connection.execute(f"CREATE DATABASE {DATABASE} OWNER {OWNER}")
+
+
+def _connected(where: str) -> psycopg.Connection[tuple[object, ...]]:
+    """Connect as soon as the server takes us: it listens before it has recovered."""
+    until = time.monotonic() + RECOVERY_SECONDS
+    while True:
+        try:
+            return psycopg.connect(where, autocommit=True)
+        except psycopg.OperationalError as fault:
+            if time.monotonic() > until:
+                raise GateError(f"the embedded Postgres does not take connections: {fault}") from None
+            time.sleep(0.05)
 
 
 def _binary(name: str) -> Path:

@@ -77,8 +77,8 @@ def test_a_missing_context_attribute_denies(name: str) -> None:
 
 
 def test_a_missing_attribute_does_not_make_a_forbid_vanish() -> None:
-    guarded = policy(PERMIT_ALL + '@id("zone") forbid (principal, action, resource)'
-                     ' unless { ["eu-central"].containsAll(context.zones) };'.replace('["eu-central"].', '["eu-central"].'))
+    zones = '@id("zone") forbid (principal, action, resource) unless { ["eu-central"].containsAll(context.zones) };'
+    guarded = policy(PERMIT_ALL + zones)
     assert guarded.decide(asking()).effect is Effect.ALLOW
     assert_denied(guarded.decide(asking(zones=["us-east"])))
     assert_denied(guarded.decide(asking(context={k: v for k, v in CONTEXT.items() if k != "zones"})))
@@ -137,7 +137,7 @@ def test_an_unknown_in_a_forbid_denies() -> None:
 def test_a_has_guard_is_refused_since_a_misspelt_one_makes_its_forbid_vanish() -> None:
     text = PERMIT_ALL + '@id("geo")\nforbid (principal, action, resource)\nwhen { context has geo && context.geo == "x" };'
     assert faults_of({"a.cedar": text}) == [
-        "a.cedar:3: `has geo`: every attribute is always there, so this can only hide a misspelt one; leave it out"
+        "a.cedar:4: `has geo`: every attribute is always there, so this can only hide a misspelt one; leave it out"
     ]
 
 
@@ -191,7 +191,7 @@ def test_the_deciding_policies_and_their_reasons_are_named() -> None:
 
 def test_ids_stay_when_policies_before_them_come_and_go() -> None:
     other = '@id("other") permit (principal == Principal::"bob", action, resource);\n'
-    assert policy(other * 1 + PERMIT_ALL).decide(asking()).policies == policy(PERMIT_ALL).decide(asking()).policies
+    assert policy(other + PERMIT_ALL).decide(asking()).policies == policy(PERMIT_ALL).decide(asking()).policies
 
 
 def test_a_long_error_is_cut() -> None:
@@ -247,11 +247,10 @@ def test_a_record_without_its_entities_is_a_deny() -> None:
 
 
 def test_the_record_does_not_change_with_the_callers_context() -> None:
-    asked = asking()
-    decision = policy(PERMIT_ALL).decide(asked)
-    asked.context["zones"].append("later")
-    assert "later" not in decision.request["request"]["context"]["zones"]
-    CONTEXT["zones"].remove("later")
+    zones = ["eu-central"]
+    decision = policy(PERMIT_ALL).decide(asking(zones=zones))
+    zones.append("later")
+    assert decision.request["request"]["context"]["zones"] == ["eu-central"]
 
 
 def test_the_digest_names_text_and_file_but_not_the_place(tmp_path: Path) -> None:
@@ -300,8 +299,7 @@ def test_many_threads_get_right_answers() -> None:
 )
 def test_a_faulty_policy_is_refused_with_its_line(text: str, place: str, what: str) -> None:
     faults = faults_of({"a.cedar": text})
-    assert faults[0].startswith(f"a.cedar:{place}: ")
-    assert what in faults[0]
+    assert [fault for fault in faults if fault.startswith(f"a.cedar:{place}: ") and what in fault], faults
 
 
 @pytest.mark.parametrize("texts", [{}, {"a.cedar": ""}, {"a.cedar": "// permit (principal, action, resource);\n"}])

@@ -1,0 +1,144 @@
+"""People in a file: exact accounts, active people's e-mails, and every fault with its line."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from app.domain.errors import BadConfiguration
+from app.domain.event import GATE_ACCOUNT, Account
+from app.domain.principal import GATE_PRINCIPAL, PrincipalKind
+from app.integrations.identity.file import FilePeople, load
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "people.toml"
+PEOPLE = """\
+[[people]]
+subject = "alice"
+emails = ["Alice@Example.com"]
+accounts = ["gogs:2", "os:alice"]
+groups = ["deployers", "production"]
+
+[[people]]
+subject = "robot"
+kind = "machine"
+emails = ["robot@example.com"]
+accounts = ["gogs:7"]
+active = false
+"""
+
+
+def people(folder: Path, text: str = PEOPLE) -> FilePeople:
+    path = folder / "people.toml"
+    path.write_text(text)
+    return load(path)
+
+
+def faults_of(folder: Path, text: str) -> list[str]:
+    with pytest.raises(BadConfiguration) as caught:
+        people(folder, text)
+    return [fault.removeprefix(f"{folder}/") for fault in caught.value.faults]
+
+
+def test_an_account_leads_to_its_person(tmp_path: Path) -> None:
+    alice = people(tmp_path).principal_of(Account("gogs", "2", "whatever the login is now"))
+    assert alice is not None
+    assert (alice.subject, alice.kind, alice.active) == ("alice", PrincipalKind.HUMAN, True)
+    assert alice.groups == {"deployers", "production"}
+    assert alice.accounts == {"gogs:2", "os:alice"}
+
+
+@pytest.mark.parametrize(
+    "account",
+    [
+        Account("gitea", "2", "alice"),
+        Account("gogs", "02", "alice"),
+        Account("gogs", "2 ", "alice"),
+        Account("gogs", "alice", "alice"),
+        Account("Gogs", "2", "alice"),
+        Account("gogs", "", "alice"),
+        Account("gogs", "Alice@Example.com", "alice"),
+        Account("os", "ALICE", "alice"),
+    ],
+)
+def test_nothing_but_the_exact_account_leads_to_a_person(tmp_path: Path, account: Account) -> None:
+    assert people(tmp_path).principal_of(account) is None
+
+
+def test_an_inactive_person_is_found_and_says_so(tmp_path: Path) -> None:
+    robot = people(tmp_path).principal_of(Account("gogs", "7", "robot"))
+    assert robot is not None
+    assert (robot.kind, robot.active) == (PrincipalKind.MACHINE, False)
+
+
+def test_emails_are_known_in_any_case_and_only_of_active_people(tmp_path: Path) -> None:
+    known = people(tmp_path)
+    assert known.knows_email("aLICE@example.COM")
+    assert not known.knows_email("robot@example.com")
+    assert not known.knows_email("alice@example.com ")
+    assert not known.knows_email("")
+
+
+def test_the_gate_is_itself_and_needs_no_entry(tmp_path: Path) -> None:
+    assert people(tmp_path, "").principal_of(GATE_ACCOUNT) is GATE_PRINCIPAL
+
+
+def test_a_file_without_people_knows_nobody(tmp_path: Path) -> None:
+    nobody = people(tmp_path, "# nobody yet\n")
+    assert nobody.principal_of(Account("gogs", "2", "alice")) is None
+    assert not nobody.knows_email("alice@example.com")
+
+
+def test_the_digest_is_that_of_the_bytes(tmp_path: Path) -> None:
+    assert people(tmp_path).digest == hashlib.sha256(PEOPLE.encode()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("addition", "line", "what"),
+    [
+        ('[[people]]\nsubject = "alice"\n', 13, "'alice' is already taken"),
+        ('[[people]]\nsubject = "tidegate"\n', 13, "'tidegate' is already taken"),
+        ('[[people]]\nsubject = "eve"\naccounts = ["gogs:2"]\n', 13, "already belongs to 'alice'"),
+        ('[[people]]\nsubject = "eve"\naccounts = ["tidegate:gate"]\n', 13, "already belongs to 'tidegate'"),
+        ('[[people]]\nsubject = "eve"\n# a comment\naccounts = ["gogs"]\n', 16, "people.2.accounts.0"),
+        ('[[people]]\nsubject = "eve"\nemails = [""]\n', 15, "people.2.emails.0"),
+        ('[[people]]\nsubject = "eve"\nkind = "robot"\n', 15, "people.2.kind"),
+        ('[[people]]\nsubject = "eve"\nactive = "false"\n', 15, "people.2.active"),
+        ('[[people]]\nsubject = "eve"\nactive = 0\n', 15, "people.2.active"),
+        ('[[people]]\nsubject = "eve"\nadmin = true\n', 15, "people.2.admin"),
+        ('[[people]]\nsubject = ""\n', 14, "people.2.subject"),
+        ('[[people]]\nsubject = "eve"\ngroups = "deployers"\n', 15, "people.2.groups"),
+        ('[[people]]\nemails = ["eve@example.com"]\n', 13, "people.2.subject"),
+        ('[[people]]\nsubject = "eve\n', 14, "not TOML"),
+        ('[[persons]]\nsubject = "eve"\n', 1, "persons"),
+    ],
+)
+def test_a_fault_is_told_with_its_line(tmp_path: Path, addition: str, line: int, what: str) -> None:
+    faults = faults_of(tmp_path, PEOPLE + addition)
+    assert len(faults) == 1
+    assert faults[0].startswith(f"people.toml:{line}: ")
+    assert what in faults[0]
+
+
+def test_every_fault_is_listed(tmp_path: Path) -> None:
+    text = '[[people]]\nsubject = ""\n\n[[people]]\nsubject = "bob"\nkind = "x"\nactive = 1\n'
+    assert [fault.split(": ")[0] for fault in faults_of(tmp_path, text)] == [
+        "people.toml:2", "people.toml:6", "people.toml:7"
+    ]
+
+
+@pytest.mark.parametrize("content", [b"\xff", b"people = 3\n", b"[people]\nsubject = 'x'\n"])
+def test_what_is_no_list_of_people_is_a_fault(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "people.toml").write_bytes(content)
+    with pytest.raises(BadConfiguration, match=r"people\.toml:1: "):
+        load(tmp_path / "people.toml")
+
+
+def test_a_missing_file_is_a_fault(tmp_path: Path) -> None:
+    with pytest.raises(BadConfiguration, match="cannot be read"):
+        load(tmp_path / "people.toml")
+
+
+def test_the_sample_people_load() -> None:
+    assert load(EXAMPLE).knows_email("alice@example.com")
