@@ -104,4 +104,3 @@ def build(settings: Settings, *, celery: Celery | None = None, pool_size: int = 
     """Put a process together; connects to nothing yet."""
     engine = make_engine(settings.database_url.get_secret_value(), pool_size=pool_size)
     return Process(settings, engine, celery or make_celery(settings.redis_url.get_secret_value()))
-

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -175,14 +175,14 @@ def secret(reference: str) -> Secret:
     return store.get(rest)
 
 
-def clone_url(forges: dict[str, ForgeSettings], key: str) -> str:
+def clone_url(forges: Mapping[str, ForgeSettings], key: str) -> str:
     """Say where the repository `FORGE:OWNER/NAME` is fetched from: from the configuration, never from a payload."""
     name, _, repository = key.partition(":")
     forge = forges[name]
     return forge.clone.format(url=forge.url.rstrip("/"), repository=repository)
 
 
-def _token(forges: dict[str, ForgeSettings], key: str) -> str | None:
+def _token(forges: Mapping[str, ForgeSettings], key: str) -> str | None:
     reference = forges[key.partition(":")[0]].api_token
     return secret(reference).reveal().decode() if reference else None
 

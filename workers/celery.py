@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 import kombu.transport.redis
-from celery.signals import beat_init, worker_init, worker_shutdown
+from celery.signals import beat_init, setup_logging, worker_init, worker_shutdown
 
 from app.bootstrap import Process, build
 from app.domain.errors import GateError
@@ -58,13 +58,18 @@ def _survive_a_broker_restart() -> None:
         except AttributeError:
             return None
 
-    kombu.transport.redis.QoS.restore_unacked_once = guarded
+    setattr(kombu.transport.redis.QoS, "restore_unacked_once", guarded)  # noqa: B010 - mypy forbids the assignment
+
+
+@setup_logging.connect
+def _log(**_: Any) -> None:
+    """Keep Celery from setting up logs of its own: connecting here is what tells it."""
+    configure_logs(settings.log_format, settings.log_level)
 
 
 @worker_init.connect
 @beat_init.connect
 def _start(**_: Any) -> None:
-    configure_logs(settings.log_format, settings.log_level)
     start_sentry(settings)
     _survive_a_broker_restart()
 

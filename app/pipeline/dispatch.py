@@ -54,8 +54,14 @@ def _claim_environment(
         current = unit.deployments.lock(deployment.id)
         if current is None or current.state is not State.GRANTED:
             return Outcome("another worker was faster", goes_on=False)
-        if against is None and holder != current.id and unit.deployments.newer_exists(current.environment, current.position):
-            against = Finding(State.SUPERSEDED, "superseded", reason="a newer deployment of this environment took its place")
+        if (
+            against is None
+            and holder != current.id
+            and unit.deployments.newer_exists(current.environment, current.position)
+        ):
+            against = Finding(
+                State.SUPERSEDED, "superseded", reason="a newer deployment of this environment took its place"
+            )
         if against is not None:
             return conclude(services, unit, current, Stage.DISPATCH_DEPLOY, against, started_at)
         if holder != current.id:
@@ -67,9 +73,7 @@ def _claim_environment(
     return None
 
 
-def _last_check(
-    services: Services, guard: Guard, deployment: Deployment
-) -> tuple[Finding | None, dict[str, object]]:
+def _last_check(services: Services, guard: Guard, deployment: Deployment) -> tuple[Finding | None, dict[str, object]]:
     """Look once more at the rights and at the ref, as they are now: what was true when it was planned may not be."""
     reason, decision = decide_now(services, guard, deployment)
     if decision is None:
@@ -94,14 +98,18 @@ def _why_stale(services: Services, guard: Guard, deployment: Deployment) -> str 
     if release is None or release.ref != ref or release.sha == sha:
         return None
     # A delivery that comes late: the branch has gone on, and what is deployed already contains this commit.
-    if guard.repositories.is_ancestor(key, sha, release.sha) and guard.repositories.head_contains(key, ref, release.sha):
+    if guard.repositories.is_ancestor(key, sha, release.sha) and guard.repositories.head_contains(
+        key, ref, release.sha
+    ):
         return f"release {release.id} already contains {sha}"
     return None
 
 
 def _supersede_older(services: Services, unit: Unit, deployment: Deployment, started_at: datetime) -> None:
     for older in unit.deployments.older_waiting(deployment.environment, deployment.position):
-        finding = Finding(State.SUPERSEDED, "superseded", {"by": deployment.id}, reason=f"superseded by {deployment.id}")
+        finding = Finding(
+            State.SUPERSEDED, "superseded", {"by": deployment.id}, reason=f"superseded by {deployment.id}"
+        )
         conclude(services, unit, older, Stage.DISPATCH_DEPLOY, finding, started_at)
 
 
@@ -131,7 +139,9 @@ def _start_all(services: Services, guard: Guard, deployment: Deployment, started
             return report
         reports[row.dispatch.target] = report.progress.value
         if report.progress is Progress.FAILED:
-            return fail(services, deployment.id, Stage.DISPATCH_DEPLOY, f"{row.dispatch.target}: {report.detail}", started_at)
+            return fail(
+                services, deployment.id, Stage.DISPATCH_DEPLOY, f"{row.dispatch.target}: {report.detail}", started_at
+            )
     with services.store.unit() as unit:
         current = unit.deployments.lock(deployment.id)
         if current is None or current.state is not State.DISPATCHING:

@@ -107,7 +107,12 @@ def _plan_one(
 
 def _planned_entry(services: Services, deployment: Deployment) -> AuditEntry:
     return entry_of(
-        services, deployment, "planned", ref=deployment.ref, repository=deployment.repository.key, trigger=deployment.trigger
+        services,
+        deployment,
+        "planned",
+        ref=deployment.ref,
+        repository=deployment.repository.key,
+        trigger=deployment.trigger,
     )
 
 

@@ -40,9 +40,7 @@ class Finding:
 NOT_MY_TURN = Outcome("nothing to do", goes_on=False)
 
 
-def run_stage(
-    services: Services, deployment_id: str, stage: Stage, find: Callable[[Deployment], Finding]
-) -> Outcome:
+def run_stage(services: Services, deployment_id: str, stage: Stage, find: Callable[[Deployment], Finding]) -> Outcome:
     """Run one stage to its result, once. `find` may call outside and must not write."""
     started_at = services.clock.now()
     with services.store.unit() as unit:
@@ -82,12 +80,8 @@ def conclude(
     now = services.clock.now()
     ended = finding.state in ENDED
     due_at = None if ended else now + timedelta(seconds=services.limits.sweep_after)
-    unit.deployments.record(
-        deployment.id, StageResult(stage, finding.state.value, finding.detail, started_at, now)
-    )
-    unit.deployments.move(
-        deployment, finding.state, due_at=due_at, reason=finding.reason, principal=finding.principal
-    )
+    unit.deployments.record(deployment.id, StageResult(stage, finding.state.value, finding.detail, started_at, now))
+    unit.deployments.move(deployment, finding.state, due_at=due_at, reason=finding.reason, principal=finding.principal)
     reason = {"reason": finding.reason} if finding.reason else {}
     unit.audit.append([entry_of(services, deployment, finding.verb, **finding.detail, **reason)])
     wakes: tuple[tuple[str, str, Stage], ...] = ()

@@ -70,8 +70,15 @@ class Deployments(Protocol):
         """Return it without a lock."""
         ...
 
-    def move(self, deployment: Deployment, state: State, *, due_at: datetime | None, reason: str | None = None,
-             principal: str | None = None) -> None:
+    def move(
+        self,
+        deployment: Deployment,
+        state: State,
+        *,
+        due_at: datetime | None,
+        reason: str | None = None,
+        principal: str | None = None,
+    ) -> None:
         """Set its state and when the sweeper should look at it again (None: never)."""
         ...
 

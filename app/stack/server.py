@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -29,7 +30,7 @@ class Server:
     @property
     def pid(self) -> int | None:
         """The process's id while it runs."""
-        return self._process.pid if self.is_running else None
+        return self._process.pid if self._process is not None and self.is_running else None
 
     @property
     def is_running(self) -> bool:
@@ -43,7 +44,9 @@ class Server:
         the old one's last backend has gone ("pre-existing shared memory block").
         """
         if answers(self.port):
-            raise BadConfiguration([f"port {self.port} for {self.name} is taken by another program; set {self._setting}"])
+            raise BadConfiguration(
+                [f"port {self.port} for {self.name} is taken by another program; set {self._setting}"]
+            )
         until = time.monotonic() + START_SECONDS
         while time.monotonic() < until:
             if not self.is_running:
@@ -74,10 +77,8 @@ class Server:
     def kill(self) -> None:
         """Kill the process and its children, as a power cut would."""
         if self._process is not None:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             self._process.wait()
 
 

@@ -83,7 +83,8 @@ class SqlDeliveries:
         """Keep pending until `due_at`; return how often that has happened."""
         statement = update(table).where(table.c.id == delivery_id)
         statement = statement.values(due_at=due_at, reason=reason, tries=table.c.tries + 1)
-        return self.connection.execute(statement.returning(table.c.tries)).scalar_one()
+        tries: int = self.connection.execute(statement.returning(table.c.tries)).scalar_one()
+        return tries
 
 
 def _pending() -> Select[Any]:

@@ -92,12 +92,16 @@ class SqlDeployments:
         principal: str | None = None,
     ) -> None:
         """Set its state and when the sweeper should look at it again."""
-        statement = update(table).where(table.c.id == deployment.id).values(
-            state=state,
-            due_at=due_at,
-            reason=reason,
-            principal=principal or deployment.principal,
-            updated_at=func.clock_timestamp(),
+        statement = (
+            update(table)
+            .where(table.c.id == deployment.id)
+            .values(
+                state=state,
+                due_at=due_at,
+                reason=reason,
+                principal=principal or deployment.principal,
+                updated_at=func.clock_timestamp(),
+            )
         )
         self.connection.execute(statement)
 

@@ -26,7 +26,8 @@ class SqlSlots:
         """Lock the environment's slot until the unit ends; return who holds it."""
         self.connection.execute(upsert(slots).values(environment=environment).on_conflict_do_nothing())
         query = select(slots.c.deployment_id).where(slots.c.environment == environment).with_for_update()
-        return self.connection.execute(query).scalar_one()
+        holder: str | None = self.connection.execute(query).scalar_one()
+        return holder
 
     def hold(self, environment: str, deployment_id: str) -> None:
         """Give the (locked) slot to a deployment."""

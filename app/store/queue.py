@@ -84,7 +84,12 @@ def chain_from(app: Celery, deployment_id: str, correlation_id: str, stage: str)
 
 def _signature(app: Celery, stage: Stage, deployment_id: str, correlation_id: str) -> Any:
     return signature(
-        stage.value, args=(deployment_id, correlation_id), app=app, immutable=True, queue=QUEUES[stage], ignore_result=True
+        stage.value,
+        args=(deployment_id, correlation_id),
+        app=app,
+        immutable=True,
+        queue=QUEUES[stage],
+        ignore_result=True,
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, Table, Text, cast, func, or_, select, text
+from sqlalchemy import Connection, Engine, Executable, Table, Text, cast, func, or_, select, text
 
 from app.domain.audit import AuditEntry
 from app.domain.delivery import Delivery
@@ -115,7 +115,7 @@ class Reads:
         """Ask for nothing; raises StoreUnavailable."""
         self._rows(select(text("1")))
 
-    def _rows(self, query: Select[Any]) -> list[Any]:
+    def _rows(self, query: Executable) -> list[Any]:
         with transaction(self.engine) as connection:
             return list(connection.execute(query))
 

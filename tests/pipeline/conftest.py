@@ -71,7 +71,9 @@ class Line:
     wakes: FakeWakes = field(default_factory=FakeWakes)
     environments: list[Environment] = field(default_factory=list)
 
-    def push(self, word: str, *, actor: Account = ALICE, ref: str = "refs/heads/main", known: bool = True) -> Deployment:
+    def push(
+        self, word: str, *, actor: Account = ALICE, ref: str = "refs/heads/main", known: bool = True
+    ) -> Deployment:
         """Deliver a push of `word` to main and plan it; return its deployment."""
         if known:
             self.repositories.heads.setdefault(ref, []).append(sha(word))
@@ -79,7 +81,9 @@ class Line:
         assert len(made) == 1
         return made[0]
 
-    def deliver(self, event: Event | None, *, forge_delivery_id: str | None = None, reason: str | None = None) -> list[Deployment]:
+    def deliver(
+        self, event: Event | None, *, forge_delivery_id: str | None = None, reason: str | None = None
+    ) -> list[Deployment]:
         """Put a delivery into the inbox and plan; return the deployments made."""
         new_id = self.services.ids.new()
         state = DeliveryState.PENDING if event else DeliveryState.IGNORED

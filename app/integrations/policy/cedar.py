@@ -64,7 +64,7 @@ class CedarPolicy:
             if not _is_active(asked):
                 return Effect.DENY, (), f"{asked['request']['principal']['id']} is not active"
             return self._evaluate(asked)
-        except Exception as fault:  # noqa: BLE001 - any fault of the engine is a deny (invariant 7)
+        except Exception as fault:
             return Effect.DENY, (), _unanswered(f"{type(fault).__name__}: {fault}")
 
     def _evaluate(self, asked: dict[str, Any]) -> Answer:
@@ -157,8 +157,11 @@ class _Found:
 def _policies(text: str) -> list[_Found]:
     """List the policies in the order of the text; raises ValueError where it does not parse."""
     parsed = json.loads(cedarpy.policies_to_json_str(text))
-    both = [(key, policy, is_template) for group, is_template in (("staticPolicies", False), ("templates", True))
-            for key, policy in parsed[group].items()]
+    both = [
+        (key, policy, is_template)
+        for group, is_template in (("staticPolicies", False), ("templates", True))
+        for key, policy in parsed[group].items()
+    ]
     return [
         _Found(
             id=policy.get("annotations", {}).get("id") or "",

@@ -26,7 +26,9 @@ from app.integrations.repositories.protocol import CommitAuthor
 COMMITS_LISTED = 10_000
 INHERITED = ("PATH", "HOME", "SSH_AUTH_SOCK", "SSL_CERT_FILE")  # what git and ssh need, and no TIDEGATE_ secret
 _SAFE_KEY = re.compile(r"\A[a-z0-9][a-z0-9-]*:(?!\.)[A-Za-z0-9._-]+/(?!\.)[A-Za-z0-9._-]+\Z")
-_SAFE_REF = re.compile(r"\Arefs/(heads|tags)/(?!.*(?:\.\.|//|@\{|\.lock(?:/|\Z)|/\.))[^\x00-\x20\x7f~^:?*\[\\]+(?<![./])\Z")
+_SAFE_REF = re.compile(
+    r"\Arefs/(heads|tags)/(?!.*(?:\.\.|//|@\{|\.lock(?:/|\Z)|/\.))[^\x00-\x20\x7f~^:?*\[\\]+(?<![./])\Z"
+)
 _SETTINGS = ("gc.auto=0", "core.hooksPath=/dev/null", "protocol.version=2", "fetch.writeCommitGraph=false")
 _ENVIRONMENT = {
     "GIT_TERMINAL_PROMPT": "0",
@@ -145,7 +147,9 @@ class Mirror:
         if not (is_object_id(name) or name.startswith("refs/tidegate/")):
             raise UnknownCommit(f"{name!r} is not an object id")
         try:
-            return self._git(mirror, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}").strip()
+            return self._git(
+                mirror, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"
+            ).strip()
         except RepositoryUnavailable:
             return None
 
@@ -169,7 +173,13 @@ class Mirror:
     def _git(self, mirror: Path, *arguments: str, more: dict[str, str] | None = None) -> str:
         settings = [part for setting in _SETTINGS for part in ("-c", setting)]
         command = ["git", *settings, *arguments]
-        environment = {"PATH": os.defpath, **self._inherited, **_ENVIRONMENT, "GIT_DIR": str(mirror.resolve()), **(more or {})}
+        environment = {
+            "PATH": os.defpath,
+            **self._inherited,
+            **_ENVIRONMENT,
+            "GIT_DIR": str(mirror.resolve()),
+            **(more or {}),
+        }
         process = subprocess.Popen(
             command,
             cwd=mirror,

@@ -134,7 +134,9 @@ class Command:
         raise TargetUnavailable("the runner did not begin")
 
     def _forget_old(self, current: Path) -> None:
-        ended = sorted(p for p in self._folder.iterdir() if p.is_dir() and p != current and (p / "result.json").exists())
+        ended = sorted(
+            p for p in self._folder.iterdir() if p.is_dir() and p != current and (p / "result.json").exists()
+        )
         for old in ended[:-KEPT]:
             shutil.rmtree(old, ignore_errors=True)
 

@@ -78,7 +78,6 @@ def _run(task: dict[str, Any], path: Path) -> tuple[int, bytes]:
 def _communicate(process: subprocess.Popen[bytes], token: bytes, task: dict[str, Any]) -> tuple[bytes, None]:
     """Hand over the token and read the output, keeping only twice the limit of it in memory."""
 
-
     kept = bytearray()
     limit = 2 * task["output_limit"]
 

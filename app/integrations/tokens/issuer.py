@@ -19,6 +19,7 @@ from app.integrations.tokens.protocol import Token
 
 KEY_BITS = 2048
 SKEW_SECONDS = 5
+PUBLIC_MEMBERS = frozenset({"kty", "kid", "use", "alg", "n", "e"})  # RFC 7518 §6.3.1: all others of an RSA key are private
 CLAIMS = [
     *("iss", "aud", "sub", "iat", "nbf", "exp", "jti"),
     *("repository", "repository_id", "repository_owner", "environment"),
@@ -104,5 +105,5 @@ def discovery(issuer: str) -> dict[str, Any]:
 
 
 def jwks(public_keys: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Wrap public keys as a key set (RFC 7517 §5)."""
-    return {"keys": list(public_keys)}
+    """Wrap public keys as a key set (RFC 7517 §5); only public members get in."""
+    return {"keys": [{name: key[name] for name in key if name in PUBLIC_MEMBERS} for key in public_keys]}

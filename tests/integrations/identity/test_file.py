@@ -124,7 +124,9 @@ def test_a_fault_is_told_with_its_line(tmp_path: Path, addition: str, line: int,
 def test_every_fault_is_listed(tmp_path: Path) -> None:
     text = '[[people]]\nsubject = ""\n\n[[people]]\nsubject = "bob"\nkind = "x"\nactive = 1\n'
     assert [fault.split(": ")[0] for fault in faults_of(tmp_path, text)] == [
-        "people.toml:2", "people.toml:6", "people.toml:7"
+        "people.toml:2",
+        "people.toml:6",
+        "people.toml:7",
     ]
 
 

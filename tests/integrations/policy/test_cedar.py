@@ -131,11 +131,15 @@ def test_an_erring_permit_denies_although_another_fits() -> None:
 
 
 def test_an_unknown_in_a_forbid_denies() -> None:
-    assert_denied(policy(PERMIT_ALL + '@id("u") forbid (principal, action, resource) when { unknown("x") };').decide(asking()))
+    assert_denied(
+        policy(PERMIT_ALL + '@id("u") forbid (principal, action, resource) when { unknown("x") };').decide(asking())
+    )
 
 
 def test_a_has_guard_is_refused_since_a_misspelt_one_makes_its_forbid_vanish() -> None:
-    text = PERMIT_ALL + '@id("geo")\nforbid (principal, action, resource)\nwhen { context has geo && context.geo == "x" };'
+    text = (
+        PERMIT_ALL + '@id("geo")\nforbid (principal, action, resource)\nwhen { context has geo && context.geo == "x" };'
+    )
     assert faults_of({"a.cedar": text}) == [
         "a.cedar:4: `has geo`: every attribute is always there, so this can only hide a misspelt one; leave it out"
     ]
@@ -165,10 +169,18 @@ def test_a_principal_that_no_policy_names_is_denied() -> None:
 
 @pytest.mark.parametrize(
     ("principal", "environment"),
-    [('ali"ce', "production"), ("alice\\", "production"), ("ali\nce", "production"), ("alice", 'prod"; permit'), ("", "")],
+    [
+        ('ali"ce', "production"),
+        ("alice\\", "production"),
+        ("ali\nce", "production"),
+        ("alice", 'prod"; permit'),
+        ("", ""),
+    ],
 )
 def test_odd_names_are_names_and_nothing_else(principal: str, environment: str) -> None:
-    only_alice = policy('@id("a") permit (principal == Principal::"alice", action, resource == Environment::"production");')
+    only_alice = policy(
+        '@id("a") permit (principal == Principal::"alice", action, resource == Environment::"production");'
+    )
     asked = asking(replace(ALICE, subject=principal), environment=environment)
     assert_denied(only_alice.decide(asked))
     assert policy(PERMIT_ALL).decide(asked).effect is Effect.ALLOW
@@ -183,7 +195,10 @@ def test_a_group_of_a_principals_name_is_not_the_principal() -> None:
 
 
 def test_the_deciding_policies_and_their_reasons_are_named() -> None:
-    text = PERMIT_ALL + '@id("late") @reason("ask before 20:00") forbid (principal, action, resource) when { context.hour >= 20 };'
+    text = (
+        PERMIT_ALL
+        + '@id("late") @reason("ask before 20:00") forbid (principal, action, resource) when { context.hour >= 20 };'
+    )
     allowed, forbidden = policy(text).decide(asking(hour=10)), policy(text).decide(asking(hour=20))
     assert (allowed.policies, allowed.reason) == (("all",), 'permitted by "all"')
     assert (forbidden.policies, forbidden.reason) == (("late",), 'forbidden by "late" (ask before 20:00)')
@@ -286,7 +301,11 @@ def test_many_threads_get_right_answers() -> None:
         ('@id("a")\npermit (principal in Grop::"x", action, resource);', "2", "Grop"),
         ('@id("a")\npermit (principal,\n action == Action::"deplo", resource);', "3", "deplo"),
         ('@id("a")\npermit (principal, action, resource)\nwhen {\n  context.hour +\n};', "5", "unexpected token"),
-        ('@id("a")\npermit (principal, action, resource);\n@id("b")\npremit (principal, action, resource);', "4", "premit"),
+        (
+            '@id("a")\npermit (principal, action, resource);\n@id("b")\npremit (principal, action, resource);',
+            "4",
+            "premit",
+        ),
         ('@id("a")\npermit (principal, action, resource)', "2", "unexpected end"),
         ('@id("a") @id("b") permit (principal, action, resource);', "1", "duplicate annotation"),
         (
@@ -313,7 +332,9 @@ def test_an_id_is_used_once_over_all_files() -> None:
 
 
 def test_every_fault_of_every_file_is_listed() -> None:
-    faults = faults_of({"a.cedar": "permit (", "b.cedar": "permit (principal, action, resource);", "c.cedar": PERMIT_ALL})
+    faults = faults_of(
+        {"a.cedar": "permit (", "b.cedar": "permit (principal, action, resource);", "c.cedar": PERMIT_ALL}
+    )
     assert [fault.split(":")[0] for fault in faults] == ["a.cedar", "b.cedar"]
 
 
@@ -380,18 +401,26 @@ _CONDITIONS = (
     'context.zones.contains("eu-central")',
     "context.hour + 9223372036854775800 > 0",
 )
-_CLAUSES = st.lists(st.tuples(st.sampled_from(("permit", "forbid")), st.sampled_from(_CONDITIONS)), min_size=1, max_size=5)
+_CLAUSES = st.lists(
+    st.tuples(st.sampled_from(("permit", "forbid")), st.sampled_from(_CONDITIONS)), min_size=1, max_size=5
+)
 _FACTS = st.fixed_dictionaries(
-    {"hour": st.integers(0, 23), "branch": st.sampled_from(("main", "topic")), "authors_known": st.booleans(),
-     "zones": st.lists(st.sampled_from(("eu-central", "us-east")), max_size=2)}
+    {
+        "hour": st.integers(0, 23),
+        "branch": st.sampled_from(("main", "topic")),
+        "authors_known": st.booleans(),
+        "zones": st.lists(st.sampled_from(("eu-central", "us-east")), max_size=2),
+    }
 )
 
 
 def written(clauses: list[tuple[str, str]]) -> CedarPolicy:
-    return policy("\n".join(
-        f'@id("p{n}") {effect} (principal, action, resource) when {{ {condition} }};'
-        for n, (effect, condition) in enumerate(clauses)
-    ))
+    return policy(
+        "\n".join(
+            f'@id("p{n}") {effect} (principal, action, resource) when {{ {condition} }};'
+            for n, (effect, condition) in enumerate(clauses)
+        )
+    )
 
 
 @settings(max_examples=60, deadline=None)

@@ -27,13 +27,12 @@ def test_an_environment_variable_is_read_from_what_is_handed_in() -> None:
 
 @pytest.mark.parametrize("environ", [{}, {"HOOK": ""}, {"hook": CANARY}])
 def test_an_unset_or_empty_variable_is_unavailable(environ: dict[str, str]) -> None:
-    with pytest.raises(SecretUnavailable, match="HOOK is not set") as caught:
+    with pytest.raises(SecretUnavailable, match="HOOK is not set"):
         EnvSecrets(environ).get("HOOK")
-    assert not caught.value.permanent or CANARY not in str(caught.value)
 
 
 def test_a_variable_of_raw_bytes_comes_back_as_those_bytes() -> None:
-    raw = b"\xff\x00key\xfe".replace(b"\x00", b"")
+    raw = b"\xff-key-\xfe"
     assert EnvSecrets({"HOOK": os.fsdecode(raw)}).get("HOOK").reveal() == raw
 
 
