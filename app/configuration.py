@@ -169,6 +169,10 @@ def _dangling(file: _File, forge_kinds: frozenset[str]) -> Iterator[Fault]:
     for name, target in file.targets.items():
         if target.zone not in file.zones:
             yield ("targets", name, "zone"), f"there is no zone {target.zone!r}"
+    yield from _dangling_environments(file)
+
+
+def _dangling_environments(file: _File) -> Iterator[Fault]:
     seen: set[str] = set()
     for index, environment in enumerate(file.environments):
         where: Where = ("environments", index)

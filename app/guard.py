@@ -133,9 +133,7 @@ def _or_faults(faults: list[str], load: Callable[[], Loaded]) -> Loaded | None:
         return None
 
 
-def _guard(
-    settings: Settings, clock: Clock, configuration: Configuration, people: FilePeople, policies: CedarPolicy
-) -> Guard:
+def _guard(settings: Settings, clock: Clock, configuration: Configuration, people: FilePeople, policies: CedarPolicy) -> Guard:
     state = settings.state_dir.resolve()
     forges = configuration.forges
     return Guard(
@@ -162,9 +160,7 @@ def _binding(forge: ForgeSettings) -> ForgeBinding:
 
 def _target(target: TargetSettings, state: Path, clock: Clock) -> Target:
     options = target_options(target.kind)(**target.options)
-    made: Target = target_class(target.kind)(
-        target.name, options, state_dir=state / "targets", clock=clock, secret=secret
-    )
+    made: Target = target_class(target.kind)(target.name, options, state_dir=state / "targets", clock=clock, secret=secret)
     return made
 
 

@@ -25,9 +25,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
 
     database_url: SecretStr = Field(description="Postgres, as the application's role (postgresql+psycopg://…)")
-    owner_database_url: SecretStr | None = Field(
-        None, description="Postgres, as the owner of the tables; migrations only"
-    )
+    owner_database_url: SecretStr | None = Field(None, description="Postgres, as the owner of the tables; migrations only")
     redis_url: SecretStr = Field(description="Redis or Valkey, the transport between the processes (redis://…)")
     master_key: SecretStr | None = Field(
         None, description="seals signing keys: file:PATH or env:NAME of 32 bytes in base64, or the base64 itself"
@@ -42,14 +40,10 @@ class Settings(BaseSettings):
     sentry_environment: str = Field("production", description="the environment that Sentry shows")
     release: str = Field("tidegate@0.1.0", description="the release that Sentry shows")
     log_format: Literal["json", "console"] = Field("json", description="json: a document a line; console: for people")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO", description="the least level that is logged"
-    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="the least level that is logged")
     sweep_after: float = Field(10.0, gt=0, description="seconds after which a deployment that stands still is woken")
     poll_every: float = Field(1.0, gt=0, description="seconds between two looks at a running target or a health check")
-    lease_seconds: float = Field(
-        15.0, gt=0, description="seconds after which a dispatch of a dead worker is taken over"
-    )
+    lease_seconds: float = Field(15.0, gt=0, description="seconds after which a dispatch of a dead worker is taken over")
     dispatch_attempts: int = Field(5, gt=0, description="how often a target that cannot be reached is tried")
     web_host: str = Field("127.0.0.1", description="address that the receiver listens on")
     web_port: int = Field(8300, gt=0, lt=65536, description="port of the receiver")

@@ -48,8 +48,6 @@ def _warn(settings: Settings) -> None:
     """Say what is allowed and not wise."""
     try:
         if Reads(make_engine(settings.database_url.get_secret_value())).may_change_audit():
-            errors.print(
-                "warning: this database role may change audit entries; use a role that does not own the tables"
-            )
+            errors.print("warning: this database role may change audit entries; use a role that does not own the tables")
     except StoreUnavailable as fault:
         errors.print(f"warning: {fault}")

@@ -38,9 +38,7 @@ def show(delivery: str, body: bool = False, as_json: JSON = False) -> None:
     entries = reads.audit(delivery_id=found.id)
     if as_json:
         return print_json(plain(found) | {"deployments": plain(made), "audit": plain(entries)})
-    console.print(
-        f"delivery   {found.id}\nreceived   {when(found.received_at)} from {found.forge} as {found.forge_delivery_id}"
-    )
+    console.print(f"delivery   {found.id}\nreceived   {when(found.received_at)} from {found.forge} as {found.forge_delivery_id}")
     console.print(f"state      {coloured(found.state)} {found.reason or ''}")
     if found.event:
         event = found.event

@@ -49,9 +49,7 @@ def print_view(view: DeploymentView) -> None:
     """Print a deployment as its timeline."""
     each = view.deployment
     console.print(f"deployment {each.id}")
-    console.print(
-        f"brings     {each.sha} of {each.ref} in {each.repository.key} to {each.environment} ({each.trigger})"
-    )
+    console.print(f"brings     {each.sha} of {each.ref} in {each.repository.key} to {each.environment} ({each.trigger})")
     console.print(f"who        {each.principal or 'not proven'}, by account {each.actor.key} ({each.actor.login})")
     console.print(f"state      {coloured(each.state)} {each.reason or ''}", highlight=False)
     table = Table("stage", "outcome", "took", "policies")
@@ -61,9 +59,7 @@ def print_view(view: DeploymentView) -> None:
     console.print(table)
     for row in view.dispatches:
         attempts = f"{row.dispatch.attempts} attempt{'s' if row.dispatch.attempts != 1 else ''}"
-        console.print(
-            f"dispatch   {row.dispatch.id} on {row.dispatch.target}: {row.progress}, {attempts}. {row.detail}"
-        )
+        console.print(f"dispatch   {row.dispatch.id} on {row.dispatch.target}: {row.progress}, {attempts}. {row.detail}")
 
 
 @app.command()
@@ -97,12 +93,7 @@ def rollback(
 
 
 def _is_commit(name: str) -> bool:
-    return (
-        "-" not in name
-        and len(name) in range(7, 65)
-        and set(name.lower()) <= set("0123456789abcdef")
-        and len(name) != 12
-    )
+    return "-" not in name and len(name) in range(7, 65) and set(name.lower()) <= set("0123456789abcdef") and len(name) != 12
 
 
 def _follow(running: Process, deployment_id: str, timeout: float, as_json: bool) -> None:

@@ -17,7 +17,7 @@ class SystemClock:
 
 
 class SystemIds:
-    """Time-ordered UUIDs (version 7, RFC 9562 §5.7), increasing within a process (§6.2 method 1; protocol: domain.clock.Ids)."""
+    """Time-ordered UUIDs (version 7, RFC 9562 §5.7), growing within a process (§6.2 method 1; protocol: clock.Ids)."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

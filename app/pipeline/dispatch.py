@@ -44,9 +44,7 @@ def dispatch(services: Services, deployment_id: str) -> Outcome:
     return _start_all(services, guard, deployment, started_at)
 
 
-def _claim_environment(
-    services: Services, guard: Guard, deployment: Deployment, started_at: datetime
-) -> Outcome | None:
+def _claim_environment(services: Services, guard: Guard, deployment: Deployment, started_at: datetime) -> Outcome | None:
     """Take the environment's slot and write down the intent; return an outcome where that can't be done now."""
     against, detail = _last_check(services, guard, deployment)
     with services.store.unit() as unit:
@@ -54,14 +52,8 @@ def _claim_environment(
         current = unit.deployments.lock(deployment.id)
         if current is None or current.state is not State.GRANTED:
             return Outcome("another worker was faster", goes_on=False)
-        if (
-            against is None
-            and holder != current.id
-            and unit.deployments.newer_exists(current.environment, current.position)
-        ):
-            against = Finding(
-                State.SUPERSEDED, "superseded", reason="a newer deployment of this environment took its place"
-            )
+        if against is None and holder != current.id and unit.deployments.newer_exists(current.environment, current.position):
+            against = Finding(State.SUPERSEDED, "superseded", reason="a newer deployment of this environment took its place")
         if against is not None:
             return conclude(services, unit, current, Stage.DISPATCH_DEPLOY, against, started_at)
         if holder != current.id:
@@ -98,18 +90,14 @@ def _why_stale(services: Services, guard: Guard, deployment: Deployment) -> str 
     if release is None or release.ref != ref or release.sha == sha:
         return None
     # A delivery that comes late: the branch has gone on, and what is deployed already contains this commit.
-    if guard.repositories.is_ancestor(key, sha, release.sha) and guard.repositories.head_contains(
-        key, ref, release.sha
-    ):
+    if guard.repositories.is_ancestor(key, sha, release.sha) and guard.repositories.head_contains(key, ref, release.sha):
         return f"release {release.id} already contains {sha}"
     return None
 
 
 def _supersede_older(services: Services, unit: Unit, deployment: Deployment, started_at: datetime) -> None:
     for older in unit.deployments.older_waiting(deployment.environment, deployment.position):
-        finding = Finding(
-            State.SUPERSEDED, "superseded", {"by": deployment.id}, reason=f"superseded by {deployment.id}"
-        )
+        finding = Finding(State.SUPERSEDED, "superseded", {"by": deployment.id}, reason=f"superseded by {deployment.id}")
         conclude(services, unit, older, Stage.DISPATCH_DEPLOY, finding, started_at)
 
 
@@ -117,8 +105,7 @@ def _intend(services: Services, guard: Guard, unit: Unit, deployment: Deployment
     environment = guard.environment(deployment.environment)
     names = environment.targets if environment else ()
     dispatches = [
-        Dispatch(services.ids.new(), deployment.id, deployment.environment, name, deployment.position, 0, 0)
-        for name in names
+        Dispatch(services.ids.new(), deployment.id, deployment.environment, name, deployment.position, 0, 0) for name in names
     ]
     for each in dispatches:
         unit.dispatches.intend(each)
@@ -139,9 +126,7 @@ def _start_all(services: Services, guard: Guard, deployment: Deployment, started
             return report
         reports[row.dispatch.target] = report.progress.value
         if report.progress is Progress.FAILED:
-            return fail(
-                services, deployment.id, Stage.DISPATCH_DEPLOY, f"{row.dispatch.target}: {report.detail}", started_at
-            )
+            return fail(services, deployment.id, Stage.DISPATCH_DEPLOY, f"{row.dispatch.target}: {report.detail}", started_at)
     with services.store.unit() as unit:
         current = unit.deployments.lock(deployment.id)
         if current is None or current.state is not State.DISPATCHING:
@@ -171,9 +156,7 @@ def _started(services: Services, guard: Guard, deployment: Deployment, row: Disp
     return report
 
 
-def _ask_or_start(
-    services: Services, guard: Guard, deployment: Deployment, claimed: Dispatch
-) -> tuple[Report, str | None]:
+def _ask_or_start(services: Services, guard: Guard, deployment: Deployment, claimed: Dispatch) -> tuple[Report, str | None]:
     target = guard.targets.get(claimed.target)
     if target is None:
         return Report(Progress.FAILED, "the configuration has no such target any more"), None

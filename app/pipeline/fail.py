@@ -51,7 +51,5 @@ def _redeployment(services: Services, unit: Unit, failed: Deployment) -> Deploym
         correlation_id=failed.correlation_id,
     )
     unit.deployments.add(again, services.clock.now() + timedelta(seconds=services.limits.sweep_after))
-    unit.audit.append(
-        [entry_of(services, again, "planned", trigger=again.trigger, release=release.id, after=failed.id)]
-    )
+    unit.audit.append([entry_of(services, again, "planned", trigger=again.trigger, release=release.id, after=failed.id)])
     return again

@@ -28,9 +28,7 @@ def _grant(deployment: Deployment, audience: str, zones: tuple[str, ...]) -> Gra
     repository = deployment.repository
     return Grant(
         audience=audience,
-        subject=subject_for(
-            repository.owner, repository.owner_id, repository.full_name, repository.id, deployment.environment
-        ),
+        subject=subject_for(repository.owner, repository.owner_id, repository.full_name, repository.id, deployment.environment),
         repository=repository.full_name,
         repository_id=repository.id,
         environment=deployment.environment,

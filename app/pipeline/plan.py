@@ -124,9 +124,7 @@ def _add(
     return deployment if unit.deployments.add(deployment, due_at) else None
 
 
-def new_deployment(
-    services: Services, delivery: Delivery, event: Event, environment: Environment, sha: str
-) -> Deployment:
+def new_deployment(services: Services, delivery: Delivery, event: Event, environment: Environment, sha: str) -> Deployment:
     """Make the deployment that `event` asks for, with the commit pinned."""
     now = services.clock.now()
     return Deployment(

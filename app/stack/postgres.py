@@ -83,9 +83,7 @@ class EmbeddedPostgres:
 
     def _make_roles(self) -> None:
         password = self._password(_SUPERUSER)
-        where = (
-            f"host=127.0.0.1 port={self.port} user={_SUPERUSER} password={password} dbname=postgres connect_timeout=10"
-        )
+        where = f"host=127.0.0.1 port={self.port} user={_SUPERUSER} password={password} dbname=postgres connect_timeout=10"
         with _connected(where) as connection:
             known = {row[0] for row in connection.execute("SELECT rolname FROM pg_roles")}
             for role in (OWNER, APP):

@@ -44,9 +44,7 @@ class Server:
         the old one's last backend has gone ("pre-existing shared memory block").
         """
         if answers(self.port):
-            raise BadConfiguration(
-                [f"port {self.port} for {self.name} is taken by another program; set {self._setting}"]
-            )
+            raise BadConfiguration([f"port {self.port} for {self.name} is taken by another program; set {self._setting}"])
         until = time.monotonic() + START_SECONDS
         while time.monotonic() < until:
             if not self.is_running:
@@ -59,9 +57,7 @@ class Server:
 
     def _spawn(self, command: Sequence[str]) -> None:
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         time.sleep(0.05)
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:

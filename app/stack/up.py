@@ -95,9 +95,7 @@ class Stack:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise BadConfiguration(
-                [f"it already runs on {self.state}; set TIDEGATE_STATE_DIR for a second one"]
-            ) from None
+            raise BadConfiguration([f"it already runs on {self.state}; set TIDEGATE_STATE_DIR for a second one"]) from None
 
     def _servers(self, say: Callable[[str], None]) -> dict[str, str]:
         """Start the embedded servers that are wanted; return the environment for everything else."""

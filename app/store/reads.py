@@ -57,9 +57,7 @@ class Reads:
             found = _by_id(connection, deliveries, name, "delivery")
         return delivery_from(found)
 
-    def deployments(
-        self, limit: int, environment: str | None = None, delivery_id: str | None = None
-    ) -> list[Deployment]:
+    def deployments(self, limit: int, environment: str | None = None, delivery_id: str | None = None) -> list[Deployment]:
         """List deployments, newest first."""
         query = select(deployments).order_by(deployments.c.created_at.desc(), deployments.c.id.desc()).limit(limit)
         if environment:
@@ -76,9 +74,7 @@ class Reads:
             results = tuple(_result_from(row) for row in connection.execute(mine))
             return DeploymentView(deployment, results, tuple(SqlDispatches(connection).of(deployment.id)))
 
-    def audit(
-        self, *, deployment_id: str | None = None, delivery_id: str | None = None, limit: int = 100
-    ) -> list[AuditEntry]:
+    def audit(self, *, deployment_id: str | None = None, delivery_id: str | None = None, limit: int = 100) -> list[AuditEntry]:
         """List audit entries in order: the last `limit` ones, of one deployment or delivery where asked."""
         query = select(audit_entries).order_by(audit_entries.c.seq.desc()).limit(limit)
         if deployment_id:

@@ -39,9 +39,7 @@ _TIME = DateTime(timezone=True)
 _ID = Uuid(as_uuid=False)
 
 
-def _one_of(
-    column: str, values: type[State] | type[Stage] | type[DeliveryState] | type[Progress] | type[Trigger]
-) -> str:
+def _one_of(column: str, values: type[State] | type[Stage] | type[DeliveryState] | type[Progress] | type[Trigger]) -> str:
     return f"{column} IN ({', '.join(repr(v.value) for v in values)})"
 
 

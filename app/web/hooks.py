@@ -69,8 +69,6 @@ def _refusal(forge: str, correlation_id: str, fault: GateError) -> Response:
 
 def _answer(forge: str, correlation_id: str, status: int, outcome: str, text: str) -> Response:
     count_delivery(forge, outcome)
-    _log.info(
-        "delivery", forge=forge, delivery=correlation_id, correlation=correlation_id, outcome=outcome, status=status
-    )
+    _log.info("delivery", forge=forge, delivery=correlation_id, correlation=correlation_id, outcome=outcome, status=status)
     body = f"{text}\ntidegate delivery {correlation_id}\n"
     return Response(body, status, content_type="text/plain; charset=utf-8", headers={"X-Request-Id": correlation_id})

@@ -38,9 +38,7 @@ class Metrics:
         self._stages = Histogram(
             "tidegate_stage_seconds", "How long stages took.", ["stage"], buckets=BUCKETS, registry=self._registry
         )
-        self._age = Gauge(
-            "tidegate_queue_age_seconds", "How long the oldest waits.", ["queue"], registry=self._registry
-        )
+        self._age = Gauge("tidegate_queue_age_seconds", "How long the oldest waits.", ["queue"], registry=self._registry)
         self._states = Gauge("tidegate_deployments", "Deployments by state.", ["state"], registry=self._registry)
         self._up = Gauge("tidegate_database_up", "Whether the database answers.", registry=self._registry)
         self._read_until: datetime = process.clock.now() - MARGIN

@@ -13,7 +13,7 @@ from app.domain.principal import GATE_PRINCIPAL, Principal
 from app.integrations.policy.cedar import CedarPolicy
 from app.integrations.policy.protocol import Policy
 from tests.fakes import FakePolicy, person
-from tests.integrations.policy.test_cedar import CONTEXT
+from tests.integrations.policy.cast import CONTEXT
 
 TEXT = """
 @id("deployers") permit (principal in Group::"deployers", action, resource);

@@ -25,8 +25,8 @@ def test_every_target_kind_has_a_class_and_strict_options(kind: str) -> None:
     assert options.model_config.get("extra") == "forbid"
 
 
-@pytest.mark.parametrize("kind", ["", "Gogs", "gogs ", "os:system", "app.integrations.forges.gogs:Gogs", "builtins:eval"])
+@pytest.mark.parametrize("kind", ["", "Gogs", "gogs ", "os:system", "app.integrations.forges.gogs:Gogs"])
 def test_an_unknown_kind_is_a_fault_and_imports_nothing(kind: str) -> None:
     for lookup in (forge_class, target_class, target_options):
-        with pytest.raises(BadConfiguration, match="unknown .* kind"):
+        with pytest.raises(BadConfiguration, match=r"unknown (forge|target) kind"):
             lookup(kind)

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.integrations import system
 from app.integrations.system import SystemClock, SystemIds, random_bytes
 
 
@@ -35,7 +34,7 @@ def test_ids_grow_as_text_and_never_repeat() -> None:
 def test_ids_grow_even_if_the_clock_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     ids = SystemIds()
     first = ids.new()
-    monkeypatch.setattr(system.time, "time_ns", lambda: 1_000_000_000)
+    monkeypatch.setattr(time, "time_ns", lambda: 1_000_000_000)
     second = ids.new()
     assert second > first
     assert uuid.UUID(second).version == 7
@@ -50,7 +49,7 @@ def test_threads_never_get_the_same_id() -> None:
 
 
 def test_two_processes_ids_of_one_moment_differ(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(system.time, "time_ns", lambda: 1_700_000_000_000_000_000)
+    monkeypatch.setattr(time, "time_ns", lambda: 1_700_000_000_000_000_000)
     assert len({SystemIds().new() for _ in range(1000)}) == 1000
 
 

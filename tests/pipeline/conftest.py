@@ -71,9 +71,7 @@ class Line:
     wakes: FakeWakes = field(default_factory=FakeWakes)
     environments: list[Environment] = field(default_factory=list)
 
-    def push(
-        self, word: str, *, actor: Account = ALICE, ref: str = "refs/heads/main", known: bool = True
-    ) -> Deployment:
+    def push(self, word: str, *, actor: Account = ALICE, ref: str = "refs/heads/main", known: bool = True) -> Deployment:
         """Deliver a push of `word` to main and plan it; return its deployment."""
         if known:
             self.repositories.heads.setdefault(ref, []).append(sha(word))

@@ -26,9 +26,7 @@ from app.integrations.repositories.protocol import CommitAuthor
 COMMITS_LISTED = 10_000
 INHERITED = ("PATH", "HOME", "SSH_AUTH_SOCK", "SSL_CERT_FILE")  # what git and ssh need, and no TIDEGATE_ secret
 _SAFE_KEY = re.compile(r"\A[a-z0-9][a-z0-9-]*:(?!\.)[A-Za-z0-9._-]+/(?!\.)[A-Za-z0-9._-]+\Z")
-_SAFE_REF = re.compile(
-    r"\Arefs/(heads|tags)/(?!.*(?:\.\.|//|@\{|\.lock(?:/|\Z)|/\.))[^\x00-\x20\x7f~^:?*\[\\]+(?<![./])\Z"
-)
+_SAFE_REF = re.compile(r"\Arefs/(heads|tags)/(?!.*(?:\.\.|//|@\{|\.lock(?:/|\Z)|/\.))[^\x00-\x20\x7f~^:?*\[\\]+(?<![./])\Z")
 _SETTINGS = ("gc.auto=0", "core.hooksPath=/dev/null", "protocol.version=2", "fetch.writeCommitGraph=false")
 _ENVIRONMENT = {
     "GIT_TERMINAL_PROMPT": "0",
@@ -147,9 +145,7 @@ class Mirror:
         if not (is_object_id(name) or name.startswith("refs/tidegate/")):
             raise UnknownCommit(f"{name!r} is not an object id")
         try:
-            return self._git(
-                mirror, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"
-            ).strip()
+            return self._git(mirror, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}").strip()
         except RepositoryUnavailable:
             return None
 

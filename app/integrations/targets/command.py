@@ -43,9 +43,7 @@ class Options(BaseModel):
 class Command:
     """A command on this machine (protocol: Target). All workers that serve it must share `state_dir`."""
 
-    def __init__(
-        self, name: str, options: Options, *, state_dir: Path, clock: Clock, secret: Callable[[str], Secret]
-    ) -> None:
+    def __init__(self, name: str, options: Options, *, state_dir: Path, clock: Clock, secret: Callable[[str], Secret]) -> None:
         self._name = name
         self._options = options
         self._folder = state_dir / name
@@ -134,9 +132,7 @@ class Command:
         raise TargetUnavailable("the runner did not begin")
 
     def _forget_old(self, current: Path) -> None:
-        ended = sorted(
-            p for p in self._folder.iterdir() if p.is_dir() and p != current and (p / "result.json").exists()
-        )
+        ended = sorted(p for p in self._folder.iterdir() if p.is_dir() and p != current and (p / "result.json").exists())
         for old in ended[:-KEPT]:
             shutil.rmtree(old, ignore_errors=True)
 

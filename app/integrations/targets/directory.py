@@ -38,9 +38,7 @@ class Options(BaseModel):
 class Directory:
     """A folder on this machine (protocol: Target). Any number of processes may share it."""
 
-    def __init__(
-        self, name: str, options: Options, *, state_dir: Path, clock: Clock, secret: Callable[[str], Secret]
-    ) -> None:
+    def __init__(self, name: str, options: Options, *, state_dir: Path, clock: Clock, secret: Callable[[str], Secret]) -> None:
         self._name = name
         self._path = options.path.resolve()
         self._keep = options.keep

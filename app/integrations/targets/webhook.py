@@ -43,9 +43,7 @@ class Options(BaseModel):
 class Webhook:
     """A service that deploys on request (protocol: Target)."""
 
-    def __init__(
-        self, name: str, options: Options, *, state_dir: Path, clock: Clock, secret: Callable[[str], Secret]
-    ) -> None:
+    def __init__(self, name: str, options: Options, *, state_dir: Path, clock: Clock, secret: Callable[[str], Secret]) -> None:
         self._options = options
         self._clock = clock
         self._secret = secret

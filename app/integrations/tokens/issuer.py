@@ -19,7 +19,7 @@ from app.integrations.tokens.protocol import Token
 
 KEY_BITS = 2048
 SKEW_SECONDS = 5
-PUBLIC_MEMBERS = frozenset({"kty", "kid", "use", "alg", "n", "e"})  # RFC 7518 §6.3.1: all others of an RSA key are private
+PUBLIC_MEMBERS = frozenset({"kty", "kid", "use", "alg", "n", "e"})  # RFC 7518 §6.3.1; all others are private
 CLAIMS = [
     *("iss", "aud", "sub", "iat", "nbf", "exp", "jti"),
     *("repository", "repository_id", "repository_owner", "environment"),

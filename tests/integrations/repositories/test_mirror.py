@@ -117,9 +117,7 @@ def test_export_keeps_links_and_executable_bits(origin: Origin, mirror: Mirror, 
     assert sorted(p.name for p in out.iterdir()) == ["file", "link", "run"]
 
 
-@pytest.mark.parametrize(
-    "ref", ["refs/heads/--upload-pack=x", "refs/heads/a b", "refs/notes/x", "--all", "refs/heads/a..b"]
-)
+@pytest.mark.parametrize("ref", ["refs/heads/--upload-pack=x", "refs/heads/a b", "refs/notes/x", "--all", "refs/heads/a..b"])
 def test_odd_refs_never_reach_git_as_options(origin: Origin, mirror: Mirror, ref: str) -> None:
     origin.commit("one")
     with pytest.raises(UnknownCommit):

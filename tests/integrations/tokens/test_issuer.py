@@ -49,9 +49,7 @@ def verified(token: str, published: dict[str, Any], **over: Any) -> dict[str, An
     keys = jwt.PyJWKSet.from_dict(published)
     key = keys[jwt.get_unverified_header(token)["kid"]]
     wanted: dict[str, Any] = {"audience": GRANT.audience, "issuer": ISSUER} | over
-    return jwt.decode(
-        token, key, algorithms=["RS256"], options={"require": ["exp", "iat", "nbf", "jti", "sub"]}, **wanted
-    )
+    return jwt.decode(token, key, algorithms=["RS256"], options={"require": ["exp", "iat", "nbf", "jti", "sub"]}, **wanted)
 
 
 def test_a_relying_party_can_verify_it_and_reads_what_was_granted() -> None:
