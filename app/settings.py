@@ -80,10 +80,15 @@ class Settings(BaseSettings):
         return key
 
 
-def load_settings() -> Settings:
-    """Read the settings; raises BadConfiguration with every fault, each naming its variable and never its value."""
+def load_settings(env: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings, from `env` where it is given, else from the environment and what `tidegate up` left.
+
+    Raises BadConfiguration with every fault, each naming its variable and never its value.
+    """
+    given = {name: env[key] for name in Settings.model_fields if env and (key := PREFIX + name.upper()) in env}
+    left = Path(os.environ.get(f"{PREFIX}STATE_DIR", ".tidegate")) / CONNECTIONS
     try:
-        return Settings(_env_file=Path(os.environ.get(f"{PREFIX}STATE_DIR", ".tidegate")) / CONNECTIONS)  # type: ignore[call-arg]
+        return Settings(_env_file=None if env else left, **given)  # type: ignore[call-arg, arg-type]
     except ValidationError as fault:
         faults = [f"{PREFIX}{str(e['loc'][0]).upper()}: {_plain(e['msg'], e['type'])}" for e in fault.errors()]
         raise BadConfiguration(faults) from None

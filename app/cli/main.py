@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from app.cli import audit, config, delivery, deployment, stack
+from app.cli import audit, config, delivery, demo, deployment, stack
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.command("up")(stack.up)
+app.command("demo")(demo.demo)
 app.add_typer(delivery.app, name="delivery")
 app.add_typer(deployment.app, name="deployment")
 app.add_typer(audit.app, name="audit")

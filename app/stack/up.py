@@ -52,6 +52,7 @@ class Stack:
         self.postgres: EmbeddedPostgres | None = None
         self.redis: EmbeddedRedis | None = None
         self.supervisor: Supervisor | None = None
+        self.env: dict[str, str] = {}
         self._log = log
         self._lock: IO[str] | None = None
 
@@ -68,6 +69,7 @@ class Stack:
         password, is_new = kept_secret(self.state / "secrets" / "flower")
         env["FLOWER_BASIC_AUTH"] = f"ops:{password}"
         self._write_connections(env)
+        self.env = env
         self.supervisor = Supervisor(read_procfile(ROOT / "Procfile"), env, log=self._log)
         self.supervisor.start()
         host = env.get("TIDEGATE_WEB_HOST", "127.0.0.1")
