@@ -76,7 +76,7 @@ class Scene:
     alice = (2, "alice")
     mallory = (66, "mallory")
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, say: Callable[[str], None], **settings: str) -> None:
         self._say = say
         self._ids = SystemIds()
         self.folder = Path(mkdtemp(prefix="tidegate-demo-"))
@@ -90,16 +90,17 @@ class Scene:
             "TIDEGATE_STATE_DIR": str(self.folder / "state"),
             "TIDEGATE_CONFIG": str(self.folder / "tidegate.toml"),
             "DEMO_WEBHOOK_SECRET": SECRET,
+            **settings,
         }
-        self._stack = Stack(self.env, log=self.folder / "processes.log")
+        self.stack = Stack(self.env, log=self.folder / "processes.log")
         self.running: Running
 
     def __enter__(self) -> Scene:
         try:
             self._prepare()
-            self.running = self._stack.start(self._say)
-            self.env = dict(self._stack.env)
-            self._until_ready()
+            self.running = self.stack.start(self._say)
+            self.env = dict(self.stack.env)
+            self.until_ready()
         except BaseException:
             self._end()
             raise
@@ -111,19 +112,24 @@ class Scene:
 
     def push(self, message: str, *, account: tuple[int, str], healthy: bool = True) -> str:
         """Commit, push, and send the delivery that Gogs would send; return the deployment that follows."""
+        return self.deployment_of(self.deliver(self.commit(message, account=account, healthy=healthy)))
+
+    def commit(self, message: str, *, account: tuple[int, str], healthy: bool = True) -> dict[str, Any]:
+        """Commit and push; return the event that Gogs would send."""
         before = self._git("rev-parse", "--verify", "--quiet", "HEAD", check=False) or "0" * 40
         (self._work / "index.html").write_text(f"<h1>{message}</h1>\n")
         (self._work / "health").write_text("well\n" if healthy else "broken\n")
         self._git("add", "-A")
         self._git("commit", "--quiet", "-m", message)
         self._git("push", "--quiet", "origin", "HEAD:refs/heads/main")
-        return self._deliver(_gogs_push(before, self._git("rev-parse", "HEAD"), account))
+        return _gogs_push(before, self._git("rev-parse", "HEAD"), account)
 
     def deployed(self) -> str:
         """Return the commit that the target's `current` link stands on."""
         return Path(os.readlink(self.folder / "site" / "current")).name
 
-    def _deliver(self, payload: dict[str, Any]) -> str:
+    def deliver(self, payload: dict[str, Any]) -> str:
+        """Send a signed delivery; return its id at the gate. Raises GateError unless it is accepted."""
         body = json.dumps(payload, indent=2).encode()
         delivery = self._ids.new()
         headers = {
@@ -137,9 +143,10 @@ class Scene:
         self._say(f"the receiver answers {answer.status} {answer.body.decode().splitlines()[0]}")
         if answer.status != 202:
             raise GateError(f"the delivery was not accepted: {answer.status}")
-        return self._deployment_of(answer.body.decode().split()[-1])
+        return answer.body.decode().split()[-1]
 
-    def _deployment_of(self, delivery_id: str) -> str:
+    def deployment_of(self, delivery_id: str) -> str:
+        """Wait for the deployment that is planned for a delivery."""
         reads, pause = build(load_settings(self.env), pool_size=1).reads, threading.Event()
         for _ in range(400):
             if made := reads.deployments(1, delivery_id=delivery_id):
@@ -169,7 +176,8 @@ class Scene:
             raise GateError(f"git {arguments[0]}: {done.stderr.strip()}")
         return done.stdout.strip()
 
-    def _until_ready(self) -> None:
+    def until_ready(self) -> None:
+        """Wait until the receiver says that it is ready; raises GateError."""
         self._say("waiting for receiver and workers")
         pause = threading.Event()
         for _ in range(START_SECONDS * 10):
@@ -182,7 +190,7 @@ class Scene:
         raise GateError(f"the receiver is not ready; see {self.folder}/processes.log")
 
     def _end(self) -> None:
-        self._stack.stop()
+        self.stack.stop()
         self._health.shutdown()
         self._health.server_close()
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -13,6 +13,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -227,10 +228,11 @@ def _clashing_ids(texts: Mapping[str, str], folder: Path) -> list[str]:
     return faults
 
 
-def _statements(text: str) -> list[int]:
+@lru_cache(maxsize=8)  # asked for every policy of a text
+def _statements(text: str) -> tuple[int, ...]:
     """List where policies begin; comments and strings are blanked out so that offsets stay."""
     blanked = _HIDDEN.sub(lambda hidden: re.sub(r"[^\n]", " ", hidden[0]), text)
-    return [found.start() for found in _STATEMENT.finditer(blanked)]
+    return tuple(found.start() for found in _STATEMENT.finditer(blanked))
 
 
 def _line(text: str, index: int, what: str = "") -> int:

@@ -12,6 +12,7 @@ import pytest
 
 from app.domain.decision import Action, DecisionRequest, Effect
 from app.domain.principal import GATE_PRINCIPAL
+from app.integrations.policy import cedar
 from app.integrations.policy.cedar import CedarPolicy, load
 from tests.fakes import person
 from tests.integrations.policy.cast import ALICE, PERMIT_ALL, asking, assert_denied, policy
@@ -99,6 +100,15 @@ def test_the_digest_names_text_and_file_but_not_the_place(tmp_path: Path) -> Non
     assert policy(PERMIT_ALL + "// changed\n").digest != digest
     assert CedarPolicy({"b.cedar": PERMIT_ALL}).digest != digest
     assert str(tmp_path) not in load(tmp_path / "one").text
+
+
+def test_the_digest_tells_one_file_from_two_and_one_schema_from_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = '@id("other") permit (principal == Principal::"bob", action, resource);\n'
+    two = CedarPolicy({"a.cedar": PERMIT_ALL, "b.cedar": other})
+    one = CedarPolicy({"a.cedar": f"{PERMIT_ALL}\n// b.cedar\n{other}"})
+    assert (one.text, one.digest != two.digest) == (two.text, True)
+    monkeypatch.setattr(cedar, "SCHEMA", cedar.SCHEMA + "\nentity Later;\n")
+    assert CedarPolicy({"a.cedar": PERMIT_ALL, "b.cedar": other}).digest != two.digest
 
 
 def test_many_threads_get_right_answers() -> None:
