@@ -22,7 +22,6 @@ def create_app(process: Process | None = None) -> Flask:
         process = build(settings, pool_size=POOL_SIZE)
     process.services.guard()  # a faulty configuration stops the start, not the first delivery
     app = Flask(__name__)
-    app.config["MAX_CONTENT_LENGTH"] = process.settings.max_body_bytes
     for room in (hooks, wellknown, health, metrics):
         app.register_blueprint(room.make_blueprint(process))
     errors.register(app)

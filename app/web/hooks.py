@@ -30,7 +30,7 @@ def make_blueprint(process: Process) -> Blueprint:
     def hook(forge: str) -> Response:
         correlation_id = process.ids.new()
         try:
-            body = _read_body()
+            body = _read_body(process.settings.max_body_bytes)
             unverified = UnverifiedDelivery(forge, {k.lower(): v for k, v in request.headers.items()}, body)
             receipt = receive(process.services, unverified, correlation_id)
         except RequestEntityTooLarge:
@@ -43,12 +43,20 @@ def make_blueprint(process: Process) -> Blueprint:
     return blueprint
 
 
-def _read_body() -> bytes:
-    """Read the body, never more of it than the limit (werkzeug stops the stream there)."""
+def _read_body(limit: int) -> bytes:
+    """Read the body, never more than a byte beyond the limit.
+
+    werkzeug refuses an announced length above its limit, but cuts a chunked body off there without a word
+    (`LimitedStream.readall`); so it is given one byte more, and that byte tells.
+    """
+    request.max_content_length = limit + 1
     try:
-        return request.get_data(cache=False)
+        body = request.get_data(cache=False)
     except ClientDisconnected as fault:
         raise BadDelivery("the delivery ended before its announced length") from fault
+    if len(body) > limit:
+        raise RequestEntityTooLarge
+    return body
 
 
 def _acceptance(forge: str, receipt: Receipt) -> Response:

@@ -11,35 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, Engine, text
 
 from app.cli.demo_scene import Scene
 from app.domain.deployment import STAGES, Deployment, Stage, State
-from app.stack.postgres import OWNER
 from app.store.reads import Reads
 
 GATE = 4711  # the advisory lock at which a stage stands until the test lets it go
 WHOLE_TRAIL = ["planned", "identified", "permitted", "granted", "dispatching", "dispatched", "succeeded"]
-
-
-@pytest.fixture(scope="module")
-def scene() -> Iterator[Scene]:
-    settings = {"TIDEGATE_SWEEP_AFTER": "1", "TIDEGATE_LEASE_SECONDS": "2"}
-    with Scene(lambda _: None, **settings) as scene:
-        yield scene
-
-
-@pytest.fixture(scope="module")
-def owner(scene: Scene) -> Iterator[Engine]:
-    assert scene.stack.postgres is not None
-    engine = create_engine(scene.stack.postgres.url(OWNER), pool_pre_ping=True)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def reads(owner: Engine) -> Reads:
-    return Reads(owner)
 
 
 def until(look: Callable[[], bool], what: str, seconds: float = 60) -> None:

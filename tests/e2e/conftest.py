@@ -1,0 +1,32 @@
+"""One whole stack for all end-to-end tests: the demo's scene, with short sweeps and leases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Engine, create_engine
+
+from app.cli.demo_scene import Scene
+from app.stack.postgres import OWNER
+from app.store.reads import Reads
+
+
+@pytest.fixture(scope="session")
+def scene() -> Iterator[Scene]:
+    settings = {"TIDEGATE_SWEEP_AFTER": "1", "TIDEGATE_LEASE_SECONDS": "2"}
+    with Scene(lambda _: None, **settings) as scene:
+        yield scene
+
+
+@pytest.fixture(scope="session")
+def owner(scene: Scene) -> Iterator[Engine]:
+    assert scene.stack.postgres is not None
+    engine = create_engine(scene.stack.postgres.url(OWNER), pool_pre_ping=True)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def reads(owner: Engine) -> Reads:
+    return Reads(owner)
