@@ -16,6 +16,9 @@ demo: .venv/.stack ## see the whole line at work, in a minute
 test: check ## everything that must be green: lint, types, import rules, tests
 	@$(BIN)/python -m pytest
 
+bench: .venv/.dev ## measure: receiver, push to dispatched, backlog; Debian's `webhook` beside it where installed
+	@$(BIN)/python -m bench
+
 check: .venv/.dev ## lint, types and import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .

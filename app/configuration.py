@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from string import Formatter
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -59,6 +60,16 @@ def _reference(value: str) -> str:
     return value
 
 
+def _clone(value: str) -> str:
+    try:
+        fields = {name for _, name, _, _ in Formatter().parse(value) if name is not None}
+    except ValueError:
+        fields = {""}
+    if not fields <= {"url", "repository"}:
+        raise ValueError("may name {url} and {repository}, and no other field")
+    return value
+
+
 def _pattern(value: str) -> str:
     kind, _, glob = value.partition(":")
     if value != "release" and (kind not in ("branch", "tag") or not glob):
@@ -69,7 +80,8 @@ def _pattern(value: str) -> str:
 Name = Annotated[str, Field(pattern=_NAME)]
 Reference = Annotated[str, AfterValidator(_reference)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=86_400)]
+Clone = Annotated[str, AfterValidator(_clone)]
 Url = Annotated[str, Field(pattern=r"^(https?|ssh|file)://\S+$")]
 
 
@@ -80,7 +92,7 @@ class _Table(BaseModel):
 class _Forge(_Table):
     kind: str
     url: Url
-    clone: str = "{url}/{repository}.git"
+    clone: Clone = "{url}/{repository}.git"
     webhook_secrets: list[Reference] = Field(min_length=1)
     api_token: Reference | None = None
 
@@ -136,7 +148,7 @@ def load_configuration(path: Path, target_options: OptionsOf, forge_kinds: froze
         data = tomllib.loads(text)
     except OSError as fault:
         raise BadConfiguration([f"{path}: cannot be read: {fault.strerror}; `tidegate up` writes an example"]) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+    except (ValueError, RecursionError) as fault:  # not TOML, not UTF-8, nested too deep, or a number too long to read
         raise BadConfiguration([_syntax_fault(path, fault)]) from None
     lines = lines_of(text)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from app.integrations.system import random_bytes
+from app.integrations.system import random_bytes, write_private
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
-FILES = ("tidegate.toml", "people.toml", "policies/deploy.cedar", "policies/rollback.cedar")
+# tidegate.toml comes last: where it stands, the rest stands too.
+FILES = ("people.toml", "policies/deploy.cedar", "policies/rollback.cedar", "tidegate.toml")
 SECRET = Path(".tidegate/webhook.secret")
 
 
@@ -19,20 +20,20 @@ def write_example(folder: Path) -> list[Path]:
     """
     if (folder / "tidegate.toml").exists():
         return []
-    written = []
+    written = _secret(folder / SECRET)
     for name in FILES:
         path = folder / name
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(EXAMPLES / name, path)
+            fresh = path.with_name(f"{path.name}.new")
+            shutil.copyfile(EXAMPLES / name, fresh)
+            fresh.replace(path)
             written.append(path)
-    return [*written, *_secret(folder / SECRET)]
+    return written
 
 
 def _secret(path: Path) -> list[Path]:
     if path.exists():
         return []
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.touch(mode=0o600)
-    path.write_text(random_bytes(32).hex() + "\n", encoding="ascii")
+    write_private(path, random_bytes(32).hex() + "\n")
     return [path]

@@ -5,6 +5,7 @@ A running process takes a new version whole, keeps the old one where the new one
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 import time
@@ -28,19 +29,22 @@ from app.integrations.secrets.file import FileSecrets
 from app.integrations.secrets.protocol import Secret
 from app.integrations.targets.protocol import Target
 from app.pipeline.services import ForgeBinding, Guard
-from app.pipeline.stores import Store
+from app.pipeline.stores import Store, Unit
 from app.settings import Settings, environ
 
-LOOK_EVERY = 1.0
+TELL_EVERY = 1.0  # seconds between two tries while the database is away
 
 _log = logging.getLogger(__name__)
 
 Loaded = TypeVar("Loaded")
-Fingerprint = tuple[tuple[str, int, int], ...]
+Fingerprint = tuple[tuple[str, int, int, int], ...]
 
 
 class GuardSource:
-    """Gives the guard in force; looks at the files at most once a second."""
+    """Gives the guard in force. Looks at the files' times at every call (some stats, microseconds).
+
+    So no process works by an older version than the one that a neighbour has just planned by.
+    """
 
     def __init__(self, settings: Settings, store: Store, clock: Clock, ids: Ids) -> None:
         self._settings = settings
@@ -51,50 +55,63 @@ class GuardSource:
         self._guard: Guard | None = None
         self._files: tuple[Path, ...] = (settings.config,)
         self._seen: Fingerprint = ()
-        self._looked_at = 0.0
         self._untold: list[tuple[str, str, str]] = []
+        self._tried_to_tell_at = -TELL_EVERY
 
     def __call__(self) -> Guard:
         """Return the version in force; raises BadConfiguration only where there never was a good one."""
         guard = self._guard
-        if guard is not None and time.monotonic() - self._looked_at < LOOK_EVERY:
+        if guard is not None and not self._may_tell() and _fingerprint(self._files) == self._seen:
             return guard
         with self._lock:
             return self._look()
 
     def _look(self) -> Guard:
-        self._looked_at = time.monotonic()
-        seen = _fingerprint(self._files)
-        if self._guard is None or seen != self._seen:
-            self._take(seen)
-        if self._untold:
+        if self._guard is None or _fingerprint(self._files) != self._seen:
+            self._take()
+        if self._may_tell():
             self._tell()
         if self._guard is None:
             raise BadConfiguration(["there is no usable configuration"])
         return self._guard
 
-    def _take(self, seen: Fingerprint) -> None:
+    def _take(self) -> None:
+        """Load, and again where a file changed meanwhile; what it was read from is remembered last, with the guard."""
         try:
-            configuration, guard = load_guard(self._settings, self._clock)
+            seen, guard = self._loaded()
         except BadConfiguration as fault:
-            self._seen = seen
             if self._guard is None:
                 raise
+            self._seen = _fingerprint(self._files)
             _log.error("configuration refused, the former one stays in force: %s", fault)
             self._untold.append(("config:refused", self._guard.digest, str(fault)))
             return
         former = self._guard.digest if self._guard else ""
+        self._guard, self._seen = guard, seen
+        if guard.digest != former:
+            self._untold.append(("config:taken", guard.digest, former))
+
+    def _loaded(self) -> tuple[Fingerprint, Guard]:
+        while True:
+            seen = _fingerprint(self._files)
+            _, guard = load_guard(self._settings, self._clock, self._watch)
+            if _fingerprint(self._files) == seen:
+                return seen, guard
+
+    def _watch(self, configuration: Configuration) -> None:
+        """Look at the files that are named now, even if what they hold is refused: there it will be mended."""
         self._files = tuple(_files(self._settings.config, configuration))
-        self._seen = _fingerprint(self._files)
-        self._guard = guard
-        self._untold.append(("config:taken", guard.digest, former))
+
+    def _may_tell(self) -> bool:
+        return bool(self._untold) and time.monotonic() - self._tried_to_tell_at > TELL_EVERY
 
     def _tell(self) -> None:
         """Audit what was taken, once for all processes; if the database is away, with the next look."""
+        self._tried_to_tell_at = time.monotonic()
         try:
             with self._store.unit() as unit:
                 for action, digest, other in self._untold:
-                    if unit.remember_version(action, digest, other):
+                    if _is_news(unit, action, digest, other):
                         unit.audit.append([self._entry(action, digest, other)])
             self._untold.clear()
         except GateError as fault:
@@ -114,9 +131,22 @@ class GuardSource:
         )
 
 
-def load_guard(settings: Settings, clock: Clock) -> tuple[Configuration, Guard]:
-    """Load and check everything that the gate goes by; raises BadConfiguration with every fault."""
+def _is_news(unit: Unit, action: str, digest: str, other: str) -> bool:
+    """Tell whether no other process has told it: a version unlike the newest taken, or faults not seen before."""
+    if action == "config:taken":
+        return unit.audit.newest_configuration() != digest
+    return unit.remember_version(action, hashlib.sha256(f"{digest}\n{other}".encode()).hexdigest(), other)
+
+
+def load_guard(
+    settings: Settings, clock: Clock, on_read: Callable[[Configuration], None] = lambda _: None
+) -> tuple[Configuration, Guard]:
+    """Load and check everything that the gate goes by; raises BadConfiguration with every fault.
+
+    `on_read` is told of tidegate.toml before the files that it names are read.
+    """
     configuration = load_configuration(settings.config, target_options, frozenset(FORGES))
+    on_read(configuration)
     faults: list[str] = []
     people = _or_faults(faults, lambda: load_people(configuration.people))
     policies = _or_faults(faults, lambda: load_policies(configuration.policies))
@@ -196,7 +226,7 @@ def _fingerprint(files: tuple[Path, ...]) -> Fingerprint:
         try:
             stat = path.stat()
         except OSError:
-            found.append((str(path), 0, 0))
+            found.append((str(path), 0, 0, 0))
         else:
-            found.append((str(path), stat.st_mtime_ns, stat.st_size))
+            found.append((str(path), stat.st_ino, stat.st_mtime_ns, stat.st_size))
     return tuple(found)

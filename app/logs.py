@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import structlog
@@ -14,7 +14,7 @@ _SECRETS = re.compile(
     r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.?[A-Za-z0-9_-]*"  # a JWT
     r"|whsec_[A-Za-z0-9+/=]+"
     r"|(?i:(?<=bearer )|(?<=token )|(?<=basic ))[A-Za-z0-9._~+/=-]{8,}"
-    r"|(?<=://)[^/@\s]+:[^/@\s]+(?=@)"  # user:password in a URL
+    r"|(?<=://)[^/@\s]*:[^/@\s]+(?=@)"  # user:password in a URL
 )
 MASK = "***"
 
@@ -22,6 +22,19 @@ MASK = "***"
 def mask(text: str) -> str:
     """Replace what looks like a secret: tokens, webhook secrets, passwords in URLs."""
     return _SECRETS.sub(MASK, text)
+
+
+def masked(value: Any) -> Any:
+    """Mask every text in `value`, however deep; what is neither text, number nor collection becomes its masked repr."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, Mapping):
+        return {masked(key): masked(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [masked(each) for each in value]
+    return mask(repr(value))
 
 
 def configure_logs(form: str, level: str) -> None:
@@ -62,6 +75,5 @@ def configure_logs(form: str, level: str) -> None:
 
 def _masked(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for key, value in event.items():
-        if isinstance(value, str):
-            event[key] = mask(value)
+        event[key] = masked(value)
     return event

@@ -13,7 +13,8 @@ from sentry_sdk.scrubber import DEFAULT_DENYLIST, EventScrubber
 from app.logs import mask
 from app.settings import Settings
 
-DENIED = [*DEFAULT_DENYLIST, "token", "signature", "x-gogs-signature", "x-hub-signature-256", "payload", "body"]
+DENIED = [*DEFAULT_DENYLIST, "token", "signature", "payload", "body"]
+DENIED += ["x-gogs-signature", "x-gitea-signature", "x-forgejo-signature", "x-hub-signature", "x-hub-signature-256"]
 
 
 def start_sentry(settings: Settings) -> None:
@@ -24,7 +25,6 @@ def start_sentry(settings: Settings) -> None:
         dsn=settings.sentry_dsn.get_secret_value(),
         environment=settings.sentry_environment,
         release=settings.release,
-        send_default_pii=False,
         max_request_body_size="never",
         include_local_variables=False,
         event_scrubber=EventScrubber(denylist=DENIED, recursive=True),

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_validator
+from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.domain.errors import BadConfiguration
@@ -19,10 +18,10 @@ MASTER_KEY_BYTES = 32
 CONNECTIONS = "connections.env"  # left by `tidegate up` for the command line; the environment goes before it
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """What a process needs to know before it reads tidegate.toml. No secret has a default."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     database_url: SecretStr = Field(description="Postgres, as the application's role (postgresql+psycopg://…)")
     owner_database_url: SecretStr | None = Field(None, description="Postgres, as the owner of the tables; migrations only")
@@ -73,11 +72,17 @@ class Settings(BaseSettings):
             elif text.startswith("env:"):
                 text = os.environ[text.removeprefix("env:")]
             key = base64.b64decode(text.strip(), validate=True)
-        except (OSError, KeyError, UnicodeDecodeError, binascii.Error) as fault:
+        except (OSError, KeyError, ValueError) as fault:
             raise BadConfiguration([f"{PREFIX}MASTER_KEY: cannot be read ({type(fault).__name__})"]) from None
         if len(key) != MASTER_KEY_BYTES:
             raise BadConfiguration([f"{PREFIX}MASTER_KEY: is {len(key)} bytes, and must be {MASTER_KEY_BYTES}"])
         return key
+
+
+class _FromEnvironment(Settings, BaseSettings):
+    """The same, read from this process's environment and from a file."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
 
 
 def load_settings(env: Mapping[str, str] | None = None) -> Settings:
@@ -85,10 +90,10 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
 
     Raises BadConfiguration with every fault, each naming its variable and never its value.
     """
-    given = {name: env[key] for name in Settings.model_fields if env and (key := PREFIX + name.upper()) in env}
-    left = Path(os.environ.get(f"{PREFIX}STATE_DIR", ".tidegate")) / CONNECTIONS
     try:
-        return Settings(_env_file=None if env else left, **given)  # type: ignore[call-arg, arg-type]
+        if env is None:
+            return _FromEnvironment(_env_file=Path(os.environ.get(f"{PREFIX}STATE_DIR", ".tidegate")) / CONNECTIONS)  # type: ignore[call-arg]
+        return Settings.model_validate({n: env[key] for n in Settings.model_fields if (key := PREFIX + n.upper()) in env})
     except ValidationError as fault:
         faults = [f"{PREFIX}{str(e['loc'][0]).upper()}: {_plain(e['msg'], e['type'])}" for e in fault.errors()]
         raise BadConfiguration(faults) from None

@@ -16,16 +16,21 @@ def lines_of(text: str) -> dict[Where, int]:
     found: dict[Where, int] = {}
     counts: dict[str, int] = {}
     table: Where = ()
-    for number, line in enumerate(text.splitlines(), start=1):
+
+    def note(place: Where, number: int) -> None:
+        for end in range(1, len(place) + 1):
+            found.setdefault(place[:end], number)
+
+    for number, line in enumerate(text.split("\n"), start=1):  # not splitlines: TOML knows no other line ends
         if header := _TABLE.match(line):
             name = header[2]
             table = tuple(_parts(name))
             if header[1] == "[[":
                 counts[name] = counts.get(name, -1) + 1
                 table = (*table, counts[name])
-            found.setdefault(table, number)
+            note(table, number)
         elif key := _KEY.match(line):
-            found.setdefault((*table, *_parts(key[1])), number)
+            note((*table, *_parts(key[1])), number)
     return found
 
 

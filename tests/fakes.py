@@ -49,8 +49,9 @@ class FakeRepositories:
             raise UnknownCommit
         return object_id or history[-1]
 
-    def head_contains(self, repository: str, ref: str, sha: str) -> bool:
-        return sha in self.heads.get(ref, [])
+    def head(self, repository: str, ref: str) -> str | None:
+        history = self.heads.get(ref, [])
+        return history[-1] if history else None
 
     def authors(self, repository: str, before: str | None, sha: str) -> list[CommitAuthor]:
         return [CommitAuthor(sha, e, e) for e in self.emails]

@@ -82,7 +82,7 @@ class Scene:
         self.folder = Path(mkdtemp(prefix="tidegate-demo-"))
         self._work = self.folder / "work"
         self._health = ThreadingHTTPServer(("127.0.0.1", 0), _health_page(self.folder / "site" / "current"))
-        ports = {name: str(_free_port()) for name in ("WEB", "FLOWER", "POSTGRES", "REDIS")}
+        ports = {name: str(free_port()) for name in ("WEB", "FLOWER", "POSTGRES", "REDIS")}
         given = {k: v for k, v in environ().items() if not k.startswith("TIDEGATE_")}
         self.env = {
             **given,
@@ -123,6 +123,10 @@ class Scene:
         self._git("commit", "--quiet", "-m", message)
         self._git("push", "--quiet", "origin", "HEAD:refs/heads/main")
         return _gogs_push(before, self._git("rev-parse", "HEAD"), account)
+
+    def branch(self, name: str) -> None:
+        """Push the newest commit to another branch as well; no delivery is sent."""
+        self._git("push", "--quiet", "origin", f"HEAD:refs/heads/{name}")
 
     def deployed(self) -> str:
         """Return the commit that the target's `current` link stands on."""
@@ -236,7 +240,8 @@ def _client() -> HttpClient:
     return HttpClient(connect_timeout=2.0, read_timeout=10.0)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,11 +1,14 @@
-"""The real clock, ids and randomness: the only place that reads them."""
+"""The real clock, ids, randomness and private files: the only place that reads or makes them."""
 
 from __future__ import annotations
 
+import os
 import secrets
+import tempfile
 import threading
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 
 class SystemClock:
@@ -37,3 +40,18 @@ class SystemIds:
 def random_bytes(count: int) -> bytes:
     """Return `count` random bytes fit for keys."""
     return secrets.token_bytes(count)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read (mode 0600), whole or not at all; makes its folder (0700)."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, fresh = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)  # made with mode 0600
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(fresh, path)
+    except BaseException:
+        Path(fresh).unlink(missing_ok=True)
+        raise

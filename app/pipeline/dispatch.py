@@ -83,14 +83,18 @@ def _last_check(services: Services, guard: Guard, deployment: Deployment) -> tup
 def _why_stale(services: Services, guard: Guard, deployment: Deployment) -> str | None:
     """Say why the ref has left this commit behind, or None (invariant 5)."""
     key, ref, sha = deployment.repository.key, deployment.ref, deployment.sha
-    if not guard.repositories.head_contains(key, ref, sha):
+    repositories = guard.repositories
+    head = repositories.head(key, ref)
+    if head == sha:
+        return None
+    if head is None or not repositories.is_ancestor(key, sha, head):
         return f"{ref} does not contain {sha} any more"
     with services.store.unit() as unit:
         release = unit.deployments.last_release(deployment.environment)
     if release is None or release.ref != ref or release.sha == sha:
         return None
     # A delivery that comes late: the branch has gone on, and what is deployed already contains this commit.
-    if guard.repositories.is_ancestor(key, sha, release.sha) and guard.repositories.head_contains(key, ref, release.sha):
+    if repositories.is_ancestor(key, sha, release.sha) and repositories.is_ancestor(key, release.sha, head):
         return f"release {release.id} already contains {sha}"
     return None
 

@@ -170,6 +170,10 @@ class Audit(Protocol):
         """Append; there is no other way to write."""
         ...
 
+    def newest_configuration(self) -> str | None:
+        """Return the digest that was taken last, and let nobody else ask until the unit ends."""
+        ...
+
 
 class Unit(Protocol):
     """One transaction."""

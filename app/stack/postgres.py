@@ -7,6 +7,7 @@ folder's mode is changed, and all files stay root's. Where such namespaces are f
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -74,12 +75,15 @@ class EmbeddedPostgres:
     def _init(self) -> None:
         password = self._state / "secrets" / f"postgres-{_SUPERUSER}"
         kept_secret(password)
-        command = [str(_binary("initdb")), "-D", str(self._data), "-U", _SUPERUSER, "--encoding=UTF8", "--locale=C"]
+        fresh = self._state / "postgres.new"  # a cluster that was cut short is made anew, not started
+        shutil.rmtree(fresh, ignore_errors=True)
+        command = [str(_binary("initdb")), "-D", str(fresh), "-U", _SUPERUSER, "--encoding=UTF8", "--locale=C"]
         command += ["--auth=scram-sha-256", f"--pwfile={password}"]
         done = subprocess.run([*_as_nobody(), *command], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             last = (done.stderr or done.stdout).strip().splitlines()[-1:]
             raise GateError(f"the embedded Postgres cannot be set up: {''.join(last)}; or set TIDEGATE_DATABASE_URL")
+        fresh.rename(self._data)
 
     def _make_roles(self) -> None:
         password = self._password(_SUPERUSER)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
 from app.domain.errors import GateError
+from app.integrations.system import write_private
 from app.stack.secrets import kept_secret
 from app.stack.server import Server
 
@@ -61,10 +61,9 @@ class EmbeddedRedis:
             "appendfsync everysec",
             'save ""',
             "maxmemory-policy noeviction",
-            f"dir {self._data}",
+            f'dir "{self._data}"',
         ]
-        with os.fdopen(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
-            file.write("\n".join(lines) + "\n")
+        write_private(path, "\n".join(lines) + "\n")
         return path
 
 

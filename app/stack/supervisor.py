@@ -32,7 +32,7 @@ def arguments(command: str, env: Mapping[str, str]) -> list[str]:
     """Split a command line as a shell would, with $NAME and ${NAME:-default} from `env`, and no shell."""
 
     def value(found: re.Match[str]) -> str:
-        return env.get(found[1] or found[3], found[2] or "")
+        return env.get(found[1] or found[3]) or found[2] or ""
 
     return [_VARIABLE.sub(value, part) for part in shlex.split(command)]
 
@@ -43,6 +43,7 @@ class _Child:
     argv: list[str]
     process: subprocess.Popen[bytes] | None = None
     pause: float = SHORTEST_PAUSE
+    alive: bool = False
     started_at: float = 0.0
     restarts: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -79,12 +80,12 @@ class Supervisor:
 
     def pid(self, name: str) -> int | None:
         """Return the process id of a running child."""
-        process = self._children[name].process
-        return process.pid if process is not None and process.poll() is None else None
+        child = self._children[name]
+        return child.process.pid if child.alive and child.process is not None else None
 
     def kill(self, name: str, how: signal.Signals = signal.SIGKILL) -> None:
         """Signal one child with all its processes, for fault tests."""
-        _signal(self._children[name].process, how)
+        _signal(self._children[name], how)
 
     def _watch(self, child: _Child) -> None:
         while not self._stopping.is_set():
@@ -115,10 +116,23 @@ class Supervisor:
             except OSError as fault:
                 self._say(child, f"cannot be started: {fault}")
                 return
-        assert child.process.stdout is not None
-        for line in child.process.stdout:
-            self._say(child, line.decode(errors="replace").rstrip())
-        child.process.wait()
+            child.alive = True
+        reader = threading.Thread(target=self._relay, args=(child, child.process), daemon=True)
+        reader.start()
+        # Whatever the child leaves behind is killed while its process group still bears its number.
+        os.waitid(os.P_PID, child.process.pid, os.WEXITED | os.WNOWAIT)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.process.pid, signal.SIGKILL)
+        with child.lock:
+            child.alive = False
+            child.process.wait()
+        reader.join(1.0)
+
+    def _relay(self, child: _Child, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None
+        with process.stdout as lines:
+            for line in lines:
+                self._say(child, line.decode(errors="replace").rstrip())
 
     def _say(self, child: _Child, text: str) -> None:
         line = f"{child.name:<9}| {text}\n"
@@ -132,11 +146,11 @@ class Supervisor:
     def _signal_all(self, how: signal.Signals) -> None:
         for child in self._children.values():
             with child.lock:
-                _signal(child.process, how)
+                _signal(child, how)
 
 
-def _signal(process: subprocess.Popen[bytes] | None, how: signal.Signals) -> None:
-    if process is None or process.poll() is not None:
-        return
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, how)
+def _signal(child: _Child, how: signal.Signals) -> None:
+    # Not asked by poll(), which would take the dead child away from the thread that waits for it.
+    if child.alive and child.process is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.process.pid, how)

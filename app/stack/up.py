@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -13,6 +12,7 @@ from typing import IO
 
 from app.configuration_example import write_example
 from app.domain.errors import BadConfiguration, GateError
+from app.integrations.system import write_private
 from app.stack.postgres import APP, OWNER, EmbeddedPostgres
 from app.stack.redis import EmbeddedRedis
 from app.stack.secrets import kept_secret
@@ -129,9 +129,7 @@ class Stack:
     def _write_connections(self, env: Mapping[str, str]) -> None:
         """Leave the settings for the command line in the state folder, for its owner only."""
         names = ("TIDEGATE_DATABASE_URL", "TIDEGATE_REDIS_URL", "TIDEGATE_MASTER_KEY", "TIDEGATE_PUBLIC_URL")
-        path = self.state / CONNECTIONS
-        with os.fdopen(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
-            file.writelines(f"{name}={env[name]}\n" for name in names)
+        write_private(self.state / CONNECTIONS, "".join(f"{name}={env[name]}\n" for name in names))
 
 
 def _port(environ: Mapping[str, str], name: str) -> int:

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, func, insert, select, text
 
 from app.domain.audit import AuditEntry
 from app.store.schema import audit_entries
+
+CONFIGURATION_LOCK = 0x7469_6465_0002
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,12 @@ class SqlAudit:
         """Append within the caller's transaction."""
         if entries:
             self.connection.execute(insert(audit_entries), [as_row(e) for e in entries])
+
+    def newest_configuration(self) -> str | None:
+        """Return the digest of the newest `config:taken`; whoever asks next waits for this transaction's end."""
+        self.connection.execute(select(func.pg_advisory_xact_lock(CONFIGURATION_LOCK)))
+        taken = select(audit_entries.c.detail["digest"].astext).where(audit_entries.c.action == text("'config:taken'"))
+        return self.connection.execute(taken.order_by(audit_entries.c.seq.desc()).limit(1)).scalar_one_or_none()
 
 
 def as_row(entry: AuditEntry) -> dict[str, Any]:

@@ -176,6 +176,7 @@ audit_entries = Table(
 )
 Index("ix_audit_entries_deployment_id", audit_entries.c.deployment_id)
 Index("ix_audit_entries_delivery_id", audit_entries.c.delivery_id)
+Index("ix_audit_entries_configuration", audit_entries.c.seq, postgresql_where=audit_entries.c.action == text("'config:taken'"))
 
 versions = Table(
     "versions",

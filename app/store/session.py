@@ -46,12 +46,20 @@ def transaction(engine: Engine) -> Iterator[Connection]:
     try:
         with engine.begin() as connection:
             yield connection
-    except (OperationalError, InterfaceError, PoolTimeout) as fault:
-        raise StoreUnavailable(f"the database cannot be used now ({type(fault).__name__})") from fault
+    except PoolTimeout as fault:
+        raise StoreUnavailable("the database cannot be used now (all connections are busy)") from fault
     except DBAPIError as fault:
-        if fault.connection_invalidated:
-            raise StoreUnavailable from fault
+        if _is_outage(fault):
+            raise StoreUnavailable(f"the database cannot be used now ({type(fault).__name__})") from fault
         raise
+
+
+def _is_outage(fault: DBAPIError) -> bool:
+    """Tell an outage from a row that will never be taken (54…: beyond a limit of the program; PostgreSQL, appendix A)."""
+    if fault.connection_invalidated:
+        return True
+    state = getattr(fault.orig, "sqlstate", None) or ""
+    return isinstance(fault, OperationalError | InterfaceError) and not state.startswith("54")
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,9 @@ CREATE = (
     CREATE INDEX ix_audit_entries_delivery_id ON audit_entries (delivery_id)
     """,
     """
+    CREATE INDEX ix_audit_entries_configuration ON audit_entries (seq) WHERE action = 'config:taken'
+    """,
+    """
     CREATE INDEX ix_audit_entries_deployment_id ON audit_entries (deployment_id)
     """,
     """

@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import pygit2
+
 from app.domain.errors import RepositoryUnavailable, UnknownCommit
 from app.domain.event import is_object_id
 from app.integrations.repositories.protocol import CommitAuthor
@@ -70,18 +72,17 @@ class Mirror:
             raise UnknownCommit(f"{ref} of {repository} does not hold {object_id or 'a commit'}")
         return commit
 
-    def head_contains(self, repository: str, ref: str, sha: str) -> bool:
-        """Ask the forge for `ref` now and tell whether `sha` is reachable from it (False: the ref is gone)."""
+    def head(self, repository: str, ref: str) -> str | None:
+        """Ask the forge for the commit that `ref` stands on now, and have it in the mirror; None if the ref is gone."""
         mirror = self._mirror(repository)
         _check_ref(ref)
         answer = self._remote(mirror, repository, "ls-remote", "--", self._clone_url(repository), ref, f"{ref}^{{}}")
         heads = {name: oid for oid, _, name in (line.partition("\t") for line in answer.splitlines())}
         head = heads.get(f"{ref}^{{}}") or heads.get(ref)
-        if head is None or head == sha:
-            return head is not None
-        if self._commit(mirror, head) is None:
-            self._fetch(mirror, repository, ref)
-        return self._contains(mirror, sha, head)
+        if head is None or self._commit(mirror, head) is not None:
+            return head
+        self._fetch(mirror, repository, ref)
+        return self._commit(mirror, _tracking(ref))  # it may have moved on since it was asked
 
     def authors(self, repository: str, before: str | None, sha: str) -> list[CommitAuthor]:
         """List who wrote `before..sha`, newest first; without a known `before`, what is on no other known branch."""
@@ -108,8 +109,7 @@ class Mirror:
             raise UnknownCommit(f"{repository} does not hold {sha}")
         with tempfile.TemporaryDirectory(prefix="index-", dir=mirror) as scratch:
             more = {"GIT_INDEX_FILE": f"{scratch}/index", "GIT_WORK_TREE": str(destination.resolve())}
-            self._git(mirror, "read-tree", sha, more=more)
-            self._git(mirror, "-c", "core.bare=false", "checkout-index", "--all", "--force", more=more)
+            self._git(mirror, "-c", "core.bare=false", "read-tree", "--reset", "-u", sha, more=more)
 
     def _mirror(self, repository: str) -> Path:
         """Return the repository's mirror, made on first use."""
@@ -141,12 +141,14 @@ class Mirror:
                 raise
 
     def _commit(self, mirror: Path, name: str) -> str | None:
-        """Peel `name` (an id or a tracking ref) to its commit, if the mirror has it."""
+        """Peel `name` (an id or a tracking ref) to its commit, if the mirror has it; in this process, being asked often."""
         if not (is_object_id(name) or name.startswith("refs/tidegate/")):
             raise UnknownCommit(f"{name!r} is not an object id")
         try:
-            return self._git(mirror, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}").strip()
-        except RepositoryUnavailable:
+            repository = pygit2.Repository(str(mirror), pygit2.enums.RepositoryOpenFlag.BARE)
+            found = repository.get(name) if is_object_id(name) else repository.references.get(name)
+            return str(found.peel(pygit2.Commit).id) if found is not None else None
+        except pygit2.GitError:  # no commit, or an id of another length than this repository's
             return None
 
     def _contains(self, mirror: Path, ancestor: str, descendant: str) -> bool:

@@ -30,8 +30,8 @@ class CommitSource(Protocol):
         """
         ...
 
-    def head_contains(self, repository: str, ref: str, sha: str) -> bool:
-        """Ask the forge for `ref`'s head now and tell whether `sha` is reachable from it (False: ref gone)."""
+    def head(self, repository: str, ref: str) -> str | None:
+        """Ask the forge for the commit that `ref` stands on now (None: ref gone); it is in the mirror afterwards."""
         ...
 
     def authors(self, repository: str, before: str | None, sha: str) -> list[CommitAuthor]:
