@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from app.domain.errors import BadConfiguration
 from app.integrations.system import random_bytes, write_private
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
@@ -16,8 +17,15 @@ SECRET = Path(".tidegate/webhook.secret")
 def write_example(folder: Path) -> list[Path]:
     """Write the example files that are missing, and a random webhook secret (mode 0600); return what was written.
 
-    Does nothing where tidegate.toml already exists.
+    Does nothing where tidegate.toml already exists. Raises BadConfiguration where the folder cannot be written.
     """
+    try:
+        return _write_missing(folder)
+    except OSError as fault:
+        raise BadConfiguration([f"{folder}: cannot be written: {fault.strerror}"]) from None
+
+
+def _write_missing(folder: Path) -> list[Path]:
     if (folder / "tidegate.toml").exists():
         return []
     written = _secret(folder / SECRET)

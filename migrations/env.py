@@ -14,9 +14,9 @@ def run() -> None:
     """Migrate online, each migration in its own transaction."""
     engine = create_engine(context.config.attributes["url"], poolclass=pool.NullPool)
     with engine.connect() as connection:
+        connection.execute(text(f"SELECT pg_advisory_lock({LOCK})"))  # before the time limits: another may take its time
         connection.execute(text("SET lock_timeout = '4s'"))
         connection.execute(text("SET statement_timeout = '5s'"))
-        connection.execute(text(f"SELECT pg_advisory_lock({LOCK})"))
         connection.commit()
         context.configure(connection=connection, target_metadata=metadata, transaction_per_migration=True)
         with context.begin_transaction():

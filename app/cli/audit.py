@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import typer
-from rich.table import Table
 
-from app.cli.output import JSON, command, console, print_json, process, when
+from app.cli.output import JSON, LIMIT, command, console, listing, print_json, process, when
 
 app = typer.Typer(no_args_is_help=True, help="The append-only log.")
 
@@ -17,7 +16,7 @@ def _noun() -> None:
 
 @app.command()
 @command
-def show(deployment: str | None = None, delivery: str | None = None, limit: int = 100, as_json: JSON = False) -> None:
+def show(deployment: str | None = None, delivery: str | None = None, limit: LIMIT = 100, as_json: JSON = False) -> None:
     """Show audit entries in order, of one deployment or delivery where asked."""
     reads = process().reads
     entries = reads.audit(
@@ -27,7 +26,7 @@ def show(deployment: str | None = None, delivery: str | None = None, limit: int 
     )
     if as_json:
         return print_json(entries)
-    table = Table("seq", "at", "action", "actor", "environment", "reason")
+    table = listing("seq", "at", "action", "actor", "environment", "reason")
     for entry in entries:
         detail = entry.detail
         row = (str(entry.seq), when(entry.at), entry.action, entry.actor, detail.get("environment", ""))

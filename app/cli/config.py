@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import typer
-from rich.table import Table
 
-from app.cli.output import JSON, command, console, errors, print_json
+from app.cli.output import JSON, command, console, errors, listing, print_json
 from app.configuration_example import write_example
 from app.domain.errors import StoreUnavailable
 from app.guard import load_guard
@@ -27,7 +26,7 @@ def check(as_json: JSON = False) -> None:
     configuration, guard = load_guard(settings, SystemClock())
     if as_json:
         return print_json({"digest": guard.digest, "environments": configuration.environments})
-    table = Table("environment", "repository", "deploys", "targets", "audience")
+    table = listing("environment", "repository", "deploys", "targets", "audience")
     for each in guard.environments:
         row = (each.name, each.repository, ", ".join(each.deploys), ", ".join(each.targets), each.audience)
         table.add_row(*row)

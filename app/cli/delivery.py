@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import typer
-from rich.table import Table
 
-from app.cli.output import JSON, coloured, command, console, operator, plain, print_json, process, short, when
+from app.cli.output import JSON, LIMIT, coloured, command, console, listing, operator, plain, print_json, process, short, when
+from app.domain.delivery import DeliveryState
 from app.pipeline.replay import replay as replay_delivery
 
 app = typer.Typer(no_args_is_help=True, help="What came in, and what followed from it.")
@@ -13,12 +13,12 @@ app = typer.Typer(no_args_is_help=True, help="What came in, and what followed fr
 
 @app.command("list")
 @command
-def list_(limit: int = 20, state: str | None = None, as_json: JSON = False) -> None:
+def list_(limit: LIMIT = 20, state: DeliveryState | None = None, as_json: JSON = False) -> None:
     """List deliveries, newest first."""
     found = process().reads.deliveries(limit, state)
     if as_json:
         return print_json(found)
-    table = Table("received", "delivery", "forge", "event", "ref", "state", "reason")
+    table = listing("received", "delivery", "forge", "event", "ref", "state", "reason")
     for each in found:
         ref = each.event.ref if each.event else ""
         row = (when(each.received_at), short(each.id), each.forge, each.event_header, ref)
@@ -39,13 +39,13 @@ def show(delivery: str, body: bool = False, as_json: JSON = False) -> None:
     if as_json:
         return print_json(plain(found) | {"deployments": plain(made), "audit": plain(entries)})
     console.print(f"delivery   {found.id}\nreceived   {when(found.received_at)} from {found.forge} as {found.forge_delivery_id}")
-    console.print(f"state      {coloured(found.state)} {found.reason or ''}")
+    console.print("state     ", coloured(found.state), found.reason or "")
     if found.event:
         event = found.event
         console.print(f"event      {event.kind} of {event.ref} in {event.repository.key} to {event.after or 'the tag'}")
         console.print(f"actor      {event.actor.key} ({event.actor.login})")
     for deployment in made:
-        console.print(f"deployment {deployment.id} {deployment.environment} {coloured(deployment.state)}")
+        console.print("deployment", deployment.id, deployment.environment, coloured(deployment.state))
 
 
 @app.command()

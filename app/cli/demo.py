@@ -24,7 +24,7 @@ Check = tuple[str, bool]
 @command
 def demo(keep: Annotated[bool, typer.Option(help="Leave it running until Ctrl-C.")] = False) -> None:
     """See an allowed, a denied, a failing and a rolled-back deployment, and the trail that they leave."""
-    with Scene(say=lambda text: console.print(f"[dim]{text} …[/]")) as scene:
+    with Scene(say=lambda text: console.print(f"{text} …", style="dim")) as scene:
         process = build(load_settings(scene.env), pool_size=2)
         checks = _play(scene, process)
         _show_checks(checks)
@@ -66,7 +66,7 @@ def _play(scene: Scene, process: Process) -> list[Check]:
     print_view(view)
     entries = process.reads.audit(deployment_id=broken.id)
     for entry in entries:
-        console.print(f"  {entry.seq:>4} {entry.action} by {entry.actor} {entry.detail.get('reason', '')}", highlight=False)
+        console.print(f"  {entry.seq:>4} {entry.action} by {entry.actor} {entry.detail.get('reason', '')}")
     expected = ["planned", "identified", "permitted", "granted", "dispatching", "dispatched", "failed"]
     checks.append(("its audit trail is complete", [e.action.partition(":")[2] for e in entries] == expected))
     return checks
@@ -81,7 +81,7 @@ def _follow(process: Process, deployment_id: str) -> Deployment:
             if entry.seq > seen:
                 seen = entry.seq
                 state = entry.action.partition(":")[2]
-                console.print(f"  {entry.at:%H:%M:%S.%f} {coloured(state)} {entry.detail.get('reason', '')}", highlight=False)
+                console.print(f"  {entry.at:%H:%M:%S.%f}", coloured(state), entry.detail.get("reason", ""))
         if deployment.has_ended:
             return deployment
         pause.wait(0.05)
@@ -96,13 +96,13 @@ def _redeployment(process: Process, failed: Deployment) -> str:
 
 
 def _headline(text: str) -> None:
-    console.print(f"\n[bold]{text}[/]")
+    console.print(f"\n{text}", style="bold")
 
 
 def _show_checks(checks: list[Check]) -> None:
     console.print()
     for text, true in checks:
-        console.print(f"{'[green]yes[/]' if true else '[red]NO [/]'} {text}")
+        console.print(f"{'yes' if true else 'NO '} {text}", style="green" if true else "red")
 
 
 def _show_urls(scene: Scene) -> None:

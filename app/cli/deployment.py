@@ -6,11 +6,25 @@ import time
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from app.bootstrap import Process
-from app.cli.output import FAILED, JSON, coloured, command, console, operator, plain, print_json, process, short, when
+from app.cli.output import (
+    FAILED,
+    JSON,
+    LIMIT,
+    coloured,
+    command,
+    console,
+    listing,
+    operator,
+    plain,
+    print_json,
+    process,
+    short,
+    when,
+)
 from app.domain.deployment import Deployment, State
+from app.domain.errors import NotFound
 from app.pipeline.rollback import rollback as roll_back
 from app.store.reads import DeploymentView
 
@@ -21,16 +35,16 @@ app = typer.Typer(no_args_is_help=True, help="What is deployed where, why, and g
 
 @app.command("list")
 @command
-def list_(environment: str | None = None, limit: int = 20, as_json: JSON = False) -> None:
+def list_(environment: str | None = None, limit: LIMIT = 20, as_json: JSON = False) -> None:
     """List deployments, newest first."""
     found = process().reads.deployments(limit, environment)
     if as_json:
         return print_json(found)
-    table = Table("created", "deployment", "environment", "ref", "commit", "who", "why", "state", "reason")
+    table = listing("created", "deployment", "environment", "commit", "who", "state", "why")
     for each in found:
         who = each.principal or f"{each.actor.key} ({each.actor.login})"
-        row = (when(each.created_at), short(each.id), each.environment, each.ref, each.sha[:12], who, each.trigger)
-        table.add_row(*row, coloured(each.state), each.reason or "")
+        why = f"{each.trigger}: {each.reason}" if each.reason else each.trigger.value
+        table.add_row(when(each.created_at), short(each.id), each.environment, each.sha[:12], who, coloured(each.state), why)
     console.print(table)
 
 
@@ -50,9 +64,9 @@ def print_view(view: DeploymentView) -> None:
     each = view.deployment
     console.print(f"deployment {each.id}")
     console.print(f"brings     {each.sha} of {each.ref} in {each.repository.key} to {each.environment} ({each.trigger})")
-    console.print(f"who        {each.principal or 'not proven'}, by account {each.actor.key} ({each.actor.login})")
-    console.print(f"state      {coloured(each.state)} {each.reason or ''}", highlight=False)
-    table = Table("stage", "outcome", "took", "policies")
+    console.print(f"who        {each.principal or 'not proven'} (account {each.actor.key}, login {each.actor.login})")
+    console.print("state     ", coloured(each.state), each.reason or "")
+    table = listing("stage", "outcome", "took", "policies")
     for stage in view.stages:
         took = f"{(stage.finished_at - stage.started_at).total_seconds() * 1000:.0f} ms"
         table.add_row(stage.stage, coloured(stage.outcome), took, ", ".join(stage.detail.get("policies", [])))
@@ -80,10 +94,7 @@ def rollback(
 ) -> None:
     """Deploy an earlier release again; policy decides about you by the action `rollback`."""
     running = process()
-    release = to
-    if to and not _is_commit(to):
-        release = running.reads.deployment(to).deployment.id
-    deployment = roll_back(running.services, environment, release, operator())
+    deployment = roll_back(running.services, environment, _release(running, to), operator())
     if as_json and not wait:
         return print_json(deployment)
     if not as_json:
@@ -92,8 +103,12 @@ def rollback(
         _follow(running, deployment.id, 300.0, as_json)
 
 
-def _is_commit(name: str) -> bool:
-    return "-" not in name and len(name) in range(7, 65) and set(name.lower()) <= set("0123456789abcdef") and len(name) != 12
+def _release(running: Process, name: str | None) -> str | None:
+    """Take the name of a release as a deployment's, and where there is none of that name as a commit's."""
+    try:
+        return running.reads.deployment(name).deployment.id if name else None
+    except NotFound:
+        return name
 
 
 def _follow(running: Process, deployment_id: str, timeout: float, as_json: bool) -> None:
@@ -116,7 +131,7 @@ def _tell(action: str, reason: str, entry: object, as_json: bool) -> None:
     if as_json:
         return print_json(entry)
     state = action.partition(":")[2]
-    console.print(f"{coloured(state)} {reason}", highlight=False)
+    console.print(coloured(state), reason)
 
 
 def _end(deployment: Deployment) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import typer
 
 from app.cli import audit, config, delivery, demo, deployment, stack
@@ -17,4 +19,5 @@ app.add_typer(config.app, name="config")
 
 def main() -> None:
     """Run the command line."""
+    logging.getLogger("app").addHandler(logging.NullHandler())  # commands speak for themselves, on one line
     app()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
@@ -13,6 +14,8 @@ from typing import Annotated, Any, ParamSpec, TypeVar
 
 import typer
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from app.bootstrap import Process, build
 from app.domain.errors import BadConfiguration, GateError, NotFound, RepositoryUnavailable, StoreUnavailable
@@ -22,8 +25,12 @@ from app.settings import load_settings
 FAILED, USAGE, NOT_FOUND, UNAVAILABLE = 1, 2, 3, 4
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
-console = Console()
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+LIMIT = Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")]
+PIPE_WIDTH = 1000  # where there is no terminal, nothing is cut off for the width of one
+
+# No markup: what is shown comes from outside, and `[x]` in it is text.
+console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -36,7 +43,7 @@ def command(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         except GateError as fault:
-            errors.print(f"tidegate: {fault}", style="red", markup=False)
+            errors.print(f"tidegate: {fault}", style="red")
             raise typer.Exit(exit_code(fault)) from None
 
     return run
@@ -84,7 +91,15 @@ def print_json(value: Any) -> None:
 
 def when(moment: datetime) -> str:
     """Spell a time for people, in their zone."""
-    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return moment.astimezone().strftime("%m-%d %H:%M:%S")
+
+
+def listing(*columns: str) -> Table:
+    """Make a table whose last column takes what room there is, and whose others are never cut."""
+    table = Table(box=None, pad_edge=False)
+    for name in columns:
+        table.add_column(name, no_wrap=name != columns[-1], overflow="fold")
+    return table
 
 
 def short(identifier: str) -> str:
@@ -95,6 +110,6 @@ def short(identifier: str) -> str:
 COLOURS = {"succeeded": "green", "planned": "blue", "denied": "red", "failed": "red", "superseded": "yellow"}
 
 
-def coloured(state: str) -> str:
+def coloured(state: str) -> Text:
     """Colour a state."""
-    return f"[{COLOURS.get(state, 'cyan')}]{state}[/]"
+    return Text(state, style=COLOURS.get(state, "cyan"))

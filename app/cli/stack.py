@@ -20,10 +20,10 @@ def up() -> None:
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: ended.set())
     try:
-        running = stack.start(lambda text: console.print(f"[dim]{text} …[/]"))
+        running = stack.start(lambda text: console.print(f"{text} …", style="dim"))
         _show(running)
         ended.wait()
-        console.print("[dim]stopping …[/]")
+        console.print("stopping …", style="dim")
     finally:
         stack.stop()
 

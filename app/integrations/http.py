@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 
 READ_LIMIT = 64 * 1024
+SLACK = 0.1  # seconds by which httpx's own limit, which names itself, comes first
 
 
 class NotSent(Exception):
@@ -31,6 +36,7 @@ class HttpClient:
 
     def __init__(self, *, connect_timeout: float, read_timeout: float) -> None:
         self._timeout = httpx.Timeout(read_timeout, connect=connect_timeout)
+        self._seconds = read_timeout
 
     def post(self, url: str, *, content: bytes, headers: Mapping[str, str]) -> HttpAnswer:
         """Post `content`; raises NotSent or Unanswered."""
@@ -41,21 +47,61 @@ class HttpClient:
         return self._send("GET", url, None, {})
 
     def _send(self, method: str, url: str, content: bytes | None, headers: Mapping[str, str]) -> HttpAnswer:
+        deadline = _Deadline(self._seconds)
         try:
             with (
+                deadline,
                 httpx.Client(timeout=self._timeout, follow_redirects=False, trust_env=False) as client,
-                client.stream(method, url, content=content, headers=dict(headers)) as answer,
+                client.stream(
+                    method,
+                    url,
+                    content=content,
+                    headers={"accept-encoding": "identity", **headers},
+                    extensions={"trace": deadline.watch},
+                ) as answer,
             ):
                 return HttpAnswer(answer.status_code, _beginning(answer))
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL) as fault:
             raise NotSent(type(fault).__name__) from None
         except httpx.HTTPError as fault:
-            raise Unanswered(type(fault).__name__) from None
+            raise Unanswered("Timeout" if deadline.has_passed else type(fault).__name__) from None
+
+
+class _Deadline:
+    """Ends an exchange `seconds` after it was connected: httpx's own limits begin anew with every byte that comes."""
+
+    def __init__(self, seconds: float) -> None:
+        self._timer = threading.Timer(seconds + SLACK, self._end)
+        self._timer.daemon = True
+        self._socket: socket.socket | None = None
+        self.has_passed = False
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+    def watch(self, name: str, info: Mapping[str, Any]) -> None:
+        """Learn the connection's socket from httpx (python-httpx.org/advanced/extensions, `trace`)."""
+        if name in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            self._socket = info["return_value"].get_extra_info("socket")
+            if self.has_passed:
+                self._end()  # while TLS was being agreed on
+            elif not self._timer.is_alive():
+                self._timer.start()
+
+    def _end(self) -> None:
+        self.has_passed = True
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
 
 
 def _beginning(answer: httpx.Response) -> bytes:
+    """Read what is wanted of the body as it comes: unpacking would be without a bound."""
     body = b""
-    for piece in answer.iter_bytes():
+    for piece in answer.iter_raw():
         body += piece
         if len(body) >= READ_LIMIT:
             break

@@ -11,6 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
 
 from app.domain.errors import GateError
 from app.settings import load_settings
@@ -48,7 +49,10 @@ def main() -> None:
         sys.exit(str(fault))
     app_url = settings.database_url.get_secret_value()
     owner = settings.owner_database_url
-    upgrade(owner.get_secret_value() if owner else app_url, app_url)
+    try:
+        upgrade(owner.get_secret_value() if owner else app_url, app_url)
+    except OperationalError as fault:
+        sys.exit(f"the schema could not be migrated: {str(fault.orig).strip().splitlines()[0]}")
 
 
 if __name__ == "__main__":

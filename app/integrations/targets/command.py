@@ -22,7 +22,7 @@ from app.domain.clock import Clock
 from app.domain.deployment import Dispatch, Progress
 from app.domain.errors import GateError, StaleDispatch, TargetFailed, TargetUnavailable
 from app.integrations.secrets.protocol import Secret
-from app.integrations.targets.protocol import Order, Report
+from app.integrations.targets.protocol import Order, Report, unexported
 from app.integrations.tokens.protocol import Token
 
 BEGIN_SECONDS = 10.0
@@ -95,7 +95,7 @@ class Command:
         try:
             order.export(checkout)
         except GateError as fault:
-            raise TargetFailed(f"the commit could not be exported: {fault}") from None
+            raise unexported(fault) from None
         return checkout
 
     def _run(self, folder: Path, order: Order, cwd: Path, token: Token) -> None:
@@ -153,7 +153,7 @@ def _facts(order: Order) -> dict[str, str]:
 def _result(folder: Path) -> Report | None:
     try:
         result = json.loads((folder / "result.json").read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return Report(Progress.SUCCEEDED if result["exit"] == 0 else Progress.FAILED, result["detail"])
 
@@ -161,9 +161,9 @@ def _result(folder: Path) -> Report | None:
 def _is_locked(path: Path) -> bool:
     try:
         with path.open("r") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two that look do not take each other for a runner
             return False
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     except BlockingIOError:
         return True

@@ -6,6 +6,7 @@ that finds the lock taken or a result leaves at once: so one dispatch id never r
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -20,6 +21,7 @@ from typing import IO, Any
 
 MASK = b"***"
 LAST_LINE = 500
+TIMED_OUT = 124
 
 
 def main(folder: Path) -> None:
@@ -63,41 +65,40 @@ def _run(task: dict[str, Any], path: Path) -> tuple[int, bytes]:
         )
     except OSError as fault:
         return 127, f"{task['argv'][0]}: {fault.strerror}".encode()
-    try:
-        output, _ = _communicate(process, token + b"\n", task)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        return 124, f"ended after {task['timeout']:g} s".encode()
-    output = output[-task["output_limit"] :].replace(token, MASK)
+    code, output = _communicate(process, token, task)
     path.touch(mode=0o600)
     path.write_bytes(output)
-    return process.returncode, output
+    return code, output
 
 
-def _communicate(process: subprocess.Popen[bytes], token: bytes, task: dict[str, Any]) -> tuple[bytes, None]:
-    """Hand over the token and read the output, keeping only twice the limit of it in memory."""
+def _communicate(process: subprocess.Popen[bytes], token: bytes, task: dict[str, Any]) -> tuple[int, bytes]:
+    """Hand over the token, wait for the end, and return the exit code and the end of the output, masked.
 
+    It is masked before it is cut, so that no cut leaves a part of the token that the mask would not know.
+    """
     kept = bytearray()
-    limit = 2 * task["output_limit"]
+    limit = task["output_limit"]
 
     def read() -> None:
         assert process.stdout is not None
         while piece := process.stdout.read1(65536):  # type: ignore[attr-defined]
             kept.extend(piece)
-            del kept[:-limit]
+            kept[:] = kept.replace(token, MASK)
+            del kept[: -(limit + len(token))]
 
     reader = threading.Thread(target=read, daemon=True)
     reader.start()
     assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError), process.stdin as pipe:  # a command need not want it
+        pipe.write(token + b"\n")
     try:
-        with process.stdin as pipe:
-            pipe.write(token)
-    except BrokenPipeError:
-        pass  # the command does not want it
-    process.wait(timeout=task["timeout"])
+        code, note = process.wait(timeout=task["timeout"]), b""
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        code, note = TIMED_OUT, f"\nended after {task['timeout']:g} s".encode()
     reader.join(timeout=1.0)  # a grandchild may still hold the pipe; what it says later is not ours
-    return bytes(kept), None
+    return code, bytes(kept)[-limit:] + note
 
 
 def _leave(folder: Path, code: int, output: bytes) -> None:

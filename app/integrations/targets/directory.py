@@ -21,7 +21,7 @@ from app.domain.clock import Clock
 from app.domain.deployment import Dispatch, Progress
 from app.domain.errors import GateError, StaleDispatch, TargetFailed
 from app.integrations.secrets.protocol import Secret
-from app.integrations.targets.protocol import Order, Report
+from app.integrations.targets.protocol import Order, Report, unexported
 from app.integrations.tokens.protocol import Token
 
 MARKERS_KEPT = 1000
@@ -108,7 +108,7 @@ class Directory:
             order.export(partial)
             partial.rename(release)
         except GateError as fault:
-            raise TargetFailed(f"the commit could not be exported: {fault}") from None
+            raise unexported(fault) from None
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 

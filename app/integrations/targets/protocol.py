@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from app.domain.deployment import Dispatch, Progress
+from app.domain.errors import GateError, TargetFailed, TargetUnavailable
 from app.integrations.tokens.protocol import Token
 
 
@@ -45,3 +46,9 @@ class Target(Protocol):
     def poll(self, dispatch: Dispatch) -> Report:
         """Say how the dispatch goes; UNKNOWN where the target cannot tell or never heard of it."""
         ...
+
+
+def unexported(fault: GateError) -> GateError:
+    """Say what a fault while exporting means: nothing has been started, so what may pass is worth another try."""
+    kind = TargetFailed if fault.permanent else TargetUnavailable
+    return kind(f"the commit could not be exported: {fault}")
