@@ -60,7 +60,7 @@ def run(port: int, requests: Iterator[bytes], connections: int, seconds: float, 
     for _ in range(connections):
         connection = _Connection(port)
         chosen.register(connection.socket, selectors.EVENT_READ, connection)
-        connection.send(next(requests))
+        connection.send(next(requests))  # at least one each
     began, in_flight = time.perf_counter(), connections
     while in_flight:
         for key, _ in chosen.select(30):
@@ -70,8 +70,10 @@ def run(port: int, requests: Iterator[bytes], connections: int, seconds: float, 
             now = time.perf_counter()
             load.latencies.append(now - key.data.sent_at)
             load.statuses[status] += 1
-            if now - began < seconds and (most is None or len(load.latencies) + in_flight <= most):
-                key.data.send(next(requests))
+            more = now - began < seconds and (most is None or len(load.latencies) + in_flight <= most)
+            request = next(requests, None) if more else None
+            if request is not None:
+                key.data.send(request)
             else:
                 in_flight -= 1
                 chosen.unregister(key.data.socket)
