@@ -49,7 +49,7 @@ path = "{folder}/site"
 [[environments]]
 name = "production"
 repository = "gogs:acme/shop"
-deploys = ["branch:main"]
+deploys = ["branch:main", "tag:v*"]
 targets = ["site"]
 audience = "https://shop.example/deploy"
 health = {{ url = "http://127.0.0.1:{health_port}/healthz", within = "2s" }}
@@ -124,6 +124,18 @@ class Scene:
         self._git("push", "--quiet", "origin", "HEAD:refs/heads/main")
         return _gogs_push(before, self._git("rev-parse", "HEAD"), account)
 
+    def tag(self, name: str, *, account: tuple[int, str]) -> dict[str, Any]:
+        """Push an annotated tag of the newest commit; return the event that Gogs would send."""
+        self._git("tag", "-a", "-m", name, name)
+        self._git("push", "--quiet", "origin", name)
+        push = _gogs_push("", "", account)
+        common = {key: push[key] for key in ("repository", "sender")}
+        return {"ref": name, "ref_type": "tag", "sha": self._git("rev-parse", name), "default_branch": "main"} | common
+
+    def head(self) -> str:
+        """Return the newest commit."""
+        return self._git("rev-parse", "HEAD")
+
     def branch(self, name: str) -> None:
         """Push the newest commit to another branch as well; no delivery is sent."""
         self._git("push", "--quiet", "origin", f"HEAD:refs/heads/{name}")
@@ -140,7 +152,7 @@ class Scene:
             "Content-Type": "application/json",
             "User-Agent": "GogsServer",
             "X-Gogs-Delivery": delivery,
-            "X-Gogs-Event": "push",
+            "X-Gogs-Event": "create" if "ref_type" in payload else "push",
             "X-Gogs-Signature": hmac.digest(SECRET.encode(), body, "sha256").hex(),
         }
         answer = _client().post(f"{self.running.web_url}/hooks/gogs", content=body, headers=headers)

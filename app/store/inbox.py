@@ -38,7 +38,7 @@ def _insert(table: Table, types: Mapping[str, str], end: str = "") -> TextClause
     names = ", ".join(types)
     values = ", ".join(f"decode({n}, 'base64')" if kind == "bytea" else n for n, kind in types.items())
     shape = ", ".join(f"{n} {'text' if kind == 'bytea' else kind}" for n, kind in types.items())
-    rows = f"SELECT {values} FROM json_to_recordset(CAST(:rows AS json)) AS row ({shape})"
+    rows = f"SELECT {values} FROM json_to_recordset(CAST(:rows AS json)) AS row ({shape})"  # noqa: S608 - names of ours only
     return text(f"INSERT INTO {table.name} ({names}) {rows} {end}")
 
 

@@ -29,7 +29,14 @@ COMMITS_LISTED = 10_000
 INHERITED = ("PATH", "HOME", "SSH_AUTH_SOCK", "SSL_CERT_FILE")  # what git and ssh need, and no TIDEGATE_ secret
 _SAFE_KEY = re.compile(r"\A[a-z0-9][a-z0-9-]*:(?!\.)[A-Za-z0-9._-]+/(?!\.)[A-Za-z0-9._-]+\Z")
 _SAFE_REF = re.compile(r"\Arefs/(heads|tags)/(?!.*(?:\.\.|//|@\{|\.lock(?:/|\Z)|/\.))[^\x00-\x20\x7f~^:?*\[\\]+(?<![./])\Z")
-_SETTINGS = ("gc.auto=0", "core.hooksPath=/dev/null", "protocol.version=2", "fetch.writeCommitGraph=false")
+_SETTINGS = (
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "core.fsyncMethod=batch",
+    "core.hooksPath=/dev/null",
+    "protocol.version=2",
+    "fetch.writeCommitGraph=false",
+)
 _ENVIRONMENT = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_ALLOW_PROTOCOL": "http:https:ssh:file",

@@ -1,0 +1,97 @@
+"""`tidegate up` as a person runs it: in an empty folder, stopped with Ctrl-C, started again, and where a port is taken."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.cli.demo_scene import free_port
+from app.stack.server import answers
+from tests.e2e.test_durability import until
+
+TIDEGATE = str(Path(sys.executable).parent / "tidegate")
+
+
+class Up:
+    """A running `tidegate up` and what it said so far."""
+
+    def __init__(self, process: subprocess.Popen[str], env: dict[str, str]) -> None:
+        self.process, self.env, self.said = process, env, ""
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.said += line
+
+    def port(self, name: str) -> int:
+        return int(self.env[f"TIDEGATE_{name}_PORT"])
+
+    def is_ready(self) -> bool:
+        return httpx.get(f"http://127.0.0.1:{self.port('WEB')}/readyz").status_code == 200
+
+
+@pytest.fixture
+def env() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TIDEGATE_")}
+    return kept | {f"TIDEGATE_{name}_PORT": str(free_port()) for name in ("WEB", "FLOWER", "POSTGRES", "REDIS")}
+
+
+@contextmanager
+def up(folder: Path, env: dict[str, str]) -> Iterator[Up]:
+    process = subprocess.Popen(
+        [TIDEGATE, "up"], cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    try:
+        yield Up(process, env)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(40)
+
+
+def test_a_first_start_makes_all_it_needs_and_ctrl_c_leaves_nothing_running(folder: Path, env: dict[str, str]) -> None:
+    with up(folder, env) as first:
+        until(first.is_ready, "the first start is ready")
+        until(lambda: "Ctrl-C stops everything" in first.said, "it says what runs")
+        assert "tidegate.toml" in first.said and "password" in first.said
+    assert first.process.returncode == 0, first.said
+    for name in ("WEB", "FLOWER", "POSTGRES", "REDIS"):
+        assert not answers(first.port(name)), name
+    left = subprocess.run(["pgrep", "-f", str(folder)], capture_output=True, text=True, check=False).stdout
+    assert left == ""
+    secrets = [*(folder / ".tidegate" / "secrets").iterdir(), folder / ".tidegate" / "connections.env"]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in secrets} == {0o600}
+
+    made = {path.name: path.read_text() for path in secrets}
+    mine = "# mine\n" + (folder / "people.toml").read_text()
+    (folder / "people.toml").write_text(mine)
+    with up(folder, env) as second:
+        until(second.is_ready, "the second start is ready")
+        until(lambda: "Ctrl-C stops everything" in second.said, "it says what runs")
+        assert "starting Postgres" in second.said and "written for you" not in second.said
+        assert made["flower"].strip() not in second.said
+    assert {path.name: path.read_text() for path in secrets} == made
+    assert (folder / "people.toml").read_text() == mine
+
+
+@pytest.mark.parametrize("name", ["WEB", "FLOWER", "POSTGRES", "REDIS"])
+def test_a_taken_port_is_told_with_the_setting_that_changes_it(folder: Path, env: dict[str, str], name: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", int(env[f"TIDEGATE_{name}_PORT"])))
+        taken.listen()
+        done = subprocess.run([TIDEGATE, "up"], cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert f"TIDEGATE_{name}_PORT" in done.stderr and "Traceback" not in done.stderr
+    for other in {"WEB", "FLOWER", "POSTGRES", "REDIS"} - {name}:
+        assert not answers(int(env[f"TIDEGATE_{other}_PORT"]))
