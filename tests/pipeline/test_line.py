@@ -36,7 +36,7 @@ def test_an_allowed_push_becomes_a_release_with_a_complete_trail(line: Line) -> 
     ]
 
 
-def test_an_account_linked_to_nobody_is_denied_with_what_would_change_that(line: Line) -> None:
+def test_invariant_7_an_account_linked_to_nobody_is_denied_with_what_would_change_that(line: Line) -> None:
     deployment = line.run(line.push("one", actor=CHARLIE))
     assert deployment.state is State.DENIED
     assert "gogs:4" in (deployment.reason or "") and "accounts" in (deployment.reason or "")
@@ -48,7 +48,7 @@ def test_a_person_without_permission_is_denied(line: Line) -> None:
     assert line.target.started == []
 
 
-def test_an_inactive_person_is_denied(line: Line) -> None:
+def test_invariant_7_an_inactive_person_is_denied(line: Line) -> None:
     line.identity.people["gogs:2"] = person("alice", "gogs:2", active=False)
     assert line.run(line.push("one")).state is State.DENIED
 
@@ -293,7 +293,7 @@ def test_a_repository_that_is_away_delays_and_loses_nothing(line: Line) -> None:
     assert line.run(deployment).state is State.SUCCEEDED
 
 
-def test_an_environment_that_left_the_configuration_denies(line: Line) -> None:
+def test_invariant_7_an_environment_that_left_the_configuration_denies(line: Line) -> None:
     deployment = line.push("one")
     line.environments = []
     assert line.run(deployment).state is State.DENIED

@@ -67,7 +67,7 @@ def test_a_faulty_policy_is_refused_with_its_line(text: str, place: str, what: s
 
 
 @pytest.mark.parametrize("texts", [{}, {"a.cedar": ""}, {"a.cedar": "// permit (principal, action, resource);\n"}])
-def test_no_policy_at_all_is_refused(texts: dict[str, str]) -> None:
+def test_invariant_7_no_policy_at_all_is_refused(texts: dict[str, str]) -> None:
     assert ["there is no policy" in fault for fault in faults_of(texts)] == [True]
 
 
