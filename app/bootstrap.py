@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -12,7 +13,7 @@ from sqlalchemy import Engine
 
 from app.domain.audit import AuditEntry
 from app.domain.delivery import Delivery
-from app.guard import GuardSource
+from app.guard import GuardSource, at_once
 from app.integrations.http import HealthProbe, HttpClient
 from app.integrations.secrets.sealed import Sealer
 from app.integrations.system import SystemClock, SystemIds
@@ -24,6 +25,7 @@ from app.store.keys import SqlKeys, StoredKey
 from app.store.queue import CeleryWakes, make_celery
 from app.store.reads import Reads
 from app.store.session import SqlStore, make_engine
+from app.store.spool import Spool
 
 HEALTH_TIMEOUT = 5.0
 KEY_PURPOSE = "signing-key:{kid}"
@@ -38,6 +40,7 @@ class Process:
     celery: Celery
     clock: SystemClock = field(default_factory=SystemClock)
     ids: SystemIds = field(default_factory=SystemIds)
+    aside: Callable[[Callable[[], None]], None] = at_once
 
     @cached_property
     def reads(self) -> Reads:
@@ -48,6 +51,12 @@ class Process:
     def keys(self) -> SqlKeys:
         """The signing keys at rest."""
         return SqlKeys(self.engine)
+
+    @cached_property
+    def spool(self) -> Spool | None:
+        """Where deliveries wait on disk while the database is away."""
+        limit = self.settings.spool_bytes
+        return Spool(self.settings.state_dir / "spool", limit) if limit else None
 
     @cached_property
     def signing_key(self) -> SigningKey:
@@ -70,9 +79,9 @@ class Process:
             clock=self.clock,
             ids=self.ids,
             store=store,
-            inbox=SqlInbox(self.engine, self._received),
+            inbox=SqlInbox(self.engine, self._received, self.spool),
             wakes=CeleryWakes(self.celery),
-            guard=GuardSource(settings, store, self.clock, self.ids),
+            guard=GuardSource(settings, store, self.clock, self.ids, aside=self.aside),
             tokens=Issuer(str(settings.public_url).rstrip("/"), lambda: self.signing_key, self.clock, self.ids),
             health=HealthProbe(HttpClient(connect_timeout=HEALTH_TIMEOUT, read_timeout=HEALTH_TIMEOUT)),
             limits=Limits(
@@ -100,7 +109,13 @@ class Process:
         )
 
 
-def build(settings: Settings, *, celery: Celery | None = None, pool_size: int = 10) -> Process:
-    """Put a process together; connects to nothing yet."""
+def build(
+    settings: Settings,
+    *,
+    celery: Celery | None = None,
+    pool_size: int = 10,
+    aside: Callable[[Callable[[], None]], None] = at_once,
+) -> Process:
+    """Put a process together; connects to nothing yet. `aside` does what nobody may wait for (see `guard.py`)."""
     engine = make_engine(settings.database_url.get_secret_value(), pool_size=pool_size)
-    return Process(settings, engine, celery or make_celery(settings.redis_url.get_secret_value()))
+    return Process(settings, engine, celery or make_celery(settings.redis_url.get_secret_value()), aside=aside)

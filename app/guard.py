@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -40,13 +41,21 @@ Loaded = TypeVar("Loaded")
 Fingerprint = tuple[tuple[str, int, int, int], ...]
 
 
+def at_once(act: Callable[[], None]) -> None:
+    """Do it now."""
+    act()
+
+
 class GuardSource:
     """Gives the guard in force. Looks at the files' times at every call (some stats, microseconds).
 
     So no process works by an older version than the one that a neighbour has just planned by.
     """
 
-    def __init__(self, settings: Settings, store: Store, clock: Clock, ids: Ids) -> None:
+    def __init__(
+        self, settings: Settings, store: Store, clock: Clock, ids: Ids, *, aside: Callable[[Callable[[], None]], None] = at_once
+    ) -> None:
+        """Audit through `aside`: a process that may not wait for the database hands it to a thread."""
         self._settings = settings
         self._store = store
         self._clock = clock
@@ -57,6 +66,7 @@ class GuardSource:
         self._seen: Fingerprint = ()
         self._untold: list[tuple[str, str, str]] = []
         self._tried_to_tell_at = -TELL_EVERY
+        self._aside = aside
 
     def __call__(self) -> Guard:
         """Return the version in force; raises BadConfiguration only where there never was a good one."""
@@ -70,7 +80,8 @@ class GuardSource:
         if self._guard is None or _fingerprint(self._files) != self._seen:
             self._take()
         if self._may_tell():
-            self._tell()
+            self._tried_to_tell_at = time.monotonic()
+            self._aside(self._tell)
         if self._guard is None:
             raise BadConfiguration(["there is no usable configuration"])
         return self._guard
@@ -107,13 +118,13 @@ class GuardSource:
 
     def _tell(self) -> None:
         """Audit what was taken, once for all processes; if the database is away, with the next look."""
-        self._tried_to_tell_at = time.monotonic()
+        untold = list(self._untold)
         try:
             with self._store.unit() as unit:
-                for action, digest, other in self._untold:
+                for action, digest, other in untold:
                     if _is_news(unit, action, digest, other):
                         unit.audit.append([self._entry(action, digest, other)])
-            self._untold.clear()
+            self._untold = [each for each in self._untold if each not in untold]
         except GateError as fault:
             _log.warning("configuration change not yet audited: %s", fault)
 
@@ -224,9 +235,9 @@ def _fingerprint(files: tuple[Path, ...]) -> Fingerprint:
     found = []
     for path in files:
         try:
-            stat = path.stat()
+            seen = os.stat(path)  # not path.stat(): this is asked for every delivery
         except OSError:
             found.append((str(path), 0, 0, 0))
         else:
-            found.append((str(path), stat.st_ino, stat.st_mtime_ns, stat.st_size))
+            found.append((str(path), seen.st_ino, seen.st_mtime_ns, seen.st_size))
     return tuple(found)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
+import orjson
 import structlog
 
 _SECRETS = re.compile(
@@ -37,32 +39,44 @@ def masked(value: Any) -> Any:
     return mask(repr(value))
 
 
+class _Lines:
+    """What structlog writes through: the handler that plain records take, without a record being made of each line."""
+
+    def __init__(self, name: str, handler: logging.StreamHandler[Any]) -> None:
+        self.name = name
+        self._handler = handler
+
+    def _write(self, line: str) -> None:
+        self._handler.acquire()
+        try:
+            self._handler.stream.write(line + "\n")
+            self._handler.flush()
+        finally:
+            self._handler.release()
+
+    debug = info = warning = error = critical = exception = msg = _write
+
+
 def configure_logs(form: str, level: str) -> None:
     """Send every record of this process to standard output, structured and masked."""
+    handler: logging.StreamHandler[Any] = logging.StreamHandler(sys.stdout)
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
-        _masked,
     ]
-    render: Any = structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer(colors=False)
+    render: Any = structlog.processors.JSONRenderer(_json) if form == "json" else structlog.dev.ConsoleRenderer(colors=False)
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *shared[:-1],
-            structlog.stdlib.PositionalArgumentsFormatter(),
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[*shared, _masked, render],
+        logger_factory=lambda name="tidegate": _Lines(name, handler),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared[:-1],
+            foreign_pre_chain=shared,
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _masked, render],
         )
     )
@@ -71,6 +85,13 @@ def configure_logs(form: str, level: str) -> None:
     root.setLevel(level)
     for noisy in ("alembic", "httpx", "httpcore", "kombu", "celery.redirected"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+
+
+def _json(event: object, **_: Any) -> str:
+    try:
+        return orjson.dumps(event, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:  # half a surrogate pair, which is no UTF-8; json escapes it
+        return json.dumps(event, default=repr)
 
 
 def _masked(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

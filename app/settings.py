@@ -35,6 +35,9 @@ class Settings(BaseModel):
         AnyHttpUrl("http://127.0.0.1:8300"), description="how others reach the receiver; the issuer of tokens"
     )
     max_body_bytes: int = Field(25 * 1024 * 1024, gt=0, description="the largest delivery taken; larger ones get 413")
+    spool_bytes: int = Field(
+        1024**3, ge=0, description="how much the receiver keeps on disk while the database is away; 0: none, it answers 503"
+    )
     sentry_dsn: SecretStr | None = Field(None, description="turns Sentry on")
     sentry_environment: str = Field("production", description="the environment that Sentry shows")
     release: str = Field("tidegate@0.1.0", description="the release that Sentry shows")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, create_engine, text
 
 from app.cli.demo_scene import free_port
 from app.stack.postgres import EmbeddedPostgres
@@ -37,7 +37,8 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedR
 
 @pytest.fixture(scope="session")
 def _engines(postgres: EmbeddedPostgres) -> Iterator[tuple[Engine, Engine]]:
-    app, owner = make_engine(postgres.url("tidegate_app")), make_engine(postgres.url("tidegate_owner"), pool_size=1)
+    app = make_engine(postgres.url("tidegate_app"))
+    owner = create_engine(postgres.url("tidegate_owner"), pool_size=1, pool_pre_ping=True)  # a test may restart the server
     yield app, owner
     app.dispose()
     owner.dispose()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
+
 from app.domain.delivery import Delivery, DeliveryState, Receipt
 from app.domain.errors import BadSignature, UnknownForge
 from app.domain.event import Event
@@ -9,10 +11,11 @@ from app.integrations.forges.protocol import UnverifiedDelivery
 from app.pipeline.services import Services
 
 
-def receive(services: Services, unverified: UnverifiedDelivery, correlation_id: str) -> Receipt:
+def receive(services: Services, unverified: UnverifiedDelivery, correlation_id: str) -> Future[Receipt]:
     """Store a delivery whose signature fits, once, and wake the planner after the commit (invariants 1 and 2).
 
-    Raises UnknownForge, BadSignature, UnsupportedContent, BadDelivery (nothing stored) and StoreUnavailable.
+    Returns at once; the receipt comes when the delivery is kept, or StoreUnavailable where it cannot be.
+    Raises UnknownForge, BadSignature, UnsupportedContent and BadDelivery (nothing stored).
     """
     binding = services.guard().forges.get(unverified.forge)
     if binding is None:
@@ -24,7 +27,7 @@ def receive(services: Services, unverified: UnverifiedDelivery, correlation_id: 
     parsed = binding.forge.parse(payload)
     event = parsed if isinstance(parsed, Event) else None
     reason = None if isinstance(parsed, Event) else parsed.reason
-    receipt = services.inbox.put(
+    kept = services.inbox.put(
         Delivery(
             id=correlation_id,
             forge=unverified.forge,
@@ -37,6 +40,11 @@ def receive(services: Services, unverified: UnverifiedDelivery, correlation_id: 
             state=DeliveryState.PENDING if event else DeliveryState.IGNORED,
         )
     )
-    if event is not None and not receipt.is_duplicate:
-        services.wakes.plan(receipt.delivery_id)
-    return receipt
+    if event is not None:
+        kept.add_done_callback(lambda done: _wake(services, done))
+    return kept
+
+
+def _wake(services: Services, done: Future[Receipt]) -> None:
+    if done.exception() is None and not done.result().is_duplicate:
+        services.wakes.plan(done.result().delivery_id)

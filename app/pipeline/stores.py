@@ -6,6 +6,7 @@ Everything written in one unit commits together or not at all; no outside call i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -18,8 +19,11 @@ from app.domain.deployment import Deployment, Dispatch, DispatchRow, Progress, S
 class Inbox(Protocol):
     """Where deliveries are kept from the moment they are accepted."""
 
-    def put(self, delivery: Delivery) -> Receipt:
-        """Commit the delivery once per (forge, delivery id), with its audit entry; raise StoreUnavailable."""
+    def put(self, delivery: Delivery) -> Future[Receipt]:
+        """Keep the delivery once per (forge, delivery id), with its audit entry; return at once.
+
+        The receipt comes when the delivery is durable, or StoreUnavailable where it cannot be kept.
+        """
         ...
 
 

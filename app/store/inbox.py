@@ -1,166 +1,186 @@
-"""Write deliveries down before they are answered: requests that come together share one commit (group commit).
+"""Write deliveries down before they are answered: those that come together share one commit (group commit).
 
-The first thread that finds nobody flushing takes the lead and commits all rows that wait; those that arrive meanwhile
-wait for the next leader. Each caller returns only after the commit that holds its row (invariant 1).
+One thread takes whatever waits and commits it; what arrives meanwhile is its next group. A delivery is answered only
+after the commit that holds its row (invariant 1) or, while the database is away, after it lies synced in the spool: a
+second thread keeps it there, and watches that nobody waits for a database that has fallen silent.
 """
 
 from __future__ import annotations
 
-import base64
-import json
+import contextlib
+import logging
+import queue
 import threading
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field
-from typing import Any
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, InvalidStateError
+from pathlib import Path
+from typing import NamedTuple
 
-from sqlalchemy import Engine, Table, TextClause, select, text, tuple_
+from sqlalchemy import Engine
 
 from app.domain.audit import AuditEntry
 from app.domain.delivery import Delivery, Receipt
 from app.domain.errors import StoreUnavailable
-from app.store.audit import as_row
-from app.store.deliveries import event_as_json
-from app.store.schema import audit_entries
-from app.store.schema import deliveries as table
-from app.store.session import transaction
+from app.store.arrivals import insert_deliveries
+from app.store.spool import Spool
 
 BATCH = 100
-PATIENCE_SECONDS = 12.0
+PATIENCE_SECONDS = 3.0  # forges wait 5 to 15 s for an answer; a database that takes longer is away
+LOOK_EVERY = 1.0
+TRY_EVERY = 0.5
+
+_log = logging.getLogger(__name__)
 
 
-def _insert(table: Table, types: Mapping[str, str], end: str = "") -> TextClause:
-    """Spell an INSERT that takes all its rows as one JSON list: a short, constant text for any number of rows.
-
-    With parameters for each row, parsing the long text was a fifth of the receiver's time (docs/performance.md).
-    """
-    names = ", ".join(types)
-    values = ", ".join(f"decode({n}, 'base64')" if kind == "bytea" else n for n, kind in types.items())
-    shape = ", ".join(f"{n} {'text' if kind == 'bytea' else kind}" for n, kind in types.items())
-    rows = f"SELECT {values} FROM json_to_recordset(CAST(:rows AS json)) AS row ({shape})"  # noqa: S608 - names of ours only
-    return text(f"INSERT INTO {table.name} ({names}) {rows} {end}")
-
-
-def _rows(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    return {"rows": json.dumps(rows, default=_spelled)}
-
-
-def _spelled(value: object) -> str:
-    return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)
-
-
-_INSERT = _insert(
-    table,
-    {
-        "id": "uuid",
-        "forge": "text",
-        "forge_delivery_id": "text",
-        "event_header": "text",
-        "event": "jsonb",
-        "reason": "text",
-        "body": "bytea",
-        "state": "text",
-        "received_at": "timestamptz",
-        "due_at": "timestamptz",
-    },
-    "ON CONFLICT DO NOTHING RETURNING CAST(id AS text)",
-)
-_AUDIT = _insert(
-    audit_entries,
-    {
-        "id": "uuid",
-        "at": "timestamptz",
-        "action": "text",
-        "actor": "text",
-        "deployment_id": "uuid",
-        "delivery_id": "uuid",
-        "correlation_id": "uuid",
-        "detail": "jsonb",
-    },
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _Waiting:
+class _Waiting(NamedTuple):
     delivery: Delivery
-    receipt: Future[Receipt] = field(default_factory=Future)
+    receipt: Future[Receipt]
 
 
 class SqlInbox:
     """Protocol: pipeline.stores.Inbox. Thread-safe; one per process."""
 
-    def __init__(self, engine: Engine, entry_for: Callable[[Delivery], AuditEntry]) -> None:
+    def __init__(self, engine: Engine, entry_for: Callable[[Delivery], AuditEntry], spool: Spool | None = None) -> None:
+        """Without a spool, callers are told when the database is away."""
         self._engine = engine
         self._entry_for = entry_for
-        self._queue: deque[_Waiting] = deque()
-        self._lead = threading.Lock()
+        self._spool = spool
+        self._must_spool = False  # whatever comes goes behind what lies in the spool
+        self._queue: queue.SimpleQueue[_Waiting] = queue.SimpleQueue()
+        self._aside: queue.SimpleQueue[_Waiting] = queue.SimpleQueue()
+        self._at_work: tuple[float, Sequence[_Waiting]] | None = None
+        self._is_started = False
+        self._starting = threading.Lock()
 
-    def put(self, delivery: Delivery) -> Receipt:
-        """Commit the delivery once per (forge, delivery id), with its audit entry; raise StoreUnavailable."""
-        mine = _Waiting(delivery)
-        self._queue.append(mine)
-        while not mine.receipt.done():
-            with self._lead:
-                if not mine.receipt.done():
-                    self._flush()
-        return mine.receipt.result(timeout=PATIENCE_SECONDS)
+    def put(self, delivery: Delivery) -> Future[Receipt]:
+        """Keep the delivery once per (forge, delivery id), with its audit entry; the receipt comes when it is kept.
 
-    def _flush(self) -> None:
-        batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
+        What goes through the spool is answered as new, since only the database knows duplicates; they end there.
+        The future raises StoreUnavailable where it cannot be kept.
+        """
+        if not self._is_started:
+            self._start()
+        waiting = _Waiting(delivery, Future())
+        (self._aside if self._must_spool else self._queue).put(waiting)
+        return waiting.receipt
+
+    def _start(self) -> None:
+        with self._starting:
+            if not self._is_started:
+                self._must_spool = self._spool is not None and bool(self._spool.oldest(1))
+                for name, run in (("inbox", self._write), ("spool", self._watch)):
+                    threading.Thread(target=run, name=name, daemon=True).start()
+                self._is_started = True
+
+    def _write(self) -> None:
+        pause = 0.0
+        while True:
+            batch = _gathered(self._queue, pause)
+            if batch:
+                self._at_work = (time.monotonic(), batch)
+                self._flush(batch)
+                self._at_work = None
+            pause = self._empty_spool(self._spool) if self._spool else LOOK_EVERY
+
+    def _flush(self, batch: Sequence[_Waiting]) -> None:
         try:
-            receipts = self._store(batch)
+            receipts = self._store([w.delivery for w in batch])
         except StoreUnavailable as fault:
-            for waiting in batch:
-                waiting.receipt.set_exception(StoreUnavailable(str(fault)))
+            self._put_aside(batch, fault)
         except Exception as fault:
             self._one_by_one(batch, fault)
         else:
             for waiting, receipt in zip(batch, receipts, strict=True):
-                waiting.receipt.set_result(receipt)
+                _answer(waiting, receipt)
 
-    def _one_by_one(self, batch: list[_Waiting], fault: Exception) -> None:
+    def _one_by_one(self, batch: Sequence[_Waiting], fault: Exception) -> None:
         """Keep one row that the database refuses from taking its neighbours with it."""
+        if len(batch) == 1:
+            _answer(batch[0], fault)  # handed to the caller, whole
+            return
         for waiting in batch:
-            try:
-                if len(batch) == 1:
-                    raise fault
-                waiting.receipt.set_result(self._store([waiting])[0])
-            except Exception as own_fault:  # handed to the caller, whole
-                waiting.receipt.set_exception(own_fault)
+            self._flush([waiting])
 
-    def _store(self, batch: list[_Waiting]) -> list[Receipt]:
-        deliveries = [w.delivery for w in batch]
-        with transaction(self._engine) as connection:
-            new = set(connection.execute(_INSERT, _rows([_as_row(d) for d in deliveries])).scalars())
-            entries = [as_row(self._entry_for(d)) for d in deliveries if d.id in new]
-            if entries:
-                connection.execute(_AUDIT, _rows(entries))
-            known: dict[tuple[str, str], Any] = {}
-            if len(new) < len(deliveries):
-                keys = [(d.forge, d.forge_delivery_id) for d in deliveries if d.id not in new]
-                query = select(table.c.forge, table.c.forge_delivery_id, table.c.id, table.c.reason)
-                rows = connection.execute(query.where(tuple_(table.c.forge, table.c.forge_delivery_id).in_(keys)))
-                known = {(row.forge, row.forge_delivery_id): row for row in rows}
-        return [_receipt(d, d.id in new, known.get((d.forge, d.forge_delivery_id))) for d in deliveries]
+    def _store(self, deliveries: Sequence[Delivery]) -> list[Receipt]:
+        return insert_deliveries(self._engine, deliveries, self._entry_for)
+
+    def _put_aside(self, batch: Sequence[_Waiting], fault: StoreUnavailable) -> None:
+        """Hand on to the spool what the database may or may not have: then it ends there as a duplicate."""
+        self._must_spool = self._spool is not None
+        for waiting in batch:
+            if self._spool is not None:
+                self._aside.put(waiting)
+            else:
+                _answer(waiting, StoreUnavailable(str(fault)))  # one each: they gather tracebacks
+
+    def _watch(self) -> None:
+        while True:
+            for waiting in _gathered(self._aside, TRY_EVERY):
+                self._keep(waiting)
+            at_work = self._at_work
+            if at_work is not None and time.monotonic() - at_work[0] > PATIENCE_SECONDS:
+                silent = StoreUnavailable("the database does not answer in time")
+                self._put_aside([w for w in at_work[1] if not w.receipt.done()], silent)
+                self._put_aside(_gathered(self._queue, 0.0), silent)
+
+    def _keep(self, waiting: _Waiting) -> None:
+        assert self._spool is not None
+        try:
+            if not waiting.receipt.done():
+                self._spool.put(waiting.delivery)
+        except Exception as fault:
+            _answer(waiting, fault)
+        else:
+            _answer(waiting, Receipt(waiting.delivery.id, is_duplicate=False, reason=waiting.delivery.reason))
+
+    def _empty_spool(self, spool: Spool) -> float:
+        """Bring what lies in the spool to the database, oldest first; return how long to wait before the next look."""
+        try:
+            paths = spool.oldest(BATCH)
+            self._must_spool = bool(paths)
+            if not paths:
+                return LOOK_EVERY
+            with spool.emptying() as is_alone:
+                if not is_alone:
+                    return TRY_EVERY
+                self._bring(spool, paths)
+        except (StoreUnavailable, OSError) as fault:
+            _log.warning("deliveries stay in the spool: %s", fault)
+            return TRY_EVERY
+        return 0.0
+
+    def _bring(self, spool: Spool, paths: list[Path]) -> None:
+        try:
+            self._store([spool.read(path) for path in paths])
+        except (StoreUnavailable, OSError):
+            raise
+        except Exception as fault:
+            if len(paths) == 1:
+                _log.exception("a delivery cannot be stored and was set aside: %s", spool.refuse(paths[0]))
+                return
+            _log.warning("bringing spooled deliveries one by one: %s", type(fault).__name__)
+            for path in paths:
+                self._bring(spool, [path])
+            return
+        spool.remove(paths)
+        _log.info("%d deliveries came from the spool to the database", len(paths))
 
 
-def _receipt(delivery: Delivery, is_new: bool, known: Any) -> Receipt:
-    if is_new:
-        return Receipt(delivery.id, is_duplicate=False, reason=delivery.reason)
-    return Receipt(known.id, is_duplicate=True, reason=known.reason)
+def _gathered(waiting: queue.SimpleQueue[_Waiting], pause: float) -> list[_Waiting]:
+    """Take what waits, at most a batch; wait up to `pause` seconds for the first."""
+    batch: list[_Waiting] = []
+    with contextlib.suppress(queue.Empty):
+        batch.append(waiting.get(timeout=pause) if pause else waiting.get_nowait())
+        while len(batch) < BATCH:
+            batch.append(waiting.get_nowait())
+    return batch
 
 
-def _as_row(delivery: Delivery) -> dict[str, Any]:
-    return {
-        "id": delivery.id,
-        "forge": delivery.forge,
-        "forge_delivery_id": delivery.forge_delivery_id,
-        "event_header": delivery.event_header,
-        "event": event_as_json(delivery.event),
-        "reason": delivery.reason,
-        "body": delivery.body,
-        "state": delivery.state.value,
-        "received_at": delivery.received_at,
-        "due_at": delivery.received_at,
-    }
+def _answer(waiting: _Waiting, with_: Receipt | Exception) -> None:
+    """Answer once: the spool may have been faster than a database that had fallen silent."""
+    with contextlib.suppress(InvalidStateError):
+        if isinstance(with_, Receipt):
+            waiting.receipt.set_result(with_)
+        else:
+            waiting.receipt.set_exception(with_)

@@ -28,7 +28,7 @@ QUEUES: dict[str, str] = {
     Stage.DISPATCH_DEPLOY: DEPLOY_QUEUE,
     Stage.CONFIRM_DEPLOY: DEPLOY_QUEUE,
 }
-COALESCE_SECONDS = 0.02
+COALESCE_SECONDS = 0.05
 
 _log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ def _signature(app: Celery, stage: Stage, deployment_id: str, correlation_id: st
 class CeleryWakes:
     """Protocol: pipeline.services.Wakes.
 
-    Wakes of the planner are coalesced: a thread sends the first at once and then at most one every 20 ms, each
+    Wakes of the planner are coalesced: a thread sends the first at once and then at most one every 50 ms, each
     standing for all rows that came meanwhile (a publish costs more than a commit: docs/performance.md).
     """
 

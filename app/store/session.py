@@ -32,6 +32,9 @@ def make_engine(url: str, *, pool_size: int = 10) -> Engine:
             "options": "-c timezone=UTC -c statement_timeout=10000 -c lock_timeout=8000"
             " -c idle_in_transaction_session_timeout=30000",
             "tcp_user_timeout": 10000,
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
             "application_name": "tidegate",
         },
     )

@@ -33,7 +33,7 @@ def register(app: Flask) -> None:
     """Render every error of the app as a problem document."""
     app.register_error_handler(GateError, _gate_error)
     app.register_error_handler(HTTPException, _http_error)
-    app.register_error_handler(Exception, _unknown_error)
+    app.register_error_handler(Exception, unknown_error)
 
 
 def _gate_error(fault: GateError) -> Response:
@@ -49,8 +49,9 @@ def _http_error(fault: HTTPException) -> Response:
     return answer
 
 
-def _unknown_error(fault: Exception) -> Response:
-    _log.exception("unexpected error: %s", type(fault).__name__)
+def unknown_error(fault: Exception) -> Response:
+    """Log what nobody foresaw, and answer without detail."""
+    _log.error("unexpected error: %s", type(fault).__name__, exc_info=fault)
     return _problem(500, "internal", "")
 
 

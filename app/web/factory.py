@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+
 from flask import Flask
 
 from app.bootstrap import Process, build
@@ -13,13 +16,18 @@ from app.web import errors, health, hooks, metrics, wellknown
 POOL_SIZE = 4  # group commit needs one connection; probes and key look-ups a few
 
 
+def _in_a_thread(act: Callable[[], None]) -> None:
+    """Do what may wait for the database without a delivery waiting for it."""
+    threading.Thread(target=act, daemon=True).start()
+
+
 def create_app(process: Process | None = None) -> Flask:
     """Make the receiver. Raises BadConfiguration where settings or tidegate.toml have faults."""
     if process is None:
         settings = load_settings()
         configure_logs(settings.log_format, settings.log_level)
         start_sentry(settings)
-        process = build(settings, pool_size=POOL_SIZE)
+        process = build(settings, pool_size=POOL_SIZE, aside=_in_a_thread)
     process.services.guard()  # a faulty configuration stops the start, not the first delivery
     app = Flask(__name__)
     for room in (hooks, wellknown, health, metrics):

@@ -5,6 +5,8 @@ The answer is shown to everybody who may see the repository's settings, so it na
 
 from __future__ import annotations
 
+from concurrent.futures import Future
+
 import structlog
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
@@ -14,10 +16,12 @@ from app.domain.delivery import Receipt
 from app.domain.errors import BadDelivery, GateError, StoreUnavailable, UnknownForge
 from app.integrations.forges.protocol import UnverifiedDelivery
 from app.pipeline.receive import receive
-from app.web.errors import status_of
+from app.web.deferred import Deferred
+from app.web.errors import status_of, unknown_error
 from app.web.metrics import count_delivery
 
 RETRY_AFTER_SECONDS = 30
+PATIENCE_SECONDS = 12.0  # forges give up after 15 s at the latest
 
 _log = structlog.get_logger("tidegate.receive")
 
@@ -32,15 +36,27 @@ def make_blueprint(process: Process) -> Blueprint:
         try:
             body = _read_body(process.settings.max_body_bytes)
             unverified = UnverifiedDelivery(forge, {k.lower(): v for k, v in request.headers.items()}, body)
-            receipt = receive(process.services, unverified, correlation_id)
+            kept = receive(process.services, unverified, correlation_id)
         except RequestEntityTooLarge:
             limit = process.settings.max_body_bytes
             return _answer(forge, correlation_id, 413, "too-large", f"the delivery is larger than {limit} bytes")
         except GateError as fault:
             return _refusal(forge, correlation_id, fault)
-        return _acceptance(forge, receipt)
+        return Deferred(kept, lambda done: _settled(forge, correlation_id, done))
 
     return blueprint
+
+
+def _settled(forge: str, correlation_id: str, kept: Future[Receipt]) -> Response:
+    """Answer by what became of the delivery; waits for it."""
+    try:
+        return _acceptance(forge, kept.result(PATIENCE_SECONDS))
+    except GateError as fault:
+        return _refusal(forge, correlation_id, fault)
+    except TimeoutError:
+        return _refusal(forge, correlation_id, StoreUnavailable())
+    except Exception as fault:
+        return unknown_error(fault)
 
 
 def _read_body(limit: int) -> bytes:

@@ -40,12 +40,14 @@ class Metrics:
         )
         self._age = Gauge("tidegate_queue_age_seconds", "How long the oldest waits.", ["queue"], registry=self._registry)
         self._states = Gauge("tidegate_deployments", "Deployments by state.", ["state"], registry=self._registry)
+        self._spool = Gauge("tidegate_spool_bytes", "Deliveries on disk until the database is back.", registry=self._registry)
         self._up = Gauge("tidegate_database_up", "Whether the database answers.", registry=self._registry)
         self._read_until: datetime = process.clock.now() - MARGIN
 
     def text(self) -> bytes:
         """Render, with what the database says if it says anything."""
         with self._lock:
+            self._spool.set(self._process.spool.bytes if self._process.spool else 0)
             try:
                 self._read()
                 self._up.set(1)

@@ -178,7 +178,7 @@ def scene(engine: Engine) -> Scene:
     ignored = Delivery(IDS.new(), "gogs", "forge-id-2", "issues", b"{}", None, "nothing to do", NOW, DeliveryState.IGNORED)
     inbox = SqlInbox(engine, lambda d: _entry("delivery:received", d.id, None))
     for each in (delivery, ignored):
-        inbox.put(each)
+        inbox.put(each).result(timeout=30)
     return Scene(
         delivery,
         ignored,

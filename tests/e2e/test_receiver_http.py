@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hmac
 import json
+import re
 import socket
+import time
 import uuid
 from collections.abc import Iterable
 from urllib.parse import quote_plus, urlsplit
@@ -14,6 +16,7 @@ import pytest
 
 from app.cli.demo_scene import SECRET, Scene
 from app.store.reads import Reads
+from tests.e2e.test_durability import until
 
 LIMIT = 25 * 1024 * 1024
 
@@ -134,20 +137,50 @@ def test_a_truncated_delivery_is_not_accepted(scene: Scene, reads: Reads) -> Non
     assert headers["x-gogs-delivery"] not in {d.forge_delivery_id for d in reads.deliveries(200)}
 
 
-def test_without_postgres_it_is_503_with_retry_after_and_ready_says_so(scene: Scene) -> None:
-    assert scene.stack.postgres is not None
+def test_without_postgres_it_is_kept_on_disk_and_ready_says_so(scene: Scene, reads: Reads) -> None:
+    assert scene.stack.postgres is not None and scene.stack.supervisor is not None
     scene.stack.postgres.stop()
     try:
         body = event()
         answer = post(scene, body, signed(body))
-        assert answer.status_code == 503 and int(answer.headers["retry-after"]) > 0
+        assert answer.status_code == 202
+        scene.stack.supervisor.kill("web")  # what it kept is its successor's
+        until(lambda: httpx.get(scene.running.web_url + "/healthz").status_code == 200, "the receiver is back")
+        kept = [answer, post(scene, body := event(), signed(body))]
+        waiting = float(re.search(r"^tidegate_spool_bytes (\S+)", metrics(scene), re.M)[1])  # type: ignore[index]
+        assert waiting > 2 * len(body)
         ready = httpx.get(scene.running.web_url + "/readyz", timeout=20)
         assert ready.status_code == 503 and ready.json()["checks"]["database"] != "ok"
         assert httpx.get(scene.running.web_url + "/healthz").status_code == 200
-        assert "tidegate_database_up 0.0" in httpx.get(scene.running.web_url + "/metrics", timeout=20).text
+        assert "tidegate_database_up 0.0" in metrics(scene)
     finally:
         scene.stack.postgres.start()
     scene.until_ready()
+    ids = [a.text.split()[-1] for a in kept]
+    until(lambda: {d.id for d in reads.deliveries(100)} >= set(ids), "both are in the database")
+    until(lambda: "tidegate_spool_bytes 0.0" in metrics(scene), "the spool is empty")
+
+
+def test_without_postgres_and_without_room_on_disk_it_is_503_with_retry_after(scene: Scene) -> None:
+    assert scene.stack.postgres is not None
+    spool = scene.running.state / "spool"
+    scene.stack.postgres.stop()
+    full = spool / "0000-of-another-program.delivery"
+    try:
+        spool.mkdir(exist_ok=True)
+        with full.open("wb") as file:
+            file.truncate(2 * 1024**3)  # a hole: it takes no room
+        time.sleep(1.1)  # the spool is measured every second
+        answer = post(scene, body := event(), signed(body))
+        assert answer.status_code == 503 and int(answer.headers["retry-after"]) > 0
+    finally:
+        full.unlink()
+        scene.stack.postgres.start()
+    scene.until_ready()
+
+
+def metrics(scene: Scene) -> str:
+    return httpx.get(scene.running.web_url + "/metrics", timeout=20).text
 
 
 def test_metrics_count_deliveries_by_outcome(scene: Scene) -> None:

@@ -87,7 +87,7 @@ class Line:
         state = DeliveryState.PENDING if event else DeliveryState.IGNORED
         self.services.inbox.put(
             Delivery(new_id, "gogs", forge_delivery_id or new_id, "push", b"{}", event, reason, self.clock.now(), state)
-        )
+        ).result(timeout=30)
         return list(plan(self.services).deployments)
 
     def run(self, deployment: Deployment | str, last: Stage = Stage.CONFIRM_DEPLOY) -> Deployment:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hmac
 import json
+import queue
 from dataclasses import replace
 
 import pytest
 
+from app.domain.delivery import Receipt
 from app.domain.errors import BadSignature, UnknownForge
 from app.integrations.forges.gogs import Gogs
 from app.integrations.forges.protocol import UnverifiedDelivery
@@ -41,27 +43,30 @@ def signed(forge: str = "gogs", secret: bytes = SECRET) -> UnverifiedDelivery:
     return UnverifiedDelivery(forge, headers, body)
 
 
+def received(services: Services, unverified: UnverifiedDelivery) -> Receipt:
+    return receive(services, unverified, services.ids.new()).result(timeout=30)
+
+
 def test_invariant_1_the_row_is_committed_before_the_wake_is_sent(line: Line) -> None:
-    found: list[str] = []
+    found: queue.Queue[str] = queue.Queue()
 
     def plan(delivery_id: str) -> None:
-        found.append(Reads(line.engine).delivery(delivery_id).id)  # over a connection of its own
+        found.put(Reads(line.engine).delivery(delivery_id).id)  # over a connection of its own
 
     line.wakes.plan = plan  # type: ignore[method-assign]
-    receipt = receive(services_with(line, SECRET), signed(), line.services.ids.new())
-    assert found == [receipt.delivery_id]
+    receipt = received(services_with(line, SECRET), signed())
+    assert found.get(timeout=30) == receipt.delivery_id
 
 
 def test_a_duplicate_wakes_nobody(line: Line) -> None:
     services = services_with(line, SECRET)
-    first = receive(services, signed(), line.services.ids.new())
-    second = receive(services, signed(), line.services.ids.new())
+    first, second = received(services, signed()), received(services, signed())
     assert (second.delivery_id, second.is_duplicate) == (first.delivery_id, True)
     assert line.wakes.plans == [first.delivery_id]
 
 
 def test_an_older_secret_verifies_until_it_is_removed(line: Line) -> None:
-    receive(services_with(line, b"newest", SECRET), signed(), line.services.ids.new())
+    received(services_with(line, b"newest", SECRET), signed())
     with pytest.raises(BadSignature):
         receive(services_with(line, b"newest"), signed(), line.services.ids.new())
 

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import pytest
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import DBAPIError
 
 from app.domain.audit import AuditEntry
@@ -56,7 +56,7 @@ def put_all(inboxes: Sequence[SqlInbox], deliveries: Sequence[Delivery], threads
 
     def put(chunk: range) -> list[tuple[int, Result]]:
         together.wait(timeout=30)
-        return [(n, outcome(lambda n=n: inboxes[n % len(inboxes)].put(deliveries[n]))) for n in chunk]  # type: ignore[misc]
+        return [(n, outcome(lambda n=n: inboxes[n % len(inboxes)].put(deliveries[n]).result(30))) for n in chunk]  # type: ignore[misc]
 
     with ThreadPoolExecutor(threads) as pool:
         running = [pool.submit(put, chunk) for chunk in chunks]
@@ -73,7 +73,7 @@ def outcome(act: Callable[[], Receipt]) -> Result:
 
 @dataclass
 class Group:
-    """Makes one group of exactly these deliveries: a first one is held inside its transaction until all others wait."""
+    """Makes one group of exactly these deliveries: a first one is held on its way in until all others wait."""
 
     engine: Engine
     asked: list[str] = field(default_factory=list)
@@ -97,10 +97,10 @@ class Group:
         event.listen(self.engine, "commit", self._count)
         try:
             with ThreadPoolExecutor(len(deliveries) + 1) as pool:
-                leading = pool.submit(inbox.put, first)
+                leading = pool.submit(lambda: inbox.put(first).result(30))
                 assert self._first_is_in.wait(timeout=30)
-                running: list[Future[Result]] = [pool.submit(outcome, lambda d=d: inbox.put(d)) for d in deliveries]  # type: ignore[misc]
-                until(lambda: len(inbox._queue) == len(deliveries), "all others wait")
+                running: list[Future[Result]] = [pool.submit(outcome, lambda d=d: inbox.put(d).result(30)) for d in deliveries]  # type: ignore[misc]
+                until(lambda: inbox._queue.qsize() == len(deliveries), "all others wait")
                 self._all_wait.set()
                 assert leading.result(timeout=60) == Receipt(first.id, is_duplicate=False, reason=None)
                 return [each.result(timeout=60) for each in running]
@@ -141,7 +141,7 @@ def test_what_is_committed_is_there_when_put_returns(engine: Engine) -> None:
     inbox = SqlInbox(engine, entry_for)
     for _ in range(3):
         mine = delivery()
-        inbox.put(mine)
+        inbox.put(mine).result(30)
         assert Reads(engine).delivery(mine.id).body == mine.body
 
 
@@ -188,9 +188,9 @@ def test_the_same_delivery_twice_in_one_group_is_new_to_exactly_one(engine: Engi
 
 def test_the_same_delivery_id_of_another_forge_is_another_delivery(engine: Engine) -> None:
     inbox = SqlInbox(engine, entry_for)
-    assert not inbox.put(delivery("same")).is_duplicate
-    assert not inbox.put(delivery("same", forge="gitea")).is_duplicate
-    assert inbox.put(delivery("same")).is_duplicate
+    assert not inbox.put(delivery("same")).result(30).is_duplicate
+    assert not inbox.put(delivery("same", forge="gitea")).result(30).is_duplicate
+    assert inbox.put(delivery("same")).result(30).is_duplicate
 
 
 POISON: dict[str, dict[str, object]] = {
@@ -230,23 +230,28 @@ def test_a_delivery_that_cannot_be_audited_is_not_stored_and_fails_alone(engine:
 def test_a_poisoned_row_alone_fails_and_the_next_one_is_taken(engine: Engine) -> None:
     inbox = SqlInbox(engine, entry_for)
     with pytest.raises(DBAPIError):
-        inbox.put(delivery(event_header="\x00"))
-    assert not inbox.put(delivery()).is_duplicate
+        inbox.put(delivery(event_header="\x00")).result(30)
+    assert not inbox.put(delivery()).result(30).is_duplicate
 
 
 def test_a_connection_lost_inside_a_group_fails_all_of_it_and_the_next_group_is_taken(engine: Engine) -> None:
     """Nothing of the lost transaction may be kept, and nobody may be told that it was."""
     deliveries = [delivery() for _ in range(8)]
-    killed = threading.Event()
+    inside, killed = threading.Event(), threading.Event()
 
-    def kill_the_connection(of: Delivery) -> None:
-        if not killed.is_set():
+    def kill_the_connection(connection: Connection, *_: object) -> None:
+        if inside.is_set() and not killed.is_set():
             killed.set()
+            pid = connection.connection.driver_connection.info.backend_pid  # type: ignore[union-attr]
             with engine.connect() as other:
-                query = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = current_user AND pid <> {}"
-                other.execute(text(query.format("pg_backend_pid() AND state = 'idle in transaction'")))
+                assert other.execute(text(f"SELECT pg_terminate_backend({pid}, 5000)")).scalar_one()
 
-    results = Group(engine).put(deliveries, inside=kill_the_connection)
+    event.listen(engine, "before_cursor_execute", kill_the_connection)
+    try:
+        results = Group(engine).put(deliveries, inside=lambda _: inside.set())
+    finally:
+        event.remove(engine, "before_cursor_execute", kill_the_connection)
+    assert killed.is_set()
     assert [type(r) for r in results] == [StoreUnavailable] * 8
     assert not set(stored(engine)) & {d.id for d in deliveries}
     assert len(audited(engine)) == 1
@@ -270,7 +275,6 @@ def test_without_postgres_everybody_is_told_so_and_nobody_hangs(kind: str, silen
     results = put_all([inbox], [delivery() for _ in range(32)], threads=32)
     assert [type(r) for r in results] == [StoreUnavailable] * 32
     assert time.monotonic() - began < 30
-    assert not inbox._queue
 
 
 def test_everybody_gets_an_error_of_their_own(engine: Engine) -> None:

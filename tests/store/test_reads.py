@@ -34,7 +34,7 @@ def put(engine: Engine, **over: object) -> Delivery:
     event = Event(EventKind.PUSH, REPOSITORY, "refs/heads/main", None, "a" * 40, ALICE)
     delivery = Delivery(new_id, "gogs", new_id, "push", b"{}", event, None, NOW, DeliveryState.PENDING)
     delivery = replace(delivery, **over)  # type: ignore[arg-type]
-    SqlInbox(engine, lambda d: entry("delivery:received", delivery_id=d.id)).put(delivery)
+    SqlInbox(engine, lambda d: entry("delivery:received", delivery_id=d.id)).put(delivery).result(timeout=30)
     return delivery
 
 
