@@ -35,6 +35,10 @@ class Settings(BaseModel):
         AnyHttpUrl("http://127.0.0.1:8300"), description="how others reach the receiver; the issuer of tokens"
     )
     max_body_bytes: int = Field(25 * 1024 * 1024, gt=0, description="the largest delivery taken; larger ones get 413")
+    body_seconds: float = Field(10.0, gt=0, description="seconds that a delivery has to arrive; slower ones get 408")
+    max_bytes_in_flight: int = Field(
+        128 * 1024 * 1024, gt=0, description="bytes of deliveries that the receiver holds at once; more wait, at last with 503"
+    )
     spool_bytes: int = Field(
         1024**3, ge=0, description="how much the receiver keeps on disk while the database is away; 0: none, it answers 503"
     )

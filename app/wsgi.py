@@ -1,7 +1,8 @@
-"""`app.wsgi:app`, for any WSGI server."""
+"""`app.wsgi:front`, for granian's RSGI; `app.wsgi:app`, for any WSGI server behind a proxy that waits for slow clients."""
 
 from __future__ import annotations
 
-from app.web.factory import create_app
+from app.web.factory import create_app, create_front
 
 app = create_app()
+front = create_front(app)

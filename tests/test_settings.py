@@ -30,6 +30,8 @@ EVERY_SETTING = [
     ("TIDEGATE_PUBLIC_URL", "https://gate.example", "https://gate.example/"),
     ("TIDEGATE_MAX_BODY_BYTES", "1024", 1024),
     ("TIDEGATE_SPOOL_BYTES", "0", 0),
+    ("TIDEGATE_BODY_SECONDS", "2.5", 2.5),
+    ("TIDEGATE_MAX_BYTES_IN_FLIGHT", "1048576", 1048576),
     ("TIDEGATE_SENTRY_DSN", "https://key@sentry.example/1", "https://key@sentry.example/1"),
     ("TIDEGATE_SENTRY_ENVIRONMENT", "staging", "staging"),
     ("TIDEGATE_RELEASE", "tidegate@9.9.9", "tidegate@9.9.9"),

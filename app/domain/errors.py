@@ -42,6 +42,25 @@ class UnsupportedContent(GateError):
     code = "unsupported-content"
 
 
+class TooLarge(GateError):
+    """The request is larger than what is taken."""
+
+    code = "too-large"
+
+
+class TooSlow(GateError):
+    """The request took too long to arrive."""
+
+    code = "too-slow"
+
+
+class Overloaded(GateError):
+    """There is no room for this request now."""
+
+    code = "overloaded"
+    permanent = False
+
+
 class BadConfiguration(GateError):
     """The configuration has faults."""
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from flask import Flask
+from flask import Flask, request
 
 from app.bootstrap import Process, build
 from app.logs import configure_logs
 from app.observe import start_sentry
 from app.settings import load_settings
 from app.web import errors, health, hooks, metrics, wellknown
+from app.web.front import Front, FrontLimits
+from app.web.request import FAULT
 
 POOL_SIZE = 4  # group commit needs one connection; probes and key look-ups a few
 
@@ -33,4 +35,19 @@ def create_app(process: Process | None = None) -> Flask:
     for room in (hooks, wellknown, health, metrics):
         app.register_blueprint(room.make_blueprint(process))
     errors.register(app)
+    app.before_request(_refuse_faulty)
+    app.config["PROCESS"] = process
     return app
+
+
+def create_front(app: Flask) -> Front:
+    """Put the front before the app that `create_app` has made."""
+    settings = app.config["PROCESS"].settings
+    return Front(app, FrontLimits(settings.max_body_bytes, settings.body_seconds, settings.max_bytes_in_flight))
+
+
+def _refuse_faulty() -> None:
+    """Raise what the front found wrong with the request; the hooks do it themselves, to answer in their own words."""
+    fault = request.environ.get(FAULT)
+    if fault is not None and request.blueprint != "hooks":
+        raise fault

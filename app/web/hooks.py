@@ -1,4 +1,4 @@
-"""`POST /hooks/<forge>`: read, hand to `pipeline/receive.py`, answer in words fit for the forge's delivery page.
+"""`POST /hooks/<forge>`: hand to `pipeline/receive.py`, answer in words fit for the forge's delivery page.
 
 The answer is shown to everybody who may see the repository's settings, so it names no person.
 """
@@ -13,12 +13,13 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from app.bootstrap import Process
 from app.domain.delivery import Receipt
-from app.domain.errors import BadDelivery, GateError, StoreUnavailable, UnknownForge
+from app.domain.errors import BadDelivery, GateError, Overloaded, StoreUnavailable, TooLarge
 from app.integrations.forges.protocol import UnverifiedDelivery
 from app.pipeline.receive import receive
 from app.web.deferred import Deferred
 from app.web.errors import status_of, unknown_error
 from app.web.metrics import count_delivery
+from app.web.request import FAULT
 
 RETRY_AFTER_SECONDS = 30
 PATIENCE_SECONDS = 12.0  # forges give up after 15 s at the latest
@@ -37,11 +38,9 @@ def make_blueprint(process: Process) -> Blueprint:
             body = _read_body(process.settings.max_body_bytes)
             unverified = UnverifiedDelivery(forge, {k.lower(): v for k, v in request.headers.items()}, body)
             kept = receive(process.services, unverified, correlation_id)
-        except RequestEntityTooLarge:
-            limit = process.settings.max_body_bytes
-            return _answer(forge, correlation_id, 413, "too-large", f"the delivery is larger than {limit} bytes")
         except GateError as fault:
-            return _refusal(forge, correlation_id, fault)
+            known = forge if forge in process.services.guard().forges else "unknown"
+            return _refusal(known, correlation_id, fault)
         return Deferred(kept, lambda done: _settled(forge, correlation_id, done))
 
     return blueprint
@@ -60,18 +59,22 @@ def _settled(forge: str, correlation_id: str, kept: Future[Receipt]) -> Response
 
 
 def _read_body(limit: int) -> bytes:
-    """Read the body, never more than a byte beyond the limit.
+    """Return the body, never more than a byte beyond the limit; raises what the front found wrong with the request.
 
-    werkzeug refuses an announced length above its limit, but cuts a chunked body off there without a word
-    (`LimitedStream.readall`); so it is given one byte more, and that byte tells.
+    Behind another server than granian nobody has read it: then werkzeug refuses an announced length above its limit,
+    but cuts a chunked body off there without a word (`LimitedStream.readall`); so it is given one byte more, which tells.
     """
+    if fault := request.environ.get(FAULT):
+        raise fault
     request.max_content_length = limit + 1
     try:
         body = request.get_data(cache=False)
-    except ClientDisconnected as fault:
-        raise BadDelivery("the delivery ended before its announced length") from fault
+    except ClientDisconnected as disconnect:
+        raise BadDelivery("the delivery ended before its announced length") from disconnect
+    except RequestEntityTooLarge as excess:
+        raise TooLarge(f"the delivery is larger than {limit} bytes") from excess
     if len(body) > limit:
-        raise RequestEntityTooLarge
+        raise TooLarge(f"the delivery is larger than {limit} bytes")
     return body
 
 
@@ -84,9 +87,8 @@ def _acceptance(forge: str, receipt: Receipt) -> Response:
 
 
 def _refusal(forge: str, correlation_id: str, fault: GateError) -> Response:
-    known = "unknown" if isinstance(fault, UnknownForge) else forge
-    answer = _answer(known, correlation_id, status_of(fault), fault.code, str(fault))
-    if isinstance(fault, StoreUnavailable):
+    answer = _answer(forge, correlation_id, status_of(fault), fault.code, str(fault))
+    if isinstance(fault, StoreUnavailable | Overloaded):
         answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return answer
 
