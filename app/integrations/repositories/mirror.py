@@ -17,6 +17,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import pygit2
@@ -94,12 +95,18 @@ class Mirror:
     def authors(self, repository: str, before: str | None, sha: str) -> list[CommitAuthor]:
         """List who wrote `before..sha`, newest first; without a known `before`, what is on no other known branch."""
         mirror = self._mirror(repository)
+        opened = _opened(mirror)
         if before is not None and self._commit(mirror, before) is not None:
-            span = [f"^{before}", sha]
+            known = [before]
         else:
-            span = [sha, *self._other_branches(mirror, sha)]
-        text = self._git(mirror, "log", "-z", "--format=%H%n%ae%n%ce", f"--max-count={COMMITS_LISTED}", *span, "--")
-        return [CommitAuthor(*record.split("\n")[:3]) for record in text.split("\0") if record]
+            known = [oid for oid in _tips(opened) if oid != sha]
+        try:
+            walk = opened.walk(sha, pygit2.enums.SortMode.TIME)
+            for oid in known:
+                walk.hide(oid)
+            return [CommitAuthor(str(c.id), _email(c.author), _email(c.committer)) for c in islice(walk, COMMITS_LISTED)]
+        except (KeyError, ValueError, pygit2.GitError) as fault:
+            raise RepositoryUnavailable(f"the commits of {sha} cannot be read: {fault}") from None
 
     def is_ancestor(self, repository: str, ancestor: str, descendant: str) -> bool:
         """Tell whether `descendant` contains `ancestor`."""
@@ -152,7 +159,7 @@ class Mirror:
         if not (is_object_id(name) or name.startswith("refs/tidegate/")):
             raise UnknownCommit(f"{name!r} is not an object id")
         try:
-            repository = pygit2.Repository(str(mirror), pygit2.enums.RepositoryOpenFlag.BARE)
+            repository = _opened(mirror)
             found = repository.get(name) if is_object_id(name) else repository.references.get(name)
             return str(found.peel(pygit2.Commit).id) if found is not None else None
         except pygit2.GitError:  # no commit, or an id of another length than this repository's
@@ -162,14 +169,9 @@ class Mirror:
         if not (is_object_id(ancestor) and is_object_id(descendant)):
             return False
         try:
-            self._git(mirror, "merge-base", "--is-ancestor", ancestor, descendant)
-        except RepositoryUnavailable:
+            return ancestor == descendant or _opened(mirror).descendant_of(descendant, ancestor)
+        except (KeyError, ValueError, pygit2.GitError):
             return False
-        return True
-
-    def _other_branches(self, mirror: Path, sha: str) -> list[str]:
-        text = self._git(mirror, "for-each-ref", "--format=%(objectname)", "refs/tidegate/heads/")
-        return [f"^{oid}" for oid in dict.fromkeys(text.split()) if oid != sha]
 
     def _remote(self, mirror: Path, repository: str, *arguments: str) -> str:
         token = self._token(repository)
@@ -204,6 +206,22 @@ class Mirror:
             last = err.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
             raise RepositoryUnavailable(f"git {arguments[0]}: {last[0][:200]}")
         return out.decode(errors="replace")
+
+
+def _opened(mirror: Path) -> pygit2.Repository:
+    """Open the mirror in this process, to read what is asked often: a process of git costs more than the answer."""
+    return pygit2.Repository(str(mirror), pygit2.enums.RepositoryOpenFlag.BARE)
+
+
+def _tips(repository: pygit2.Repository) -> list[str]:
+    """List the commits on which the known branches stand."""
+    branches = repository.references.iterator()
+    return [str(b.target) for b in branches if b.name.startswith("refs/tidegate/heads/")]
+
+
+def _email(who: pygit2.Signature) -> str:
+    """Return the e-mail as its bytes say it; what is no UTF-8 is marked as such."""
+    return bytes(who.raw_email or b"").decode(errors="replace")
 
 
 def _tracking(ref: str) -> str:
