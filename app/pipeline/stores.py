@@ -204,3 +204,7 @@ class Store(Protocol):
     def unit(self) -> AbstractContextManager[Unit]:
         """Open a transaction: commits at the end of the block, rolls back on an exception; raises StoreUnavailable."""
         ...
+
+    def reading(self) -> AbstractContextManager[Unit]:
+        """Open a unit that only reads, each statement by itself; raises StoreUnavailable."""
+        ...

@@ -101,7 +101,7 @@ class Mirror:
         else:
             known = [oid for oid in _tips(opened) if oid != sha]
         try:
-            walk = opened.walk(sha, pygit2.enums.SortMode.TIME)
+            walk = opened.walk(sha, pygit2.enums.SortMode.TOPOLOGICAL | pygit2.enums.SortMode.TIME)
             for oid in known:
                 walk.hide(oid)
             return [CommitAuthor(str(c.id), _email(c.author), _email(c.committer)) for c in islice(walk, COMMITS_LISTED)]
