@@ -42,7 +42,8 @@ class Generation:
     def start(self, *names: str) -> None:
         """Start these processes."""
         for name in names:
-            env = {**self._env, "TORTURE_CLOCK": str(self._logs / f"clock-{name}")}
+            path = f"{self._env['PYTHONPATH']}:{self.root}"  # before the editable install of the working tree
+            env = {**self._env, "PYTHONPATH": path, "TORTURE_CLOCK": str(self._logs / f"clock-{name}")}
             log = self._logs / f"{name}-{self.number}.log"
             self._running[name] = Supervisor({name: self._commands[name]}, env, log=log)
             self._running[name].start()
