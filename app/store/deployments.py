@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.domain.deployment import Deployment, Stage, StageResult, State, Trigger
@@ -170,9 +170,13 @@ class SqlDeployments:
         return (row.id, row.correlation_id) if row else None
 
     def take_due(self, now: datetime, again_after: timedelta, limit: int) -> list[tuple[str, str, State]]:
-        """Claim those that stand still since their due time; the longer they stand, the later their next one."""
-        standing = func.greatest(again_after, now - table.c.updated_at)
-        again_at = now + func.least(standing, LONGEST_PAUSE)
+        """Claim those that stand still since their due time; the longer they stand, the later their next one.
+
+        Not so what holds a slot: it is one an environment, and all others of the environment wait for it.
+        """
+        longer = func.least(func.greatest(again_after, now - table.c.updated_at), LONGEST_PAUSE)
+        holds_slot = table.c.state.in_((State.DISPATCHING, State.DISPATCHED))
+        again_at = now + case((holds_slot, again_after), else_=longer)
         due = select(table.c.id).where(table.c.due_at <= now).order_by(table.c.due_at).limit(limit)
         statement = update(table).where(table.c.id.in_(due.with_for_update(skip_locked=True))).values(due_at=again_at)
         rows = self.connection.execute(statement.returning(table.c.id, table.c.correlation_id, table.c.state))
