@@ -23,7 +23,7 @@ from tests.torture.traffic import Traffic
 from tests.torture.world import ROOT, World
 
 CALM_SECONDS = 6.0  # longer than a request may hang in a receiver that stood still
-END_SECONDS = 240.0
+END_SECONDS = 600.0
 
 
 @dataclass

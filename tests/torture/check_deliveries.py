@@ -138,14 +138,17 @@ def _follows_a_failure(history: History, again: DeploymentRow) -> bool:
 
 
 def left_behind(history: History, environment: str, ref: str, sha: str) -> bool:
-    """Tell whether the ref once stood on this commit, and later on one that does not contain it, or was deleted."""
-    repository = ENVIRONMENTS[environment].repository
+    """Tell whether the ref once stood on this commit, and later on one that does not contain it, or was deleted.
+
+    A tag that was moved has left its former commit behind in any case: it holds one object, and no history.
+    """
+    repository, is_tag = ENVIRONMENTS[environment].repository, ref.startswith("refs/tags/")
     stood = False
     for _, moved, name, commit in history.moves:
         if (moved, name) != (repository, ref):
             continue
         if commit == sha:
             stood = True
-        elif stood and (commit is None or not history.contains(commit, sha)):
+        elif stood and (commit is None or is_tag or not history.contains(commit, sha)):
             return True
     return False

@@ -26,6 +26,7 @@ EXPLAINED = re.compile(  # Celery's words for a broker that is away: what was no
     r"consumer: Cannot connect to redis|Couldn't apply scheduled task|beat: Connection error|Couldn't ack '[^']*', reason:network"
     r"|raised unexpected: \w+\(.*kombu/(?:connection|transport)"
 )
+BEAT_ENDS = "invalid operation on closed shelf"  # asked to end in the middle of a tick, it does so with this
 TOKEN = re.compile(rb"eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}")
 
 SIGNATURE = re.compile(rb"[A-Za-z0-9_-]{342}")  # of RS256 with 2048 bits, in base64url
@@ -180,11 +181,14 @@ def _logs(world: World) -> Iterator[Path]:
 
 
 def _alarming(path: Path) -> Iterator[str]:
-    return (
-        line[:1500]
-        for line in path.read_text(errors="replace").splitlines()
-        if ALARMS.search(line) and not EXPLAINED.search(line)
-    )
+    kept: list[str] = []
+    for line in path.read_text(errors="replace").splitlines():
+        if BEAT_ENDS in line:  # and the traceback before it, which stands between two JSON lines
+            while kept and "| {" not in kept[-1]:
+                kept.pop()
+        else:
+            kept.append(line)
+    return (line[:1500] for line in kept if ALARMS.search(line) and not EXPLAINED.search(line))
 
 
 def _redis(world: World) -> Iterator[tuple[str, bytes]]:
