@@ -5,7 +5,11 @@ BIN := .venv/bin
 UV := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
 UV_VERSION := 0.13.9
 
-.PHONY: up demo test check bench lock clean help
+SEED ?= 1
+DELIVERIES ?= 10000
+FAULTS ?= 200
+
+.PHONY: up demo test check bench torture lock clean help
 
 up: .venv/.stack ## start everything on this machine, until Ctrl-C
 	@$(BIN)/tidegate up
@@ -18,6 +22,9 @@ test: check ## everything that must be green: lint, types, import rules, tests
 
 bench: .venv/.dev ## measure: receiver, push to dispatched, backlog; Debian's `webhook` beside it where installed
 	@$(BIN)/python -m bench
+
+torture: .venv/.dev ## real processes under a seeded schedule of faults, checked against a model (SEED= DELIVERIES= FAULTS= OLD=)
+	@$(BIN)/python -m tests.torture --seed $(SEED) --deliveries $(DELIVERIES) --faults $(FAULTS) $(if $(OLD),--old $(OLD))
 
 check: .venv/.dev ## lint, types and import rules
 	@$(BIN)/ruff check .

@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.pipeline.sweep import sweep
 from app.store.queue import STAGE_QUEUE, SWEEP
 from workers.celery import app, process
+from workers.stages import waiting_out
 
 app.conf.beat_schedule = {
     SWEEP: {"task": SWEEP, "schedule": 1.0, "options": {"queue": STAGE_QUEUE, "expires": 2.0, "ignore_result": True}}
@@ -14,4 +15,5 @@ app.conf.beat_schedule = {
 @app.task(name=SWEEP)
 def sweep_standing() -> None:
     """Start again whatever stands still."""
-    sweep(process().services)
+    with waiting_out(SWEEP):
+        sweep(process().services)

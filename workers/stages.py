@@ -35,6 +35,17 @@ def correlated(**names: str) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def waiting_out(step: str) -> Iterator[None]:
+    """Let an outage pass in one line: the next tick comes within a second and does the same."""
+    try:
+        yield
+    except GateError as fault:
+        if fault.permanent:
+            raise
+        _log.warning("step", step=step, outcome="later", error=fault.code, detail=str(fault))
+
+
 def _run(task: Task[Any, Any], stage: Stage, verb: Callable[[Services, str], Outcome], ids: tuple[str, str]) -> None:
     deployment_id, correlation_id = ids
     services = process().services
@@ -88,7 +99,7 @@ def confirm_deploy(self: Task[Any, Any], deployment_id: str, correlation_id: str
 def plan_delivery(delivery_id: str) -> None:
     """Drain the inbox in batches and start a chain per deployment; `delivery_id` is only the newest that was seen."""
     services = process().services
-    with correlated(step=PLAN):
+    with correlated(step=PLAN), waiting_out(PLAN):
         while True:
             planned = plan(services)
             for deployment in planned.deployments:

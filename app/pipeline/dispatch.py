@@ -25,6 +25,7 @@ from app.pipeline.stage import NOT_MY_TURN, Finding, Outcome, conclude, is_past
 from app.pipeline.stores import Unit
 
 BUSY_SECONDS = 30
+_OUTRUN = Finding(State.SUPERSEDED, "superseded", reason="a newer deployment of this environment took its place")
 
 
 def dispatch(services: Services, deployment_id: str) -> Outcome:
@@ -46,6 +47,9 @@ def dispatch(services: Services, deployment_id: str) -> Outcome:
 
 def _claim_environment(services: Services, guard: Guard, deployment: Deployment, started_at: datetime) -> Outcome | None:
     """Take the environment's slot and write down the intent; return an outcome where that can't be done now."""
+    refusal = _refused_by_order(services, deployment, started_at)
+    if refusal is not None:
+        return refusal
     against, detail = _last_check(services, guard, deployment)
     with services.store.unit() as unit:
         holder = unit.slots.lock(deployment.environment)
@@ -53,16 +57,34 @@ def _claim_environment(services: Services, guard: Guard, deployment: Deployment,
         if current is None or current.state is not State.GRANTED:
             return Outcome("another worker was faster", goes_on=False)
         if against is None and holder != current.id and unit.deployments.newer_exists(current.environment, current.position):
-            against = Finding(State.SUPERSEDED, "superseded", reason="a newer deployment of this environment took its place")
+            against = _OUTRUN
         if against is not None:
             return conclude(services, unit, current, Stage.DISPATCH_DEPLOY, against, started_at)
         if holder != current.id:
             _supersede_older(services, unit, current, started_at)
         if holder not in (None, current.id):
-            unit.deployments.defer(current.id, services.clock.now() + timedelta(seconds=BUSY_SECONDS))
-            return Outcome(f"waiting for {holder}", goes_on=False)
+            return _waits(services, unit, current, holder)
         _intend(services, guard, unit, current, detail)
     return None
+
+
+def _refused_by_order(services: Services, deployment: Deployment, started_at: datetime) -> Outcome | None:
+    """Look at the order first: in a backlog most are superseded or must wait, and need neither git nor policy for that."""
+    with services.store.unit() as unit:
+        holder = unit.slots.lock(deployment.environment)
+        current = unit.deployments.lock(deployment.id)
+        if current is None or current.state is not State.GRANTED:
+            return Outcome("another worker was faster", goes_on=False)
+        if holder != current.id and unit.deployments.newer_exists(current.environment, current.position):
+            return conclude(services, unit, current, Stage.DISPATCH_DEPLOY, _OUTRUN, started_at)
+        if holder not in (None, current.id) and not unit.deployments.older_waiting(current.environment, current.position):
+            return _waits(services, unit, current, holder)
+    return None
+
+
+def _waits(services: Services, unit: Unit, deployment: Deployment, holder: str | None) -> Outcome:
+    unit.deployments.defer(deployment.id, services.clock.now() + timedelta(seconds=BUSY_SECONDS))
+    return Outcome(f"waiting for {holder}", goes_on=False)
 
 
 def _last_check(services: Services, guard: Guard, deployment: Deployment) -> tuple[Finding | None, dict[str, object]]:

@@ -86,9 +86,16 @@ def conclude(
     unit.audit.append([entry_of(services, deployment, finding.verb, **finding.detail, **reason)])
     wakes: tuple[tuple[str, str, Stage], ...] = ()
     if ended:
-        unit.slots.release(deployment.environment, deployment.id)
-        wakes = tuple(
-            (waiting, correlation, Stage.DISPATCH_DEPLOY)
-            for waiting, correlation in unit.deployments.waiting(deployment.environment)
-        )
+        wakes = _next_in(unit, deployment)
     return Outcome(finding.state.value, goes_on=not ended, wakes=wakes)
+
+
+def _next_in(unit: Unit, ended: Deployment) -> tuple[tuple[str, str, Stage], ...]:
+    """Free the slot and name who may have it: the newest that waits, which supersedes all others.
+
+    One message an end: with one to each that waits, a backlog would feed itself.
+    """
+    if not unit.slots.release(ended.environment, ended.id):
+        return ()
+    newest = unit.deployments.newest_waiting(ended.environment)
+    return ((*newest, Stage.DISPATCH_DEPLOY),) if newest else ()

@@ -114,8 +114,8 @@ class Deployments(Protocol):
         """Lock and list older ones that hold a grant and wait to be dispatched."""
         ...
 
-    def waiting(self, environment: str) -> list[tuple[str, str]]:
-        """List (id, correlation id) of those that hold a grant and wait, oldest first."""
+    def newest_waiting(self, environment: str) -> tuple[str, str] | None:
+        """Return (id, correlation id) of the newest that holds a grant and waits."""
         ...
 
     def take_due(self, now: datetime, again_after: timedelta, limit: int) -> list[tuple[str, str, State]]:
@@ -134,8 +134,8 @@ class Slots(Protocol):
         """Give the (locked) slot to a deployment."""
         ...
 
-    def release(self, environment: str, deployment_id: str) -> None:
-        """Free the slot if this deployment holds it."""
+    def release(self, environment: str, deployment_id: str) -> bool:
+        """Free the (locked) slot if this deployment holds it; tell whether it is free now."""
         ...
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.domain.deployment import Deployment, Stage, StageResult, State, Trigger
@@ -159,18 +159,24 @@ class SqlDeployments:
 
     def older_waiting(self, environment: str, position: int) -> list[Deployment]:
         """Lock and list older ones that hold a grant and wait to be dispatched."""
-        query = _waiting(environment).where(table.c.position < position).with_for_update()
-        query = query.where(table.c.trigger != Trigger.FAILURE)
+        query = _granted(environment).where(table.c.position < position, table.c.trigger != Trigger.FAILURE)
+        query = query.order_by(table.c.position, table.c.id).with_for_update()
         return [deployment_from(row) for row in self.connection.execute(query)]
 
-    def waiting(self, environment: str) -> list[tuple[str, str]]:
-        """List (id, correlation id) of those that hold a grant and wait, oldest first."""
-        return [(row.id, row.correlation_id) for row in self.connection.execute(_waiting(environment).limit(20))]
+    def newest_waiting(self, environment: str) -> tuple[str, str] | None:
+        """Return (id, correlation id) of the newest that holds a grant and waits."""
+        newest_first = _granted(environment).order_by(table.c.position.desc(), table.c.id.desc())
+        row = self.connection.execute(newest_first.limit(1)).first()
+        return (row.id, row.correlation_id) if row else None
 
     def take_due(self, now: datetime, again_after: timedelta, limit: int) -> list[tuple[str, str, State]]:
-        """Claim those that stand still since their due time; the longer they stand, the later their next one."""
-        standing = func.greatest(again_after, now - table.c.updated_at)
-        again_at = now + func.least(standing, LONGEST_PAUSE)
+        """Claim those that stand still since their due time; the longer they stand, the later their next one.
+
+        Not so what holds a slot: it is one an environment, and all others of the environment wait for it.
+        """
+        longer = func.least(func.greatest(again_after, now - table.c.updated_at), LONGEST_PAUSE)
+        holds_slot = table.c.state.in_((State.DISPATCHING, State.DISPATCHED))
+        again_at = now + case((holds_slot, again_after), else_=longer)
         due = select(table.c.id).where(table.c.due_at <= now).order_by(table.c.due_at).limit(limit)
         statement = update(table).where(table.c.id.in_(due.with_for_update(skip_locked=True))).values(due_at=again_at)
         rows = self.connection.execute(statement.returning(table.c.id, table.c.correlation_id, table.c.state))
@@ -186,6 +192,5 @@ def _releases(environment: str) -> Select[Any]:
     return succeeded.order_by(table.c.updated_at.desc(), table.c.id.desc())
 
 
-def _waiting(environment: str) -> Select[Any]:
-    granted = select(table).where(table.c.environment == environment, table.c.state == State.GRANTED)
-    return granted.order_by(table.c.position, table.c.id)
+def _granted(environment: str) -> Select[Any]:
+    return select(table).where(table.c.environment == environment, table.c.state == State.GRANTED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+import pytest
 from sqlalchemy import text
 
 from app.domain.deployment import Deployment, Progress, Stage, State, Trigger
@@ -13,6 +14,7 @@ from app.integrations.targets.protocol import Report
 from app.pipeline.dispatch import dispatch
 from app.pipeline.replay import replay
 from app.pipeline.rollback import rollback
+from app.pipeline.settle import settle
 from app.pipeline.sweep import sweep
 from tests.fakes import CANARY, person
 from tests.pipeline.conftest import ALICE, BOB, CHARLIE, REPOSITORY, WITH_HEALTH, Line, environment, sha
@@ -169,6 +171,46 @@ def test_invariant_6_one_at_a_time_and_a_newer_waiting_one_supersedes_an_older(l
     line.run(first)
     assert line.now(first).state is State.SUCCEEDED
     assert line.now(third).state is State.SUCCEEDED  # woken by the end of the first
+
+
+def test_the_end_of_a_dispatch_wakes_the_newest_that_waits_and_nobody_else(line: Line) -> None:
+    first = line.push("one")
+    line.run(first, last=Stage.DISPATCH_DEPLOY)
+    waiting = [line.push(word) for word in ("two", "three", "four")]
+    for each in waiting:
+        line.run(each, last=Stage.INJECT_TOKEN)
+    dispatched = dispatch(line.services, waiting[0].id)
+    assert (dispatched.outcome, dispatched.wakes) == ("superseded", ())  # the slot is not free: nobody could use a wake
+    ended = settle(line.services, first.id)
+    newest = waiting[-1]
+    assert ended.wakes == ((newest.id, newest.correlation_id, Stage.DISPATCH_DEPLOY),)
+    line.run(newest.id)
+    assert [line.now(each).state for each in waiting] == [State.SUPERSEDED, State.SUPERSEDED, State.SUCCEEDED]
+
+
+def test_what_the_order_refuses_asks_neither_git_nor_policy(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, third = line.push("one"), line.push("two"), line.push("three")
+    line.run(first, last=Stage.DISPATCH_DEPLOY)
+    for each in (second, third):
+        line.run(each, last=Stage.INJECT_TOKEN)
+    monkeypatch.setattr(line.repositories, "head", pytest.fail)
+    monkeypatch.setattr(line.policy, "decide", pytest.fail)
+    assert dispatch(line.services, second.id).outcome == "superseded"
+    assert dispatch(line.services, third.id).outcome == f"waiting for {first.id}"
+
+
+def test_what_holds_a_slot_is_woken_again_soon_however_long_it_has_stood(line: Line) -> None:
+    """All others of its environment wait for it; what does not hold one is woken the later the longer it stands."""
+    holder, waiting = line.push("one"), line.push("two")
+    line.target.answers = [Report(Progress.RUNNING)]
+    line.run(holder, last=Stage.DISPATCH_DEPLOY)
+    line.run(waiting, last=Stage.INJECT_TOKEN)
+    line.clock.move(120)
+    sweep(line.services)
+    line.clock.move(line.services.limits.sweep_after + 1)
+    line.wakes.runs.clear()
+    sweep(line.services)
+    assert line.wakes.runs == [(holder.id, holder.correlation_id, Stage.CONFIRM_DEPLOY)]
 
 
 def test_invariant_6_a_newer_one_that_is_denied_supersedes_nothing(line: Line) -> None:
