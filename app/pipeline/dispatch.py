@@ -123,19 +123,27 @@ def _intend(services: Services, guard: Guard, unit: Unit, deployment: Deployment
 def _start_all(services: Services, guard: Guard, deployment: Deployment, started_at: datetime) -> Outcome:
     with services.store.unit() as unit:
         rows = unit.dispatches.of(deployment.id)
-    reports: dict[str, str] = {}
+    reports: dict[str, Report] = {}
     for row in rows:
         report = _started(services, guard, deployment, row)
         if isinstance(report, Outcome):
             return report
-        reports[row.dispatch.target] = report.progress.value
+        reports[row.dispatch.target] = report
         if report.progress is Progress.FAILED:
-            return fail(services, deployment.id, Stage.DISPATCH_DEPLOY, f"{row.dispatch.target}: {report.detail}", started_at)
+            break  # what has not been started need not be
+    return _dispatched(services, deployment, reports, started_at)
+
+
+def _dispatched(services: Services, deployment: Deployment, reports: dict[str, Report], started_at: datetime) -> Outcome:
+    """Go on to confirm; end here only where a target failed and none is still at it (invariant 6: what runs is waited for)."""
+    failed = next((f"{name}: {r.detail}" for name, r in reports.items() if r.progress is Progress.FAILED), None)
+    if failed is not None and all(r.progress is not Progress.RUNNING for r in reports.values()):
+        return fail(services, deployment.id, Stage.DISPATCH_DEPLOY, failed, started_at)
     with services.store.unit() as unit:
         current = unit.deployments.lock(deployment.id)
         if current is None or current.state is not State.DISPATCHING:
             return Outcome("another worker was faster", goes_on=False)
-        finding = Finding(State.DISPATCHED, "dispatched", {"targets": reports})
+        finding = Finding(State.DISPATCHED, "dispatched", {"targets": {n: r.progress.value for n, r in reports.items()}})
         return conclude(services, unit, current, Stage.DISPATCH_DEPLOY, finding, started_at)
 
 
