@@ -10,11 +10,13 @@ Order of durable writes, and what a crash right after each means:
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from app.domain.decision import Effect
 from app.domain.deployment import Deployment, Dispatch, DispatchRow, Progress, Stage, State
-from app.domain.errors import GateError, StaleDispatch, TargetFailed, TargetUnavailable
+from app.domain.errors import BadConfiguration, GateError, StoreUnavailable
 from app.integrations.targets.protocol import Order, Report
+from app.pipeline.attempt import reason_to_end
 from app.pipeline.authorize import decide_now, evidence
 from app.pipeline.entries import entry_of
 from app.pipeline.fail import fail
@@ -35,6 +37,16 @@ def dispatch(services: Services, deployment_id: str) -> Outcome:
         deployment = unit.deployments.get(deployment_id)
     if deployment is None or deployment.has_ended:
         return NOT_MY_TURN
+    try:
+        return _dispatch(services, guard, deployment, started_at)
+    except Exception as fault:
+        why = reason_to_end(services, deployment, Stage.DISPATCH_DEPLOY, fault)
+        if why is None:
+            raise  # the sweeper comes back to it
+        return fail(services, deployment_id, Stage.DISPATCH_DEPLOY, why, started_at)
+
+
+def _dispatch(services: Services, guard: Guard, deployment: Deployment, started_at: datetime) -> Outcome:
     if deployment.state is State.GRANTED:
         refusal = _claim_environment(services, guard, deployment, started_at)
         if refusal is not None:
@@ -59,8 +71,9 @@ def _claim_environment(services: Services, guard: Guard, deployment: Deployment,
         if holder != current.id:
             _supersede_older(services, unit, current, started_at)
         if holder not in (None, current.id):
-            unit.deployments.defer(current.id, services.clock.now() + timedelta(seconds=BUSY_SECONDS))
-            return Outcome(f"waiting for {holder}", goes_on=False)
+            why = f"waiting for {holder}"
+            unit.deployments.defer(current.id, services.clock.now() + timedelta(seconds=BUSY_SECONDS), why)
+            return Outcome(why, goes_on=False)
         _intend(services, guard, unit, current, detail)
     return None
 
@@ -155,20 +168,24 @@ def _started(services: Services, guard: Guard, deployment: Deployment, row: Disp
         claimed = unit.dispatches.claim(row.dispatch.id, services.holder, services.limits.lease)
         if claimed is None:
             soon = services.clock.now() + timedelta(seconds=services.limits.lease)
-            unit.deployments.defer(deployment.id, soon)
-            return Outcome("another worker is starting it", goes_on=False)
-    report, token_id = _ask_or_start(services, guard, deployment, claimed)
+            why = "another worker is starting it"
+            unit.deployments.defer(deployment.id, soon, why)
+            return Outcome(why, goes_on=False)
+    report, token_id = _ask_or_start(services, guard, deployment, claimed, row.detail)
     with services.store.unit() as unit:
         if not unit.dispatches.report(claimed, report.progress, report.detail, token_id):
             return Outcome("the lease was lost to another worker", goes_on=False)
         if report.progress is Progress.UNKNOWN:
             pause = min(2**claimed.attempts, 60)
-            unit.deployments.defer(deployment.id, services.clock.now() + timedelta(seconds=pause))
-            return Outcome(f"trying again in {pause} s: {report.detail}", goes_on=False)
+            why = f"{claimed.target}: trying again in {pause} s: {report.detail}"
+            unit.deployments.defer(deployment.id, services.clock.now() + timedelta(seconds=pause), why)
+            return Outcome(why, goes_on=False)
     return report
 
 
-def _ask_or_start(services: Services, guard: Guard, deployment: Deployment, claimed: Dispatch) -> tuple[Report, str | None]:
+def _ask_or_start(
+    services: Services, guard: Guard, deployment: Deployment, claimed: Dispatch, last: str
+) -> tuple[Report, str | None]:
     target = guard.targets.get(claimed.target)
     if target is None:
         return Report(Progress.FAILED, "the configuration has no such target any more"), None
@@ -178,7 +195,7 @@ def _ask_or_start(services: Services, guard: Guard, deployment: Deployment, clai
             if known.progress is not Progress.UNKNOWN:
                 return known, None
             if claimed.attempts > services.limits.dispatch_attempts:
-                return Report(Progress.FAILED, f"gave up after {claimed.attempts - 1} attempts"), None
+                return Report(Progress.FAILED, f"gave up after {claimed.attempts - 1} attempts: {last}"), None
             reason, decision = decide_now(services, guard, deployment)
             if decision is None or decision.effect is not Effect.ALLOW:
                 return Report(Progress.FAILED, decision.reason if decision else reason), None
@@ -190,19 +207,34 @@ def _start(services: Services, guard: Guard, deployment: Deployment, claimed: Di
         result = unit.deployments.result(deployment.id, Stage.INJECT_TOKEN)
     if result is None:
         raise GateError("inject_token has left no result")
-    token = services.tokens.mint(granted(result.detail))
-    key, repositories = deployment.repository.key, guard.repositories
+    try:
+        token = services.tokens.mint(granted(result.detail))
+    except GateError as fault:
+        return _unstarted(fault), None
     order = Order(
         dispatch=claimed,
-        repository=key,
+        repository=deployment.repository.key,
         ref=deployment.ref,
         sha=deployment.sha,
         is_rollback=deployment.is_rollback,
-        export=lambda folder: repositories.export(key, deployment.sha, folder),
+        export=lambda folder: _export(guard, deployment, folder),
     )
     try:
         return guard.targets[claimed.target].start(order, token), token.id
-    except TargetUnavailable as fault:
-        return Report(Progress.UNKNOWN, str(fault)), token.id
-    except (TargetFailed, StaleDispatch) as fault:
-        return Report(Progress.FAILED, str(fault)), token.id
+    except GateError as fault:
+        return _unstarted(fault), token.id
+
+
+def _unstarted(fault: GateError) -> Report:
+    """Say what a refusal to start means for this target; another target of the deployment may be at it meanwhile."""
+    if isinstance(fault, StoreUnavailable):
+        raise fault
+    may_pass = not fault.permanent or isinstance(fault, BadConfiguration)
+    return Report(Progress.UNKNOWN if may_pass else Progress.FAILED, str(fault))
+
+
+def _export(guard: Guard, deployment: Deployment, folder: Path) -> None:
+    """Export the commit; a mirror that was lost since, or that was never on this host, is fetched first."""
+    key = deployment.repository.key
+    guard.repositories.fetch(key, deployment.ref, deployment.sha)
+    guard.repositories.export(key, deployment.sha, folder)

@@ -82,8 +82,12 @@ class Deployments(Protocol):
         """Set its state and when the sweeper should look at it again (None: never)."""
         ...
 
-    def defer(self, deployment_id: str, due_at: datetime) -> None:
-        """Set when the sweeper should look again, and nothing else."""
+    def defer(self, deployment_id: str, due_at: datetime, why: str) -> None:
+        """Set when the sweeper should look again, and say why not before; nothing else."""
+        ...
+
+    def explain(self, deployment_id: str, why: str) -> None:
+        """Say why it stands still, until it moves; an ended deployment keeps its reason."""
         ...
 
     def record(self, deployment_id: str, result: StageResult) -> None:

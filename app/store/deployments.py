@@ -105,10 +105,15 @@ class SqlDeployments:
         )
         self.connection.execute(statement)
 
-    def defer(self, deployment_id: str, due_at: datetime) -> None:
-        """Set when the sweeper should look again; an ended deployment stays ended."""
+    def defer(self, deployment_id: str, due_at: datetime, why: str) -> None:
+        """Set when the sweeper should look again, and say why not before; an ended deployment stays ended."""
         unended = and_(table.c.id == deployment_id, table.c.due_at.is_not(None))
-        self.connection.execute(update(table).where(unended).values(due_at=due_at))
+        self.connection.execute(update(table).where(unended).values(due_at=due_at, reason=why))
+
+    def explain(self, deployment_id: str, why: str) -> None:
+        """Say why it stands still, until it moves; since when is not touched, and an ended one keeps its reason."""
+        unended = and_(table.c.id == deployment_id, table.c.due_at.is_not(None), table.c.reason.is_distinct_from(why))
+        self.connection.execute(update(table).where(unended).values(reason=why))
 
     def record(self, deployment_id: str, result: StageResult) -> None:
         """Keep a stage's result; the primary key refuses a second one (invariant 3)."""
