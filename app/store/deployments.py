@@ -176,7 +176,9 @@ class SqlDeployments:
         """Claim those that stand still since their due time; the longer they stand, the later their next one."""
         standing = func.greatest(again_after, now - table.c.updated_at)
         again_at = now + func.least(standing, LONGEST_PAUSE)
-        due = select(table.c.id).where(table.c.due_at <= now).order_by(table.c.due_at).limit(limit)
+        # A time beyond any pause is of a clock that has been set back since.
+        is_due = or_(table.c.due_at <= now, table.c.due_at > now + 2 * max(LONGEST_PAUSE, again_after))
+        due = select(table.c.id).where(is_due).order_by(table.c.due_at).limit(limit)
         statement = update(table).where(table.c.id.in_(due.with_for_update(skip_locked=True))).values(due_at=again_at)
         rows = self.connection.execute(statement.returning(table.c.id, table.c.correlation_id, table.c.state))
         return [(row.id, row.correlation_id, State(row.state)) for row in rows]
@@ -188,7 +190,8 @@ class SqlDeployments:
 
 def _releases(environment: str) -> Select[Any]:
     succeeded = select(table).where(table.c.environment == environment, table.c.state == State.SUCCEEDED)
-    return succeeded.order_by(table.c.updated_at.desc(), table.c.id.desc())
+    # Releases of an environment come in the order of receipt (invariant 6), which no clock can change.
+    return succeeded.order_by(table.c.position.desc(), table.c.id.desc())
 
 
 def _waiting(environment: str) -> Select[Any]:
