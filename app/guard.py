@@ -29,6 +29,7 @@ from app.integrations.secrets.env import EnvSecrets
 from app.integrations.secrets.file import FileSecrets
 from app.integrations.secrets.protocol import Secret
 from app.integrations.targets.protocol import Target
+from app.observe import never_send
 from app.pipeline.services import ForgeBinding, Guard
 from app.pipeline.stores import Store, Unit
 from app.settings import Settings, environ
@@ -209,7 +210,9 @@ def secret(reference: str) -> Secret:
     """Resolve `env:NAME` or `file:/path`; raises SecretUnavailable."""
     kind, _, rest = reference.partition(":")
     store = FileSecrets() if kind == "file" else EnvSecrets(environ())
-    return store.get(rest)
+    found = store.get(rest)
+    never_send(found.reveal())
+    return found
 
 
 def clone_url(forges: Mapping[str, ForgeSettings], key: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
+from urllib.parse import urlsplit
 
 import sentry_sdk
 from sentry_sdk.integrations.celery import CeleryIntegration
@@ -10,17 +12,31 @@ from sentry_sdk.integrations.flask import FlaskIntegration
 from sentry_sdk.integrations.sqlalchemy import SqlalchemyIntegration
 from sentry_sdk.scrubber import DEFAULT_DENYLIST, EventScrubber
 
-from app.logs import mask
+from app.logs import MASK, mask
 from app.settings import Settings
 
 DENIED = [*DEFAULT_DENYLIST, "token", "signature", "payload", "body"]
 DENIED += ["x-gogs-signature", "x-gitea-signature", "x-forgejo-signature", "x-hub-signature", "x-hub-signature-256"]
 
 
+_SIGNATURE = re.compile(r"\b(?:[0-9a-f]{64}|sha1=[0-9a-f]{40})\b", re.IGNORECASE)
+_SHORTEST = 6  # a shorter value would also be found where it means nothing
+_secrets: set[str] = set()
+
+
+def never_send(secret: bytes) -> None:
+    """Mask this very value in all that is sent from now on: a webhook secret or a password has no shape to know it by."""
+    text = secret.decode(errors="replace")
+    if len(text) >= _SHORTEST:
+        _secrets.add(text)
+
+
 def start_sentry(settings: Settings) -> None:
     """Start Sentry for this process, if configured; once per process role, never at import."""
     if settings.sentry_dsn is None:
         return
+    for url in (settings.database_url, settings.owner_database_url, settings.redis_url):
+        never_send((urlsplit(url.get_secret_value()).password or "").encode() if url is not None else b"")
     sentry_sdk.init(
         dsn=settings.sentry_dsn.get_secret_value(),
         environment=settings.sentry_environment,
@@ -35,9 +51,15 @@ def start_sentry(settings: Settings) -> None:
 
 
 def _scrubbed(event: Any, _hint: Any) -> Any:
-    """Mask what looks like a secret in any text of the event."""
+    """Mask what is known to be a secret or looks like one in any text of the event."""
     if isinstance(event, dict):
         return {key: _scrubbed(value, None) for key, value in event.items()}
     if isinstance(event, list):
         return [_scrubbed(value, None) for value in event]
-    return mask(event) if isinstance(event, str) else event
+    return _masked(event) if isinstance(event, str) else event
+
+
+def _masked(text: str) -> str:
+    for secret in tuple(_secrets):
+        text = text.replace(secret, MASK)
+    return _SIGNATURE.sub(MASK, mask(text))

@@ -5,21 +5,28 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import flask
 import pytest
 import sentry_sdk
+from sqlalchemy import create_engine, text
 
+from app.guard import secret
 from app.observe import start_sentry
 from app.settings import load_settings
 
 JWT = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl-_x"
+ROOT = Path(__file__).parents[1]
 CANARY = "canary-7d1e-body"
 SIGNATURE_HEADERS = ["X-Gogs-Signature", "X-Hub-Signature-256", "X-Hub-Signature", "X-Gitea-Signature", "X-Forgejo-Signature"]
 
@@ -169,14 +176,80 @@ def _leak(scope: sentry_sdk.Scope, way: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "secret",
+    "hidden",
     ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "postgresql://app:s3cret@127.0.0.1/tidegate", "Bearer abcdef1234567890"],
 )
-def test_other_secrets_never_leave_either(started: Listener, secret: str) -> None:
+def test_other_secrets_never_leave_either(started: Listener, hidden: str) -> None:
     with reported():
-        raise RuntimeError(f"bad: {secret}")
+        raise RuntimeError(f"bad: {hidden}")
     assert "***" in started.event()["exception"]["values"][0]["value"]
-    assert secret not in started.text()
+    assert hidden not in started.text()
+
+
+def test_a_signature_never_leaves(started: Listener) -> None:
+    bare, prefixed = "ab" * 32, "sha1=" + "cd" * 20
+    with reported():
+        raise RuntimeError(f"{bare} is not sha256={bare}, nor {prefixed}")
+    assert started.event()["exception"]["values"][0]["value"] == "*** is not sha256=***, nor ***"
+    assert bare not in started.text() and prefixed not in started.text()
+
+
+def test_a_commit_is_told(started: Listener) -> None:
+    with reported():
+        raise RuntimeError("no " + "ab" * 20)
+    assert started.event()["exception"]["values"][0]["value"] == "no " + "ab" * 20
+
+
+def test_a_configured_secret_never_leaves_though_it_looks_like_nothing(started: Listener, tmp_path: Path) -> None:
+    file = tmp_path / "webhook.secret"
+    words = os.urandom(9).hex()  # a literal would stand in the source lines that Sentry sends
+    file.write_text(f"{words}\n")
+    file.chmod(0o600)
+    with reported():
+        raise RuntimeError(f"cannot use {secret(f'file:{file}').reveal()!r}")
+    assert started.event()["exception"]["values"][0]["value"] == "cannot use b'***'"
+    assert words not in started.text()
+
+
+def test_a_password_of_the_settings_never_leaves(listener: Listener) -> None:
+    start(TIDEGATE_SENTRY_DSN=f"http://key@127.0.0.1:{listener.port}/1", TIDEGATE_REDIS_URL="redis://:tide-pool-9@h/0")
+    with reported():
+        raise RuntimeError("AUTH tide-pool-9 refused")
+    assert listener.event()["exception"]["values"][0]["value"] == "AUTH *** refused"
+
+
+TASK = """
+import sentry_sdk
+from app.observe import start_sentry
+from workers.celery import settings
+from workers.stages import confirm_deploy
+start_sentry(settings)
+confirm_deploy.apply(("d-9", "c-9"))
+sentry_sdk.flush(timeout=10)
+"""
+
+
+def test_a_stage_that_fails_arrives_under_its_name(listener: Listener, tmp_path: Path) -> None:
+    env = {
+        "PATH": os.defpath,
+        "TIDEGATE_DATABASE_URL": "postgresql://a:b@127.0.0.1:9/d",
+        "TIDEGATE_REDIS_URL": "redis://127.0.0.1:9/0",
+        "TIDEGATE_CONFIG": str(tmp_path / "missing.toml"),
+        "TIDEGATE_SENTRY_DSN": f"http://key@127.0.0.1:{listener.port}/1",
+    }
+    subprocess.run([sys.executable, "-c", TASK], env=env, cwd=ROOT, check=True, capture_output=True, timeout=60)
+    event = listener.event()
+    assert event["transaction"] == "confirm_deploy"
+    assert event["exception"]["values"][-1]["mechanism"]["type"] == "celery"
+
+
+def test_statements_are_breadcrumbs_without_their_values(started: Listener) -> None:
+    with create_engine("sqlite://").connect() as connection, sentry_sdk.isolation_scope(), reported():
+        connection.execute(text("SELECT :secret"), {"secret": CANARY})
+        raise RuntimeError("after a statement")
+    crumbs = started.event()["breadcrumbs"]["values"]
+    assert any(crumb["category"] == "query" and crumb["message"].startswith("SELECT ") for crumb in crumbs)
+    assert CANARY not in started.text()
 
 
 def test_no_local_variable_leaves(started: Listener) -> None:

@@ -116,7 +116,7 @@ def _show_urls(scene: Scene) -> None:
 
 def _wait() -> None:
     ended = threading.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, lambda *_: ended.set())
     console.print("Ctrl-C ends the demo.")
     ended.wait()

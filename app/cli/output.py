@@ -26,11 +26,23 @@ FAILED, USAGE, NOT_FOUND, UNAVAILABLE = 1, 2, 3, 4
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 LIMIT = Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")]
+MARK = "\N{REPLACEMENT CHARACTER}"
 PIPE_WIDTH = 1000  # where there is no terminal, nothing is cut off for the width of one
 
-# No markup: what is shown comes from outside, and `[x]` in it is text.
-console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
-errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+
+class PlainConsole(Console):
+    """Shows texts that come from outside: `[x]` in them is text, and what a terminal would obey is shown as a mark."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Render a text, in a table too."""
+        return super().render_str("".join(c if c.isprintable() or c == "\n" else MARK for c in text), **options)
+
+
+console = PlainConsole(width=None if sys.stdout.isatty() else PIPE_WIDTH)
+errors = PlainConsole(stderr=True, soft_wrap=True)
 P = ParamSpec("P")
 R = TypeVar("R")
 

@@ -17,7 +17,7 @@ def up() -> None:
     """Start Postgres, Redis, the receiver, workers, beat and Flower, and stop them on Ctrl-C."""
     stack = Stack(environ())
     ended = threading.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # the last: the terminal was closed
         signal.signal(name, lambda *_: ended.set())
     try:
         running = stack.start(lambda text: console.print(f"{text} …", style="dim"))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from app.domain.event import Event, EventKind
+from app.domain.event import Event, EventKind, Repository
+
+BRANCHES, TAGS = "refs/heads/", "refs/tags/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +55,31 @@ class Environment:
             return False
         if self.repository_id is not None and event.repository.id != self.repository_id:
             return False
-        return any(_pattern_fits(pattern, event) for pattern in self.deploys)
+        return any(_pattern_fits(pattern, event.kind, event.ref) for pattern in self.deploys)
+
+    def is_of(self, repository: Repository) -> bool:
+        """Tell whether `repository` is still this environment's: by its number where that is configured, else by name.
+
+        So a renamed repository's releases can be brought back only where the number says that it is the same one.
+        """
+        if self.repository_id is not None:
+            return repository.forge == self.repository.partition(":")[0] and repository.id == self.repository_id
+        return repository.key.casefold() == self.repository.casefold()
+
+    def deploys_ref(self, ref: str) -> bool:
+        """Tell whether anything that happens to `ref` may be deployed here."""
+        return any(_pattern_fits(pattern, kind, ref) for pattern in self.deploys for kind in EventKind)
 
 
-def _pattern_fits(pattern: str, event: Event) -> bool:
+def _pattern_fits(pattern: str, event: EventKind, ref: str) -> bool:
     kind, _, glob = pattern.partition(":")
     match kind:
         case "branch":
-            return event.kind is EventKind.PUSH and _glob_fits(glob, event.ref.removeprefix("refs/heads/"))
+            return event is EventKind.PUSH and ref.startswith(BRANCHES) and _glob_fits(glob, ref.removeprefix(BRANCHES))
         case "tag":
-            return event.kind is EventKind.TAG and _glob_fits(glob, event.ref.removeprefix("refs/tags/"))
+            return event is EventKind.TAG and ref.startswith(TAGS) and _glob_fits(glob, ref.removeprefix(TAGS))
         case "release":
-            return event.kind is EventKind.RELEASE
+            return event is EventKind.RELEASE and ref.startswith(TAGS)
         case _:
             return False  # unknown pattern kinds fail closed; `config check` refuses them
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app.domain.decision import Action, Decision, DecisionRequest, Effect
 from app.domain.deployment import Deployment, Stage, State
+from app.domain.environment import Environment
 from app.domain.errors import GateError
 from app.domain.principal import Principal
 from app.pipeline.identify import proven
@@ -31,6 +32,9 @@ def decide_now(services: Services, guard: Guard, deployment: Deployment) -> tupl
     environment = guard.environment(deployment.environment)
     if environment is None:
         return f"the configuration has no environment {deployment.environment} any more", None
+    changed = _why_not_here(environment, deployment)
+    if changed is not None:
+        return changed, None
     fault, principal = proven(guard.identity, deployment)
     if principal is None:
         return fault, None
@@ -39,8 +43,18 @@ def decide_now(services: Services, guard: Guard, deployment: Deployment) -> tupl
         unit.remember_version("policy", guard.policy.digest, guard.policy.text)
     if identified is None:
         raise GateError("validate_identity has left no result")
-    request = _request(services, guard, deployment, principal, identified.detail)
+    request = _request(services, guard, environment, deployment, principal, identified.detail)
     return "", guard.policy.decide(request)
+
+
+def _why_not_here(environment: Environment, deployment: Deployment) -> str | None:
+    """Say what the configuration of this moment has against it: it may have changed since it was planned."""
+    repository = deployment.repository
+    if not environment.is_of(repository):
+        return f"{environment.name} deploys {environment.repository}, and not {repository.key} with the number {repository.id}"
+    if not deployment.is_rollback and not environment.deploys_ref(deployment.ref):
+        return f"{environment.name} does not deploy {deployment.ref} any more"
+    return None
 
 
 def evidence(decision: Decision) -> dict[str, object]:
@@ -54,11 +68,16 @@ def evidence(decision: Decision) -> dict[str, object]:
 
 
 def _request(
-    services: Services, guard: Guard, deployment: Deployment, principal: Principal, identified: dict[str, object]
+    services: Services,
+    guard: Guard,
+    environment: Environment,
+    deployment: Deployment,
+    principal: Principal,
+    identified: dict[str, object],
 ) -> DecisionRequest:
+    """Gather what the decision may depend on; the repository as tidegate.toml spells it, since policies spell it so."""
     now = services.clock.now()
-    environment = guard.environment(deployment.environment)
-    targets = environment.targets if environment else ()
+    targets = environment.targets
     context = {
         "event": deployment.trigger.value,
         "ref": deployment.ref,
@@ -74,7 +93,7 @@ def _request(
         "weekday": now.isoweekday(),
     }
     action = Action.ROLLBACK if deployment.is_rollback else Action.DEPLOY
-    return DecisionRequest(principal, action, deployment.environment, deployment.repository.key, context)
+    return DecisionRequest(principal, action, environment.name, environment.repository, context)
 
 
 def _short(ref: str, prefix: str) -> str:

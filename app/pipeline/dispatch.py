@@ -10,11 +10,13 @@ Order of durable writes, and what a crash right after each means:
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from app.domain.decision import Effect
 from app.domain.deployment import Deployment, Dispatch, DispatchRow, Progress, Stage, State
-from app.domain.errors import GateError, StaleDispatch, TargetFailed, TargetUnavailable
+from app.domain.errors import BadConfiguration, GateError, StoreUnavailable
 from app.integrations.targets.protocol import Order, Report
+from app.pipeline.attempt import reason_to_end
 from app.pipeline.authorize import decide_now, evidence
 from app.pipeline.entries import entry_of
 from app.pipeline.fail import fail
@@ -36,6 +38,16 @@ def dispatch(services: Services, deployment_id: str) -> Outcome:
         deployment = unit.deployments.get(deployment_id)
     if deployment is None or deployment.has_ended:
         return NOT_MY_TURN
+    try:
+        return _dispatch(services, guard, deployment, started_at)
+    except Exception as fault:
+        why = reason_to_end(services, deployment, Stage.DISPATCH_DEPLOY, fault)
+        if why is None:
+            raise  # the sweeper comes back to it
+        return fail(services, deployment_id, Stage.DISPATCH_DEPLOY, why, started_at)
+
+
+def _dispatch(services: Services, guard: Guard, deployment: Deployment, started_at: datetime) -> Outcome:
     if deployment.state is State.GRANTED:
         refusal = _claim_environment(services, guard, deployment, started_at)
         if refusal is not None:
@@ -83,8 +95,9 @@ def _refused_by_order(services: Services, deployment: Deployment, started_at: da
 
 
 def _waits(services: Services, unit: Unit, deployment: Deployment, holder: str | None) -> Outcome:
-    unit.deployments.defer(deployment.id, services.clock.now() + timedelta(seconds=BUSY_SECONDS))
-    return Outcome(f"waiting for {holder}", goes_on=False)
+    why = f"waiting for {holder}"
+    unit.deployments.defer(deployment.id, services.clock.now() + timedelta(seconds=BUSY_SECONDS), why)
+    return Outcome(why, goes_on=False)
 
 
 def _last_check(services: Services, guard: Guard, deployment: Deployment) -> tuple[Finding | None, dict[str, object]]:
@@ -145,19 +158,27 @@ def _intend(services: Services, guard: Guard, unit: Unit, deployment: Deployment
 def _start_all(services: Services, guard: Guard, deployment: Deployment, started_at: datetime) -> Outcome:
     with services.store.unit() as unit:
         rows = unit.dispatches.of(deployment.id)
-    reports: dict[str, str] = {}
+    reports: dict[str, Report] = {}
     for row in rows:
         report = _started(services, guard, deployment, row)
         if isinstance(report, Outcome):
             return report
-        reports[row.dispatch.target] = report.progress.value
+        reports[row.dispatch.target] = report
         if report.progress is Progress.FAILED:
-            return fail(services, deployment.id, Stage.DISPATCH_DEPLOY, f"{row.dispatch.target}: {report.detail}", started_at)
+            break  # what has not been started need not be
+    return _dispatched(services, deployment, reports, started_at)
+
+
+def _dispatched(services: Services, deployment: Deployment, reports: dict[str, Report], started_at: datetime) -> Outcome:
+    """Go on to confirm; end here only where a target failed and none is still at it (invariant 6: what runs is waited for)."""
+    failed = next((f"{name}: {r.detail}" for name, r in reports.items() if r.progress is Progress.FAILED), None)
+    if failed is not None and all(r.progress is not Progress.RUNNING for r in reports.values()):
+        return fail(services, deployment.id, Stage.DISPATCH_DEPLOY, failed, started_at)
     with services.store.unit() as unit:
         current = unit.deployments.lock(deployment.id)
         if current is None or current.state is not State.DISPATCHING:
             return Outcome("another worker was faster", goes_on=False)
-        finding = Finding(State.DISPATCHED, "dispatched", {"targets": reports})
+        finding = Finding(State.DISPATCHED, "dispatched", {"targets": {n: r.progress.value for n, r in reports.items()}})
         return conclude(services, unit, current, Stage.DISPATCH_DEPLOY, finding, started_at)
 
 
@@ -169,20 +190,24 @@ def _started(services: Services, guard: Guard, deployment: Deployment, row: Disp
         claimed = unit.dispatches.claim(row.dispatch.id, services.holder, services.limits.lease)
         if claimed is None:
             soon = services.clock.now() + timedelta(seconds=services.limits.lease)
-            unit.deployments.defer(deployment.id, soon)
-            return Outcome("another worker is starting it", goes_on=False)
-    report, token_id = _ask_or_start(services, guard, deployment, claimed)
+            why = "another worker is starting it"
+            unit.deployments.defer(deployment.id, soon, why)
+            return Outcome(why, goes_on=False)
+    report, token_id = _ask_or_start(services, guard, deployment, claimed, row.detail)
     with services.store.unit() as unit:
         if not unit.dispatches.report(claimed, report.progress, report.detail, token_id):
             return Outcome("the lease was lost to another worker", goes_on=False)
         if report.progress is Progress.UNKNOWN:
             pause = min(2**claimed.attempts, 60)
-            unit.deployments.defer(deployment.id, services.clock.now() + timedelta(seconds=pause))
-            return Outcome(f"trying again in {pause} s: {report.detail}", goes_on=False)
+            why = f"{claimed.target}: trying again in {pause} s: {report.detail}"
+            unit.deployments.defer(deployment.id, services.clock.now() + timedelta(seconds=pause), why)
+            return Outcome(why, goes_on=False)
     return report
 
 
-def _ask_or_start(services: Services, guard: Guard, deployment: Deployment, claimed: Dispatch) -> tuple[Report, str | None]:
+def _ask_or_start(
+    services: Services, guard: Guard, deployment: Deployment, claimed: Dispatch, last: str
+) -> tuple[Report, str | None]:
     target = guard.targets.get(claimed.target)
     if target is None:
         return Report(Progress.FAILED, "the configuration has no such target any more"), None
@@ -192,7 +217,7 @@ def _ask_or_start(services: Services, guard: Guard, deployment: Deployment, clai
             if known.progress is not Progress.UNKNOWN:
                 return known, None
             if claimed.attempts > services.limits.dispatch_attempts:
-                return Report(Progress.FAILED, f"gave up after {claimed.attempts - 1} attempts"), None
+                return Report(Progress.FAILED, f"gave up after {claimed.attempts - 1} attempts: {last}"), None
             reason, decision = decide_now(services, guard, deployment)
             if decision is None or decision.effect is not Effect.ALLOW:
                 return Report(Progress.FAILED, decision.reason if decision else reason), None
@@ -204,19 +229,34 @@ def _start(services: Services, guard: Guard, deployment: Deployment, claimed: Di
         result = unit.deployments.result(deployment.id, Stage.INJECT_TOKEN)
     if result is None:
         raise GateError("inject_token has left no result")
-    token = services.tokens.mint(granted(result.detail))
-    key, repositories = deployment.repository.key, guard.repositories
+    try:
+        token = services.tokens.mint(granted(result.detail))
+    except GateError as fault:
+        return _unstarted(fault), None
     order = Order(
         dispatch=claimed,
-        repository=key,
+        repository=deployment.repository.key,
         ref=deployment.ref,
         sha=deployment.sha,
         is_rollback=deployment.is_rollback,
-        export=lambda folder: repositories.export(key, deployment.sha, folder),
+        export=lambda folder: _export(guard, deployment, folder),
     )
     try:
         return guard.targets[claimed.target].start(order, token), token.id
-    except TargetUnavailable as fault:
-        return Report(Progress.UNKNOWN, str(fault)), token.id
-    except (TargetFailed, StaleDispatch) as fault:
-        return Report(Progress.FAILED, str(fault)), token.id
+    except GateError as fault:
+        return _unstarted(fault), token.id
+
+
+def _unstarted(fault: GateError) -> Report:
+    """Say what a refusal to start means for this target; another target of the deployment may be at it meanwhile."""
+    if isinstance(fault, StoreUnavailable):
+        raise fault
+    may_pass = not fault.permanent or isinstance(fault, BadConfiguration)
+    return Report(Progress.UNKNOWN if may_pass else Progress.FAILED, str(fault))
+
+
+def _export(guard: Guard, deployment: Deployment, folder: Path) -> None:
+    """Export the commit; a mirror that was lost since, or that was never on this host, is fetched first."""
+    key = deployment.repository.key
+    guard.repositories.fetch(key, deployment.ref, deployment.sha)
+    guard.repositories.export(key, deployment.sha, folder)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from app.domain.deployment import Deployment, Stage, State, Trigger
+from app.domain.deployment import WAITING, Deployment, Stage, State, Trigger
 from app.domain.event import GATE_ACCOUNT
 from app.pipeline.entries import entry_of
 from app.pipeline.rollback import deployment_of
@@ -17,7 +17,8 @@ def fail(services: Services, deployment_id: str, stage: Stage, reason: str, star
     """Mark as failed and, in the same transaction, plan the redeployment of the last good release.
 
     The redeployment inherits the environment's slot, so that nothing gets in between; it is the gate's own act and
-    policy decides about it like any other. A redeployment that fails is not followed by another.
+    policy decides about it like any other. A redeployment that fails is not followed by another, and where nothing was
+    to be started yet, nothing is to be brought back.
     """
     with services.store.unit() as unit:
         seen = unit.deployments.get(deployment_id)
@@ -28,7 +29,7 @@ def fail(services: Services, deployment_id: str, stage: Stage, reason: str, star
             return Outcome("already ended", goes_on=False)
         finding = Finding(State.FAILED, "failed", reason=reason)
         outcome = conclude(services, unit, current, stage, finding, started_at)
-        again = _redeployment(services, unit, current)
+        again = _redeployment(services, unit, current) if current.state not in WAITING else None
         if again is None:
             return outcome
         unit.slots.hold(current.environment, again.id)

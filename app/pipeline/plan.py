@@ -12,6 +12,7 @@ from app.domain.deployment import Deployment, State, Trigger
 from app.domain.environment import Environment
 from app.domain.errors import GateError
 from app.domain.event import Event, EventKind
+from app.domain.plain import plain_line
 from app.pipeline.entries import delivery_entry, entry_of
 from app.pipeline.services import Guard, Services
 from app.pipeline.stores import Unit
@@ -78,15 +79,12 @@ def _resolve_and_plan(services: Services, guard: Guard, delivery: Delivery) -> S
 
 def _postpone(services: Services, delivery: Delivery, fault: GateError) -> None:
     """Try again later, longer each time; give up with the reason where trying cannot help."""
-    now = services.clock.now()
     with services.store.unit() as unit:
         if unit.deliveries.claim(delivery.id) is None:
             return
-        tries = unit.deliveries.postpone(delivery.id, now + timedelta(seconds=services.limits.sweep_after), str(fault))
+        tries = unit.deliveries.postpone(delivery.id, services.clock.now(), plain_line(str(fault)))
         if fault.permanent or tries >= services.limits.resolve_attempts:
-            _ignore(services, unit, delivery, f"the tag cannot be resolved: {fault}")
-        else:
-            unit.deliveries.postpone(delivery.id, now + timedelta(seconds=min(2**tries, 300)), str(fault))
+            _ignore(services, unit, delivery, plain_line(f"the tag cannot be resolved: {fault}"))
 
 
 def _plan_one(

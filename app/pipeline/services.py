@@ -25,7 +25,8 @@ class Limits:
     poll_every: float = 1.0
     lease: float = 15.0
     dispatch_attempts: int = 5
-    resolve_attempts: int = 8
+    resolve_attempts: int = 20
+    give_up_after: float = 7200.0  # longer than any command may run
 
 
 @dataclass(frozen=True, slots=True)

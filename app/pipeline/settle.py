@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 
 from app.domain.deployment import NEXT_STAGE, Deployment, DispatchRow, Progress, Stage, State
 from app.domain.environment import HealthCheck
+from app.integrations.targets.protocol import Report
+from app.pipeline.attempt import reason_to_end
 from app.pipeline.fail import fail
 from app.pipeline.services import Guard, Services
 from app.pipeline.stage import NOT_MY_TURN, Finding, Outcome, conclude
@@ -20,24 +22,46 @@ def settle(services: Services, deployment_id: str) -> Outcome:
         rows = unit.dispatches.of(deployment_id)
     if deployment is None or deployment.has_ended or NEXT_STAGE[deployment.state] is not Stage.CONFIRM_DEPLOY:
         return NOT_MY_TURN
+    try:
+        return _settle(services, guard, deployment, rows, started_at)
+    except Exception as fault:
+        why = reason_to_end(services, deployment, Stage.CONFIRM_DEPLOY, fault)
+        if why is None:
+            raise  # the sweeper comes back to it
+        return fail(services, deployment_id, Stage.CONFIRM_DEPLOY, why, started_at)
+
+
+def _settle(services: Services, guard: Guard, deployment: Deployment, rows: list[DispatchRow], started_at: datetime) -> Outcome:
     rows = [_polled(services, guard, row) for row in rows]
-    broken = next((r for r in rows if r.progress in (Progress.FAILED, Progress.UNKNOWN)), None)
-    if broken is not None:
-        detail = broken.detail or "the target does not know this dispatch"
-        return fail(services, deployment_id, Stage.CONFIRM_DEPLOY, f"{broken.dispatch.target}: {detail}", started_at)
     if any(r.progress is Progress.RUNNING for r in rows):
-        return _look_again(services, deployment_id, "the target is at it")
+        return _look_again(services, deployment.id, "the target is at it")
+    broken = _broken(rows)
+    if broken is not None:
+        return fail(services, deployment.id, Stage.CONFIRM_DEPLOY, broken, started_at)
     environment = guard.environment(deployment.environment)
-    if environment is None or environment.health is None:
+    if environment is None:
+        reason = f"the configuration has no environment {deployment.environment} any more, so nobody can say that it is well"
+        return fail(services, deployment.id, Stage.CONFIRM_DEPLOY, reason, started_at)
+    if environment.health is None:
         return _succeed(services, deployment, started_at, "no health check is configured")
     return _by_health(services, deployment, environment.health, rows, started_at)
 
 
+def _broken(rows: list[DispatchRow]) -> str | None:
+    """Say what went wrong on which target: a failure before what was not started on account of it."""
+    for progress in (Progress.FAILED, Progress.UNKNOWN):
+        for row in rows:
+            if row.progress is progress:
+                return f"{row.dispatch.target}: {row.detail or 'the target does not know this dispatch'}"
+    return None
+
+
 def _polled(services: Services, guard: Guard, row: DispatchRow) -> DispatchRow:
-    target = guard.targets.get(row.dispatch.target)
-    if row.progress is not Progress.RUNNING or target is None:
+    if row.progress is not Progress.RUNNING:
         return row
-    report = target.poll(row.dispatch)
+    target = guard.targets.get(row.dispatch.target)
+    gone = Report(Progress.FAILED, "the configuration has no such target any more")
+    report = target.poll(row.dispatch) if target is not None else gone
     if report.progress is Progress.RUNNING:
         return row
     now = services.clock.now()
@@ -54,14 +78,14 @@ def _by_health(
         return _succeed(services, deployment, started_at, said)
     ended_at = max(r.reported_at for r in rows)
     if services.clock.now() < ended_at + timedelta(seconds=health.within):
-        return _look_again(services, deployment.id, said)
+        return _look_again(services, deployment.id, f"not well yet: {said}")
     reason = f"not healthy within {health.within:g} s: {said}"
     return fail(services, deployment.id, Stage.CONFIRM_DEPLOY, reason, started_at)
 
 
 def _look_again(services: Services, deployment_id: str, why: str) -> Outcome:
     with services.store.unit() as unit:
-        unit.deployments.defer(deployment_id, services.clock.now() + timedelta(seconds=services.limits.poll_every))
+        unit.deployments.defer(deployment_id, services.clock.now() + timedelta(seconds=services.limits.poll_every), why)
     return Outcome(why, goes_on=False)
 
 

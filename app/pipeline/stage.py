@@ -1,6 +1,7 @@
 """The frame of a stage: read, look outside, then lock, record and audit in one transaction (invariant 3).
 
-A stage that has already run, or whose turn it is not, is a no-op; so messages may be lost, doubled or late.
+A stage that has already run, or whose turn it is not, is a no-op; so messages may be lost, doubled or late. One that
+cannot go on leaves word of why it stands, for whoever looks; what goes on when it raises: `attempt.py`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import Any
 
 from app.domain.deployment import ENDED, NEXT_STAGE, Deployment, Stage, StageResult, State
 from app.domain.errors import GateError
+from app.domain.plain import plain_line
+from app.pipeline.attempt import reason_to_end
 from app.pipeline.entries import entry_of
 from app.pipeline.services import Services
 from app.pipeline.stores import Unit
@@ -51,10 +54,12 @@ def run_stage(services: Services, deployment_id: str, stage: Stage, find: Callab
         return Outcome("already done", goes_on=is_past(deployment, stage))
     try:
         finding = find(deployment)
-    except GateError as fault:
-        if not fault.permanent:
+    except Exception as fault:
+        why = reason_to_end(services, deployment, stage, fault)
+        if why is None:
             raise  # the sweeper comes back to it
-        finding = Finding(State.FAILED, "failed", {"code": fault.code}, reason=str(fault))
+        code = fault.code if isinstance(fault, GateError) else "internal"
+        finding = Finding(State.FAILED, "failed", {"code": code}, reason=why)
     with services.store.unit() as unit:
         if finding.state in ENDED:
             unit.slots.lock(deployment.environment)  # always before a deployment's row: one order, no deadlock
@@ -81,8 +86,9 @@ def conclude(
     ended = finding.state in ENDED
     due_at = None if ended else now + timedelta(seconds=services.limits.sweep_after)
     unit.deployments.record(deployment.id, StageResult(stage, finding.state.value, finding.detail, started_at, now))
-    unit.deployments.move(deployment, finding.state, due_at=due_at, reason=finding.reason, principal=finding.principal)
-    reason = {"reason": finding.reason} if finding.reason else {}
+    why = plain_line(finding.reason) if finding.reason else None
+    unit.deployments.move(deployment, finding.state, due_at=due_at, reason=why, principal=finding.principal)
+    reason = {"reason": why} if why else {}
     unit.audit.append([entry_of(services, deployment, finding.verb, **finding.detail, **reason)])
     wakes: tuple[tuple[str, str, Stage], ...] = ()
     if ended:

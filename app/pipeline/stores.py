@@ -31,7 +31,7 @@ class Deliveries(Protocol):
     """The inbox as the planner sees it, inside a unit."""
 
     def claim_pending(self, now: datetime, limit: int) -> list[Delivery]:
-        """Lock the oldest due pending deliveries, skipping those that another planner holds."""
+        """Lock the oldest due pending deliveries, skipping those that another planner holds. New ones are always due."""
         ...
 
     def claim(self, delivery_id: str) -> Delivery | None:
@@ -42,8 +42,8 @@ class Deliveries(Protocol):
         """Mark as planned, or as ignored where a reason is given."""
         ...
 
-    def postpone(self, delivery_id: str, due_at: datetime, reason: str) -> int:
-        """Keep pending until `due_at`; return how often that has happened."""
+    def postpone(self, delivery_id: str, now: datetime, reason: str) -> int:
+        """Keep pending for a while, twice as long each time up to five minutes; return how often that has happened."""
         ...
 
     def get(self, delivery_id: str) -> Delivery | None:
@@ -86,8 +86,12 @@ class Deployments(Protocol):
         """Set its state and when the sweeper should look at it again (None: never)."""
         ...
 
-    def defer(self, deployment_id: str, due_at: datetime) -> None:
-        """Set when the sweeper should look again, and nothing else."""
+    def defer(self, deployment_id: str, due_at: datetime, why: str) -> None:
+        """Set when the sweeper should look again, and say why not before; nothing else."""
+        ...
+
+    def explain(self, deployment_id: str, why: str) -> None:
+        """Say why it stands still, until it moves; an ended deployment keeps its reason."""
         ...
 
     def record(self, deployment_id: str, result: StageResult) -> None:

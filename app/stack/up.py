@@ -12,7 +12,9 @@ from typing import IO
 
 from app.configuration_example import write_example
 from app.domain.errors import BadConfiguration, GateError
-from app.integrations.system import write_private
+from app.guard import load_guard
+from app.integrations.system import SystemClock, write_private
+from app.settings import load_settings
 from app.stack.postgres import APP, OWNER, EmbeddedPostgres
 from app.stack.redis import EmbeddedRedis
 from app.stack.secrets import kept_secret
@@ -66,6 +68,8 @@ class Stack:
         say("migrating the schema")
         self._migrate(env)
         written = write_example(Path.cwd()) if "TIDEGATE_CONFIG" not in env else []
+        say("checking the configuration")
+        load_guard(load_settings(env), SystemClock())
         password, is_new = kept_secret(self.state / "secrets" / "flower")
         env["FLOWER_BASIC_AUTH"] = f"ops:{password}"
         self._write_connections(env)

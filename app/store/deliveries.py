@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select, update
 
 from app.domain.delivery import Delivery, DeliveryState
 from app.domain.event import Account, Event, EventKind, Repository
 from app.store.schema import deliveries as table
+
+LONGEST_PAUSE = timedelta(minutes=5)
 
 
 def event_as_json(event: Event | None) -> dict[str, Any] | None:
@@ -56,7 +58,7 @@ class SqlDeliveries:
 
     def claim_pending(self, now: datetime, limit: int) -> list[Delivery]:
         """Lock the oldest due pending deliveries, skipping those that another planner holds."""
-        query = _pending().where(table.c.due_at <= now).limit(limit).with_for_update(skip_locked=True)
+        query = _pending().where(_due(now)).limit(limit).with_for_update(skip_locked=True)
         return [delivery_from(row) for row in self.connection.execute(query)]
 
     def claim(self, delivery_id: str) -> Delivery | None:
@@ -71,7 +73,7 @@ class SqlDeliveries:
 
     def oldest_due(self, now: datetime) -> str | None:
         """Return the id of the oldest pending delivery that is due, if any."""
-        row = self.connection.execute(_pending().where(table.c.due_at <= now).limit(1)).first()
+        row = self.connection.execute(_pending().where(_due(now)).limit(1)).first()
         return row.id if row else None
 
     def finish(self, delivery_id: str, reason: str | None) -> None:
@@ -79,12 +81,18 @@ class SqlDeliveries:
         state = DeliveryState.IGNORED if reason else DeliveryState.PLANNED
         self.connection.execute(update(table).where(table.c.id == delivery_id).values(state=state, reason=reason))
 
-    def postpone(self, delivery_id: str, due_at: datetime, reason: str) -> int:
-        """Keep pending until `due_at`; return how often that has happened."""
+    def postpone(self, delivery_id: str, now: datetime, reason: str) -> int:
+        """Keep pending for a while, twice as long each time up to five minutes; return how often that has happened."""
+        pause = func.make_interval(0, 0, 0, 0, 0, 0, func.least(func.power(2, table.c.tries + 1), LONGEST_PAUSE.total_seconds()))
         statement = update(table).where(table.c.id == delivery_id)
-        statement = statement.values(due_at=due_at, reason=reason, tries=table.c.tries + 1)
+        statement = statement.values(due_at=now + pause, reason=reason, tries=table.c.tries + 1)
         tries: int = self.connection.execute(statement.returning(table.c.tries)).scalar_one()
         return tries
+
+
+def _due(now: datetime) -> ColumnElement[bool]:
+    """Tell what is due: a time beyond any pause is of a clock that has been set back since."""
+    return or_(table.c.tries == 0, table.c.due_at <= now, table.c.due_at > now + 2 * LONGEST_PAUSE)
 
 
 def _pending() -> Select[Any]:

@@ -105,10 +105,15 @@ class SqlDeployments:
         )
         self.connection.execute(statement)
 
-    def defer(self, deployment_id: str, due_at: datetime) -> None:
-        """Set when the sweeper should look again; an ended deployment stays ended."""
+    def defer(self, deployment_id: str, due_at: datetime, why: str) -> None:
+        """Set when the sweeper should look again, and say why not before; an ended deployment stays ended."""
         unended = and_(table.c.id == deployment_id, table.c.due_at.is_not(None))
-        self.connection.execute(update(table).where(unended).values(due_at=due_at))
+        self.connection.execute(update(table).where(unended).values(due_at=due_at, reason=why))
+
+    def explain(self, deployment_id: str, why: str) -> None:
+        """Say why it stands still, until it moves; since when is not touched, and an ended one keeps its reason."""
+        unended = and_(table.c.id == deployment_id, table.c.due_at.is_not(None), table.c.reason.is_distinct_from(why))
+        self.connection.execute(update(table).where(unended).values(reason=why))
 
     def record(self, deployment_id: str, result: StageResult) -> None:
         """Keep a stage's result; the primary key refuses a second one (invariant 3)."""
@@ -177,7 +182,9 @@ class SqlDeployments:
         longer = func.least(func.greatest(again_after, now - table.c.updated_at), LONGEST_PAUSE)
         holds_slot = table.c.state.in_((State.DISPATCHING, State.DISPATCHED))
         again_at = now + case((holds_slot, again_after), else_=longer)
-        due = select(table.c.id).where(table.c.due_at <= now).order_by(table.c.due_at).limit(limit)
+        # A time beyond any pause is of a clock that has been set back since.
+        is_due = or_(table.c.due_at <= now, table.c.due_at > now + 2 * max(LONGEST_PAUSE, again_after))
+        due = select(table.c.id).where(is_due).order_by(table.c.due_at).limit(limit)
         statement = update(table).where(table.c.id.in_(due.with_for_update(skip_locked=True))).values(due_at=again_at)
         rows = self.connection.execute(statement.returning(table.c.id, table.c.correlation_id, table.c.state))
         return [(row.id, row.correlation_id, State(row.state)) for row in rows]
@@ -189,7 +196,8 @@ class SqlDeployments:
 
 def _releases(environment: str) -> Select[Any]:
     succeeded = select(table).where(table.c.environment == environment, table.c.state == State.SUCCEEDED)
-    return succeeded.order_by(table.c.updated_at.desc(), table.c.id.desc())
+    # Releases of an environment come in the order of receipt (invariant 6), which no clock can change.
+    return succeeded.order_by(table.c.position.desc(), table.c.id.desc())
 
 
 def _granted(environment: str) -> Select[Any]:

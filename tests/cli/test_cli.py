@@ -305,6 +305,13 @@ def test_text_from_outside_is_shown_as_it_is(cli: Cli, engine: Engine, scene: Sc
     assert reason in one.text and login in one.text
 
 
+def test_a_reason_gives_the_terminal_no_orders(cli: Cli, engine: Engine, scene: Scene) -> None:
+    reason = "exit 1: \x1b]0;owned\x07\x1b[2Jall is well"
+    deployment = _released(engine, scene.delivery, "e" * 40, NOW, reason=reason, state=State.FAILED)
+    for ran in cli.each(("deployment", "list"), ("deployment", "show", deployment.id)):
+        assert "all is well" in ran.text and ran.text.replace("\n", "").isprintable()
+
+
 def test_audit_entries_are_shown_in_order_and_of_one_thing_where_asked(cli: Cli, scene: Scene) -> None:
     whole, last, of_deployment, of_delivery = cli.each(
         ("audit", "show", "--json"),

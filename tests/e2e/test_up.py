@@ -49,14 +49,14 @@ def env() -> dict[str, str]:
 
 
 @contextmanager
-def up(folder: Path, env: dict[str, str]) -> Iterator[Up]:
+def up(folder: Path, env: dict[str, str], end: signal.Signals = signal.SIGINT) -> Iterator[Up]:
     process = subprocess.Popen(
         [TIDEGATE, "up"], cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )
     try:
         yield Up(process, env)
     finally:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(end)
         process.wait(40)
 
 
@@ -76,11 +76,13 @@ def test_a_first_start_makes_all_it_needs_and_ctrl_c_leaves_nothing_running(fold
     made = {path.name: path.read_text() for path in secrets}
     mine = "# mine\n" + (folder / "people.toml").read_text()
     (folder / "people.toml").write_text(mine)
-    with up(folder, env) as second:
+    with up(folder, env, signal.SIGHUP) as second:  # as a closed terminal sends it
         until(second.is_ready, "the second start is ready")
         until(lambda: "Ctrl-C stops everything" in second.said, "it says what runs")
         assert "starting Postgres" in second.said and "written for you" not in second.said
         assert made["flower"].strip() not in second.said
+    for name in ("WEB", "FLOWER", "POSTGRES", "REDIS"):
+        assert not answers(second.port(name)), name
     assert {path.name: path.read_text() for path in secrets} == made
     assert (folder / "people.toml").read_text() == mine
 
@@ -95,3 +97,14 @@ def test_a_taken_port_is_told_with_the_setting_that_changes_it(folder: Path, env
     assert f"TIDEGATE_{name}_PORT" in done.stderr and "Traceback" not in done.stderr
     for other in {"WEB", "FLOWER", "POSTGRES", "REDIS"} - {name}:
         assert not answers(int(env[f"TIDEGATE_{other}_PORT"]))
+
+
+def test_a_faulty_configuration_starts_nothing_and_is_told_with_its_line(folder: Path, env: dict[str, str]) -> None:
+    assert subprocess.run([TIDEGATE, "config", "example"], cwd=folder, env=env, capture_output=True, check=False).returncode == 0
+    config = folder / "tidegate.toml"
+    config.write_text(config.read_text().replace('targets = ["example-site"]', 'targets = ["nowhere"]'))
+    done = subprocess.run([TIDEGATE, "up"], cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "there is no target 'nowhere'" in done.stderr and "tidegate.toml:" in done.stderr and "is up" not in done.stdout
+    for name in ("WEB", "FLOWER", "POSTGRES", "REDIS"):
+        assert not answers(int(env[f"TIDEGATE_{name}_PORT"]))

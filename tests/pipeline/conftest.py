@@ -67,6 +67,7 @@ class Line:
     identity: FakeIdentity = field(default_factory=FakeIdentity)
     policy: FakePolicy = field(default_factory=FakePolicy)
     target: FakeTarget = field(default_factory=FakeTarget)
+    targets: dict[str, FakeTarget] = field(default_factory=dict)
     health: FakeHealth = field(default_factory=FakeHealth)
     wakes: FakeWakes = field(default_factory=FakeWakes)
     environments: list[Environment] = field(default_factory=list)
@@ -139,6 +140,7 @@ WITH_HEALTH = HealthCheck("http://shop.example/healthz", within=5)
 def line(engine: Engine) -> Line:
     """A line with alice and bob as deployers, and charlie who is linked to nobody."""
     line = Line(services=None, engine=engine, environments=[environment()])  # type: ignore[arg-type]
+    line.targets = {"box": line.target}
     line.identity.people = {"gogs:2": person("alice", "gogs:2"), "gogs:3": person("bob", "gogs:3", groups=())}
     ids = SystemIds()
 
@@ -147,8 +149,8 @@ def line(engine: Engine) -> Line:
             digest="d",
             environments=tuple(line.environments),
             forges={},
-            target_zones={"box": Zone("eu", "compute", "eu-central")},
-            targets={"box": line.target},
+            target_zones={name: Zone("eu", "compute", "eu-central") for name in line.targets},
+            targets=line.targets,
             identity=line.identity,
             policy=line.policy,
             repositories=line.repositories,

@@ -56,7 +56,7 @@ class Command:
             return known
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._take_position(order.dispatch.position)
+            self._take_position(order.dispatch)
             cwd = self._options.cwd or self._checkout(folder, order)
             self._run(folder, order, cwd, token)
         except OSError as fault:
@@ -76,15 +76,16 @@ class Command:
             return Report(Progress.FAILED, "the runner died before the command's end; how far it came is unknown")
         return Report(Progress.UNKNOWN)
 
-    def _take_position(self, position: int) -> None:
-        with (self._folder / "position").open("a+") as file:
+    def _take_position(self, dispatch: Dispatch) -> None:
+        """Refuse what is older than the newest begun here for its environment (several may share a command)."""
+        with (self._folder / f"position-{dispatch.environment}").open("a+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.seek(0)
             newest = int(file.read() or 0)
-            if position < newest:
+            if dispatch.position < newest:
                 raise StaleDispatch(f"{self._name} has already taken a newer dispatch")
             file.truncate(0)
-            file.write(str(position))
+            file.write(str(dispatch.position))
 
     def _checkout(self, folder: Path, order: Order) -> Path:
         """Give the command the commit's files as its working directory."""

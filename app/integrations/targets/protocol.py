@@ -9,6 +9,7 @@ from typing import Protocol
 
 from app.domain.deployment import Dispatch, Progress
 from app.domain.errors import GateError, TargetFailed, TargetUnavailable
+from app.domain.plain import plain_line
 from app.integrations.tokens.protocol import Token
 
 
@@ -26,10 +27,13 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What the target says: its progress and one line for people (bounded, secrets masked)."""
+    """What the target says: its progress and one line for people (bounded, secrets masked, made printable here)."""
 
     progress: Progress
     detail: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "detail", plain_line(self.detail))
 
 
 class Target(Protocol):

@@ -11,6 +11,7 @@ import stat
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -364,6 +365,16 @@ def test_different_dispatches_run_side_by_side(state: Path, linger: Linger) -> N
     wait_until(lambda: len(linger.runs()) == 2)
     linger.let_go()
     assert [ended(target, dispatch(f"d-{n}")).progress for n in (1, 2)] == [Progress.SUCCEEDED] * 2
+
+
+def test_an_older_position_of_another_environment_runs(state: Path, linger: Linger) -> None:
+    """Environments that share a command have each their own order; only within one is older too late."""
+    target = command(state, linger.argv)
+    target.start(order(dispatch("newer", position=10)), fresh_token())
+    other = replace(dispatch("older", position=9), environment="staging")
+    assert command(state, linger.argv).start(order(other), fresh_token()).progress is not Progress.UNKNOWN
+    linger.let_go()
+    assert [ended(target, each).progress for each in (dispatch("newer"), other)] == [Progress.SUCCEEDED] * 2
 
 
 def test_an_older_position_is_refused_and_does_not_run(state: Path, linger: Linger) -> None:
