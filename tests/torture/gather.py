@@ -70,6 +70,15 @@ def _read(path: Path) -> bytes:
         return b""
 
 
+def under_way(world: World) -> int | None:
+    """Count what has not ended; None while the database is away."""
+    try:
+        with _connected(world) as connection:
+            return sum(connection.execute(UNENDED).fetchone() or ())
+    except psycopg.Error:
+        return None
+
+
 def wait_for_the_end(world: World, seconds: float, say: Callable[[str], None]) -> bool:
     """Wait until nothing waits any more; False if it does not come to that."""
     until, told = time.monotonic() + seconds, 0.0
@@ -100,7 +109,7 @@ def gather(world: World, history: History, watch: Watch) -> None:
 
 
 def _connected(world: World) -> psycopg.Connection[Any]:
-    return psycopg.connect(world.owner_url.replace("postgresql+psycopg", "postgresql"), autocommit=True)
+    return psycopg.connect(world.owner_url.replace("postgresql+psycopg", "postgresql"), autocommit=True, connect_timeout=3)
 
 
 def _tables(connection: psycopg.Connection[Any], history: History) -> None:

@@ -186,7 +186,7 @@ class Handler(BaseHTTPRequestHandler):
         """Say nothing: the record says it."""
 
     def handle(self) -> None:
-        with suppress(OSError):  # the gate was killed, or gave up
+        with suppress(OSError, json.JSONDecodeError):  # the gate was killed, or gave up, and the body is not whole
             super().handle()
 
 

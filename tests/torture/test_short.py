@@ -14,8 +14,8 @@ from tests.torture.world import ROOT
 
 @pytest.mark.timeout(300)
 def test_nothing_is_lost_doubled_or_let_in_while_faults_strike(folder: Path) -> None:
-    plan = make_plan(1, 150, 12, names_in(ROOT))
-    done = run(plan, folder, rate=6)
+    plan = make_plan(1, 130, 12, names_in(ROOT))
+    done = run(plan, folder, rate=7)
     assert done.found == [], "\n".join(done.lines())
     assert len(done.history.struck) == 12
     assert {d.state for d in done.history.deployments} >= {"succeeded", "denied"}

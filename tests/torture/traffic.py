@@ -16,6 +16,7 @@ from app.pipeline.rollback import rollback
 from app.settings import load_settings
 from tests.torture.cast import REPOSITORIES
 from tests.torture.faults import Faults
+from tests.torture.gather import under_way
 from tests.torture.history import Answer
 from tests.torture.plan import MOVING, Act, Plan
 from tests.torture.requests import Request, Requests
@@ -24,6 +25,8 @@ from tests.torture.world import World
 TIMEOUT = 5.0  # Gogs' DELIVER_TIMEOUT is 15 s; a shorter one leaves more requests without an answer
 FREE_LANES = 6
 LONGEST_LANE = 40
+MOST_UNDER_WAY = 60  # deployments
+LONGEST_BREATH = 90.0
 REDELIVERED = 0.75  # the share of failed deliveries that somebody sends again
 TRIES = 4
 ENDING_TRIES = 60
@@ -58,6 +61,8 @@ class Traffic:
             self._release(held, act.index)
             self._begin(act, held)
             self._wake_later()
+            if act.index % 20 == 0:
+                self._breathe()
             if act.index % 1000 == 999:
                 say(f"{act.index + 1} deliveries, {len(faults.struck)} faults, {time.monotonic() - began:.0f} s")
             time.sleep(max(0.0, began + act.index / self._rate - time.monotonic()))
@@ -115,6 +120,15 @@ class Traffic:
             if until is None or due <= until:
                 held.remove((due, act))
                 self._lanes[self._free(act)].put(lambda act=act: self._deliver(act, 0))  # type: ignore[misc]
+
+    def _breathe(self) -> None:
+        """Send nothing more, and begin no fault, while too much is under way: so a slow machine is struck at work too."""
+        until = time.monotonic() + LONGEST_BREATH
+        most = MOST_UNDER_WAY
+        while time.monotonic() < until and (under_way(self._world) or 0) > most:
+            most = MOST_UNDER_WAY // 2
+            self._wake_later()
+            time.sleep(0.5)
 
     def _move(self, act: Act) -> None:
         requests, name = self._requests, act.after
