@@ -237,7 +237,7 @@ def test_a_stage_that_fails_arrives_under_its_name(listener: Listener, tmp_path:
         "TIDEGATE_CONFIG": str(tmp_path / "missing.toml"),
         "TIDEGATE_SENTRY_DSN": f"http://key@127.0.0.1:{listener.port}/1",
     }
-    subprocess.run([sys.executable, "-c", TASK], env=env, cwd=ROOT, check=True, capture_output=True, timeout=60)
+    subprocess.run([sys.executable, "-c", TASK], env=env, cwd=ROOT, check=True, capture_output=True, timeout=200)
     event = listener.event()
     assert event["transaction"] == "confirm_deploy"
     assert event["exception"]["values"][-1]["mechanism"]["type"] == "celery"
