@@ -15,6 +15,7 @@ STATUS: dict[str, int] = {
     "bad-delivery": 400,
     "unsupported-content": 415,
     "unknown-forge": 404,
+    "rate-limited": 429,
     "not-found": 404,
     "not-allowed": 409,
     "store-unavailable": 503,

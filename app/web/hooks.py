@@ -5,13 +5,15 @@ The answer is shown to everybody who may see the repository's settings, so it na
 
 from __future__ import annotations
 
+import math
+
 import structlog
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from app.bootstrap import Process
 from app.domain.delivery import Receipt
-from app.domain.errors import BadDelivery, GateError, StoreUnavailable, UnknownForge
+from app.domain.errors import BadDelivery, GateError, RateLimited, StoreUnavailable, UnknownForge
 from app.integrations.forges.protocol import UnverifiedDelivery
 from app.pipeline.receive import receive
 from app.web.errors import status_of
@@ -72,6 +74,8 @@ def _refusal(forge: str, correlation_id: str, fault: GateError) -> Response:
     answer = _answer(known, correlation_id, status_of(fault), fault.code, str(fault))
     if isinstance(fault, StoreUnavailable):
         answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if isinstance(fault, RateLimited):
+        answer.headers["Retry-After"] = str(math.ceil(fault.retry_after))
     return answer
 
 
