@@ -12,7 +12,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from app.domain.decision import Effect
-from app.domain.deployment import Deployment, Dispatch, DispatchRow, Progress, Stage, State
+from app.domain.deployment import Deployment, Dispatch, DispatchRow, Progress, Stage, State, Wake
 from app.domain.errors import GateError, StaleDispatch, TargetFailed, TargetUnavailable
 from app.integrations.targets.protocol import Order, Report
 from app.pipeline.authorize import decide_now, evidence
@@ -47,6 +47,7 @@ def dispatch(services: Services, deployment_id: str) -> Outcome:
 def _claim_environment(services: Services, guard: Guard, deployment: Deployment, started_at: datetime) -> Outcome | None:
     """Take the environment's slot and write down the intent; return an outcome where that can't be done now."""
     against, detail = _last_check(services, guard, deployment)
+    admitted: list[Wake] = []
     with services.store.unit() as unit:
         holder = unit.slots.lock(deployment.environment)
         current = unit.deployments.lock(deployment.id)
@@ -57,11 +58,13 @@ def _claim_environment(services: Services, guard: Guard, deployment: Deployment,
         if against is not None:
             return conclude(services, unit, current, Stage.DISPATCH_DEPLOY, against, started_at)
         if holder != current.id:
-            _supersede_older(services, unit, current, started_at)
+            admitted = _supersede_older(services, unit, current, started_at)
         if holder not in (None, current.id):
             unit.deployments.defer(current.id, services.clock.now() + timedelta(seconds=BUSY_SECONDS))
-            return Outcome(f"waiting for {holder}", goes_on=False)
+            return Outcome(f"waiting for {holder}", goes_on=False, wakes=tuple(admitted))
         _intend(services, guard, unit, current, detail)
+    for wake in admitted:  # now: the start may take its time
+        services.wakes.run(wake)
     return None
 
 
@@ -99,10 +102,13 @@ def _why_stale(services: Services, guard: Guard, deployment: Deployment) -> str 
     return None
 
 
-def _supersede_older(services: Services, unit: Unit, deployment: Deployment, started_at: datetime) -> None:
+def _supersede_older(services: Services, unit: Unit, deployment: Deployment, started_at: datetime) -> list[Wake]:
+    """End older ones that wait; list those that come under way in their places (not those who wait as this one does)."""
+    wakes: list[Wake] = []
     for older in unit.deployments.older_waiting(deployment.environment, deployment.position):
         finding = Finding(State.SUPERSEDED, "superseded", {"by": deployment.id}, reason=f"superseded by {deployment.id}")
-        conclude(services, unit, older, Stage.DISPATCH_DEPLOY, finding, started_at)
+        wakes += conclude(services, unit, older, Stage.DISPATCH_DEPLOY, finding, started_at).wakes
+    return [w for w in wakes if w.stage is Stage.VALIDATE_IDENTITY]
 
 
 def _intend(services: Services, guard: Guard, unit: Unit, deployment: Deployment, detail: dict[str, object]) -> None:

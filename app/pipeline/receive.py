@@ -12,7 +12,7 @@ from app.pipeline.services import Services
 def receive(services: Services, unverified: UnverifiedDelivery, correlation_id: str) -> Receipt:
     """Store a delivery whose signature fits, once, and wake the planner after the commit (invariants 1 and 2).
 
-    Raises UnknownForge, BadSignature, UnsupportedContent, BadDelivery (nothing stored) and StoreUnavailable.
+    Raises UnknownForge, BadSignature, UnsupportedContent, BadDelivery, RateLimited (nothing stored) and StoreUnavailable.
     """
     binding = services.guard().forges.get(unverified.forge)
     if binding is None:
@@ -24,6 +24,7 @@ def receive(services: Services, unverified: UnverifiedDelivery, correlation_id: 
     parsed = binding.forge.parse(payload)
     event = parsed if isinstance(parsed, Event) else None
     reason = None if isinstance(parsed, Event) else parsed.reason
+    services.delivery_limits.check(payload, event, services.clock.now().timestamp())
     receipt = services.inbox.put(
         Delivery(
             id=correlation_id,

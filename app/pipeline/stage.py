@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from app.domain.deployment import ENDED, NEXT_STAGE, Deployment, Stage, StageResult, State
+from app.domain.deployment import ENDED, NEXT_STAGE, Deployment, Stage, StageResult, State, Wake
 from app.domain.errors import GateError
+from app.pipeline.admit import admit
 from app.pipeline.entries import entry_of
 from app.pipeline.services import Services
 from app.pipeline.stores import Unit
@@ -23,7 +24,7 @@ class Outcome:
 
     outcome: str
     goes_on: bool
-    wakes: tuple[tuple[str, str, Stage], ...] = ()
+    wakes: tuple[Wake, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +85,11 @@ def conclude(
     unit.deployments.move(deployment, finding.state, due_at=due_at, reason=finding.reason, principal=finding.principal)
     reason = {"reason": finding.reason} if finding.reason else {}
     unit.audit.append([entry_of(services, deployment, finding.verb, **finding.detail, **reason)])
-    wakes: tuple[tuple[str, str, Stage], ...] = ()
-    if ended:
-        unit.slots.release(deployment.environment, deployment.id)
-        wakes = tuple(
-            (waiting, correlation, Stage.DISPATCH_DEPLOY)
-            for waiting, correlation in unit.deployments.waiting(deployment.environment)
-        )
-    return Outcome(finding.state.value, goes_on=not ended, wakes=wakes)
+    return Outcome(finding.state.value, goes_on=not ended, wakes=_followers(services, unit, deployment) if ended else ())
+
+
+def _followers(services: Services, unit: Unit, ended: Deployment) -> tuple[Wake, ...]:
+    """Free the slot and the place of one that ended; list who may go on now."""
+    is_free = unit.slots.release(ended.environment, ended.id)
+    waiting = unit.deployments.waiting(ended.environment) if is_free else []
+    return (*waiting, *admit(services, unit, [ended.environment]))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Uuid, cast, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.domain.deployment import Dispatch, DispatchRow, Progress
@@ -34,10 +34,11 @@ class SqlSlots:
         statement = update(slots).where(slots.c.environment == environment)
         self.connection.execute(statement.values(deployment_id=deployment_id))
 
-    def release(self, environment: str, deployment_id: str) -> None:
-        """Free the slot if this deployment holds it."""
-        held = update(slots).where(slots.c.environment == environment, slots.c.deployment_id == deployment_id)
-        self.connection.execute(held.values(deployment_id=None))
+    def release(self, environment: str, deployment_id: str) -> bool:
+        """Free the slot if this deployment holds it; tell whether it is free now."""
+        statement = update(slots).where(slots.c.environment == environment)
+        statement = statement.values(deployment_id=func.nullif(slots.c.deployment_id, cast(deployment_id, Uuid)))
+        return self.connection.execute(statement.returning(slots.c.deployment_id)).scalar() is None
 
 
 @dataclass(frozen=True, slots=True)
