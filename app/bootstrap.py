@@ -13,11 +13,14 @@ from sqlalchemy import Engine
 
 from app.domain.audit import AuditEntry
 from app.domain.delivery import Delivery
+from app.domain.deployment import Stage
+from app.domain.errors import GateError
 from app.guard import GuardSource, at_once
 from app.integrations.http import HealthProbe, HttpClient
 from app.integrations.secrets.sealed import Sealer
 from app.integrations.system import SystemClock, SystemIds
 from app.integrations.tokens.issuer import Issuer, SigningKey, generate_key
+from app.pipeline.limit import DeliveryLimits
 from app.pipeline.services import Limits, Services
 from app.settings import Settings
 from app.store.inbox import SqlInbox
@@ -80,7 +83,7 @@ class Process:
             ids=self.ids,
             store=store,
             inbox=SqlInbox(self.engine, self._received, self.spool),
-            wakes=CeleryWakes(self.celery),
+            wakes=CeleryWakes(self.celery, self._may_block, settings.queue_limit),
             guard=GuardSource(settings, store, self.clock, self.ids, aside=self.aside),
             tokens=Issuer(str(settings.public_url).rstrip("/"), lambda: self.signing_key, self.clock, self.ids),
             health=HealthProbe(HttpClient(connect_timeout=HEALTH_TIMEOUT, read_timeout=HEALTH_TIMEOUT)),
@@ -89,9 +92,19 @@ class Process:
                 poll_every=settings.poll_every,
                 lease=settings.lease_seconds,
                 dispatch_attempts=settings.dispatch_attempts,
+                window=settings.window,
             ),
             holder=f"{socket.gethostname()}:{os.getpid()}",
+            delivery_limits=DeliveryLimits.of(settings.delivery_rate, settings.delivery_burst),
         )
+
+    def _may_block(self, environment: str, stage: Stage) -> bool:
+        """Tell whether this stage may wait long for others; an environment that has left the configuration does not."""
+        try:
+            found = self.services.guard().environment(environment)
+        except GateError:
+            return False
+        return found is not None and found.may_block(stage)
 
     def _received(self, delivery: Delivery) -> AuditEntry:
         event = delivery.event

@@ -106,6 +106,7 @@ class _Target(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
     kind: str
     zone: str
+    pool: Literal["fast", "slow"] | None = None
 
 
 class _Health(_Table):
@@ -224,7 +225,7 @@ def _configuration(file: _File, path: Path, text: str, target_options: OptionsOf
             for name, f in file.forges.items()
         },
         zones=zones,
-        targets={n: TargetSettings(n, t.kind, zones[t.zone], options(t)) for n, t in file.targets.items()},
+        targets={n: TargetSettings(n, t.kind, zones[t.zone], options(t), t.pool) for n, t in file.targets.items()},
         environments=tuple(_environment(e) for e in file.environments),
         people=path.parent / file.people,
         policies=path.parent / file.policies,

@@ -11,19 +11,20 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from app.configuration import Configuration, ForgeSettings, load_configuration
 from app.domain.audit import AuditEntry
 from app.domain.clock import Clock, Ids
-from app.domain.environment import TargetSettings
+from app.domain.environment import Environment, TargetSettings
 from app.domain.errors import BadConfiguration, GateError
 from app.integrations.identity.file import FilePeople
 from app.integrations.identity.file import load as load_people
 from app.integrations.policy.cedar import CedarPolicy
 from app.integrations.policy.cedar import load as load_policies
-from app.integrations.registry import FORGES, forge_class, target_class, target_options
+from app.integrations.registry import FORGES, forge_class, is_slow, target_class, target_options
 from app.integrations.repositories.mirror import Mirror
 from app.integrations.secrets.env import EnvSecrets
 from app.integrations.secrets.file import FileSecrets
@@ -180,7 +181,7 @@ def _guard(settings: Settings, clock: Clock, configuration: Configuration, peopl
     forges = configuration.forges
     return Guard(
         digest=f"{configuration.digest}.{people.digest}.{policies.digest}",
-        environments=configuration.environments,
+        environments=tuple(replace(e, is_slow=_is_slow(configuration, e)) for e in configuration.environments),
         forges={name: _binding(forge) for name, forge in forges.items()},
         target_zones={name: target.zone for name, target in configuration.targets.items()},
         targets={name: _target(target, state, clock) for name, target in configuration.targets.items()},
@@ -193,6 +194,11 @@ def _guard(settings: Settings, clock: Clock, configuration: Configuration, peopl
             environ=environ(),
         ),
     )
+
+
+def _is_slow(configuration: Configuration, environment: Environment) -> bool:
+    targets = [configuration.targets[name] for name in environment.targets]
+    return any(is_slow(target.kind, target.pool) for target in targets)
 
 
 def _binding(forge: ForgeSettings) -> ForgeBinding:

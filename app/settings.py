@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from app.domain.errors import BadConfiguration
 
 PREFIX = "TIDEGATE_"
 MASTER_KEY_BYTES = 32
+READY_FILE = f"{PREFIX}READY_FILE"  # set by the supervisor, for the child
 CONNECTIONS = "connections.env"  # left by `tidegate up` for the command line; the environment goes before it
 
 
@@ -51,6 +53,20 @@ class Settings(BaseModel):
     poll_every: float = Field(1.0, gt=0, description="seconds between two looks at a running target or a health check")
     lease_seconds: float = Field(15.0, gt=0, description="seconds after which a dispatch of a dead worker is taken over")
     dispatch_attempts: int = Field(5, gt=0, description="how often a target that cannot be reached is tried")
+    window: int = Field(
+        4, ge=3, description="how many deployments of an environment are under way at once; the others stand in the database"
+    )
+    queue_limit: int = Field(1000, gt=0, description="messages in a queue above which the sweeper sends no more")
+    delivery_rate: float = Field(20.0, gt=0, description="deliveries a second that a repository may send for long")
+    delivery_burst: int = Field(600, gt=0, description="deliveries that a repository may send at once; beyond that 429")
+    worker_threads: int = Field(8, gt=0, le=64, description="threads of `worker`: plan, identity, permission, token")
+    deployer_threads: int = Field(8, gt=0, le=64, description="threads of `deployer`: starts that return soon")
+    slow_threads: int = Field(32, gt=0, le=256, description="threads of `slow`: starts and health checks that may take long")
+    stop_within: float = Field(10.0, gt=0, description="seconds to end in when everything stops; then it is killed")
+    drain_within: float = Field(
+        75.0, gt=0, description="seconds to end in after the successor is at work (restart, too much memory); then it is killed"
+    )
+    max_rss_mb: int = Field(0, ge=0, description="memory (MiB) above which a process gets a successor; 0: no limit")
     web_host: str = Field("127.0.0.1", description="address that the receiver listens on")
     web_port: int = Field(8300, gt=0, lt=65536, description="port of the receiver")
     flower_port: int = Field(5556, gt=0, lt=65536, description="port of Flower")
@@ -108,6 +124,13 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
 
 def _plain(message: str, kind: str) -> str:
     return "is not set" if kind == "missing" else message[:1].lower() + message[1:]
+
+
+def tell_ready() -> None:
+    """Tell the supervisor that this process is at work, if one started it and wants to know."""
+    if name := os.environ.get(READY_FILE):
+        with contextlib.suppress(OSError):  # it was told before, and the file is gone: a process started again by itself
+            Path(name).touch(mode=0o600)
 
 
 def environ() -> Mapping[str, str]:

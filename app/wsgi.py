@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from app.settings import tell_ready
 from app.web.factory import create_app, create_front
 
 app = create_app()
 front = create_front(app)
+tell_ready()

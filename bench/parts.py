@@ -39,7 +39,7 @@ def only_the_receiver(scene: Scene) -> Iterator[None]:
     """Hold the workers still, so that the receiver is measured alone."""
     supervisor = scene.stack.supervisor
     assert supervisor is not None
-    names = ("worker", "deployer", "beat", "flower")
+    names = ("worker", "deployer", "slow", "beat", "flower")
     for name in names:
         supervisor.kill(name, signal.SIGSTOP)
     try:

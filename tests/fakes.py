@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from app.domain.decision import Decision, DecisionRequest, Effect
-from app.domain.deployment import Dispatch, Progress
+from app.domain.deployment import Dispatch, Progress, Wake
 from app.domain.errors import UnknownCommit
 from app.domain.event import Account
 from app.domain.grant import Grant
@@ -143,10 +143,13 @@ class FakeWakes:
     """Keeps what would have been sent."""
 
     plans: list[str] = field(default_factory=list)
-    runs: list[tuple[str, str, str]] = field(default_factory=list)
+    runs: list[Wake] = field(default_factory=list)
 
     def plan(self, delivery_id: str) -> None:
         self.plans.append(delivery_id)
 
-    def run(self, deployment_id: str, correlation_id: str, next_stage: str) -> None:
-        self.runs.append((deployment_id, correlation_id, next_stage))
+    def run(self, wake: Wake) -> None:
+        self.runs.append(wake)
+
+    def repeat(self, wakes: Sequence[Wake]) -> None:
+        self.runs.extend(wakes)

@@ -343,3 +343,27 @@ def test_a_reference_leads_to_its_secret(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_clone_url_comes_from_the_configuration(rules: Path) -> None:
     forges = load_guard(settings_of(rules), SystemClock())[0].forges
     assert clone_url(forges, "gogs:acme/shop") == "http://127.0.0.1:3000/acme/shop.git"
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ('kind = "webhook"\nurl = "http://127.0.0.1:1/x"\nsecret = "env:X"', True),
+        ('kind = "webhook"\nurl = "http://127.0.0.1:1/x"\nsecret = "env:X"\npool = "fast"', False),
+        ('kind = "command"\nargv = ["/bin/true"]', False),
+        ('kind = "command"\nargv = ["/bin/true"]\npool = "slow"', True),
+    ],
+)
+def test_an_environment_is_slow_by_its_targets_kind_or_by_what_is_configured(rules: Path, target: str, expected: bool) -> None:
+    toml = rules / "tidegate.toml"
+    added = f'\n[targets.other]\nzone = "local"\n{target}\n'
+    toml.write_text(toml.read_text().replace('targets = ["example-site"]', 'targets = ["example-site", "other"]') + added)
+    _, guard = load_guard(settings_of(rules), SystemClock())
+    assert [e.is_slow for e in guard.environments] == [expected]
+
+
+def test_an_unknown_pool_is_a_fault(rules: Path) -> None:
+    toml = rules / "tidegate.toml"
+    toml.write_text(toml.read_text().replace('kind = "directory"', 'pool = "lazy"\nkind = "directory"'))
+    with pytest.raises(BadConfiguration, match="pool"):
+        load_guard(settings_of(rules), SystemClock())

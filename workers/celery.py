@@ -7,16 +7,17 @@ import threading
 from typing import Any
 
 import kombu.transport.redis
-from celery.signals import beat_init, setup_logging, worker_init, worker_shutdown
+from celery.signals import beat_init, setup_logging, worker_init, worker_ready, worker_shutdown, worker_shutting_down
 
 from app.bootstrap import Process, build
 from app.domain.errors import GateError
 from app.logs import configure_logs
 from app.observe import start_sentry
-from app.settings import Settings, load_settings
+from app.settings import Settings, load_settings, tell_ready
 from app.store.queue import make_celery
 
-POOL_SIZE = 12
+SPARE_CONNECTIONS = 4  # for leases, beside one a thread
+MOST_CONNECTIONS = 16  # a stage holds one only while it reads or writes, never while it waits for a target
 
 
 def _settings() -> Settings:
@@ -32,6 +33,8 @@ app.conf.update(imports=("workers.stages", "workers.periodic"))
 
 _building = threading.Lock()
 _process: Process | None = None
+_threads = 1
+stopping = threading.Event()  # long work looks here between its parts
 
 
 def process() -> Process:
@@ -39,7 +42,7 @@ def process() -> Process:
     global _process
     with _building:
         if _process is None:
-            _process = build(settings, celery=app, pool_size=POOL_SIZE)
+            _process = build(settings, celery=app, pool_size=min(_threads + SPARE_CONNECTIONS, MOST_CONNECTIONS))
         return _process
 
 
@@ -65,6 +68,22 @@ def _survive_a_broker_restart() -> None:
 def _log(**_: Any) -> None:
     """Keep Celery from setting up logs of its own: connecting here is what tells it."""
     configure_logs(settings.log_format, settings.log_level)
+
+
+@worker_init.connect
+def _count(sender: Any, **_: Any) -> None:
+    global _threads
+    _threads = int(sender.concurrency or 1)
+
+
+@worker_ready.connect
+def _ready(**_: Any) -> None:
+    tell_ready()
+
+
+@worker_shutting_down.connect
+def _shutting_down(**_: Any) -> None:
+    stopping.set()
 
 
 @worker_init.connect

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from app.pipeline.sweep import sweep
-from app.store.queue import STAGE_QUEUE, SWEEP
+from app.store.queue import SWEEP, WAKE_QUEUE
 from workers.celery import app, process
 from workers.stages import waiting_out
 
 app.conf.beat_schedule = {
-    SWEEP: {"task": SWEEP, "schedule": 1.0, "options": {"queue": STAGE_QUEUE, "expires": 2.0, "ignore_result": True}}
+    SWEEP: {"task": SWEEP, "schedule": 1.0, "options": {"queue": WAKE_QUEUE, "expires": 2.0, "ignore_result": True}}
 }
 
 

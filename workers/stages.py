@@ -16,12 +16,13 @@ from app.pipeline.authorize import authorize
 from app.pipeline.dispatch import dispatch
 from app.pipeline.grant import grant
 from app.pipeline.identify import identify
-from app.pipeline.plan import plan
+from app.pipeline.plan import Planned, plan
 from app.pipeline.services import Services
 from app.pipeline.settle import settle
 from app.pipeline.stage import Outcome
 from app.store.queue import PLAN
-from workers.celery import app, process
+from workers.celery import app, process, stopping
+from workers.solo import Solo
 
 _log = structlog.get_logger("tidegate.step")
 
@@ -61,8 +62,8 @@ def _run(task: Task[Any, Any], stage: Stage, verb: Callable[[Services, str], Out
             _log.info("step", outcome=outcome.outcome)
         if not outcome.goes_on:
             task.request.chain = None
-        for woken, correlation, next_stage in outcome.wakes:
-            services.wakes.run(woken, correlation, next_stage)
+        for wake in outcome.wakes:
+            services.wakes.run(wake)
 
 
 @app.task(name=Stage.VALIDATE_IDENTITY.value, bind=True)
@@ -97,13 +98,22 @@ def confirm_deploy(self: Task[Any, Any], deployment_id: str, correlation_id: str
 
 @app.task(name=PLAN)
 def plan_delivery(delivery_id: str) -> None:
-    """Drain the inbox in batches and start a chain per deployment; `delivery_id` is only the newest that was seen."""
-    services = process().services
+    """Drain the inbox in batches and start the chains; `delivery_id` is only the newest that was seen."""
     with correlated(step=PLAN), waiting_out(PLAN):
-        while True:
-            planned = plan(services)
-            for deployment in planned.deployments:
-                _log.info("step", outcome="planned", deployment=deployment.id, correlation=deployment.correlation_id)
-                services.wakes.run(deployment.id, deployment.correlation_id, Stage.VALIDATE_IDENTITY)
-            if not planned.has_more:
-                return
+        _planner.run(lambda: _drain(process().services, delivery_id))
+
+
+_planner = Solo()
+
+
+def _drain(services: Services, newest: str) -> None:
+    """Plan until nothing is left, or this worker is to end: then another one is told to go on."""
+    planned = Planned((), (), has_more=True)
+    while planned.has_more and not stopping.is_set():
+        planned = plan(services, planned.after)
+        for deployment in planned.deployments:
+            _log.info("step", outcome="planned", deployment=deployment.id, correlation=deployment.correlation_id)
+        for wake in planned.wakes:
+            services.wakes.run(wake)
+    if planned.has_more:
+        services.wakes.plan(newest)

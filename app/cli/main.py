@@ -10,6 +10,7 @@ from app.cli import audit, config, delivery, demo, deployment, stack
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.command("up")(stack.up)
+app.command("restart")(stack.restart)
 app.command("demo")(demo.demo)
 app.add_typer(delivery.app, name="delivery")
 app.add_typer(deployment.app, name="deployment")

@@ -2,30 +2,47 @@
 
 from __future__ import annotations
 
+import queue
 import signal
-import threading
+from pathlib import Path
 
 from rich.table import Table
 
 from app.cli.output import command, console
 from app.settings import environ
+from app.stack.restart import ask
 from app.stack.up import Running, Stack
+
+RESTART_SECONDS = 600.0
 
 
 @command
 def up() -> None:
     """Start Postgres, Redis, the receiver, workers, beat and Flower, and stop them on Ctrl-C."""
     stack = Stack(environ())
-    ended = threading.Event()
-    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # the last: the terminal was closed
-        signal.signal(name, lambda *_: ended.set())
+    asked: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, lambda number, _: asked.put(number))
     try:
-        running = stack.start(lambda text: console.print(f"{text} …", style="dim"))
+        running = stack.start(_say)
         _show(running)
-        ended.wait()
+        while asked.get() == signal.SIGHUP:
+            stack.restart(_say)
         console.print("stopping …", style="dim")
     finally:
         stack.stop()
+
+
+@command
+def restart() -> None:
+    """Replace every process of the running `tidegate up` by a new one, without losing or delaying a delivery."""
+    state = Path(environ().get("TIDEGATE_STATE_DIR", ".tidegate")).resolve()
+    ask(state, within=RESTART_SECONDS)
+    console.print("restarted")
+
+
+def _say(text: str) -> None:
+    console.print(f"{text} …", style="dim")
 
 
 def _show(running: Running) -> None:

@@ -50,6 +50,16 @@ NEXT_STAGE: dict[State, Stage] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """All that a message says: this deployment's stage may run now. Losing one costs time, never a deployment."""
+
+    deployment_id: str
+    correlation_id: str
+    environment: str
+    stage: Stage
+
+
 class Trigger(StrEnum):
     """Why a deployment exists."""
 

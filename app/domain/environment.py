@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+from app.domain.deployment import Stage
 from app.domain.event import Event, EventKind, Repository
 
 BRANCHES, TAGS = "refs/heads/", "refs/tags/"
@@ -29,17 +30,21 @@ class HealthCheck:
 
 @dataclass(frozen=True, slots=True)
 class TargetSettings:
-    """A target as configured: its kind picks the adapter, `options` are the adapter's own, already validated."""
+    """A target as configured: its kind picks the adapter, `options` are the adapter's own, already validated.
+
+    `pool` ("fast" or "slow") overrides what its kind says about how long a start may take.
+    """
 
     name: str
     kind: str
     zone: Zone
     options: dict[str, object] = field(hash=False)
+    pool: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """One place where releases of one repository are put, and from what."""
+    """One place where releases of one repository are put, and from what. `is_slow`: a start on its targets may take long."""
 
     name: str
     repository: str
@@ -48,6 +53,11 @@ class Environment:
     targets: tuple[str, ...]
     audience: str
     health: HealthCheck | None = None
+    is_slow: bool = False
+
+    def may_block(self, stage: Stage) -> bool:
+        """Tell whether this stage may wait long for somebody else's answer: then it runs where it holds nobody up."""
+        return self.is_slow or (stage is Stage.CONFIRM_DEPLOY and self.health is not None)
 
     def deploys_event(self, event: Event) -> bool:
         """Tell whether this environment deploys from `event`: repository, kind and ref all fit."""

@@ -61,6 +61,17 @@ class Overloaded(GateError):
     permanent = False
 
 
+class RateLimited(GateError):
+    """This source sends more than it may."""
+
+    code = "rate-limited"
+    permanent = False
+
+    def __init__(self, message: str | None = None, *, retry_after: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class BadConfiguration(GateError):
     """The configuration has faults."""
 

@@ -26,6 +26,8 @@ TARGETS = {
     "webhook": "app.integrations.targets.webhook:Webhook",
     "command": "app.integrations.targets.command:Command",
 }
+# Kinds whose start waits for an answer, as long as their `timeout` says; the others return as soon as they have begun.
+SLOW_TARGETS = frozenset({"webhook"})
 
 
 class TargetClass(Protocol):
@@ -46,6 +48,11 @@ def forge_class(kind: str) -> Callable[[], Forge]:
 def target_class(kind: str) -> TargetClass:
     """Return the adapter class of a target kind; raises BadConfiguration."""
     return cast(TargetClass, _load(_spec(TARGETS, "target", kind)))
+
+
+def is_slow(kind: str, pool: str | None) -> bool:
+    """Tell whether a start on such a target may take long: by what is configured, else by its kind."""
+    return pool == "slow" if pool else kind in SLOW_TARGETS
 
 
 def target_options(kind: str) -> type[BaseModel]:

@@ -9,11 +9,12 @@ Order of durable writes, and what a crash right after each means:
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from app.domain.decision import Effect
-from app.domain.deployment import Deployment, Dispatch, DispatchRow, Progress, Stage, State
+from app.domain.deployment import Deployment, Dispatch, DispatchRow, Progress, Stage, State, Wake
 from app.domain.errors import BadConfiguration, GateError, StoreUnavailable
 from app.integrations.targets.protocol import Order, Report
 from app.pipeline.attempt import reason_to_end
@@ -63,6 +64,7 @@ def _claim_environment(services: Services, guard: Guard, deployment: Deployment,
     if refusal is not None:
         return refusal
     against, detail = _last_check(services, guard, deployment)
+    admitted: list[Wake] = []
     with services.store.unit() as unit:
         holder = unit.slots.lock(deployment.environment)
         current = unit.deployments.lock(deployment.id)
@@ -73,10 +75,12 @@ def _claim_environment(services: Services, guard: Guard, deployment: Deployment,
         if against is not None:
             return conclude(services, unit, current, Stage.DISPATCH_DEPLOY, against, started_at)
         if holder != current.id:
-            _supersede_older(services, unit, current, started_at)
+            admitted = _supersede_older(services, unit, current, started_at)
         if holder not in (None, current.id):
-            return _waits(services, unit, current, holder)
+            return replace(_waits(services, unit, current, holder), wakes=tuple(admitted))
         _intend(services, guard, unit, current, detail)
+    for wake in admitted:  # now: the start may take its time
+        services.wakes.run(wake)
     return None
 
 
@@ -134,10 +138,13 @@ def _why_stale(services: Services, guard: Guard, deployment: Deployment) -> str 
     return None
 
 
-def _supersede_older(services: Services, unit: Unit, deployment: Deployment, started_at: datetime) -> None:
+def _supersede_older(services: Services, unit: Unit, deployment: Deployment, started_at: datetime) -> list[Wake]:
+    """End older ones that wait; list those that come under way in their places (not those who wait as this one does)."""
+    wakes: list[Wake] = []
     for older in unit.deployments.older_waiting(deployment.environment, deployment.position):
         finding = Finding(State.SUPERSEDED, "superseded", {"by": deployment.id}, reason=f"superseded by {deployment.id}")
-        conclude(services, unit, older, Stage.DISPATCH_DEPLOY, finding, started_at)
+        wakes += conclude(services, unit, older, Stage.DISPATCH_DEPLOY, finding, started_at).wakes
+    return [w for w in wakes if w.stage is Stage.VALIDATE_IDENTITY]
 
 
 def _intend(services: Services, guard: Guard, unit: Unit, deployment: Deployment, detail: dict[str, object]) -> None:

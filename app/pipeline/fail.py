@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from app.domain.deployment import WAITING, Deployment, Stage, State, Trigger
+from app.domain.deployment import WAITING, Deployment, Stage, State, Trigger, Wake
 from app.domain.event import GATE_ACCOUNT
 from app.pipeline.entries import entry_of
 from app.pipeline.rollback import deployment_of
@@ -33,7 +33,9 @@ def fail(services: Services, deployment_id: str, stage: Stage, reason: str, star
         if again is None:
             return outcome
         unit.slots.hold(current.environment, again.id)
-        return Outcome(outcome.outcome, False, ((again.id, again.correlation_id, Stage.VALIDATE_IDENTITY),))
+        wake = Wake(again.id, again.correlation_id, again.environment, Stage.VALIDATE_IDENTITY)
+        admitted = (w for w in outcome.wakes if w.stage is Stage.VALIDATE_IDENTITY)  # those granted wait on
+        return Outcome(outcome.outcome, False, (wake, *admitted))
 
 
 def _redeployment(services: Services, unit: Unit, failed: Deployment) -> Deployment | None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from app.domain.audit import AuditEntry
 from app.domain.delivery import Delivery
-from app.domain.deployment import Deployment, State, Trigger
+from app.domain.deployment import Deployment, State, Trigger, Wake
 from app.domain.environment import Environment
 from app.domain.errors import GateError
 from app.domain.event import Event, EventKind
 from app.domain.plain import plain_line
+from app.pipeline.admit import admit
 from app.pipeline.entries import delivery_entry, entry_of
 from app.pipeline.services import Guard, Services
 from app.pipeline.stores import Unit
@@ -22,14 +23,19 @@ BATCH = 50
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What one round of planning made, and whether more may be waiting."""
+    """What one round of planning made, who of it may get under way, and whether more may be waiting.
+
+    `after`: the repository at which the next round goes on.
+    """
 
     deployments: tuple[Deployment, ...]
+    wakes: tuple[Wake, ...]
     has_more: bool
+    after: str = ""
 
 
-def plan(services: Services) -> Planned:
-    """Plan the oldest pending deliveries, in the order in which they came.
+def plan(services: Services, after: str = "") -> Planned:
+    """Plan the oldest pending deliveries, in the order in which they came; where many wait, also some of each repository.
 
     Pushes are planned in one transaction; tags and releases are first resolved at the forge, outside of any.
     """
@@ -38,16 +44,34 @@ def plan(services: Services) -> Planned:
     to_resolve: list[Delivery] = []
     now = services.clock.now()
     with services.store.unit() as unit:
-        claimed = unit.deliveries.claim_pending(now, BATCH)
+        claimed, has_more, after = _claim(unit, now, after)
         for delivery in claimed:
             environments = _matching(guard, delivery)
             if environments and _needs_resolving(delivery):
                 to_resolve.append(delivery)
             else:
                 made += _plan_one(services, unit, delivery, environments, sha=_pushed_commit(delivery))
+        if to_resolve:
+            unit.deliveries.reserve([d.id for d in to_resolve], now + timedelta(seconds=services.limits.sweep_after))
+        wakes = admit(services, unit, _environments(made))
     for delivery in to_resolve:
-        made += _resolve_and_plan(services, guard, delivery)
-    return Planned(tuple(made), has_more=len(claimed) == BATCH)
+        resolved, more = _resolve_and_plan(services, guard, delivery)
+        made += resolved
+        wakes += more
+    return Planned(tuple(made), tuple(wakes), has_more, after)
+
+
+def _claim(unit: Unit, now: datetime, after: str) -> tuple[list[Delivery], bool, str]:
+    """Claim the oldest; if they fill a batch, also the oldest of each of the next repositories: no flood is in the way."""
+    oldest = unit.deliveries.claim_pending(now, BATCH)
+    if len(oldest) < BATCH:
+        return oldest, False, ""
+    others, after = unit.deliveries.claim_fairly(now, BATCH, newer_than=oldest[-1].position, after=after)
+    return oldest + others, True, after
+
+
+def _environments(deployments: Sequence[Deployment]) -> list[str]:
+    return sorted({d.environment for d in deployments})
 
 
 def _matching(guard: Guard, delivery: Delivery) -> list[Environment]:
@@ -63,18 +87,19 @@ def _pushed_commit(delivery: Delivery) -> str | None:
     return delivery.event.after if delivery.event else None
 
 
-def _resolve_and_plan(services: Services, guard: Guard, delivery: Delivery) -> Sequence[Deployment]:
+def _resolve_and_plan(services: Services, guard: Guard, delivery: Delivery) -> tuple[list[Deployment], list[Wake]]:
     event = delivery.event
     assert event is not None
     try:
         sha = guard.repositories.fetch(event.repository.key, event.ref, event.after)
     except GateError as fault:
         _postpone(services, delivery, fault)
-        return ()
+        return [], []
     with services.store.unit() as unit:
         if unit.deliveries.claim(delivery.id) is None:
-            return ()  # another planner was faster
-        return _plan_one(services, unit, delivery, _matching(guard, delivery), sha=sha)
+            return [], []  # another planner was faster
+        made = _plan_one(services, unit, delivery, _matching(guard, delivery), sha=sha)
+        return made, admit(services, unit, _environments(made))
 
 
 def _postpone(services: Services, delivery: Delivery, fault: GateError) -> None:
@@ -118,8 +143,7 @@ def _add(
     services: Services, unit: Unit, delivery: Delivery, event: Event, environment: Environment, sha: str
 ) -> Deployment | None:
     deployment = new_deployment(services, delivery, event, environment, sha)
-    due_at = deployment.created_at + timedelta(seconds=services.limits.sweep_after)
-    return deployment if unit.deployments.add(deployment, due_at) else None
+    return deployment if unit.deployments.add(deployment, None) else None
 
 
 def new_deployment(services: Services, delivery: Delivery, event: Event, environment: Environment, sha: str) -> Deployment:

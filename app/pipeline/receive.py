@@ -15,7 +15,7 @@ def receive(services: Services, unverified: UnverifiedDelivery, correlation_id: 
     """Store a delivery whose signature fits, once, and wake the planner after the commit (invariants 1 and 2).
 
     Returns at once; the receipt comes when the delivery is kept, or StoreUnavailable where it cannot be.
-    Raises UnknownForge, BadSignature, UnsupportedContent and BadDelivery (nothing stored).
+    Raises UnknownForge, BadSignature, UnsupportedContent, BadDelivery and RateLimited (nothing stored).
     """
     binding = services.guard().forges.get(unverified.forge)
     if binding is None:
@@ -27,6 +27,7 @@ def receive(services: Services, unverified: UnverifiedDelivery, correlation_id: 
     parsed = binding.forge.parse(payload)
     event = parsed if isinstance(parsed, Event) else None
     reason = None if isinstance(parsed, Event) else parsed.reason
+    services.delivery_limits.check(payload, event, services.clock.now().timestamp())
     kept = services.inbox.put(
         Delivery(
             id=correlation_id,

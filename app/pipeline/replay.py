@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from app.domain.delivery import Delivery
-from app.domain.deployment import Deployment, Stage, Trigger
+from app.domain.deployment import Deployment, Stage, Trigger, Wake
 from app.domain.errors import NotAllowed, NotFound
 from app.domain.event import Account, Event, EventKind
 from app.pipeline.entries import delivery_entry, entry_of
@@ -30,7 +30,7 @@ def replay(services: Services, delivery_id: str, actor: Account) -> list[Deploym
     if not made:
         raise NotAllowed(f"no environment deploys {event.ref} of {event.repository.key}")
     for deployment in made:
-        services.wakes.run(deployment.id, deployment.correlation_id, Stage.VALIDATE_IDENTITY)
+        services.wakes.run(Wake(deployment.id, deployment.correlation_id, deployment.environment, Stage.VALIDATE_IDENTITY))
     return made
 
 

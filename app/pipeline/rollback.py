@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from app.domain.deployment import Deployment, Stage, State, Trigger
+from app.domain.deployment import Deployment, Stage, State, Trigger, Wake
 from app.domain.errors import NotFound
 from app.domain.event import Account
 from app.pipeline.entries import entry_of
@@ -37,7 +37,7 @@ def rollback(services: Services, environment: str, release: str | None, actor: A
         )
         unit.deployments.add(deployment, services.clock.now() + timedelta(seconds=services.limits.sweep_after))
         unit.audit.append([entry_of(services, deployment, "planned", trigger=deployment.trigger, release=earlier.id)])
-    services.wakes.run(deployment.id, deployment.correlation_id, Stage.VALIDATE_IDENTITY)
+    services.wakes.run(Wake(deployment.id, deployment.correlation_id, environment, Stage.VALIDATE_IDENTITY))
     return deployment
 
 

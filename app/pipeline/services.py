@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from app.domain.clock import Clock, Ids
+from app.domain.deployment import Wake
 from app.domain.environment import Environment, Zone
 from app.integrations.forges.protocol import Forge
 from app.integrations.identity.protocol import IdentitySource
@@ -14,12 +15,13 @@ from app.integrations.policy.protocol import Policy
 from app.integrations.repositories.protocol import CommitSource
 from app.integrations.targets.protocol import Target
 from app.integrations.tokens.protocol import TokenIssuer
+from app.pipeline.limit import DeliveryLimits
 from app.pipeline.stores import Inbox, Store
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Times in seconds and counts, from the settings."""
+    """Times in seconds and counts, from the settings. `window`: how many of an environment are under way at once."""
 
     sweep_after: float = 10.0
     poll_every: float = 1.0
@@ -27,6 +29,7 @@ class Limits:
     dispatch_attempts: int = 5
     resolve_attempts: int = 20
     give_up_after: float = 7200.0  # longer than any command may run
+    window: int = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +73,12 @@ class Wakes(Protocol):
         """Say that the inbox holds something (coalesced). Never raises."""
         ...
 
-    def run(self, deployment_id: str, correlation_id: str, next_stage: str) -> None:
-        """Send the chain of stages from `next_stage` on. Never raises."""
+    def run(self, wake: Wake) -> None:
+        """Send the chain of stages from the wake's on. Never raises."""
+        ...
+
+    def repeat(self, wakes: Sequence[Wake]) -> None:
+        """Send again what may be lost; where the queue is long it is late, not lost, and nothing is sent. Never raises."""
         ...
 
 
@@ -89,3 +96,4 @@ class Services:
     health: HealthProbe
     limits: Limits
     holder: str
+    delivery_limits: DeliveryLimits = field(default_factory=lambda: DeliveryLimits.of(rate=20.0, burst=600))

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from app.domain.deployment import ENDED, NEXT_STAGE, Deployment, Stage, StageResult, State
+from app.domain.deployment import ENDED, NEXT_STAGE, Deployment, Stage, StageResult, State, Wake
 from app.domain.errors import GateError
 from app.domain.plain import plain_line
+from app.pipeline.admit import admit
 from app.pipeline.attempt import reason_to_end
 from app.pipeline.entries import entry_of
 from app.pipeline.services import Services
@@ -26,7 +27,7 @@ class Outcome:
 
     outcome: str
     goes_on: bool
-    wakes: tuple[tuple[str, str, Stage], ...] = ()
+    wakes: tuple[Wake, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +91,15 @@ def conclude(
     unit.deployments.move(deployment, finding.state, due_at=due_at, reason=why, principal=finding.principal)
     reason = {"reason": why} if why else {}
     unit.audit.append([entry_of(services, deployment, finding.verb, **finding.detail, **reason)])
-    wakes: tuple[tuple[str, str, Stage], ...] = ()
-    if ended:
-        wakes = _next_in(unit, deployment)
-    return Outcome(finding.state.value, goes_on=not ended, wakes=wakes)
+    return Outcome(finding.state.value, goes_on=not ended, wakes=_followers(services, unit, deployment) if ended else ())
 
 
-def _next_in(unit: Unit, ended: Deployment) -> tuple[tuple[str, str, Stage], ...]:
-    """Free the slot and name who may have it: the newest that waits, which supersedes all others.
+def _followers(services: Services, unit: Unit, ended: Deployment) -> tuple[Wake, ...]:
+    """Free the slot and the place of one that ended; list who may go on now.
 
-    One message an end: with one to each that waits, a backlog would feed itself.
+    Of those that wait for the slot only the newest is told: it supersedes all others, and with a message to each that
+    waits a backlog would feed itself.
     """
-    if not unit.slots.release(ended.environment, ended.id):
-        return ()
-    newest = unit.deployments.newest_waiting(ended.environment)
-    return ((*newest, Stage.DISPATCH_DEPLOY),) if newest else ()
+    is_free = unit.slots.release(ended.environment, ended.id)
+    newest = unit.deployments.newest_waiting(ended.environment) if is_free else None
+    return (*((newest,) if newest else ()), *admit(services, unit, [ended.environment]))

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from app.domain.audit import AuditEntry
 from app.domain.delivery import Delivery, Receipt
-from app.domain.deployment import Deployment, Dispatch, DispatchRow, Progress, Stage, StageResult, State
+from app.domain.deployment import Deployment, Dispatch, DispatchRow, Progress, Stage, StageResult, State, Wake
 
 
 class Inbox(Protocol):
@@ -31,7 +31,18 @@ class Deliveries(Protocol):
     """The inbox as the planner sees it, inside a unit."""
 
     def claim_pending(self, now: datetime, limit: int) -> list[Delivery]:
-        """Lock the oldest due pending deliveries, skipping those that another planner holds. New ones are always due."""
+        """Lock the oldest due pending deliveries (without bodies), skipping those that another planner holds.
+
+        New ones are always due.
+        """
+        ...
+
+    def claim_fairly(self, now: datetime, limit: int, *, newer_than: int, after: str) -> tuple[list[Delivery], str]:
+        """Lock the oldest one of each of the next repositories after `after`; return how far that went ("": all)."""
+        ...
+
+    def reserve(self, delivery_ids: Sequence[str], until: datetime) -> None:
+        """Keep other planners from these until then."""
         ...
 
     def claim(self, delivery_id: str) -> Delivery | None:
@@ -58,8 +69,19 @@ class Deliveries(Protocol):
 class Deployments(Protocol):
     """Deployments, their stage results and dispatches, inside a unit."""
 
-    def add(self, deployment: Deployment, due_at: datetime) -> bool:
-        """Insert; False if this (forge, repository id, ref, sha, environment) was already planned from a delivery."""
+    def add(self, deployment: Deployment, due_at: datetime | None) -> bool:
+        """Insert; False if this (forge, repository id, ref, sha, environment) was already planned from a delivery.
+
+        Without a due time it stands in its environment's lane until it is admitted.
+        """
+        ...
+
+    def admit(self, environments: Sequence[str], *, window: int, due_at: datetime) -> list[Wake]:
+        """Let the oldest that stand in these lanes get under way, as far as `window` leaves places; list them."""
+        ...
+
+    def lanes(self) -> list[str]:
+        """List the environments in whose lanes deployments stand."""
         ...
 
     def next_position(self) -> int:
@@ -118,12 +140,12 @@ class Deployments(Protocol):
         """Lock and list older ones that hold a grant and wait to be dispatched."""
         ...
 
-    def newest_waiting(self, environment: str) -> tuple[str, str] | None:
-        """Return (id, correlation id) of the newest that holds a grant and waits."""
+    def newest_waiting(self, environment: str) -> Wake | None:
+        """Return the newest that holds a grant and waits."""
         ...
 
-    def take_due(self, now: datetime, again_after: timedelta, limit: int) -> list[tuple[str, str, State]]:
-        """Claim those that stand still since their due time (id, correlation id, state), and set their next one."""
+    def take_due(self, now: datetime, again_after: timedelta, limit: int) -> list[Wake]:
+        """Claim those that stand still since their due time, and set their next one."""
         ...
 
 

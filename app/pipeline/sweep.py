@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from app.domain.deployment import NEXT_STAGE
+from app.pipeline.admit import admit
 from app.pipeline.services import Services
 
 BATCH = 200
@@ -13,14 +13,16 @@ BATCH = 200
 def sweep(services: Services) -> int:
     """Send the chain of every deployment whose due time has passed, and wake the planner if the inbox holds any.
 
-    Returns how many deployments were sent on.
+    Also fills places that a race between a planner and an ending deployment left empty. Returns how many were due.
     """
     now = services.clock.now()
     with services.store.unit() as unit:
+        admitted = admit(services, unit, unit.deployments.lanes())
         due = unit.deployments.take_due(now, timedelta(seconds=services.limits.sweep_after), BATCH)
         pending = unit.deliveries.oldest_due(now)
-    for deployment_id, correlation_id, state in due:
-        services.wakes.run(deployment_id, correlation_id, NEXT_STAGE[state])
+    for wake in admitted:
+        services.wakes.run(wake)
+    services.wakes.repeat(due)
     if pending is not None:
         services.wakes.plan(pending)
     return len(due)

@@ -14,8 +14,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from app.domain.errors import GateError
+from app.settings import READY_FILE
 
 STOP_SECONDS = 8.0
+READY_SECONDS = 180.0  # a loaded machine takes its time to start a Python process
+SETTLE_SECONDS = 1.0  # from "ready" to the first message or connection that it takes
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 STEADY_SECONDS = 10.0
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}|\$(\w+)")
@@ -46,37 +52,84 @@ class _Child:
     alive: bool = False
     started_at: float = 0.0
     restarts: int = 0
+    ready: Path | None = None
+    retired: threading.Event = field(default_factory=threading.Event)
+    thread: threading.Thread | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 class Supervisor:
     """Runs the commands of a Procfile, each in a session of its own; output goes to `out`, each line with its name."""
 
-    def __init__(self, commands: Mapping[str, str], env: Mapping[str, str], *, log: Path | None = None) -> None:
+    def __init__(
+        self, commands: Mapping[str, str], env: Mapping[str, str], *, log: Path | None = None, stop_within: float | None = None
+    ) -> None:
         path = f"{Path(sys.executable).parent}{os.pathsep}{env.get('PATH', os.defpath)}"
         self._env = {**env, "PATH": path, "PYTHONUNBUFFERED": "1"}
         self._children = {name: _Child(name, arguments(command, self._env)) for name, command in commands.items()}
         self._stopping = threading.Event()
         self._log = log
-        self._threads: list[threading.Thread] = []
+        self._stop_within = STOP_SECONDS if stop_within is None else stop_within
+        self._retiring: list[_Child] = []
+        self._replacing = threading.RLock()
 
     def start(self) -> None:
         """Start everything, each watched by a thread that restarts it."""
         for child in self._children.values():
-            thread = threading.Thread(target=self._watch, args=(child,), name=f"watch-{child.name}", daemon=True)
-            thread.start()
-            self._threads.append(thread)
+            self._launch(child)
 
     def stop(self) -> None:
-        """Ask everything to end; kill what has not after eight seconds."""
+        """Ask everything to end; kill what has not in time."""
         self._stopping.set()
-        self._signal_all(signal.SIGTERM)
-        until = time.monotonic() + STOP_SECONDS
-        for thread in self._threads:
-            thread.join(max(0.0, until - time.monotonic()))
-        self._signal_all(signal.SIGKILL)
-        for thread in self._threads:
-            thread.join(2.0)
+        everything = [*self._children.values(), *self._retiring]
+        _end(everything, self._stop_within)
+
+    def names(self) -> list[str]:
+        """List the commands."""
+        return list(self._children)
+
+    def replace(self, name: str, *, drain_within: float) -> None:
+        """Start a successor, wait until it says that it is at work, and only then ask the first one to end.
+
+        Raises GateError where the successor does not get to work; then the first one stays.
+        """
+        with self._replacing, TemporaryDirectory(prefix="tidegate-") as folder:
+            old = self._children[name]
+            new = _Child(name, old.argv, ready=Path(folder) / "ready")
+            self._launch(new)
+            if not self._became_ready(new):
+                _end([new], 0.0)
+                raise GateError(f"the new {name} does not get to work; the old one stays")
+            new.ready = None
+            self._children[name] = new
+            self._retire(old, drain_within)
+
+    def renew(self, name: str) -> None:
+        """End a process and start it anew: for those of which there must not be two."""
+        with self._replacing:
+            self._retire(self._children[name], self._stop_within)
+            new = _Child(name, self._children[name].argv)
+            self._children[name] = new
+            self._launch(new)
+
+    def _launch(self, child: _Child) -> None:
+        child.thread = threading.Thread(target=self._watch, args=(child,), name=f"watch-{child.name}", daemon=True)
+        child.thread.start()
+
+    def _became_ready(self, child: _Child) -> bool:
+        assert child.ready is not None
+        until = time.monotonic() + READY_SECONDS
+        while not child.ready.exists():
+            if time.monotonic() > until or self._stopping.wait(0.05):
+                return False
+        self._stopping.wait(SETTLE_SECONDS)
+        return child.alive
+
+    def _retire(self, child: _Child, within: float) -> None:
+        """Let a process end what it is at; kill it after its time."""
+        self._retiring.append(child)
+        _end([child], within)
+        self._retiring.remove(child)
 
     def pid(self, name: str) -> int | None:
         """Return the process id of a running child."""
@@ -88,26 +141,34 @@ class Supervisor:
         _signal(self._children[name], how)
 
     def _watch(self, child: _Child) -> None:
-        while not self._stopping.is_set():
+        while not self._is_over(child):
             self._run_once(child)
-            if self._stopping.is_set():
+            if self._is_over(child):
                 return
             lived = time.monotonic() - child.started_at
             child.pause = SHORTEST_PAUSE if lived > STEADY_SECONDS else min(child.pause * 2, LONGEST_PAUSE)
             child.restarts += 1
             code = child.process.returncode if child.process else None
             self._say(child, f"ended with {code}; starting again in {child.pause:.1f} s")
-            self._stopping.wait(child.pause)
+            until = time.monotonic() + child.pause
+            while time.monotonic() < until and not child.retired.is_set():
+                self._stopping.wait(min(0.1, max(0.0, until - time.monotonic())))
+                if self._stopping.is_set():
+                    return
+
+    def _is_over(self, child: _Child) -> bool:
+        return self._stopping.is_set() or child.retired.is_set()
 
     def _run_once(self, child: _Child) -> None:
         child.started_at = time.monotonic()
         with child.lock:
-            if self._stopping.is_set():
+            if self._is_over(child):
                 return
+            ready = {READY_FILE: str(child.ready)} if child.ready else {}
             try:
                 child.process = subprocess.Popen(
                     child.argv,
-                    env=self._env,
+                    env=self._env | ready,
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
@@ -143,10 +204,35 @@ class Supervisor:
             with self._log.open("a") as log:
                 log.write(line)
 
-    def _signal_all(self, how: signal.Signals) -> None:
-        for child in self._children.values():
-            with child.lock:
-                _signal(child, how)
+
+def _end(children: list[_Child], within: float) -> None:
+    """Ask processes to end, and kill them with all that is theirs when the time is over.
+
+    Only the process itself is asked, not what it has started: a stage that it wants to finish needs its git.
+    """
+    for child in children:
+        child.retired.set()
+        with child.lock:
+            _ask(child)
+    until = time.monotonic() + within
+    for child in children:
+        _join(child, until - time.monotonic())
+    for child in children:
+        with child.lock:
+            _signal(child, signal.SIGKILL)
+    for child in children:
+        _join(child, 2.0)
+
+
+def _join(child: _Child, seconds: float) -> None:
+    if child.thread is not None:
+        child.thread.join(max(0.0, seconds))
+
+
+def _ask(child: _Child) -> None:
+    if child.alive and child.process is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child.process.pid, signal.SIGTERM)
 
 
 def _signal(child: _Child, how: signal.Signals) -> None:

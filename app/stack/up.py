@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +16,18 @@ from app.configuration_example import write_example
 from app.domain.errors import BadConfiguration, GateError
 from app.guard import load_guard
 from app.integrations.system import SystemClock, write_private
-from app.settings import load_settings
+from app.settings import Settings, load_settings
+from app.stack.memory import MemoryWatch
 from app.stack.postgres import APP, OWNER, EmbeddedPostgres
 from app.stack.redis import EmbeddedRedis
+from app.stack.restart import DONE, LOCK, answer, roll
 from app.stack.secrets import kept_secret
 from app.stack.server import answers
 from app.stack.supervisor import Supervisor, read_procfile
 
 ROOT = Path(__file__).resolve().parents[2]
 CONNECTIONS = "connections.env"
+MEMORY_SECONDS = 5.0
 DEFAULT_PORTS = {
     "TIDEGATE_WEB_PORT": 8300,
     "TIDEGATE_FLOWER_PORT": 5556,
@@ -57,6 +62,10 @@ class Stack:
         self.env: dict[str, str] = {}
         self._log = log
         self._lock: IO[str] | None = None
+        self._settings: Settings | None = None
+        self._turns = threading.Lock()
+        self._ending = threading.Event()
+        self._threads: list[threading.Thread] = []
 
     def start(self, say: Callable[[str], None]) -> Running:
         """Start all in order; raises BadConfiguration (ports, configuration) or GateError."""
@@ -74,8 +83,12 @@ class Stack:
         env["FLOWER_BASIC_AUTH"] = f"ops:{password}"
         self._write_connections(env)
         self.env = env
-        self.supervisor = Supervisor(read_procfile(ROOT / "Procfile"), env, log=self._log)
+        self._settings = load_settings(env)
+        commands = read_procfile(ROOT / "Procfile")
+        self.supervisor = Supervisor(commands, env, log=self._log, stop_within=self._settings.stop_within)
         self.supervisor.start()
+        if self._settings.max_rss_mb:
+            self._in_background(self._watch_memory, say)
         host = env.get("TIDEGATE_WEB_HOST", "127.0.0.1")
         return Running(
             web_url=f"http://{host}:{self.ports['TIDEGATE_WEB_PORT']}",
@@ -87,8 +100,46 @@ class Stack:
             written=tuple(written),
         )
 
+    def restart(self, say: Callable[[str], None]) -> threading.Thread:
+        """Migrate, then replace every process by a new one of the code and settings of now, without a gap; in a thread."""
+        return self._in_background(self._restart, say)
+
+    def _restart(self, say: Callable[[str], None]) -> None:
+        with self._turns:
+            try:
+                assert self.supervisor is not None
+                assert self._settings is not None
+                say("migrating the schema")
+                self._migrate(self.env)
+                roll(self.supervisor, drain_within=self._settings.drain_within, say=say)
+            except GateError as fault:
+                say(f"not restarted: {fault}")
+                answer(self.state, str(fault))
+            else:
+                say("restarted")
+                answer(self.state, DONE)
+
+    def _watch_memory(self, say: Callable[[str], None]) -> None:
+        assert self.supervisor is not None
+        assert self._settings is not None
+        watch = MemoryWatch(self.supervisor, self._settings.max_rss_mb, self._settings.drain_within, say)
+        while not self._ending.wait(MEMORY_SECONDS):
+            with self._turns:
+                watch.look()
+
+    def _in_background(self, work: Callable[[Callable[[str], None]], None], say: Callable[[str], None]) -> threading.Thread:
+        thread = threading.Thread(target=work, args=(say,), name="stack", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+        return thread
+
     def stop(self) -> None:
         """Stop what was started, and nothing else; processes first, servers last."""
+        self._ending.set()
+        if self.supervisor is not None:
+            self.supervisor.stop()
+        for thread in self._threads:
+            thread.join(5.0)
         for part in (self.supervisor, self.redis, self.postgres):
             if part is not None:
                 part.stop()
@@ -97,11 +148,14 @@ class Stack:
 
     def _take_lock(self) -> None:
         self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = (self.state / "lock").open("a")
+        self._lock = (self.state / LOCK).open("a")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BadConfiguration([f"it already runs on {self.state}; set TIDEGATE_STATE_DIR for a second one"]) from None
+        self._lock.truncate(0)
+        self._lock.write(str(os.getpid()))
+        self._lock.flush()
 
     def _servers(self, say: Callable[[str], None]) -> dict[str, str]:
         """Start the embedded servers that are wanted; return the environment for everything else."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, literal_column, or_, select, text, update
 
 from app.domain.delivery import Delivery, DeliveryState
 from app.domain.event import Account, Event, EventKind, Repository
+from app.store.schema import REPOSITORY_OF_DELIVERY
 from app.store.schema import deliveries as table
 
 LONGEST_PAUSE = timedelta(minutes=5)
@@ -50,6 +52,32 @@ def delivery_from(row: Row[Any]) -> Delivery:
     )
 
 
+_WITHOUT_BODY = [literal_column("''::bytea").label("body") if c.name == "body" else c for c in table.c]
+
+# Jumps from one repository to the next in the index, however many deliveries each has pending.
+_NEXT_REPOSITORIES = text(f"""
+WITH RECURSIVE found (repository) AS (
+    (SELECT {REPOSITORY_OF_DELIVERY} FROM deliveries WHERE state = 'pending' AND {REPOSITORY_OF_DELIVERY} > :after
+     ORDER BY {REPOSITORY_OF_DELIVERY} LIMIT 1)
+    UNION ALL
+    SELECT (SELECT {REPOSITORY_OF_DELIVERY} FROM deliveries
+            WHERE state = 'pending' AND {REPOSITORY_OF_DELIVERY} > found.repository
+            ORDER BY {REPOSITORY_OF_DELIVERY} LIMIT 1)
+    FROM found WHERE found.repository IS NOT NULL
+)
+SELECT repository FROM found WHERE repository IS NOT NULL LIMIT :limit
+""")  # noqa: S608 - an expression of ours only
+_OLDEST_OF_EACH = text(f"""
+SELECT oldest.* FROM unnest(CAST(:repositories AS text[])) AS wanted (repository)
+CROSS JOIN LATERAL (
+    SELECT {", ".join("''::bytea AS body" if c.name == "body" else c.name for c in table.c)} FROM deliveries
+    WHERE state = 'pending' AND {REPOSITORY_OF_DELIVERY} = wanted.repository
+    AND position > :newer_than AND due_at <= :now
+    ORDER BY position LIMIT 1 FOR UPDATE SKIP LOCKED
+) AS oldest
+""").columns(*table.c)  # noqa: S608 - names of ours only
+
+
 @dataclass(frozen=True, slots=True)
 class SqlDeliveries:
     """Protocol: pipeline.stores.Deliveries."""
@@ -57,9 +85,21 @@ class SqlDeliveries:
     connection: Connection
 
     def claim_pending(self, now: datetime, limit: int) -> list[Delivery]:
-        """Lock the oldest due pending deliveries, skipping those that another planner holds."""
-        query = _pending().where(_due(now)).limit(limit).with_for_update(skip_locked=True)
+        """Lock the oldest due pending deliveries (without bodies), skipping those that another planner holds."""
+        query = select(*_WITHOUT_BODY).where(table.c.state == DeliveryState.PENDING, _due(now))
+        query = query.order_by(table.c.position).limit(limit).with_for_update(skip_locked=True)
         return [delivery_from(row) for row in self.connection.execute(query)]
+
+    def claim_fairly(self, now: datetime, limit: int, *, newer_than: int, after: str) -> tuple[list[Delivery], str]:
+        """Lock the oldest one of each of the next repositories after `after`; return how far that went ("": all)."""
+        found = self.connection.execute(_NEXT_REPOSITORIES, {"after": after, "limit": limit}).scalars().all()
+        given = {"repositories": list(found), "newer_than": newer_than, "now": now}
+        rows = self.connection.execute(_OLDEST_OF_EACH, given)
+        return [delivery_from(row) for row in rows], found[-1] if len(found) == limit else ""
+
+    def reserve(self, delivery_ids: Sequence[str], until: datetime) -> None:
+        """Keep other planners from these until then."""
+        self.connection.execute(update(table).where(table.c.id.in_(delivery_ids)).values(due_at=until))
 
     def claim(self, delivery_id: str) -> Delivery | None:
         """Lock one delivery if it is still pending."""

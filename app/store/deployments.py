@@ -2,20 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from app.domain.deployment import Deployment, Stage, StageResult, State, Trigger
+from app.domain.deployment import ENDED, NEXT_STAGE, Deployment, Stage, StageResult, State, Trigger, Wake
 from app.domain.event import Account, Repository
 from app.store.schema import deployments as table
-from app.store.schema import dispatches, positions, stages
+from app.store.schema import positions, stages
 
 SHORTEST_PREFIX = 7
 LONGEST_PAUSE = timedelta(minutes=5)
+_WAKING = (table.c.id, table.c.correlation_id, table.c.environment, table.c.state)
+
+
+# Counts with what may be under way only what moved lately: what stands still (its forge is away, say) keeps nobody out.
+_ADMIT = text("""
+WITH free AS (
+    SELECT name, greatest(0, :window - (
+        SELECT count(*) FROM deployments AS d
+        WHERE d.environment = name AND d.due_at IS NOT NULL AND d.updated_at > clock_timestamp() - :standing
+    )) AS places
+    FROM unnest(CAST(:environments AS text[])) AS name
+), oldest AS (
+    SELECT d.id FROM free CROSS JOIN LATERAL (
+        SELECT id FROM deployments WHERE environment = free.name AND state = 'planned' AND due_at IS NULL
+        ORDER BY position, id LIMIT free.places FOR UPDATE SKIP LOCKED
+    ) AS d
+)
+UPDATE deployments SET due_at = :due_at, updated_at = clock_timestamp() FROM oldest WHERE deployments.id = oldest.id
+RETURNING deployments.id, deployments.correlation_id, deployments.environment, deployments.state, deployments.position
+""").columns(table.c.id, table.c.correlation_id, table.c.environment, table.c.state, table.c.position)
+# Jumps from one environment to the next in the index, however many deployments stand in each lane.
+_LANES = text("""
+WITH RECURSIVE found (environment) AS (
+    SELECT min(environment) FROM deployments WHERE state = 'planned' AND due_at IS NULL
+    UNION ALL
+    SELECT (SELECT min(environment) FROM deployments
+            WHERE state = 'planned' AND due_at IS NULL AND environment > found.environment)
+    FROM found WHERE found.environment IS NOT NULL
+)
+SELECT environment FROM found WHERE environment IS NOT NULL
+""")
+# The newest by two indexes of their own: a lane of any length costs nothing here.
+_NEWER_EXISTS = text("""
+SELECT coalesce(greatest((
+    SELECT position FROM deployments WHERE environment = :environment AND trigger <> 'failure'
+    AND state IN ('granted', 'dispatching', 'dispatched', 'succeeded') ORDER BY position DESC LIMIT 1
+), (
+    SELECT dispatches.position FROM dispatches JOIN deployments ON deployments.id = dispatches.deployment_id
+    WHERE dispatches.environment = :environment AND trigger <> 'failure' ORDER BY dispatches.position DESC LIMIT 1
+)) > :position, false)
+""")
 
 
 def deployment_from(row: Row[Any]) -> Deployment:
@@ -41,7 +83,7 @@ def deployment_from(row: Row[Any]) -> Deployment:
     )
 
 
-def _as_row(deployment: Deployment, due_at: datetime) -> dict[str, Any]:
+def _as_row(deployment: Deployment, due_at: datetime | None) -> dict[str, Any]:
     repository, actor = deployment.repository, deployment.actor
     plain = ("id", "position", "delivery_id", "correlation_id", "environment", "ref", "before", "sha", "trigger")
     more = ("release_id", "state", "reason", "principal", "created_at", "updated_at")
@@ -65,10 +107,23 @@ class SqlDeployments:
 
     connection: Connection
 
-    def add(self, deployment: Deployment, due_at: datetime) -> bool:
-        """Insert; False if the same act was already planned (invariant 2)."""
+    def add(self, deployment: Deployment, due_at: datetime | None) -> bool:
+        """Insert; False if the same act was already planned (invariant 2). Without a due time it stands in its lane."""
         statement = upsert(table).values(_as_row(deployment, due_at)).on_conflict_do_nothing()
         return self.connection.execute(statement.returning(table.c.id)).first() is not None
+
+    def admit(self, environments: Sequence[str], *, window: int, due_at: datetime) -> list[Wake]:
+        """Let the oldest in these lanes get under way, as far as `window` leaves places; list them.
+
+        Two that admit at the same moment may each fill the same place; then one more is under way for a while.
+        """
+        given = {"environments": list(environments), "window": window, "due_at": due_at, "standing": LONGEST_PAUSE}
+        rows = self.connection.execute(_ADMIT, given)
+        return [_wake(row) for row in sorted(rows, key=lambda r: r.position)]
+
+    def lanes(self) -> list[str]:
+        """List the environments in whose lanes deployments stand."""
+        return list(self.connection.execute(_LANES).scalars())
 
     def next_position(self) -> int:
         """Return the next number in the order of receipt."""
@@ -107,12 +162,12 @@ class SqlDeployments:
 
     def defer(self, deployment_id: str, due_at: datetime, why: str) -> None:
         """Set when the sweeper should look again, and say why not before; an ended deployment stays ended."""
-        unended = and_(table.c.id == deployment_id, table.c.due_at.is_not(None))
+        unended = and_(table.c.id == deployment_id, table.c.state.not_in(ENDED))
         self.connection.execute(update(table).where(unended).values(due_at=due_at, reason=why))
 
     def explain(self, deployment_id: str, why: str) -> None:
         """Say why it stands still, until it moves; since when is not touched, and an ended one keeps its reason."""
-        unended = and_(table.c.id == deployment_id, table.c.due_at.is_not(None), table.c.reason.is_distinct_from(why))
+        unended = and_(table.c.id == deployment_id, table.c.state.not_in(ENDED), table.c.reason.is_distinct_from(why))
         self.connection.execute(update(table).where(unended).values(reason=why))
 
     def record(self, deployment_id: str, result: StageResult) -> None:
@@ -152,15 +207,9 @@ class SqlDeployments:
 
     def newer_exists(self, environment: str, position: int) -> bool:
         """Tell whether a newer one is granted, or was ever dispatched (the gate's own redeployments do not count)."""
-        came_this_far = (State.GRANTED, State.DISPATCHING, State.DISPATCHED, State.SUCCEEDED)
-        was_dispatched = select(dispatches.c.id).where(dispatches.c.deployment_id == table.c.id).exists()
-        query = select(table.c.id).where(
-            table.c.environment == environment,
-            table.c.position > position,
-            table.c.trigger != Trigger.FAILURE,
-            or_(table.c.state.in_(came_this_far), was_dispatched),
-        )
-        return self.connection.execute(query.limit(1)).first() is not None
+        given = {"environment": environment, "position": position}
+        found: bool = self.connection.execute(_NEWER_EXISTS, given).scalar_one()
+        return found
 
     def older_waiting(self, environment: str, position: int) -> list[Deployment]:
         """Lock and list older ones that hold a grant and wait to be dispatched."""
@@ -168,13 +217,13 @@ class SqlDeployments:
         query = query.order_by(table.c.position, table.c.id).with_for_update()
         return [deployment_from(row) for row in self.connection.execute(query)]
 
-    def newest_waiting(self, environment: str) -> tuple[str, str] | None:
-        """Return (id, correlation id) of the newest that holds a grant and waits."""
+    def newest_waiting(self, environment: str) -> Wake | None:
+        """Return the newest that holds a grant and waits."""
         newest_first = _granted(environment).order_by(table.c.position.desc(), table.c.id.desc())
         row = self.connection.execute(newest_first.limit(1)).first()
-        return (row.id, row.correlation_id) if row else None
+        return _wake(row) if row else None
 
-    def take_due(self, now: datetime, again_after: timedelta, limit: int) -> list[tuple[str, str, State]]:
+    def take_due(self, now: datetime, again_after: timedelta, limit: int) -> list[Wake]:
         """Claim those that stand still since their due time; the longer they stand, the later their next one.
 
         Not so what holds a slot: it is one an environment, and all others of the environment wait for it.
@@ -186,12 +235,16 @@ class SqlDeployments:
         is_due = or_(table.c.due_at <= now, table.c.due_at > now + 2 * max(LONGEST_PAUSE, again_after))
         due = select(table.c.id).where(is_due).order_by(table.c.due_at).limit(limit)
         statement = update(table).where(table.c.id.in_(due.with_for_update(skip_locked=True))).values(due_at=again_at)
-        rows = self.connection.execute(statement.returning(table.c.id, table.c.correlation_id, table.c.state))
-        return [(row.id, row.correlation_id, State(row.state)) for row in rows]
+        rows = self.connection.execute(statement.returning(*_WAKING))
+        return [_wake(row) for row in rows]
 
     def _one(self, query: Select[Any]) -> Deployment | None:
         row = self.connection.execute(query).first()
         return deployment_from(row) if row else None
+
+
+def _wake(row: Row[Any]) -> Wake:
+    return Wake(row.id, row.correlation_id, row.environment, NEXT_STAGE[State(row.state)])
 
 
 def _releases(environment: str) -> Select[Any]:

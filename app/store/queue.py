@@ -8,20 +8,22 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from celery import Celery, chain, signature
 
-from app.domain.deployment import STAGES, Stage
+from app.domain.deployment import STAGES, Stage, Wake
 
 PLAN = "plan_delivery"
 SWEEP = "sweep"
+WAKE_QUEUE = "wakes"  # what wakes others does not stand in line with those it wakes
 STAGE_QUEUE = "stages"
 DEPLOY_QUEUE = "deploys"
+SLOW_DEPLOY_QUEUE = "slow_deploys"
 QUEUES: dict[str, str] = {
-    PLAN: STAGE_QUEUE,
-    SWEEP: STAGE_QUEUE,
+    PLAN: WAKE_QUEUE,
+    SWEEP: WAKE_QUEUE,
     Stage.VALIDATE_IDENTITY: STAGE_QUEUE,
     Stage.CHECK_PERMISSION: STAGE_QUEUE,
     Stage.INJECT_TOKEN: STAGE_QUEUE,
@@ -30,6 +32,8 @@ QUEUES: dict[str, str] = {
 }
 COALESCE_SECONDS = 0.05
 
+MayBlock = Callable[[str, Stage], bool]  # whether this stage of this environment may wait long for others
+
 _log = logging.getLogger(__name__)
 
 
@@ -37,7 +41,9 @@ def make_celery(redis_url: str) -> Celery:
     """Make the Celery app, alike for senders and workers.
 
     Messages are acknowledged when a task begins: what a dying worker had begun is sent again by the sweeper, from
-    what the database knows, and nothing hangs on Redis' visibility timeout. JSON only, no result backend.
+    what the database knows, and nothing hangs on Redis' visibility timeout. A message is fetched when a thread is free
+    for it: one fetched earlier would wait behind a stage that takes long, in a worker that ends perhaps, while others are
+    idle. JSON only, no result backend.
     """
     app = Celery("tidegate", broker=redis_url)
     app.conf.update(
@@ -49,6 +55,7 @@ def make_celery(redis_url: str) -> Celery:
         task_publish_retry=False,
         task_acks_late=False,
         worker_prefetch_multiplier=2,
+        worker_disable_prefetch=True,
         worker_send_task_events=True,
         worker_hijack_root_logger=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
@@ -76,21 +83,29 @@ def broker_answers(app: Celery) -> bool:
     return True
 
 
-def chain_from(app: Celery, deployment_id: str, correlation_id: str, stage: str) -> Any:
-    """Make the chain of stages from `stage` to the last."""
-    rest: Sequence[Stage] = STAGES[STAGES.index(Stage(stage)) :]
-    return chain(*(_signature(app, s, deployment_id, correlation_id) for s in rest))
+def queue_of(stage: Stage, may_block: bool) -> str:
+    """Say which queue a stage's message goes to: what may wait long for others has a pool of its own."""
+    queue = QUEUES[stage]
+    return SLOW_DEPLOY_QUEUE if may_block and queue == DEPLOY_QUEUE else queue
 
 
-def _signature(app: Celery, stage: Stage, deployment_id: str, correlation_id: str) -> Any:
-    return signature(
-        stage.value,
-        args=(deployment_id, correlation_id),
-        app=app,
-        immutable=True,
-        queue=QUEUES[stage],
-        ignore_result=True,
-    )
+def chain_from(app: Celery, wake: Wake, may_block: MayBlock) -> Any:
+    """Make the chain of stages from the wake's to the last."""
+    rest: Sequence[Stage] = STAGES[STAGES.index(wake.stage) :]
+    return chain(*(_signature(app, s, wake, queue_of(s, may_block(wake.environment, s))) for s in rest))
+
+
+def _signature(app: Celery, stage: Stage, wake: Wake, queue: str) -> Any:
+    args = (wake.deployment_id, wake.correlation_id)
+    return signature(stage.value, args=args, app=app, immutable=True, queue=queue, ignore_result=True)
+
+
+def _length(connection: Any, queue: str) -> int:
+    """Count the messages that wait; a queue that does not exist is empty."""
+    try:
+        return int(connection.default_channel.queue_declare(queue, passive=True).message_count)
+    except connection.channel_errors:
+        return 0
 
 
 class CeleryWakes:
@@ -100,8 +115,10 @@ class CeleryWakes:
     standing for all rows that came meanwhile (a publish costs more than a commit: docs/performance.md).
     """
 
-    def __init__(self, app: Celery) -> None:
+    def __init__(self, app: Celery, may_block: MayBlock, longest_queue: int) -> None:
         self._app = app
+        self._may_block = may_block
+        self._longest = longest_queue
         self._wanted = threading.Event()
         self._newest = ""
         self._thread: threading.Thread | None = None
@@ -114,12 +131,29 @@ class CeleryWakes:
         if self._thread is None or not self._thread.is_alive():
             self._start()
 
-    def run(self, deployment_id: str, correlation_id: str, next_stage: str) -> None:
-        """Send the chain of stages from `next_stage` on; if the broker is away the sweeper will do it again."""
+    def run(self, wake: Wake) -> None:
+        """Send the chain of stages from the wake's on; if the broker is away the sweeper will do it again."""
         try:
-            chain_from(self._app, deployment_id, correlation_id, next_stage).apply_async()
+            chain_from(self._app, wake, self._may_block).apply_async()
         except Exception as fault:
-            _log.warning("wake not sent deployment=%s error=%s", deployment_id, type(fault).__name__)
+            _log.warning("wake not sent deployment=%s error=%s", wake.deployment_id, type(fault).__name__)
+
+    def repeat(self, wakes: Sequence[Wake]) -> None:
+        """Send again what may be lost; where the queue is long it is late, not lost, and nothing is sent."""
+        if not wakes:
+            return
+        by_queue: dict[str, list[Wake]] = {}
+        for wake in wakes:
+            by_queue.setdefault(queue_of(wake.stage, self._may_block(wake.environment, wake.stage)), []).append(wake)
+        try:
+            with self._app.connection_for_write() as connection:
+                room = {queue: max(0, self._longest - _length(connection, queue)) for queue in by_queue}
+        except Exception as fault:
+            _log.warning("wakes not sent count=%d error=%s", len(wakes), type(fault).__name__)
+            return
+        for queue, those in by_queue.items():
+            for wake in those[: room[queue]]:
+                self.run(wake)
 
     def _start(self) -> None:
         with self._starting:
@@ -133,7 +167,7 @@ class CeleryWakes:
             self._wanted.clear()
             newest = self._newest
             try:
-                self._app.send_task(PLAN, args=(newest,), queue=STAGE_QUEUE, ignore_result=True, retry=False)
+                self._app.send_task(PLAN, args=(newest,), queue=WAKE_QUEUE, ignore_result=True, retry=False)
             except Exception as fault:  # the broker is away: the sweeper looks into the inbox by itself
                 _log.warning("wake not sent delivery=%s error=%s", newest, type(fault).__name__)
             time.sleep(COALESCE_SECONDS)

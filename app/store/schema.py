@@ -65,6 +65,14 @@ deliveries = Table(
     CheckConstraint(_one_of("state", DeliveryState), name="state"),
 )
 Index("ix_deliveries_pending", deliveries.c.position, postgresql_where=deliveries.c.state == text("'pending'"))
+# The planner's way from repository to repository, over those that wait only.
+REPOSITORY_OF_DELIVERY = "((forge || ':'::text) || (event #>> '{repository,id}'::text[]))"
+Index(
+    "ix_deliveries_repository",
+    text(REPOSITORY_OF_DELIVERY),
+    deliveries.c.position,
+    postgresql_where=deliveries.c.state == text("'pending'"),
+)
 Index("ix_deliveries_received_at", deliveries.c.received_at)
 
 deployments = Table(
@@ -118,6 +126,27 @@ Index(
     deployments.c.position,
     postgresql_where=text("state = 'granted'"),
 )
+# A lane: those that are planned and not yet admitted. They have no due time (nor have those that ended).
+Index(
+    "ix_deployments_lane",
+    deployments.c.environment,
+    deployments.c.position,
+    postgresql_where=text("state = 'planned' AND due_at IS NULL"),
+)
+Index("ix_deployments_under_way", deployments.c.environment, postgresql_where=deployments.c.due_at.is_not(None))
+Index(
+    "ix_deployments_came_far",
+    deployments.c.environment,
+    deployments.c.position,
+    postgresql_where=text("state IN ('granted', 'dispatching', 'dispatched', 'succeeded')"),
+)
+Index(
+    "ix_deployments_released",
+    deployments.c.environment,
+    deployments.c.updated_at,
+    deployments.c.id,
+    postgresql_where=text("state = 'succeeded'"),
+)
 Index("ix_deployments_created_at", deployments.c.created_at)
 
 stages = Table(
@@ -159,6 +188,7 @@ dispatches = Table(
     UniqueConstraint("deployment_id", "target", name="uq_dispatches_deployment_target"),
     CheckConstraint(_one_of("progress", Progress), name="progress"),
 )
+Index("ix_dispatches_environment", dispatches.c.environment, dispatches.c.position)
 
 # Append-only: the migration takes UPDATE, DELETE and TRUNCATE from the application's role, and a trigger from everybody.
 audit_entries = Table(

@@ -18,6 +18,7 @@ STATUS: dict[str, int] = {
     "too-slow": 408,
     "overloaded": 503,
     "unknown-forge": 404,
+    "rate-limited": 429,
     "not-found": 404,
     "not-allowed": 409,
     "store-unavailable": 503,

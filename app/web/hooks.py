@@ -5,6 +5,7 @@ The answer is shown to everybody who may see the repository's settings, so it na
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import Future
 
 import structlog
@@ -13,7 +14,7 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from app.bootstrap import Process
 from app.domain.delivery import Receipt
-from app.domain.errors import BadDelivery, GateError, Overloaded, StoreUnavailable, TooLarge
+from app.domain.errors import BadDelivery, GateError, Overloaded, RateLimited, StoreUnavailable, TooLarge
 from app.integrations.forges.protocol import UnverifiedDelivery
 from app.pipeline.receive import receive
 from app.web.deferred import Deferred
@@ -90,6 +91,8 @@ def _refusal(forge: str, correlation_id: str, fault: GateError) -> Response:
     answer = _answer(forge, correlation_id, status_of(fault), fault.code, str(fault))
     if isinstance(fault, StoreUnavailable | Overloaded):
         answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if isinstance(fault, RateLimited):
+        answer.headers["Retry-After"] = str(math.ceil(fault.retry_after))
     return answer
 
 

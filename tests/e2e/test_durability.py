@@ -96,7 +96,7 @@ def test_a_worker_killed_inside_a_stage_delays_and_repeats_nothing(
 ) -> None:
     supervisor = scene.stack.supervisor
     assert supervisor is not None
-    killed = "deployer" if stage in (Stage.DISPATCH_DEPLOY, Stage.CONFIRM_DEPLOY) else "worker"
+    killed = {Stage.DISPATCH_DEPLOY: "deployer", Stage.CONFIRM_DEPLOY: "slow"}.get(stage, "worker")  # it has a health check
     with standing_at(owner, stage) as gate:
         deployment_id = scene.push(f"killed in {stage}", account=scene.alice)
         until(lambda: someone_stands(gate), f"a worker inside {stage}")

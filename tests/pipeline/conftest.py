@@ -96,8 +96,8 @@ class Line:
         deployment_id = deployment if isinstance(deployment, str) else deployment.id
         for stage, verb in VERBS.items():
             outcome = verb(self.services, deployment_id)
-            for woken, _, _ in outcome.wakes:
-                self.run(woken)
+            for wake in outcome.wakes:
+                self.run(wake.deployment_id)
             if not outcome.goes_on or stage is last:
                 break
         return self.now(deployment_id)

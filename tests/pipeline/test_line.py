@@ -7,7 +7,7 @@ import threading
 import pytest
 from sqlalchemy import text
 
-from app.domain.deployment import Deployment, Progress, Stage, State, Trigger
+from app.domain.deployment import Deployment, Progress, Stage, State, Trigger, Wake
 from app.domain.errors import RepositoryUnavailable, StaleDispatch, TargetFailed, TargetUnavailable, UnknownCommit
 from app.domain.event import Account, Event, EventKind
 from app.integrations.targets.protocol import Report
@@ -331,7 +331,8 @@ def test_a_repository_that_is_away_delays_and_loses_nothing(line: Line) -> None:
     line.repositories.fault = None
     line.clock.move(60)
     assert sweep(line.services) == 1
-    assert line.wakes.runs[-1] == (deployment.id, deployment.correlation_id, Stage.VALIDATE_IDENTITY)
+    wake = Wake(deployment.id, deployment.correlation_id, "production", Stage.VALIDATE_IDENTITY)
+    assert line.wakes.runs[-1] == wake
     assert line.run(deployment).state is State.SUCCEEDED
 
 

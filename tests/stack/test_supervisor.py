@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 import app.stack.supervisor
+from app.domain.errors import GateError
 from app.stack.supervisor import Supervisor, arguments, read_procfile
 
 ROOT = Path(__file__).parents[2]
@@ -198,6 +199,77 @@ def test_stop_interrupts_a_long_pause(yard: Yard) -> None:
     assert time.monotonic() - began < 1.0
 
 
+READY = "import os, pathlib; pathlib.Path(os.environ['TIDEGATE_READY_FILE']).touch(); "
+READY_IF_ASKED = f"import os; exec({READY!r}) if 'TIDEGATE_READY_FILE' in os.environ else None; "
+
+
+def test_a_successor_is_at_work_before_the_first_one_is_asked_to_end(yard: Yard) -> None:
+    told = (
+        "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: (print('asked at', time.monotonic()), sys.exit())); "
+    )
+    supervisor = yard.run({"web": python(f"{told}{READY_IF_ASKED}print('ready at', time.monotonic(), flush=True); {SLEEP}")})
+    first = yard.pid(supervisor, "web")
+    wait_until(lambda: yard.said("web"))
+    supervisor.replace("web", drain_within=10)
+    assert yard.pid(supervisor, "web") != first
+    assert not lives(first)
+    _, ready, asked = [float(line.split()[-1]) for line in yard.said("web")]
+    assert ready < asked
+    assert not any("ended with" in line for line in yard.said("web"))
+
+
+def test_a_successor_that_does_not_get_to_work_leaves_the_first_one_in_its_place(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app.stack.supervisor, "READY_SECONDS", 0.5)
+    supervisor = yard.run({"web": python(SLEEP)})
+    first = yard.pid(supervisor, "web")
+    with pytest.raises(GateError, match="the new web does not get to work"):
+        supervisor.replace("web", drain_within=10)
+    assert supervisor.pid("web") == first
+    assert lives(first)
+
+
+def test_what_outlasts_its_time_after_it_was_replaced_is_killed(yard: Yard) -> None:
+    supervisor = yard.run({"web": python(READY_IF_ASKED + STUBBORN)})
+    first = yard.pid(supervisor, "web")
+    wait_until(lambda: "ready" in yard.said("web"))
+    supervisor.replace("web", drain_within=0.5)
+    assert not lives(first)
+
+
+def test_a_successor_that_dies_is_started_again(yard: Yard) -> None:
+    supervisor = yard.run({"web": python(READY_IF_ASKED + SLEEP)})
+    yard.pid(supervisor, "web")
+    supervisor.replace("web", drain_within=10)
+    second = yard.pid(supervisor, "web")
+    supervisor.kill("web")
+    assert yard.pid(supervisor, "web", other_than=second) != second
+
+
+def test_of_what_is_renewed_there_are_never_two(yard: Yard) -> None:
+    supervisor = yard.run({"beat": python(STUBBORN)})
+    first = yard.pid(supervisor, "beat")
+    wait_until(lambda: yard.said("beat") == ["ready"])
+    supervisor._stop_within = 0.5
+    supervisor.renew("beat")
+    assert not lives(first)
+    assert yard.pid(supervisor, "beat", other_than=first) != first
+
+
+def test_only_the_process_is_asked_to_end_so_that_what_it_has_started_can_finish(yard: Yard) -> None:
+    asked = "signal.signal(signal.SIGTERM, lambda *_: print('asked', flush=True))"
+    child = f"import signal, time; {asked}; print('up', flush=True); time.sleep(2); print('finished', flush=True)"
+    deaf = "import signal, subprocess, sys; signal.signal(signal.SIGTERM, lambda *_: None); "
+    parent = f"{deaf}subprocess.run([sys.executable, '-c', {child!r}])"
+    supervisor = yard.run({"worker": python(parent)})
+    yard.pid(supervisor, "worker")
+    wait_until(lambda: "up" in yard.said("worker"))
+    supervisor.stop()
+    assert "finished" in yard.said("worker")
+    assert "asked" not in yard.said("worker")
+
+
 def test_other_processes_are_left_alone(yard: Yard) -> None:
     others = [
         subprocess.Popen([sys.executable, "-c", SLEEP]),
@@ -264,7 +336,7 @@ def test_a_procfile_is_read_line_by_line(tmp_path: Path) -> None:
 
 def test_the_shipped_procfile_names_every_role() -> None:
     commands = read_procfile(ROOT / "Procfile")
-    assert list(commands) == ["web", "worker", "deployer", "beat", "flower"]
+    assert list(commands) == ["web", "worker", "deployer", "slow", "beat", "flower"]
     argv = arguments(commands["web"], {})
     assert argv[argv.index("--host") + 1] == "127.0.0.1"
     assert argv[argv.index("--port") + 1] == "8300"

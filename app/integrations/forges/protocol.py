@@ -20,12 +20,16 @@ class UnverifiedDelivery:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedPayload:
-    """JSON bytes whose signature fitted, with the (unsigned) delivery id and event header beside them."""
+    """JSON bytes whose signature fitted, with the (unsigned) delivery id and event header beside them.
+
+    `secret` tells which of the secrets fitted, by the beginning of its digest.
+    """
 
     forge: str
     json: bytes
     delivery_id: str
     event_header: str
+    secret: str = ""
 
 
 class Forge(Protocol):

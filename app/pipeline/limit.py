@@ -1,0 +1,41 @@
+"""Refuse what comes far too often from one source, and nobody else's (ADR 6).
+
+Two questions, after the proof: has this very body come again and again, and has its repository sent too much? The first
+goes before the second, so that who caught a signed delivery and repeats it uses up that body's share, not its
+repository's. The secret that fitted is a part of the repository's key: another repository's secret does not fill it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from app.domain.errors import RateLimited
+from app.domain.event import Event
+from app.domain.rate import Buckets
+from app.integrations.forges.protocol import VerifiedPayload
+
+SAME_BODY_RATE = 0.1
+SAME_BODY_BURST = 10
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryLimits:
+    """What one receiver remembers of its sources."""
+
+    bodies: Buckets
+    repositories: Buckets
+
+    @classmethod
+    def of(cls, rate: float, burst: int) -> DeliveryLimits:
+        """Make them from the settings."""
+        return cls(Buckets(SAME_BODY_RATE, SAME_BODY_BURST), Buckets(rate, burst))
+
+    def check(self, payload: VerifiedPayload, event: Event | None, now: float) -> None:
+        """Count a proven delivery; raises RateLimited."""
+        digest = hashlib.blake2b(payload.json, digest_size=16).digest()
+        if wait := self.bodies.take((payload.forge, digest), now):
+            raise RateLimited("the same delivery has come too often", retry_after=wait)
+        source = (payload.forge, payload.secret, event.repository.id if event else None)
+        if wait := self.repositories.take(source, now):
+            raise RateLimited("this repository sends more deliveries than it may", retry_after=wait)

@@ -1,0 +1,84 @@
+"""Wakes on a real Redis: the right queue for each stage, and no repetition into a queue that is long already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from celery import Celery
+
+from app.domain.deployment import STAGES, Stage, Wake
+from app.domain.environment import Environment, HealthCheck
+from app.stack.redis import EmbeddedRedis
+from app.store.queue import DEPLOY_QUEUE, SLOW_DEPLOY_QUEUE, STAGE_QUEUE, CeleryWakes, chain_from, make_celery
+
+LONGEST = 5
+
+
+def environment(name: str, *, is_slow: bool = False, health: HealthCheck | None = None) -> Environment:
+    return Environment(name, "gogs:acme/shop", None, ("branch:main",), ("box",), "https://x", health, is_slow)
+
+
+ENVIRONMENTS = {
+    "fast": environment("fast"),
+    "slow": environment("slow", is_slow=True),
+    "checked": environment("checked", health=HealthCheck("http://127.0.0.1/healthz", 5)),
+}
+
+
+def may_block(name: str, stage: Stage) -> bool:
+    return ENVIRONMENTS[name].may_block(stage)
+
+
+def wakes(name: str, stage: Stage, count: int) -> list[Wake]:
+    return [Wake(f"d{n}", "c", name, stage) for n in range(count)]
+
+
+@pytest.fixture
+def celery(redis_server: EmbeddedRedis) -> Iterator[Celery]:
+    app = make_celery(redis_server.url())
+    with app.connection_for_write() as connection:
+        connection.default_channel.client.flushdb()
+    yield app
+    app.close()
+
+
+def length(app: Celery, queue: str) -> int:
+    with app.connection_for_write() as connection:
+        return int(connection.default_channel.client.llen(queue))
+
+
+@pytest.mark.parametrize(
+    ("name", "dispatch", "confirm"),
+    [
+        ("fast", DEPLOY_QUEUE, DEPLOY_QUEUE),
+        ("slow", SLOW_DEPLOY_QUEUE, SLOW_DEPLOY_QUEUE),
+        ("checked", DEPLOY_QUEUE, SLOW_DEPLOY_QUEUE),
+    ],
+)
+def test_what_may_take_long_goes_to_a_queue_of_its_own(celery: Celery, name: str, dispatch: str, confirm: str) -> None:
+    chain = chain_from(celery, Wake("d", "c", name, Stage.VALIDATE_IDENTITY), may_block)
+    assert [task.task for task in chain.tasks] == [stage.value for stage in STAGES]
+    assert [task.options["queue"] for task in chain.tasks] == [STAGE_QUEUE] * 3 + [dispatch, confirm]
+
+
+@pytest.mark.parametrize(("name", "queue"), [("fast", DEPLOY_QUEUE), ("slow", SLOW_DEPLOY_QUEUE)])
+def test_a_wake_in_the_middle_goes_the_same_way(celery: Celery, name: str, queue: str) -> None:
+    CeleryWakes(celery, may_block, LONGEST).run(Wake("d", "c", name, Stage.DISPATCH_DEPLOY))
+    assert length(celery, queue) == 1
+
+
+def test_nothing_is_sent_again_into_a_long_queue_and_another_queue_is_not_held_up_by_it(celery: Celery) -> None:
+    sender = CeleryWakes(celery, may_block, LONGEST)
+    sender.repeat(wakes("slow", Stage.DISPATCH_DEPLOY, 20))
+    sender.repeat(wakes("slow", Stage.DISPATCH_DEPLOY, 20) + wakes("fast", Stage.DISPATCH_DEPLOY, 2))
+    assert length(celery, SLOW_DEPLOY_QUEUE) == LONGEST
+    assert length(celery, DEPLOY_QUEUE) == 2
+
+
+def test_without_a_broker_nothing_is_raised() -> None:
+    app = make_celery("redis://127.0.0.1:1/0")
+    sender = CeleryWakes(app, may_block, LONGEST)
+    sender.run(Wake("d", "c", "fast", Stage.DISPATCH_DEPLOY))
+    sender.repeat(wakes("fast", Stage.DISPATCH_DEPLOY, 3))
+    app.close()
