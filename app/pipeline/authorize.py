@@ -38,8 +38,9 @@ def decide_now(services: Services, guard: Guard, deployment: Deployment) -> tupl
     fault, principal = proven(guard.identity, deployment)
     if principal is None:
         return fault, None
-    with services.store.unit() as unit:
+    with services.store.reading() as unit:
         identified = unit.deployments.result(deployment.id, Stage.VALIDATE_IDENTITY)
+    with services.store.unit() as unit:
         unit.remember_version("policy", guard.policy.digest, guard.policy.text)
     if identified is None:
         raise GateError("validate_identity has left no result")

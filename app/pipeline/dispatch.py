@@ -35,7 +35,7 @@ def dispatch(services: Services, deployment_id: str) -> Outcome:
     """Run `dispatch_deploy`: one dispatch at a time per environment, in the order of receipt (invariants 4, 6, 8)."""
     guard = services.guard()
     started_at = services.clock.now()
-    with services.store.unit() as unit:
+    with services.store.reading() as unit:
         deployment = unit.deployments.get(deployment_id)
     if deployment is None or deployment.has_ended:
         return NOT_MY_TURN
@@ -86,6 +86,11 @@ def _claim_environment(services: Services, guard: Guard, deployment: Deployment,
 
 def _refused_by_order(services: Services, deployment: Deployment, started_at: datetime) -> Outcome | None:
     """Look at the order first: in a backlog most are superseded or must wait, and need neither git nor policy for that."""
+    with services.store.reading() as unit:
+        holder = unit.slots.holder(deployment.environment)
+        is_outrun = unit.deployments.newer_exists(deployment.environment, deployment.position)
+    if holder in (None, deployment.id) and (not is_outrun or holder is not None):
+        return None
     with services.store.unit() as unit:
         holder = unit.slots.lock(deployment.environment)
         current = unit.deployments.lock(deployment.id)
@@ -128,7 +133,7 @@ def _why_stale(services: Services, guard: Guard, deployment: Deployment) -> str 
         return None
     if head is None or not repositories.is_ancestor(key, sha, head):
         return f"{ref} does not contain {sha} any more"
-    with services.store.unit() as unit:
+    with services.store.reading() as unit:
         release = unit.deployments.last_release(deployment.environment)
     if release is None or release.ref != ref or release.sha == sha:
         return None
@@ -153,8 +158,7 @@ def _intend(services: Services, guard: Guard, unit: Unit, deployment: Deployment
     dispatches = [
         Dispatch(services.ids.new(), deployment.id, deployment.environment, name, deployment.position, 0, 0) for name in names
     ]
-    for each in dispatches:
-        unit.dispatches.intend(each)
+    unit.dispatches.intend(dispatches)
     unit.slots.hold(deployment.environment, deployment.id)
     due_at = services.clock.now() + timedelta(seconds=services.limits.sweep_after)
     unit.deployments.move(deployment, State.DISPATCHING, due_at=due_at)
@@ -163,7 +167,7 @@ def _intend(services: Services, guard: Guard, unit: Unit, deployment: Deployment
 
 
 def _start_all(services: Services, guard: Guard, deployment: Deployment, started_at: datetime) -> Outcome:
-    with services.store.unit() as unit:
+    with services.store.reading() as unit:
         rows = unit.dispatches.of(deployment.id)
     reports: dict[str, Report] = {}
     for row in rows:
@@ -232,7 +236,7 @@ def _ask_or_start(
 
 
 def _start(services: Services, guard: Guard, deployment: Deployment, claimed: Dispatch) -> tuple[Report, str | None]:
-    with services.store.unit() as unit:
+    with services.store.reading() as unit:
         result = unit.deployments.result(deployment.id, Stage.INJECT_TOKEN)
     if result is None:
         raise GateError("inject_token has left no result")

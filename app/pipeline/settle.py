@@ -17,7 +17,7 @@ def settle(services: Services, deployment_id: str) -> Outcome:
     """Run `confirm_deploy`: end the deployment, or look again when it is due (due times live in the database)."""
     guard = services.guard()
     started_at = services.clock.now()
-    with services.store.unit() as unit:
+    with services.store.reading() as unit:
         deployment = unit.deployments.get(deployment_id)
         rows = unit.dispatches.of(deployment_id)
     if deployment is None or deployment.has_ended or NEXT_STAGE[deployment.state] is not Stage.CONFIRM_DEPLOY:

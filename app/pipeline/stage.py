@@ -47,7 +47,7 @@ NOT_MY_TURN = Outcome("nothing to do", goes_on=False)
 def run_stage(services: Services, deployment_id: str, stage: Stage, find: Callable[[Deployment], Finding]) -> Outcome:
     """Run one stage to its result, once. `find` may call outside and must not write."""
     started_at = services.clock.now()
-    with services.store.unit() as unit:
+    with services.store.reading() as unit:
         deployment = unit.deployments.get(deployment_id)
     if deployment is None or deployment.has_ended:
         return NOT_MY_TURN

@@ -156,6 +156,10 @@ class Slots(Protocol):
         """Lock the environment's slot until the unit ends; return who holds it."""
         ...
 
+    def holder(self, environment: str) -> str | None:
+        """Return who holds the slot, without a lock."""
+        ...
+
     def hold(self, environment: str, deployment_id: str) -> None:
         """Give the (locked) slot to a deployment."""
         ...
@@ -168,7 +172,7 @@ class Slots(Protocol):
 class Dispatches(Protocol):
     """Intents to start, one per deployment and target, each under a lease with a fencing number (invariant 4)."""
 
-    def intend(self, dispatch: Dispatch) -> None:
+    def intend(self, dispatches: Sequence[Dispatch]) -> None:
         """Write down the intent to start."""
         ...
 

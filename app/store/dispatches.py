@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -24,9 +25,19 @@ class SqlSlots:
 
     def lock(self, environment: str) -> str | None:
         """Lock the environment's slot until the unit ends; return who holds it."""
-        self.connection.execute(upsert(slots).values(environment=environment).on_conflict_do_nothing())
         query = select(slots.c.deployment_id).where(slots.c.environment == environment).with_for_update()
-        holder: str | None = self.connection.execute(query).scalar_one()
+        row = self.connection.execute(query).first()
+        if row is None:  # the first time that this environment is dispatched to
+            self.connection.execute(upsert(slots).values(environment=environment).on_conflict_do_nothing())
+            row = self.connection.execute(query).one()
+        holder: str | None = row.deployment_id
+        return holder
+
+    def holder(self, environment: str) -> str | None:
+        """Return who holds the slot, without a lock."""
+        holder: str | None = self.connection.execute(
+            select(slots.c.deployment_id).where(slots.c.environment == environment)
+        ).scalar()
         return holder
 
     def hold(self, environment: str, deployment_id: str) -> None:
@@ -47,18 +58,12 @@ class SqlDispatches:
 
     connection: Connection
 
-    def intend(self, dispatch: Dispatch) -> None:
+    def intend(self, dispatches: Sequence[Dispatch]) -> None:
         """Write down the intent to start."""
-        self.connection.execute(
-            insert(table).values(
-                id=dispatch.id,
-                deployment_id=dispatch.deployment_id,
-                environment=dispatch.environment,
-                target=dispatch.target,
-                position=dispatch.position,
-                progress=Progress.UNKNOWN,
-            )
-        )
+        names = ("id", "deployment_id", "environment", "target", "position")
+        rows = [{name: getattr(d, name) for name in names} | {"progress": Progress.UNKNOWN} for d in dispatches]
+        if rows:
+            self.connection.execute(insert(table), rows)
 
     def of(self, deployment_id: str) -> list[DispatchRow]:
         """List them in the order of the environment's targets (their ids are time-ordered)."""

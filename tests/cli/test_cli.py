@@ -217,7 +217,7 @@ def _released(engine: Engine, delivery: Delivery, sha: str, at: datetime, **over
         assert unit.deployments.add(deployment, at)
         detail = {"policies": ["operators"]}
         unit.deployments.record(deployment.id, StageResult(Stage.CHECK_PERMISSION, "passed", detail, at, at))
-        unit.dispatches.intend(Dispatch(IDS.new(), deployment.id, "production", "site", 1, 0, 0))
+        unit.dispatches.intend([Dispatch(IDS.new(), deployment.id, "production", "site", 1, 0, 0)])
         unit.audit.append([_entry(f"deployment:{verb}", delivery.id, deployment.id) for verb in ("planned", "succeeded")])
     return deployment
 

@@ -183,7 +183,7 @@ def test_the_end_of_a_dispatch_wakes_the_newest_that_waits_and_nobody_else(line:
     assert (dispatched.outcome, dispatched.wakes) == ("superseded", ())  # the slot is not free: nobody could use a wake
     ended = settle(line.services, first.id)
     newest = waiting[-1]
-    assert ended.wakes == ((newest.id, newest.correlation_id, Stage.DISPATCH_DEPLOY),)
+    assert ended.wakes == (Wake(newest.id, newest.correlation_id, "production", Stage.DISPATCH_DEPLOY),)
     line.run(newest.id)
     assert [line.now(each).state for each in waiting] == [State.SUPERSEDED, State.SUPERSEDED, State.SUCCEEDED]
 

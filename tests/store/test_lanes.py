@@ -99,7 +99,7 @@ QUERIES: dict[str, Callable[[Connection], object]] = {
     "admit": lambda c: SqlDeployments(c).admit(["flooded", "e60000"], window=6, due_at=NOW),
     "lanes": lambda c: SqlDeployments(c).lanes(),
     "take_due": lambda c: SqlDeployments(c).take_due(NOW, timedelta(seconds=10), 200),
-    "waiting": lambda c: SqlDeployments(c).waiting("flooded"),
+    "newest_waiting": lambda c: SqlDeployments(c).newest_waiting("flooded"),
     "older_waiting": lambda c: SqlDeployments(c).older_waiting("flooded", ROWS),
     "newer_exists, a long lane before it": lambda c: SqlDeployments(c).newer_exists("flooded", ROWS // 2 + 1),
     "last_release": lambda c: SqlDeployments(c).last_release("flooded"),

@@ -149,8 +149,8 @@ def test_a_deployment_comes_with_its_stages_and_dispatches_and_nobody_elses(engi
             unit.deployments.record(mine.id, result)
         unit.deployments.record(other.id, replace(stages[0], outcome="denied"))
         for target in ("one", "two"):
-            unit.dispatches.intend(Dispatch(IDS.new(), mine.id, "production", target, 1, 0, 0))
-        unit.dispatches.intend(Dispatch(IDS.new(), other.id, "production", "one", 1, 0, 0))
+            unit.dispatches.intend([Dispatch(IDS.new(), mine.id, "production", target, 1, 0, 0)])
+        unit.dispatches.intend([Dispatch(IDS.new(), other.id, "production", "one", 1, 0, 0)])
     view = Reads(engine).deployment(mine.id)
     assert view.deployment == mine
     assert view.stages == tuple(stages)
