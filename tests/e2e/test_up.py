@@ -103,7 +103,7 @@ def test_a_faulty_configuration_starts_nothing_and_is_told_with_its_line(folder:
     assert subprocess.run([TIDEGATE, "config", "example"], cwd=folder, env=env, capture_output=True, check=False).returncode == 0
     config = folder / "tidegate.toml"
     config.write_text(config.read_text().replace('targets = ["example-site"]', 'targets = ["nowhere"]'))
-    done = subprocess.run([TIDEGATE, "up"], cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([TIDEGATE, "up"], cwd=folder, env=env, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 2
     assert "there is no target 'nowhere'" in done.stderr and "tidegate.toml:" in done.stderr and "is up" not in done.stdout
     for name in ("WEB", "FLOWER", "POSTGRES", "REDIS"):
