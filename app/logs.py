@@ -12,6 +12,8 @@ from typing import Any
 import orjson
 import structlog
 
+from app.domain.plain import plain_line
+
 _SECRETS = re.compile(
     r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.?[A-Za-z0-9_-]*"  # a JWT
     r"|whsec_[A-Za-z0-9+/=]+"
@@ -19,6 +21,10 @@ _SECRETS = re.compile(
     r"|(?<=://)[^/@\s]*:[^/@\s]+(?=@)"  # user:password in a URL
 )
 MASK = "***"
+NOISY = (
+    *("alembic", "httpx", "httpcore", "kombu", "celery.redirected"),
+    *("celery.beat", "celery.worker.strategy", "celery.app.trace"),  # three lines for each tick of the sweeper
+)
 
 
 def mask(text: str) -> str:
@@ -67,7 +73,7 @@ def configure_logs(form: str, level: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
-    render: Any = structlog.processors.JSONRenderer(_json) if form == "json" else structlog.dev.ConsoleRenderer(colors=False)
+    render: Any = structlog.processors.JSONRenderer(_json) if form == "json" else _Console()
     structlog.configure(
         processors=[*shared, _masked, render],
         logger_factory=lambda name="tidegate": _Lines(name, handler),
@@ -83,8 +89,19 @@ def configure_logs(form: str, level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for noisy in ("alembic", "httpx", "httpcore", "kombu", "celery.redirected"):
+    for noisy in NOISY:
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+
+
+class _Console:
+    """Renders for people; what others said (a target, an author) gives their terminal no orders."""
+
+    def __init__(self) -> None:
+        self._render = structlog.dev.ConsoleRenderer(colors=False)
+
+    def __call__(self, logger: Any, method: str, event: MutableMapping[str, Any]) -> str:
+        plain = {k: plain_line(v) if isinstance(v, str) and k != "exception" else v for k, v in event.items()}
+        return self._render(logger, method, plain)
 
 
 def _json(event: object, **_: Any) -> str:

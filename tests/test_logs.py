@@ -197,6 +197,13 @@ def test_the_console_form_is_for_people(capsys: pytest.CaptureFixture[str]) -> N
     assert "\x1b" not in written
 
 
+def test_the_console_form_gives_the_terminal_no_orders(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs("console", "INFO")
+    structlog.get_logger("a").info("said", detail="\x1b]0;title\x07\x1b[2Jgone\u202e")
+    written = capsys.readouterr().out
+    assert "\x1b" not in written and "\u202e" not in written and "gone" in written
+
+
 def test_configuring_twice_does_not_log_twice(capsys: pytest.CaptureFixture[str]) -> None:
     lines = logged_as_json(capsys)
     configure_logs("json", "INFO")

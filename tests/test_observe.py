@@ -229,7 +229,7 @@ sentry_sdk.flush(timeout=10)
 """
 
 
-def test_a_stage_that_fails_arrives_under_its_name(listener: Listener, tmp_path: Path) -> None:
+def test_a_stage_that_fails_arrives_under_its_name_with_its_deployment(listener: Listener, tmp_path: Path) -> None:
     env = {
         "PATH": os.defpath,
         "TIDEGATE_DATABASE_URL": "postgresql://a:b@127.0.0.1:9/d",
@@ -240,6 +240,11 @@ def test_a_stage_that_fails_arrives_under_its_name(listener: Listener, tmp_path:
     subprocess.run([sys.executable, "-c", TASK], env=env, cwd=ROOT, check=True, capture_output=True, timeout=200)
     event = listener.event()
     assert event["transaction"] == "confirm_deploy"
+    assert {name: event["tags"][name] for name in ("deployment", "correlation", "step")} == {
+        "deployment": "d-9",
+        "correlation": "c-9",
+        "step": "confirm_deploy",
+    }
     assert event["exception"]["values"][-1]["mechanism"]["type"] == "celery"
 
 

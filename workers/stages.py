@@ -29,10 +29,13 @@ _log = structlog.get_logger("tidegate.step")
 
 @contextmanager
 def correlated(**names: str) -> Iterator[None]:
-    """Bind ids to every log line and Sentry event of the block."""
-    with structlog.contextvars.bound_contextvars(**names), sentry_sdk.isolation_scope() as scope:
-        for name, value in names.items():
-            scope.set_tag(name, value)
+    """Bind ids to every log line of the block, and to Sentry's scope of the task, which outlives the block.
+
+    Sentry's Celery integration opens that scope, and reports what a task raises after the block has ended.
+    """
+    for name, value in names.items():
+        sentry_sdk.set_tag(name, value)
+    with structlog.contextvars.bound_contextvars(**names):
         yield
 
 

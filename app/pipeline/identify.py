@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.domain.deployment import Deployment, Stage, State
 from app.domain.principal import Principal
 from app.integrations.identity.protocol import IdentitySource
+from app.integrations.repositories.protocol import COMMITS_LISTED
 from app.pipeline.services import Guard, Services
 from app.pipeline.stage import Finding, Outcome, run_stage
 
@@ -21,7 +22,7 @@ def _find(guard: Guard, deployment: Deployment) -> Finding:
     fault, principal = proven(guard.identity, deployment)
     if principal is None:
         return Finding(State.DENIED, "denied", {"account": deployment.actor.key}, reason=fault)
-    authors = _authors(guard, deployment)
+    authors, is_whole = _authors(guard, deployment)
     unknown = sorted({e for e in authors if not guard.identity.knows_email(e)})
     detail = {
         "account": deployment.actor.key,
@@ -29,7 +30,7 @@ def _find(guard: Guard, deployment: Deployment) -> Finding:
         "subject": principal.subject,
         "groups": sorted(principal.groups),
         "authors": authors[:AUTHORS_LISTED],
-        "authors_known": not unknown,
+        "authors_known": is_whole and not unknown,
         "unknown_authors": unknown[:AUTHORS_LISTED],
     }
     return Finding(State.IDENTIFIED, "identified", detail, principal=principal.subject)
@@ -46,11 +47,12 @@ def proven(identity: IdentitySource, deployment: Deployment) -> tuple[str, Princ
     return "", principal
 
 
-def _authors(guard: Guard, deployment: Deployment) -> list[str]:
-    """List the e-mails of who wrote and committed what is new; a rollback brings nothing new."""
+def _authors(guard: Guard, deployment: Deployment) -> tuple[list[str], bool]:
+    """List the e-mails of who wrote and committed what is new, and tell whether that is all; a rollback brings nothing new."""
     if deployment.is_rollback:
-        return []
+        return [], True
     key = deployment.repository.key
     guard.repositories.fetch(key, deployment.ref, deployment.sha)
     commits = guard.repositories.authors(key, deployment.before, deployment.sha)
-    return sorted({e for c in commits for e in (c.author_email, c.committer_email)})
+    emails = sorted({e for c in commits for e in (c.author_email, c.committer_email)})
+    return emails, len(commits) <= COMMITS_LISTED

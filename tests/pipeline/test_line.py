@@ -10,6 +10,7 @@ from sqlalchemy import text
 from app.domain.deployment import Deployment, Progress, Stage, State, Trigger, Wake
 from app.domain.errors import RepositoryUnavailable, StaleDispatch, TargetFailed, TargetUnavailable, UnknownCommit
 from app.domain.event import Account, Event, EventKind
+from app.integrations.repositories.protocol import COMMITS_LISTED
 from app.integrations.targets.protocol import Report
 from app.pipeline.dispatch import dispatch
 from app.pipeline.replay import replay
@@ -369,3 +370,12 @@ def _newest(line: Line) -> Deployment:
     with line.engine.connect() as connection:
         newest = connection.execute(text("SELECT id::text FROM deployments ORDER BY id DESC LIMIT 1")).scalar_one()
     return line.now(str(newest))
+
+
+def test_more_commits_than_are_read_count_as_of_unknown_authors(line: Line) -> None:
+    line.repositories.emails = ["alice@example.com"] * (COMMITS_LISTED + 1)
+    deployment = line.push("one")
+    line.run(deployment, last=Stage.VALIDATE_IDENTITY)
+    with line.services.store.unit() as unit:
+        identified = unit.deployments.result(deployment.id, Stage.VALIDATE_IDENTITY)
+    assert identified is not None and identified.detail["authors_known"] is False

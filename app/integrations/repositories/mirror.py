@@ -24,9 +24,8 @@ import pygit2
 
 from app.domain.errors import RepositoryUnavailable, UnknownCommit
 from app.domain.event import is_object_id
-from app.integrations.repositories.protocol import CommitAuthor
+from app.integrations.repositories.protocol import COMMITS_LISTED, CommitAuthor
 
-COMMITS_LISTED = 10_000
 INHERITED = ("PATH", "HOME", "SSH_AUTH_SOCK", "SSL_CERT_FILE")  # what git and ssh need, and no TIDEGATE_ secret
 _SAFE_KEY = re.compile(r"\A[a-z0-9][a-z0-9-]*:(?!\.)[A-Za-z0-9._-]+/(?!\.)[A-Za-z0-9._-]+\Z")
 _SAFE_REF = re.compile(r"\Arefs/(heads|tags)/(?!.*(?:\.\.|//|@\{|\.lock(?:/|\Z)|/\.))[^\x00-\x20\x7f~^:?*\[\\]+(?<![./])\Z")
@@ -104,7 +103,7 @@ class Mirror:
             walk = opened.walk(sha, pygit2.enums.SortMode.TOPOLOGICAL | pygit2.enums.SortMode.TIME)
             for oid in known:
                 walk.hide(oid)
-            return [CommitAuthor(str(c.id), _email(c.author), _email(c.committer)) for c in islice(walk, COMMITS_LISTED)]
+            return [CommitAuthor(str(c.id), _email(c.author), _email(c.committer)) for c in islice(walk, COMMITS_LISTED + 1)]
         except (KeyError, ValueError, pygit2.GitError) as fault:
             raise RepositoryUnavailable(f"the commits of {sha} cannot be read: {fault}") from None
 
@@ -168,10 +167,12 @@ class Mirror:
     def _contains(self, mirror: Path, ancestor: str, descendant: str) -> bool:
         if not (is_object_id(ancestor) and is_object_id(descendant)):
             return False
+        if self._commit(mirror, ancestor) is None:
+            return False  # the mirror has all that `descendant` contains
         try:
             return ancestor == descendant or _opened(mirror).descendant_of(descendant, ancestor)
-        except (KeyError, ValueError, pygit2.GitError):
-            return False
+        except (KeyError, ValueError, pygit2.GitError) as fault:
+            raise RepositoryUnavailable(f"the commits of {descendant} cannot be read: {fault}") from None
 
     def _remote(self, mirror: Path, repository: str, *arguments: str) -> str:
         token = self._token(repository)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+COMMITS_LISTED = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class CommitAuthor:
@@ -35,7 +37,10 @@ class CommitSource(Protocol):
         ...
 
     def authors(self, repository: str, before: str | None, sha: str) -> list[CommitAuthor]:
-        """List who wrote `before..sha`, newest first (None or unknown `before`: the commits on no other known branch)."""
+        """List who wrote `before..sha`, newest first (None or unknown `before`: the commits on no other known branch).
+
+        Not more than one beyond COMMITS_LISTED: that one tells that there are more.
+        """
         ...
 
     def is_ancestor(self, repository: str, ancestor: str, descendant: str) -> bool:
