@@ -15,7 +15,7 @@ SHOWN = 30  # violations told at length
 def summary(history: History, plan: Plan, seconds: float) -> list[str]:
     """Count what was done."""
     acts = Counter(a.kind for a in plan.every)
-    statuses = Counter("no answer" if a.status is None else str(a.status) for a in history.answers)
+    statuses = Counter(f"no answer ({a.text})" if a.status is None else str(a.status) for a in history.answers)
     states = Counter(d.state for d in history.deployments)
     triggers = Counter(d.trigger for d in history.deployments)
     marks = Counter(m.what for m in history.marks)

@@ -14,6 +14,7 @@ from app.cli.output import operator
 from app.domain.errors import GateError
 from app.pipeline.rollback import rollback
 from app.settings import load_settings
+from app.stack.server import answers
 from tests.torture.cast import REPOSITORIES
 from tests.torture.faults import Faults
 from tests.torture.gather import under_way
@@ -61,7 +62,7 @@ class Traffic:
             self._release(held, act.index)
             self._begin(act, held)
             self._wake_later()
-            if act.index % 20 == 0:
+            if act.index % 10 == 0:
                 self._breathe()
             if act.index % 1000 == 999:
                 say(f"{act.index + 1} deliveries, {len(faults.struck)} faults, {time.monotonic() - began:.0f} s")
@@ -122,8 +123,13 @@ class Traffic:
                 self._lanes[self._free(act)].put(lambda act=act: self._deliver(act, 0))  # type: ignore[misc]
 
     def _breathe(self) -> None:
-        """Send nothing more, and begin no fault, while too much is under way: so a slow machine is struck at work too."""
+        """Send nothing more, and begin no fault, while the receiver is starting or too much is under way.
+
+        So a slow machine is struck at work too, and the plan is not spent on a closed port.
+        """
         until = time.monotonic() + LONGEST_BREATH
+        while time.monotonic() < until and not answers(self._world.ports["web"]):
+            time.sleep(0.2)
         most = MOST_UNDER_WAY
         while time.monotonic() < until and (under_way(self._world) or 0) > most:
             most = MOST_UNDER_WAY // 2
