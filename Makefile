@@ -40,13 +40,13 @@ check: .venv/.dev ## lint, types and import rules
 
 # .dev holds more than .stack, so whoever has it keeps it.
 .venv/.stack: .venv/.uv requirements/stack.txt
-	@test -e .venv/.dev || $(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/stack.txt
-	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@test -e .venv/.dev || $(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements/stack.txt
+	@$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
 .venv/.dev: .venv/.uv requirements/dev.txt
-	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
-	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@ .venv/.stack
 
 lock: .venv/.uv ## write the pinned requirements anew from pyproject.toml
