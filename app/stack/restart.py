@@ -40,7 +40,7 @@ def ask(state: Path, *, within: float) -> None:
     """Ask for a restart and wait for its end; raises NotAllowed (nothing runs there) or GateError (it failed)."""
     (state / ANSWER).unlink(missing_ok=True)
     try:
-        os.kill(_runner(state), signal.SIGHUP)
+        os.kill(_runner(state), signal.SIGUSR1)
     except ProcessLookupError:
         raise NotAllowed(f"nothing runs on {state}") from None
     until = time.monotonic() + within

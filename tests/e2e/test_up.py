@@ -60,9 +60,10 @@ def up(folder: Path, env: dict[str, str], end: signal.Signals = signal.SIGINT) -
         process.wait(40)
 
 
+@pytest.mark.timeout(600)
 def test_a_first_start_makes_all_it_needs_and_ctrl_c_leaves_nothing_running(folder: Path, env: dict[str, str]) -> None:
     with up(folder, env) as first:
-        until(first.is_ready, "the first start is ready")
+        until(first.is_ready, "the first start is ready", 200)
         until(lambda: "Ctrl-C stops everything" in first.said, "it says what runs")
         assert "tidegate.toml" in first.said and "password" in first.said
     assert first.process.returncode == 0, first.said
@@ -77,7 +78,7 @@ def test_a_first_start_makes_all_it_needs_and_ctrl_c_leaves_nothing_running(fold
     mine = "# mine\n" + (folder / "people.toml").read_text()
     (folder / "people.toml").write_text(mine)
     with up(folder, env, signal.SIGHUP) as second:  # as a closed terminal sends it
-        until(second.is_ready, "the second start is ready")
+        until(second.is_ready, "the second start is ready", 200)
         until(lambda: "Ctrl-C stops everything" in second.said, "it says what runs")
         assert "starting Postgres" in second.said and "written for you" not in second.said
         assert made["flower"].strip() not in second.said
@@ -85,6 +86,20 @@ def test_a_first_start_makes_all_it_needs_and_ctrl_c_leaves_nothing_running(fold
         assert not answers(second.port(name)), name
     assert {path.name: path.read_text() for path in secrets} == made
     assert (folder / "people.toml").read_text() == mine
+
+
+@pytest.mark.timeout(600)
+def test_restart_replaces_every_process_of_a_running_up_and_comes_back_when_it_is_done(folder: Path, env: dict[str, str]) -> None:
+    with up(folder, env) as running:
+        until(running.is_ready, "it is ready", 200)
+        done = subprocess.run(
+            [TIDEGATE, "restart"], cwd=folder, env=env, capture_output=True, text=True, timeout=500, check=False
+        )
+        assert (done.returncode, done.stdout) == (0, "restarted\n"), done.stderr + running.said
+        assert [name for name in ("worker", "deployer", "slow", "web") if f"replacing {name}" not in running.said] == []
+        assert running.process.poll() is None
+        assert running.is_ready()
+    assert running.process.returncode == 0
 
 
 @pytest.mark.parametrize("name", ["WEB", "FLOWER", "POSTGRES", "REDIS"])
