@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 Where = tuple[str | int, ...]
 
@@ -44,3 +44,16 @@ def line_of(lines: dict[Where, int], where: Sequence[str | int]) -> int:
 
 def _parts(name: str) -> list[str]:
     return [part.strip().strip("\"'") for part in name.split(".")]
+
+
+def nul_places(value: object, where: Where = ()) -> Iterator[Where]:
+    """Find texts and keys with a NUL, which neither the database nor the file system takes."""
+    if isinstance(value, str) and "\0" in value:
+        yield where
+    elif isinstance(value, list):
+        for index, each in enumerate(value):
+            yield from nul_places(each, (*where, index))
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            yield from nul_places(key, where)
+            yield from nul_places(each, (*where, key))
