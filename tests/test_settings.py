@@ -29,6 +29,8 @@ EVERY_SETTING = [
     ("TIDEGATE_CONFIG", "/etc/tidegate.toml", Path("/etc/tidegate.toml")),
     ("TIDEGATE_PUBLIC_URL", "https://gate.example", "https://gate.example/"),
     ("TIDEGATE_MAX_BODY_BYTES", "1024", 1024),
+    ("TIDEGATE_BODY_SECONDS", "3.5", 3.5),
+    ("TIDEGATE_MAX_BYTES_IN_FLIGHT", "2048", 2048),
     ("TIDEGATE_SENTRY_DSN", "https://key@sentry.example/1", "https://key@sentry.example/1"),
     ("TIDEGATE_SENTRY_ENVIRONMENT", "staging", "staging"),
     ("TIDEGATE_RELEASE", "tidegate@9.9.9", "tidegate@9.9.9"),
@@ -90,6 +92,13 @@ def test_a_setting_is_read_from_a_given_environment(name: str, text: str, expect
 
 def test_no_setting_is_missing_from_the_table_above() -> None:
     assert {name for name, _, _ in EVERY_SETTING} == {f"TIDEGATE_{field.upper()}" for field in Settings.model_fields}
+
+
+@pytest.mark.parametrize("endless", ["inf", "nan", "1e999"])
+@pytest.mark.parametrize("name", [name for name, _, value in EVERY_SETTING if isinstance(value, float)])
+def test_seconds_are_finite(name: str, endless: str) -> None:
+    (fault,) = faults_of({**REQUIRED, name: endless})
+    assert fault.startswith(f"{name}: ")
 
 
 def test_what_is_not_set_has_a_safe_default() -> None:

@@ -17,7 +17,7 @@ from io import BytesIO
 from typing import Any, Protocol
 
 from app.domain.errors import BadDelivery, GateError, TooLarge
-from app.web.request import FAULT, Scope, announced, environ_of, source
+from app.web.request import BODY, FAULT, Scope, announced, environ_of, source
 from app.web.room import Place, Room
 from app.web.threads import Threads
 
@@ -133,6 +133,7 @@ class Front:
     async def _answer(self, environ: dict[str, Any], exchange: Exchange, body: bytes) -> None:
         environ["CONTENT_LENGTH"] = str(len(body))
         environ["wsgi.input"] = BytesIO(body)
+        environ[BODY] = body
         await self._threads.run(partial(_call, self._app, environ, exchange))
 
     def _sweep(self) -> None:

@@ -5,6 +5,9 @@ The answer is shown to everybody who may see the repository's settings, so it na
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
+
 import structlog
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
@@ -16,11 +19,17 @@ from app.integrations.forges.protocol import UnverifiedDelivery
 from app.pipeline.receive import receive
 from app.web.errors import status_of
 from app.web.metrics import count_delivery
-from app.web.request import FAULT
+from app.web.refusals import Refusals
+from app.web.request import BODY, FAULT, HEADERS
 
 RETRY_AFTER_SECONDS = 30
+# what a stranger can bring about; all other outcomes follow a proven signature
+STRANGERS = frozenset(
+    {"bad-signature", "bad-delivery", "unsupported-content", "unknown-forge", "too-large", "too-slow", "overloaded"}
+)
 
 _log = structlog.get_logger("tidegate.receive")
+_refusals = Refusals()
 
 
 def make_blueprint(process: Process) -> Blueprint:
@@ -32,14 +41,18 @@ def make_blueprint(process: Process) -> Blueprint:
         correlation_id = process.ids.new()
         try:
             body = _read_body(process.settings.max_body_bytes)
-            unverified = UnverifiedDelivery(forge, {k.lower(): v for k, v in request.headers.items()}, body)
-            receipt = receive(process.services, unverified, correlation_id)
+            receipt = receive(process.services, UnverifiedDelivery(forge, _headers(), body), correlation_id)
         except GateError as fault:
             known = forge if forge in process.services.guard().forges else "unknown"
             return _refusal(known, correlation_id, fault)
         return _acceptance(forge, receipt)
 
     return blueprint
+
+
+def _headers() -> Mapping[str, str]:
+    given: Mapping[str, str] | None = request.environ.get(HEADERS)
+    return {name.lower(): value for name, value in request.headers.items()} if given is None else given
 
 
 def _read_body(limit: int) -> bytes:
@@ -50,6 +63,8 @@ def _read_body(limit: int) -> bytes:
     """
     if fault := request.environ.get(FAULT):
         raise fault
+    if (whole := request.environ.get(BODY)) is not None:
+        return bytes(whole)
     request.max_content_length = limit + 1
     try:
         body = request.get_data(cache=False)
@@ -79,6 +94,15 @@ def _refusal(forge: str, correlation_id: str, fault: GateError) -> Response:
 
 def _answer(forge: str, correlation_id: str, status: int, outcome: str, text: str) -> Response:
     count_delivery(forge, outcome)
-    _log.info("delivery", forge=forge, delivery=correlation_id, correlation=correlation_id, outcome=outcome, status=status)
+    if _is_logged(forge, outcome):
+        _log.info("delivery", forge=forge, delivery=correlation_id, correlation=correlation_id, outcome=outcome, status=status)
     body = f"{text}\ntidegate delivery {correlation_id}\n"
     return Response(body, status, content_type="text/plain; charset=utf-8", headers={"X-Request-Id": correlation_id})
+
+
+def _is_logged(forge: str, outcome: str) -> bool:
+    """Tell whether this delivery gets a line; first say how many did not in the stretch of time that has ended."""
+    now = time.monotonic()
+    for (one, other), count in _refusals.left_out(now).items():
+        _log.warning("refusals left out of the log", forge=one, outcome=other, count=count)
+    return outcome not in STRANGERS or _refusals.is_told((forge, outcome), now)

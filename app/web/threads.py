@@ -41,6 +41,7 @@ class Threads:
                 work()
             finally:
                 self._ended.append(future)
+                del item, work, future  # an idle thread must not keep the last body
                 if not self._is_told:
                     self._is_told = True
                     self._loop.call_soon_threadsafe(self._tell)
