@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+DEEPEST = 16
 Where = tuple[str | int, ...]
 
 _TABLE = re.compile(r"^\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
@@ -18,7 +19,7 @@ def lines_of(text: str) -> dict[Where, int]:
     table: Where = ()
 
     def note(place: Where, number: int) -> None:
-        for end in range(1, len(place) + 1):
+        for end in range(1, min(len(place), DEEPEST) + 1):
             found.setdefault(place[:end], number)
 
     for number, line in enumerate(text.split("\n"), start=1):  # not splitlines: TOML knows no other line ends
@@ -46,14 +47,17 @@ def _parts(name: str) -> list[str]:
     return [part.strip().strip("\"'") for part in name.split(".")]
 
 
-def nul_places(value: object, where: Where = ()) -> Iterator[Where]:
-    """Find texts and keys with a NUL, which neither the database nor the file system takes."""
-    if isinstance(value, str) and "\0" in value:
-        yield where
-    elif isinstance(value, list):
-        for index, each in enumerate(value):
-            yield from nul_places(each, (*where, index))
-    elif isinstance(value, dict):
-        for key, each in value.items():
-            yield from nul_places(key, where)
-            yield from nul_places(each, (*where, key))
+def bad_places(data: object) -> Iterator[tuple[Where, str]]:
+    """Find what neither the database nor the file system takes, a NUL, and what is nested deeper than any setting."""
+    left: list[tuple[Where, object]] = [((), data)]
+    while left:
+        where, value = left.pop()
+        if len(where) > DEEPEST:
+            yield where[:DEEPEST], "is nested too deeply"
+        elif isinstance(value, str) and "\0" in value:
+            yield where, "holds a NUL"
+        elif isinstance(value, list):
+            left += [((*where, index), each) for index, each in enumerate(value)]
+        elif isinstance(value, dict):
+            left += [((*where, key), each) for key, each in value.items()]
+            left += [(where, key) for key in value]

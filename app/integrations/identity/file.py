@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from app.domain.errors import BadConfiguration
 from app.domain.event import GATE_ACCOUNT, Account
 from app.domain.principal import GATE_PRINCIPAL, Principal, PrincipalKind
-from app.toml_lines import nul_places
+from app.toml_lines import bad_places
 
 _HEADER = re.compile(r"^\s*\[\[\s*people\s*\]\]")
 _EMAIL = Annotated[str, Field(pattern=r"^[^\s@]+@[^\s@]+$")]  # an empty one would vouch for a commit without author
@@ -67,7 +67,7 @@ def load(path: Path) -> FilePeople:
     except (ValueError, RecursionError) as fault:  # not TOML, not UTF-8, nested too deep, or a number too long to read
         found = re.search(r"\(at line (\d+)", str(fault))
         raise BadConfiguration([f"{path}:{found[1] if found else 1}: not TOML: {fault}"]) from None
-    faults = [_located(path, raw.decode(), where, "holds a NUL") for where in nul_places(data)]
+    faults = [_located(path, raw.decode(), where, what) for where, what in bad_places(data)]
     faults += [_located(path, raw.decode(), ("people", index), what) for index, what in _clashes(file.people)]
     if faults:
         raise BadConfiguration(faults)
