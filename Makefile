@@ -5,7 +5,9 @@ BIN := .venv/bin
 UV := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
 UV_VERSION := 0.13.9
 
-.PHONY: up demo test check bench lock clean help
+SECONDS ?= 60
+
+.PHONY: up demo test check fuzz bench lock clean help
 
 up: .venv/.stack ## start everything on this machine, until Ctrl-C
 	@$(BIN)/tidegate up
@@ -18,6 +20,9 @@ test: check ## everything that must be green: lint, types, import rules, tests
 
 bench: .venv/.dev ## measure: receiver, push to dispatched, backlog; Debian's `webhook` beside it where installed
 	@$(BIN)/python -m bench
+
+fuzz: .venv/.dev ## try every parser for SECONDS each, led by coverage; what is found stays in .fuzz/
+	@$(BIN)/python -m tests.fuzz $(SECONDS)
 
 check: .venv/.dev ## lint, types and import rules
 	@$(BIN)/ruff check .
