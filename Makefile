@@ -8,8 +8,9 @@ UV_VERSION := 0.13.9
 SEED ?= 1
 DELIVERIES ?= 10000
 FAULTS ?= 200
+SECONDS ?= 60
 
-.PHONY: up demo test check bench torture lock clean help
+.PHONY: up demo test check fuzz bench torture lock clean help
 
 up: .venv/.stack ## start everything on this machine, until Ctrl-C
 	@$(BIN)/tidegate up
@@ -25,6 +26,9 @@ bench: .venv/.dev ## measure: receiver, push to dispatched, backlog; Debian's `w
 
 torture: .venv/.dev ## real processes under a seeded schedule of faults, checked against a model (SEED= DELIVERIES= FAULTS= OLD=)
 	@$(BIN)/python -m tests.torture --seed $(SEED) --deliveries $(DELIVERIES) --faults $(FAULTS) $(if $(OLD),--old $(OLD))
+
+fuzz: .venv/.dev ## try every parser for SECONDS each, led by coverage; what is found stays in .fuzz/
+	@$(BIN)/python -m tests.fuzz $(SECONDS)
 
 check: .venv/.dev ## lint, types and import rules
 	@$(BIN)/ruff check .

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from app.domain.environment import Environment, HealthCheck, TargetSettings, Zone
 from app.domain.errors import BadConfiguration
-from app.toml_lines import Where, line_of, lines_of
+from app.toml_lines import Where, bad_places, line_of, lines_of
 
 _NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
 _DURATION = re.compile(r"\A(\d+(?:\.\d+)?)(ms|s|m|h)\Z")
@@ -157,6 +157,8 @@ def load_configuration(path: Path, target_options: OptionsOf, forge_kinds: froze
         told = [(line_of(lines, where), ".".join(map(str, where)), what) for where, what in faults]
         return BadConfiguration([f"{path}:{line}: {where}: {what}" for line, where, what in sorted(told)])
 
+    if bad := list(bad_places(data)):
+        raise located(bad)
     try:
         file = _File.model_validate(data)
     except ValidationError as fault:

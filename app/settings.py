@@ -23,7 +23,7 @@ CONNECTIONS = "connections.env"  # left by `tidegate up` for the command line; t
 class Settings(BaseModel):
     """What a process needs to know before it reads tidegate.toml. No secret has a default."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
     database_url: SecretStr = Field(description="Postgres, as the application's role (postgresql+psycopg://…)")
     owner_database_url: SecretStr | None = Field(None, description="Postgres, as the owner of the tables; migrations only")
@@ -105,7 +105,7 @@ class Settings(BaseModel):
 class _FromEnvironment(Settings, BaseSettings):
     """The same, read from this process's environment and from a file."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, allow_inf_nan=False)
 
 
 def load_settings(env: Mapping[str, str] | None = None) -> Settings:

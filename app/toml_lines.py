@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+DEEPEST = 16
 Where = tuple[str | int, ...]
 
 _TABLE = re.compile(r"^\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
@@ -18,7 +19,7 @@ def lines_of(text: str) -> dict[Where, int]:
     table: Where = ()
 
     def note(place: Where, number: int) -> None:
-        for end in range(1, len(place) + 1):
+        for end in range(1, min(len(place), DEEPEST) + 1):
             found.setdefault(place[:end], number)
 
     for number, line in enumerate(text.split("\n"), start=1):  # not splitlines: TOML knows no other line ends
@@ -44,3 +45,19 @@ def line_of(lines: dict[Where, int], where: Sequence[str | int]) -> int:
 
 def _parts(name: str) -> list[str]:
     return [part.strip().strip("\"'") for part in name.split(".")]
+
+
+def bad_places(data: object) -> Iterator[tuple[Where, str]]:
+    """Find what neither the database nor the file system takes, a NUL, and what is nested deeper than any setting."""
+    left: list[tuple[Where, object]] = [((), data)]
+    while left:
+        where, value = left.pop()
+        if len(where) > DEEPEST:
+            yield where[:DEEPEST], "is nested too deeply"
+        elif isinstance(value, str) and "\0" in value:
+            yield where, "holds a NUL"
+        elif isinstance(value, list):
+            left += [((*where, index), each) for index, each in enumerate(value)]
+        elif isinstance(value, dict):
+            left += [((*where, key), each) for key, each in value.items()]
+            left += [(where, key) for key in value]

@@ -105,6 +105,13 @@ def test_no_setting_is_missing_from_the_table_above() -> None:
     assert {name for name, _, _ in EVERY_SETTING} == {f"TIDEGATE_{field.upper()}" for field in Settings.model_fields}
 
 
+@pytest.mark.parametrize("endless", ["inf", "nan", "1e999"])
+@pytest.mark.parametrize("name", [name for name, _, value in EVERY_SETTING if isinstance(value, float)])
+def test_seconds_are_finite(name: str, endless: str) -> None:
+    (fault,) = faults_of({**REQUIRED, name: endless})
+    assert fault.startswith(f"{name}: ")
+
+
 def test_what_is_not_set_has_a_safe_default() -> None:
     settings = load_settings(REQUIRED)
     assert (settings.web_host, settings.web_port) == ("127.0.0.1", 8300)

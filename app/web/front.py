@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from app.domain.errors import BadDelivery, GateError, TooLarge
 from app.web.deferred import DEFER, Deferred
-from app.web.request import FAULT, Scope, announced, environ_of, source
+from app.web.request import BODY, FAULT, Scope, announced, environ_of, source
 from app.web.room import Place, Room
 from app.web.threads import Threads
 
@@ -135,6 +135,7 @@ class Front:
     async def _answer(self, environ: dict[str, Any], exchange: Exchange, body: bytes) -> None:
         environ["CONTENT_LENGTH"] = str(len(body))
         environ["wsgi.input"] = BytesIO(body)
+        environ[BODY] = body
         deferred: list[Deferred] = []
         environ[DEFER] = deferred.append
         if environ["REQUEST_METHOD"] == "POST" and len(body) <= SMALL_BYTES:

@@ -6,6 +6,8 @@ The answer is shown to everybody who may see the repository's settings, so it na
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Mapping
 from concurrent.futures import Future
 
 import structlog
@@ -20,12 +22,18 @@ from app.pipeline.receive import receive
 from app.web.deferred import Deferred
 from app.web.errors import status_of, unknown_error
 from app.web.metrics import count_delivery
-from app.web.request import FAULT
+from app.web.refusals import Refusals
+from app.web.request import BODY, FAULT, HEADERS
 
 RETRY_AFTER_SECONDS = 30
 PATIENCE_SECONDS = 12.0  # forges give up after 15 s at the latest
+# what a stranger can bring about; all other outcomes follow a proven signature
+STRANGERS = frozenset(
+    {"bad-signature", "bad-delivery", "unsupported-content", "unknown-forge", "too-large", "too-slow", "overloaded"}
+)
 
 _log = structlog.get_logger("tidegate.receive")
+_refusals = Refusals()
 
 
 def make_blueprint(process: Process) -> Blueprint:
@@ -37,8 +45,7 @@ def make_blueprint(process: Process) -> Blueprint:
         correlation_id = process.ids.new()
         try:
             body = _read_body(process.settings.max_body_bytes)
-            unverified = UnverifiedDelivery(forge, {k.lower(): v for k, v in request.headers.items()}, body)
-            kept = receive(process.services, unverified, correlation_id)
+            kept = receive(process.services, UnverifiedDelivery(forge, _headers(), body), correlation_id)
         except GateError as fault:
             known = forge if forge in process.services.guard().forges else "unknown"
             return _refusal(known, correlation_id, fault)
@@ -59,6 +66,11 @@ def _settled(forge: str, correlation_id: str, kept: Future[Receipt]) -> Response
         return unknown_error(fault)
 
 
+def _headers() -> Mapping[str, str]:
+    given: Mapping[str, str] | None = request.environ.get(HEADERS)
+    return {name.lower(): value for name, value in request.headers.items()} if given is None else given
+
+
 def _read_body(limit: int) -> bytes:
     """Return the body, never more than a byte beyond the limit; raises what the front found wrong with the request.
 
@@ -67,6 +79,8 @@ def _read_body(limit: int) -> bytes:
     """
     if fault := request.environ.get(FAULT):
         raise fault
+    if (whole := request.environ.get(BODY)) is not None:
+        return bytes(whole)
     request.max_content_length = limit + 1
     try:
         body = request.get_data(cache=False)
@@ -98,6 +112,15 @@ def _refusal(forge: str, correlation_id: str, fault: GateError) -> Response:
 
 def _answer(forge: str, correlation_id: str, status: int, outcome: str, text: str) -> Response:
     count_delivery(forge, outcome)
-    _log.info("delivery", forge=forge, delivery=correlation_id, correlation=correlation_id, outcome=outcome, status=status)
+    if _is_logged(forge, outcome):
+        _log.info("delivery", forge=forge, delivery=correlation_id, correlation=correlation_id, outcome=outcome, status=status)
     body = f"{text}\ntidegate delivery {correlation_id}\n"
     return Response(body, status, content_type="text/plain; charset=utf-8", headers={"X-Request-Id": correlation_id})
+
+
+def _is_logged(forge: str, outcome: str) -> bool:
+    """Tell whether this delivery gets a line; first say how many did not in the stretch of time that has ended."""
+    now = time.monotonic()
+    for (one, other), count in _refusals.left_out(now).items():
+        _log.warning("refusals left out of the log", forge=one, outcome=other, count=count)
+    return outcome not in STRANGERS or _refusals.is_told((forge, outcome), now)

@@ -24,6 +24,9 @@ _BASE: dict[str, Any] = {
     "wsgi.input_terminated": True,
 }
 FAULT = "tidegate.fault"
+# what the environment holds in another shape as well, as it was: werkzeug would copy the body three times
+BODY = "tidegate.body"
+HEADERS = "tidegate.headers"
 
 
 class Headers(Protocol):
@@ -64,18 +67,18 @@ def environ_of(scope: Scope) -> dict[str, Any]:
         "REMOTE_ADDR": scope.client.rpartition(":")[0],
         "wsgi.url_scheme": scope.scheme,
     }
-    seen: dict[str, str] = {}
+    headers: dict[str, str] = {}
     repeated: str | None = None
     for name, value in scope.headers.items():
-        if name in seen:
-            value = f"{seen[name]}, {value}"
+        if "_" in name:  # it would pass for the one with a hyphen
+            continue
+        if name in headers:
+            value = f"{headers[name]}, {value}"
             if name in _ONCE or name.startswith(_FORGES):
                 repeated = name
-        seen[name] = value
-    for name, value in seen.items():
-        if "_" not in name:  # it would pass for the one with a hyphen
-            environ[_spelled(name)] = value
-    fault = BadDelivery(f"the header {repeated} is there more than once") if repeated else _contradiction(seen)
+        headers[name] = environ[_spelled(name)] = value
+    environ[HEADERS] = headers
+    fault = BadDelivery(f"the header {repeated} is there more than once") if repeated else _contradiction(headers)
     if fault is not None:
         environ[FAULT] = fault
     return environ
@@ -94,7 +97,7 @@ def _contradiction(headers: dict[str, str]) -> GateError | None:
             return BadDelivery("the length is told in two ways: Content-Length and Transfer-Encoding")
         if coding.strip().lower() != "chunked":
             return BadDelivery("the only transfer coding is chunked")
-    if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+    if "content-encoding" in headers and headers["content-encoding"].strip().lower() not in ("", "identity"):
         return UnsupportedContent("a body is taken as it is, in no content encoding")
     return None
 

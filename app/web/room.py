@@ -2,8 +2,8 @@
 
 A body takes its announced size before it is read and gives it back once it is answered, so those that are let in can
 always be read to their end. While others wait, a body that is behind the pace at which it would be whole in time is cut
-off; a body that arrives as fast as its sender can send is never cut off for another's sake. Of those that wait, the
-address that holds least comes next, so that nobody is starved by another's many bodies. Used by `front.py`, in one thread.
+off; one that keeps the pace never is. Of those that wait, the address that holds least comes next, and there the
+smallest body, so that nobody is starved by another's many. Used by `front.py`, in one thread.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Room:
         if not self._held[place.address]:
             del self._held[place.address]
         while self._waiting:
-            following = min(self._waiting, key=lambda each: self._held[each.address])  # the first of equals: in order
+            following = min(self._waiting, key=lambda each: (self._held[each.address], each.size))  # of equals the first
             if following.size > self._free:
                 return
             self._waiting.remove(following)

@@ -49,6 +49,7 @@ class Threads:
                 work()
             finally:
                 self._end(future)
+                del item, work, future  # an idle thread must not keep the last body
 
     def _end(self, future: asyncio.Future[None]) -> None:
         self._ended.append(future)

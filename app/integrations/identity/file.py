@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from app.domain.errors import BadConfiguration
 from app.domain.event import GATE_ACCOUNT, Account
 from app.domain.principal import GATE_PRINCIPAL, Principal, PrincipalKind
+from app.toml_lines import bad_places
 
 _HEADER = re.compile(r"^\s*\[\[\s*people\s*\]\]")
 _EMAIL = Annotated[str, Field(pattern=r"^[^\s@]+@[^\s@]+$")]  # an empty one would vouch for a commit without author
@@ -56,16 +57,18 @@ def load(path: Path) -> FilePeople:
     """Read people.toml; raises BadConfiguration with every fault as `FILE:LINE: what`."""
     try:
         raw = path.read_bytes()
-        file = _File.model_validate(tomllib.loads(raw.decode()))
+        data = tomllib.loads(raw.decode())
+        file = _File.model_validate(data)
     except OSError as fault:
         raise BadConfiguration([f"{path}: cannot be read: {fault.strerror}"]) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
-        found = re.search(r"\(at line (\d+)", str(fault))
-        raise BadConfiguration([f"{path}:{found[1] if found else 1}: not TOML: {fault}"]) from None
     except ValidationError as fault:
         faults = [_located(path, raw.decode(), e["loc"], e["msg"]) for e in fault.errors()]
         raise BadConfiguration(faults) from None
-    faults = [_located(path, raw.decode(), ("people", index), what) for index, what in _clashes(file.people)]
+    except (ValueError, RecursionError) as fault:  # not TOML, not UTF-8, nested too deep, or a number too long to read
+        found = re.search(r"\(at line (\d+)", str(fault))
+        raise BadConfiguration([f"{path}:{found[1] if found else 1}: not TOML: {fault}"]) from None
+    faults = [_located(path, raw.decode(), where, what) for where, what in bad_places(data)]
+    faults += [_located(path, raw.decode(), ("people", index), what) for index, what in _clashes(file.people)]
     if faults:
         raise BadConfiguration(faults)
     return FilePeople([_principal(person) for person in file.people], hashlib.sha256(raw).hexdigest())

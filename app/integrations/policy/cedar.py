@@ -26,6 +26,9 @@ SCHEMA = (Path(__file__).parent / "schema.cedarschema").read_text(encoding="utf-
 LONGEST_ERROR = 300
 _STATEMENT = re.compile(r"\b(?:permit|forbid)\s*\(")
 _HIDDEN = re.compile(r'"(?:[^"\\]|\\.)*"|//[^\n]*', re.DOTALL)
+_LINK = re.compile(r"&&|\|\||\bif\b|[-.+*!]")
+_BRACKET = re.compile(r"[(\[{]|([)\]}])")
+MOST_NESTED = 400  # Cedar's parser recurses without a limit: nested some thousand deep it kills the process, no error
 _QUOTED = re.compile(r"`([^`]+)`")
 
 Answer = tuple[Effect, tuple[str, ...], str]
@@ -37,8 +40,9 @@ class CedarPolicy:
     def __init__(self, texts: Mapping[str, str], folder: Path = Path()) -> None:
         """Take texts by file name; `folder` only says where they lie, in faults. Raises BadConfiguration."""
         names = sorted(texts)
-        faults = [f"{folder / name}:{fault}" for name in names for fault in _faults(texts[name])]
-        faults += _clashing_ids(texts, folder)
+        own = {name: _faults(texts[name]) for name in names}
+        faults = [f"{folder / name}:{fault}" for name in names for fault in own[name]]
+        faults += _clashing_ids({name: texts[name] for name in names if not own[name]}, folder)
         if not any(_statements(text) for text in texts.values()):
             faults.append(f"{folder}: there is no policy, so nobody could deploy anything")
         if faults:
@@ -189,8 +193,12 @@ def _guards(node: object) -> Iterator[str]:
 
 def _faults(text: str) -> list[str]:
     """Check one file as `LINE: what`: syntax, ids, what could make a forbid vanish, every attribute by the schema."""
+    if deep := list(_too_deep(text)):
+        return deep
     try:
         policies = _policies(text)
+    except RecursionError:
+        return ["1: a policy is nested too deeply"]
     except ValueError as fault:
         return [f"{_line_of_syntax_fault(text)}: {fault}"]
     faults: list[tuple[int, str]] = []
@@ -216,11 +224,7 @@ def _clashing_ids(texts: Mapping[str, str], folder: Path) -> list[str]:
     seen: dict[str, str] = {}
     faults = []
     for name, text in sorted(texts.items()):
-        try:
-            policies = _policies(text)
-        except ValueError:
-            continue  # told by _faults
-        for index, each in enumerate(policies):
+        for index, each in enumerate(_policies(text)):
             place = f"{folder / name}:{_line(text, index)}"
             if each.id and each.id in seen:
                 faults.append(f'{place}: @id("{each.id}") is already used at {seen[each.id]}')
@@ -228,11 +232,28 @@ def _clashing_ids(texts: Mapping[str, str], folder: Path) -> list[str]:
     return faults
 
 
+def _blanked(text: str) -> str:
+    """Blank out comments and strings, so that offsets stay."""
+    return _HIDDEN.sub(lambda hidden: re.sub(r"[^\n]", " ", hidden[0]), text)
+
+
 @lru_cache(maxsize=8)  # asked for every policy of a text
 def _statements(text: str) -> tuple[int, ...]:
-    """List where policies begin; comments and strings are blanked out so that offsets stay."""
-    blanked = _HIDDEN.sub(lambda hidden: re.sub(r"[^\n]", " ", hidden[0]), text)
-    return tuple(found.start() for found in _STATEMENT.finditer(blanked))
+    """List where policies begin."""
+    return tuple(found.start() for found in _STATEMENT.finditer(_blanked(text)))
+
+
+def _too_deep(text: str) -> Iterator[str]:
+    """Find, before the parser sees it, a piece up to a `;` that may be nested deeper than the parser can bear."""
+    line = 1
+    for piece in _blanked(text).split(";"):
+        depth = deepest = 0
+        for found in _BRACKET.finditer(piece):
+            depth += -1 if found[1] else 1
+            deepest = max(deepest, depth)
+        if deepest + len(_LINK.findall(piece)) > MOST_NESTED:
+            yield f"{line + piece[: len(piece) - len(piece.lstrip())].count(chr(10))}: a policy is nested too deeply"
+        line += piece.count("\n")
 
 
 def _line(text: str, index: int, what: str = "") -> int:

@@ -1,0 +1,36 @@
+"""Which refusals are logged: some of each kind in a stretch of time, and how many were left out, so that strangers
+cannot fill a disk. Deliveries that were proven are always logged, and the metrics count every one. Used by `hooks.py`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+MOST = 20
+STRETCH_SECONDS = 10.0
+
+
+class Refusals:
+    """Counts refusals by kind; thread-safe. Kinds are few: a configured forge, or `unknown`, and an outcome."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._until = 0.0
+        self._seen: Counter[tuple[str, str]] = Counter()
+
+    def is_told(self, kind: tuple[str, str], now: float) -> bool:
+        """Count one, and tell whether it is among those that get a line."""
+        with self._lock:
+            if not self._seen:
+                self._until = now + STRETCH_SECONDS
+            self._seen[kind] += 1
+            return self._seen[kind] <= MOST
+
+    def left_out(self, now: float) -> dict[tuple[str, str], int]:
+        """Return, once a stretch is over, how many of each kind got no line in it; call it before `is_told`."""
+        if not self._seen or now < self._until:  # without the lock: the next request looks again
+            return {}
+        with self._lock:
+            over, self._seen = self._seen, Counter()
+        return {kind: count - MOST for kind, count in over.items() if count > MOST}
