@@ -1,4 +1,4 @@
-"""Refuse what comes far too often from one source, and nobody else's (ADR 6).
+"""Refuse what comes far too often from one source, and nobody else's (ADR 7).
 
 Two questions, after the proof: has this very body come again and again, and has its repository sent too much? The first
 goes before the second, so that who caught a signed delivery and repeats it uses up that body's share, not its

@@ -207,6 +207,8 @@ class World:
             "TIDEGATE_SWEEP_AFTER": str(SWEEP_SECONDS),
             "TIDEGATE_LEASE_SECONDS": str(LEASE_SECONDS),
             "TIDEGATE_POLL_EVERY": "0.5",
+            "TIDEGATE_DELIVERY_RATE": "1e9",  # four repositories send what thousands would
+            "TIDEGATE_DELIVERY_BURST": "1000000000",
             "TORTURE_WEBHOOK_SECRET": self.canaries["webhook-secret"],
             "TORTURE_TARGET_SECRET": self.canaries["target-secret"],
         }
