@@ -5,7 +5,7 @@ BIN := .venv/bin
 UV := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
 UV_VERSION := 0.13.9
 
-.PHONY: up demo test check bench lock clean help
+.PHONY: up demo test check bench bench-tools lock clean help
 
 up: .venv/.stack ## start everything on this machine, until Ctrl-C
 	@$(BIN)/tidegate up
@@ -16,8 +16,14 @@ demo: .venv/.stack ## see the whole line at work, in a minute
 test: check ## everything that must be green: lint, types, import rules, tests
 	@$(BIN)/python -m pytest
 
-bench: .venv/.dev ## measure: receiver, push to dispatched, backlog; Debian's `webhook` beside it where installed
-	@$(BIN)/python -m bench
+bench: .venv/.dev bench-tools ## measure everything beside Debian's `webhook`, in a quarter of an hour (ARGS="--quick", "--only receiver", "--soak")
+	@$(BIN)/python -m bench $(ARGS)
+
+bench-tools: # Debian's peer and load generator: installed where we may, named where we may not
+	@missing=; for tool in webhook wrk; do command -v $$tool > /dev/null || missing="$$missing $$tool"; done; \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+		apt-get install -qq -y --no-install-recommends $$missing > /dev/null || echo "cannot be installed:$$missing"; \
+	elif [ -n "$$missing" ]; then echo "not installed, so not compared with or not used (apt-get install$$missing)"; fi
 
 check: .venv/.dev ## lint, types and import rules
 	@$(BIN)/ruff check .
