@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
 import traceback
@@ -24,6 +25,7 @@ console = Console(width=130)
 
 def main() -> int:
     """Measure part by part, keep what each found at once, then draw and render; nothing here passes or fails by time."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
     given = _arguments()
     out: Path = given.out or (ROOT / ".bench" if given.quick else ROOT / "docs" / "performance")
     out.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -35,8 +36,13 @@ def fleet(site: Site, branches: int, commits: int = 1) -> Fleet:
     return Fleet(site, branches, made[1:], warm)
 
 
-def drain(fleet: Fleet, count: int, *, most_seconds: float, commits: list[str] | None = None) -> dict[str, Any]:
-    """Put `count` deliveries into the inbox while everything stands still, let go, and measure to the end or the limit."""
+def drain(
+    fleet: Fleet, count: int, *, most_seconds: float, commits: list[str] | None = None, then: Callable[[], None] = lambda: None
+) -> dict[str, Any]:
+    """Put `count` deliveries into the inbox while everything stands still, let go, and measure to the end or the limit.
+
+    `then` is called when everything has been let go.
+    """
     site = fleet.site
     with site.sql() as sql:
         site.hold()
@@ -45,6 +51,7 @@ def drain(fleet: Fleet, count: int, *, most_seconds: float, commits: list[str] |
         moment: Any = sql.execute("SELECT clock_timestamp()").fetchone()
         began, since = time.perf_counter(), moment[0]
         site.release()
+        then()
         while time.perf_counter() - began < most_seconds:
             time.sleep(LOOK_EVERY)
             if _is_drained(sql, since, count):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,8 @@ POLICY = (
     'permit (principal in Group::"team-{n}", action == Action::"deploy", resource == Environment::"e{n}");\n'
 )
 FIRST_ACCOUNT = 1000
+MAIN = "refs/heads/main"
+TRUNK = "trunk"  # not main, which the scene pushes to from a clone of its own
 
 
 class Rules:
@@ -62,16 +65,16 @@ def _policies(count: int) -> Iterator[str]:
 
 
 def make_branches(site: Site, branches: int, commits: int) -> list[str]:
-    """Put `commits` new commits onto main, one after the other, and branches b0, b1, … on the last; return the commits."""
-    lines = [_commit("main", f"{n}", first_from="refs/heads/main" if n == 0 else None) for n in range(commits)]
-    lines += [f"reset refs/heads/b{n}\nfrom refs/heads/main\n\n" for n in range(branches)]
+    """Make `commits` new commits from main on, put branches b0, b1, … on the last, and return the commits in order."""
+    lines = [_commit(TRUNK, f"{uuid.uuid4()}", first_from=MAIN if n == 0 else None) for n in range(commits)]
+    lines += [f"reset refs/heads/b{n}\nfrom refs/heads/{TRUNK}\n\n" for n in range(branches)]
     _import(site, "".join(lines))
-    return _git(site, "rev-list", "--reverse", f"--max-count={commits}", "main").split()
+    return _git(site, "rev-list", "--reverse", f"--max-count={commits}", TRUNK).split()
 
 
 def make_own_commits(site: Site, branches: int) -> list[str]:
     """Give each of the branches b0, b1, … a commit of its own; return them in order."""
-    _import(site, "".join(_commit(f"b{n}", f"own {n}", first_from="refs/heads/main") for n in range(branches)))
+    _import(site, "".join(_commit(f"b{n}", f"{uuid.uuid4()}", first_from=MAIN) for n in range(branches)))
     return _git(site, "rev-parse", *(f"b{n}" for n in range(branches))).split()
 
 

@@ -236,7 +236,15 @@ def _circumstances(name: str, part: Found) -> list[str]:
     noise, mark = part["noise"], " (quick)" if part["quick"] else ""
     span = f"{number(noise['least_ms'])} to {number(noise['most_ms'])}"
     taken, load = number(part["took_seconds"]), str(part["load_at_start"])
-    return [name, part["at"].removesuffix("+00:00") + mark, taken, number(noise["median_ms"]), span, percent(noise["spread"]), load]
+    return [
+        name,
+        part["at"].removesuffix("+00:00") + mark,
+        taken,
+        number(noise["median_ms"]),
+        span,
+        percent(noise["spread"]),
+        load,
+    ]
 
 
 def capacity(results: Found) -> str:

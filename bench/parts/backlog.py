@@ -12,18 +12,20 @@ from bench.scenes import Site
 SIZES = (100, 1_000, 10_000, 100_000)
 ENVIRONMENTS = 1_000
 HEADLINE = 300
+PATIENCE = 120
 
 
 def measure(effort: Effort) -> dict[str, Any]:
-    """Measure each size on a stack of its own; what takes longer than the window is measured within it."""
-    most = effort.of(25, 6)
+    """Measure each size on a stack of its own; the larger ones within a window, the smaller ones to their end."""
+    window = effort.of(30, 10)
     growth = []
     environments = effort.of(ENVIRONMENTS, 200)
     for size in SIZES[: effort.of(4, 3)]:
         effort.noise.sample()
+        most = window if size > environments else PATIENCE
         with Site() as site:
             growth.append(drain(fleet(site, environments, -(-size // environments)), size, most_seconds=most))
-    return {"growth": growth, "environments": environments, "window": most, **_one_each(effort)}
+    return {"growth": growth, "environments": environments, "window": window, **_one_each(effort)}
 
 
 def _one_each(effort: Effort) -> dict[str, Any]:
@@ -32,7 +34,7 @@ def _one_each(effort: Effort) -> dict[str, Any]:
     with Site() as site:
         made = fleet(site, count)
         effort.noise.sample()
-        known = drain(made, count, most_seconds=90)
+        known = drain(made, count, most_seconds=PATIENCE)
         own = make_own_commits(site, count)
         effort.noise.sample()
-        return {"known_commit": known, "own_commits": drain(made, count, most_seconds=90, commits=own)}
+        return {"known_commit": known, "own_commits": drain(made, count, most_seconds=PATIENCE, commits=own)}

@@ -16,6 +16,7 @@ from bench.scenes import CONSUMERS, RECEIVER, Site
 from bench.stacks import shares
 
 CONNECTIONS = 64
+Spies = dict[str, tuple[subprocess.Popen[str], Path]]
 RATE = 100
 
 
@@ -29,8 +30,8 @@ def measure(effort: Effort) -> dict[str, Any]:
         effort.noise.sample()
         with site.sql() as sql:
             sql.execute("DELETE FROM deliveries WHERE state = 'pending'")
-        spies = _spies(site, CONSUMERS, seconds)
-        drain(worked, worked.branches, most_seconds=90)
+        spies: Spies = {}
+        drain(worked, worked.branches, most_seconds=90, then=lambda: spies.update(_spies(site, CONSUMERS, seconds)))
         found |= _ended(spies)
     return {"rooms": found, "seconds": seconds, "rate": RATE}
 
@@ -46,18 +47,19 @@ def _receiver(site: Site, seconds: int) -> dict[str, Any]:
         return _ended(spies)
 
 
-def _spies(site: Site, names: Sequence[str], seconds: int) -> dict[str, tuple[subprocess.Popen[str], Path]]:
-    """Start py-spy on processes and their children; it samples threads that run, not those that wait."""
+def _spies(site: Site, names: Sequence[str], seconds: int) -> Spies:
+    """Start py-spy on processes that run (it cannot take hold of one that is held still); it samples threads that do not wait."""
     spies, program = {}, str(Path(sys.executable).parent / "py-spy")
     for name in names:
         out = site.folder / f"{name}.stacks"
-        command = [program, "record", "--pid", str(site.roots()[name]), "--subprocesses", "--full-filenames"]
+        command = [program, "record", "--pid", str(site.roots()[name]), "--full-filenames"]
+        command += ["--subprocesses"] if name == RECEIVER else []  # granian works in a child; a worker's children are git
         command += ["--format", "raw", "--rate", str(RATE), "--duration", str(seconds), "--output", str(out)]
         spies[name] = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True), out
     return spies
 
 
-def _ended(spies: dict[str, tuple[subprocess.Popen[str], Path]]) -> dict[str, Any]:
+def _ended(spies: Spies) -> dict[str, Any]:
     found = {}
     for name, (process, out) in spies.items():
         said, _ = process.communicate(timeout=120)

@@ -18,7 +18,9 @@ PARTS: dict[str, Any] = {
             "a_pipeline": COSTS | {"cpu:worker": 0.03, "cpu:deployer": 0.02, "cpu:postgres": 0.01, "commits": 20.0},
         }
     },
-    "receiver": {"found": {"cells": [{"connections": 16, "floor": {"one_row": 1}}, {"connections": 1, "floor": {"one_row": 1_000}}]}},
+    "receiver": {
+        "found": {"cells": [{"connections": 16, "floor": {"one_row": 1}}, {"connections": 1, "floor": {"one_row": 1_000}}]}
+    },
     "latency": {"found": {"stages_ms": {"dispatch_deploy": 80.0, "confirm_deploy": 20.0}}},
     "inbox": {"found": {"steps": [{"rows": 1_000, "deliveries_mb": 3.0, "audit_entries_mb": 1.0}]}},
 }

@@ -26,7 +26,10 @@ def test_a_family_is_the_root_and_all_below_it() -> None:
 
 def test_work_of_children_counts_while_they_run_and_after_they_ended() -> None:
     work = "import time\nuntil = time.process_time() + 0.3\nwhile time.process_time() < until: pass"
-    parent = f"import subprocess, sys, time; subprocess.run([sys.executable, '-c', {work!r}]); print('done', flush=True); time.sleep(60)"
+    parent = (
+        f"import subprocess, sys, time; subprocess.run([sys.executable, '-c', {work!r}]); "
+        "print('done', flush=True); time.sleep(60)"
+    )
     process = subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None
