@@ -10,7 +10,6 @@ from typing import Any
 
 from bench import rows
 from bench.fleet import Rules, make_branches
-from bench.parts.latency import ended_deployment
 from bench.scenes import Site
 
 LOOK_EVERY = 0.25
@@ -32,7 +31,7 @@ def fleet(site: Site, branches: int, commits: int = 1) -> Fleet:
     push = site.commit("the first of all", account=site.alice)
     made = make_branches(site, branches, commits + 1)
     warm = site.deliver(push | {"ref": "refs/heads/b0", "after": made[0]})
-    ended_deployment(site, warm)
+    site.until_ended(warm)
     return Fleet(site, branches, made[1:], warm)
 
 

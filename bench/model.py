@@ -14,6 +14,12 @@ from typing import Any
 
 FULL = 0.7
 DAY = 86_400
+LOG, THREAD = "log writer", "thread"
+MORE = "more of them: they share nothing but queue and database"
+LARGER = "a larger machine; console and reports to a read replica"
+APART = "a queue and a pool of their own for slow targets"
+OTHERS = "RabbitMQ quorum queues or Redis Cluster, by Celery's transports"
+FASTER = "a faster log disk; Postgres flushes the commits of several connections together, so it breaks later than this"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +34,24 @@ class Assumptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
-    """One resource under a load. `units` is how many of `unit` are busy; `needed` how many keep below FULL."""
+class Service:
+    """One resource: how much of a `unit` a delivery and a pipeline take for a second, and what to do when it is full."""
 
     name: str
     unit: str
+    a_delivery: float
+    a_pipeline: float
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A resource under a load: how many units are busy, how many keep below FULL, at how many repositories one is full."""
+
+    service: Service
     units: float
     needed: int
-    breaks_at: float  # repositories at which one unit is full
-    remedy: str
+    breaks_at: float
 
 
 REPOSITORIES = (1_000, 10_000, 100_000)
@@ -48,52 +63,25 @@ def rates(repositories: int, given: Assumptions) -> tuple[float, float]:
     return deliveries, deliveries * given.deploying
 
 
-def services(parts: Mapping[str, Any], given: Assumptions) -> list[tuple[str, str, float, float, float, str]]:
-    """List the resources: name, unit, how much of a unit a delivery and a pipeline take for a second, at which
-    share it is full, and the remedy."""
+def services(parts: Mapping[str, Any], given: Assumptions) -> list[Service]:
+    """List the resources and what a delivery and a pipeline take of each."""
     cost = parts["cost"]["found"]
     delivery, pipeline = cost["a_delivery"], cost["a_pipeline"]
-    floor = next(c["floor"] for c in parts["receiver"]["found"]["cells"] if c["connections"] == 1)
-    commit = 1 / floor["one_row"]
+    commit = 1 / next(c["floor"]["one_row"] for c in parts["receiver"]["found"]["cells"] if c["connections"] == 1)
     stages = parts["latency"]["found"]["stages_ms"]
     held = (stages["dispatch_deploy"] + stages["confirm_deploy"]) / 1000
-    consumer = "more of them: they share nothing but queue and database"
     return [
-        ("receiver", "process", delivery["cpu:web"], 0.0, FULL, "a second receiver behind any HTTP load balancer"),
-        ("worker", "process", 0.0, pipeline["cpu:worker"], FULL, consumer),
-        ("deployer", "process", 0.0, pipeline["cpu:deployer"], FULL, consumer),
-        ("deployer, targets as measured", "thread", 0.0, held, FULL, "more deployer processes, or `--concurrency`"),
-        (
-            "deployer, slow targets",
-            "thread",
-            0.0,
-            held + given.slow_target,
-            FULL,
-            "a queue and a pool of their own for slow targets",
+        Service("receiver", "process", delivery["cpu:web"], 0.0, "a second receiver behind any HTTP load balancer"),
+        Service("worker", "process", 0.0, pipeline["cpu:worker"], MORE),
+        Service("deployer", "process", 0.0, pipeline["cpu:deployer"], MORE),
+        Service("deployer, targets as measured", THREAD, 0.0, held, "more deployer processes, or `--concurrency`"),
+        Service(
+            "deployer, slow targets", THREAD, 0.0, held + given.slow_target, "a queue and a pool of their own for slow targets"
         ),
-        (
-            "Postgres, processor",
-            "core",
-            delivery["cpu:postgres"],
-            pipeline["cpu:postgres"],
-            FULL,
-            "a larger machine; console and reports to a read replica",
-        ),
-        (
-            "Postgres, commits one after the other",
-            "log writer",
-            delivery["commits"] * commit,
-            pipeline["commits"] * commit,
-            FULL,
-            "faster log disk; commits of several connections are flushed together, so this is an upper bound",
-        ),
-        (
-            "Redis",
-            "core",
-            delivery["cpu:redis"],
-            pipeline["cpu:redis"],
-            FULL,
-            "RabbitMQ quorum queues or Redis Cluster, by Celery's transports",
+        Service("Postgres, processor", "core", delivery["cpu:postgres"], pipeline["cpu:postgres"], LARGER),
+        Service("Postgres, commits one after the other", LOG, delivery["commits"] * commit, pipeline["commits"] * commit, FASTER),
+        Service(
+            "Redis", "core", delivery["cpu:redis"], pipeline["cpu:redis"], "RabbitMQ or Redis Cluster, by Celery's transports"
         ),
     ]
 
@@ -102,10 +90,11 @@ def needs(parts: Mapping[str, Any], repositories: int, given: Assumptions) -> li
     """Reckon what an installation of this size keeps busy in its busiest minute."""
     deliveries, pipelines = rates(repositories, given)
     found = []
-    for name, unit, a_delivery, a_pipeline, full, remedy in services(parts, given):
-        units = deliveries * a_delivery + pipelines * a_pipeline
-        breaks_at = repositories * full * (given.deployer_threads if unit == "thread" else 1) / units if units else math.inf
-        found.append(Need(name, unit, units, max(1, math.ceil(units / full)), breaks_at, remedy))
+    for service in services(parts, given):
+        units = deliveries * service.a_delivery + pipelines * service.a_pipeline
+        there = given.deployer_threads if service.unit == THREAD else 1
+        breaks_at = repositories * FULL * there / units if units else math.inf
+        found.append(Need(service, units, max(1, math.ceil(units / FULL)), breaks_at))
     return found
 
 

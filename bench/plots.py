@@ -138,8 +138,11 @@ def _cost(axes: Axes, found: Found) -> None:
         values = [1000 * max(0.0, found[kind].get(name, 0.0)) for kind in kinds]
         axes.barh(list(kinds.values()), values, left=left, color=plt.get_cmap("tab10")(index), label=name.removeprefix("cpu:"))
         left = [a + b for a, b in zip(left, values, strict=True)]
+    for row, whole in enumerate(left):
+        axes.annotate(f"{whole:.1f}", (whole, row), (3, 0), textcoords="offset points", va="center", fontsize=7)
     axes.set_xlabel("ms of processor time")
-    _legend_above(axes, 7)
+    axes.margins(x=0.08)
+    _legend_above(axes, 4)
 
 
 def _profile(axes: Axes, found: Found) -> None:

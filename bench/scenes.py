@@ -20,11 +20,13 @@ from app.stack.server import answers
 from app.stack.supervisor import Supervisor, read_procfile
 from app.stack.up import ROOT
 from app.store.queue import make_celery
+from app.store.reads import DeploymentView
 
 PROCFILE = read_procfile(ROOT / "Procfile")
 RECEIVER = "web"
 CONSUMERS = ("worker", "deployer")
-PATIENCE = 60.0
+PATIENCE = 180.0
+UNWATCHED = 0.5  # seconds in which a push is left alone: watching it costs what is measured
 
 
 class Site(Scene):
@@ -113,6 +115,14 @@ class Site(Scene):
     def release(self) -> None:
         """Let them go on."""
         self._signal(signal.SIGCONT)
+
+    def until_ended(self, delivery_id: str) -> DeploymentView:
+        """Leave a push alone for a while, then look until its deployment has ended."""
+        time.sleep(UNWATCHED)
+        reads = self.process.reads
+        while not (made := reads.deployments(1, delivery_id=delivery_id)) or not made[0].has_ended:
+            time.sleep(0.1)
+        return reads.deployment(made[0].id)
 
     def wake(self) -> None:
         """Tell the planner that the inbox holds something, as the receiver would."""

@@ -14,7 +14,7 @@ ROOMS = (
     ("psycopg", r"/(psycopg|psycopg_binary|psycopg_pool)/"),
     ("sqlalchemy", r"/sqlalchemy/"),
     ("pydantic", r"/(pydantic|pydantic_core|pydantic_settings)/"),
-    ("flask, werkzeug", r"/(flask|werkzeug|jinja2|click|itsdangerous|blinker)/"),
+    ("flask, werkzeug", r"/(flask|werkzeug|jinja2|itsdangerous|blinker)/"),
     ("granian", r"/granian/"),
     ("celery, kombu, redis", r"/(celery|kombu|vine|billiard|amqp|redis)/"),
     ("git", r"/app/integrations/repositories/|/pygit2/"),
@@ -48,5 +48,5 @@ def shares(lines: Iterable[str]) -> dict[str, dict[str, float]]:
         own[rooms[-1] if rooms else OTHER] += int(count)
         for room in set(rooms) or {OTHER}:
             within[room] += int(count)
-    total = own.total()
+    total = own.total() or 1
     return {room: {"self": own[room] / total, "with": within[room] / total} for room, _ in within.most_common()}

@@ -262,9 +262,9 @@ def capacity(results: Found) -> str:
     for index, need in enumerate(model.needs(parts, model.REPOSITORIES[0], given)):
         rows.append(
             [
-                need.name,
-                need.unit,
-                *(f"{number(needs[index].units)} busy, {needs[index].needed:,} needed" for needs in sizes.values()),
+                need.service.name,
+                need.service.unit,
+                *(_busy(needs[index]) for needs in sizes.values()),
             ]
         )
     kept = [model.storage(parts, size, given) for size in sizes]
@@ -278,8 +278,13 @@ def capacity(results: Found) -> str:
     return table(["resource", "unit", *(f"{size:,} repositories" for size in sizes)], rows)
 
 
+def _busy(need: model.Need) -> str:
+    busy = f"{number(need.units)} busy"
+    return busy if need.service.unit == model.LOG else f"{busy}, {need.needed:,} needed"  # Postgres has one log
+
+
 def breaking(results: Found) -> str:
     """What breaks first, and the remedy."""
     order = model.first_to_break(results["parts"], model.Assumptions())
-    rows = [[str(n), need.name, f"{need.breaks_at:,.0f}", need.remedy] for n, need in enumerate(order, start=1)]
+    rows = [[str(n), need.service.name, f"{need.breaks_at:,.0f}", need.service.remedy] for n, need in enumerate(order, start=1)]
     return table(["", "resource", "full at, repositories", "remedy"], rows)

@@ -12,7 +12,6 @@ from bench import peers
 from bench.effort import Effort
 from bench.figures import summary
 from bench.fleet import Rules, command_environment
-from bench.parts.latency import ended_deployment
 from bench.pushes import signed
 from bench.scenes import Site
 
@@ -42,7 +41,7 @@ def _until_stamp(port: int, push: dict[str, Any], stamps: Path, site: Site | Non
     before = stamps.stat().st_size
     sent, answer = _post(port, push)
     if site is not None:
-        ended_deployment(site, answer.split()[-1].decode())
+        site.until_ended(answer.split()[-1].decode())
     while stamps.stat().st_size == before or not stamps.read_bytes().endswith(b"\n"):
         time.sleep(0.01)
     return (int(stamps.read_text().split()[-1]) - sent) / 1e6
@@ -50,7 +49,7 @@ def _until_stamp(port: int, push: dict[str, Any], stamps: Path, site: Site | Non
 
 def _until_dispatched(site: Site, push: dict[str, Any]) -> float:
     sent, answer = _post(site.port, push)
-    view = ended_deployment(site, answer.split()[-1].decode())
+    view = site.until_ended(answer.split()[-1].decode())
     done = next(s.finished_at for s in view.stages if s.stage is Stage.DISPATCH_DEPLOY)
     return done.timestamp() * 1000 - sent / 1e6
 

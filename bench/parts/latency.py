@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import time
 from typing import Any
 
 from app.domain.deployment import Stage
@@ -12,7 +11,6 @@ from bench.effort import Effort
 from bench.figures import summary
 from bench.scenes import Site
 
-UNWATCHED = 0.5  # seconds in which a push is left alone: watching it costs what is measured
 WARM = 2
 
 
@@ -38,13 +36,4 @@ def measure(effort: Effort) -> dict[str, Any]:
 
 def _push(site: Site, number: int) -> DeploymentView:
     delivery_id = site.deliver(site.commit(f"latency {number}", account=site.alice))
-    return ended_deployment(site, delivery_id)
-
-
-def ended_deployment(site: Site, delivery_id: str) -> DeploymentView:
-    """Leave a push alone for a while, then look until its deployment has ended."""
-    time.sleep(UNWATCHED)
-    reads = site.process.reads
-    while not (made := reads.deployments(1, delivery_id=delivery_id)) or not made[0].has_ended:
-        time.sleep(0.1)
-    return reads.deployment(made[0].id)
+    return site.until_ended(delivery_id)

@@ -17,12 +17,12 @@ from bench.stacks import shares
 
 CONNECTIONS = 64
 Spies = dict[str, tuple[subprocess.Popen[str], Path]]
-RATE = 100
+RATE = 200
 
 
 def measure(effort: Effort) -> dict[str, Any]:
     """Record the receiver under 64 connections, then both consumers while they work off a backlog."""
-    seconds = effort.of(8, 3)
+    seconds, longer = effort.of(8, 3), effort.of(20, 12)  # a backlog reaches the deployer late
     with Site() as site:
         worked = fleet(site, effort.of(300, 120))
         effort.noise.sample()
@@ -31,7 +31,7 @@ def measure(effort: Effort) -> dict[str, Any]:
         with site.sql() as sql:
             sql.execute("DELETE FROM deliveries WHERE state = 'pending'")
         spies: Spies = {}
-        drain(worked, worked.branches, most_seconds=90, then=lambda: spies.update(_spies(site, CONSUMERS, seconds)))
+        drain(worked, worked.branches, most_seconds=90, then=lambda: spies.update(_spies(site, CONSUMERS, longer)))
         found |= _ended(spies)
     return {"rooms": found, "seconds": seconds, "rate": RATE}
 
@@ -48,11 +48,11 @@ def _receiver(site: Site, seconds: int) -> dict[str, Any]:
 
 
 def _spies(site: Site, names: Sequence[str], seconds: int) -> Spies:
-    """Start py-spy on processes that run (it cannot take hold of one that is held still); it samples threads that do not wait."""
+    """Start py-spy on processes that run (it cannot take hold of one that is held still): who holds the interpreter?"""
     spies, program = {}, str(Path(sys.executable).parent / "py-spy")
     for name in names:
         out = site.folder / f"{name}.stacks"
-        command = [program, "record", "--pid", str(site.roots()[name]), "--full-filenames"]
+        command = [program, "record", "--pid", str(site.roots()[name]), "--full-filenames", "--gil"]
         command += ["--subprocesses"] if name == RECEIVER else []  # granian works in a child; a worker's children are git
         command += ["--format", "raw", "--rate", str(RATE), "--duration", str(seconds), "--output", str(out)]
         spies[name] = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True), out

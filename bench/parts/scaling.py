@@ -6,7 +6,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from bench.drain import drain, fleet
+from bench.drain import Fleet, drain, fleet
 from bench.drive import Driver
 from bench.effort import Effort
 from bench.fleet import make_branches
@@ -17,25 +17,29 @@ from bench.scenes import CONSUMERS, Site
 PAIRS = (1, 2, 4)
 CONNECTIONS = 64
 ROOM = 4_000
+PATIENCE = 90
 
 
 def measure(effort: Effort) -> dict[str, Any]:
-    """Measure pipelines a second as workers join, then deliveries a second by one receiver and by two in turns."""
+    """Measure deliveries a second by one receiver and by two in turns, then pipelines a second as workers join."""
     with Site() as site:
         worked = fleet(site, effort.of(300, 60))
-        pairs = []
-        for count in PAIRS:
-            while len(site.consumers()) < count * len(CONSUMERS):
-                site.add(CONSUMERS, len(site.consumers()) // len(CONSUMERS) + 1)
-            site.until_consuming(count * len(CONSUMERS))
-            rates = []
-            for _ in range(effort.of(2, 1)):
-                effort.noise.sample()
-                worked.commits = make_branches(site, worked.branches, 1)
-                rates.append(drain(worked, worked.branches, most_seconds=60)["per_second"])
-            pairs.append({"pairs": count, "per_second": statistics.median(rates), "rounds": rates})
         receivers = _receivers(effort, site)
+        pairs = [_pairs(effort, worked, count) for count in PAIRS]
     return {"pairs": pairs, "receivers": receivers, "connections": CONNECTIONS, "backlog": worked.branches}
+
+
+def _pairs(effort: Effort, worked: Fleet, count: int) -> dict[str, Any]:
+    site = worked.site
+    while len(site.consumers()) < count * len(CONSUMERS):
+        site.add(CONSUMERS, len(site.consumers()) // len(CONSUMERS) + 1)
+    site.until_consuming(count * len(CONSUMERS))
+    rates = []
+    for _ in range(effort.of(2, 1)):
+        effort.noise.sample()
+        worked.commits = make_branches(site, worked.branches, 1)
+        rates.append(drain(worked, worked.branches, most_seconds=PATIENCE)["per_second"])
+    return {"pairs": count, "per_second": statistics.median(rates), "rounds": rates}
 
 
 def _receivers(effort: Effort, site: Site) -> list[dict[str, Any]]:

@@ -27,7 +27,7 @@ PARTS: dict[str, Any] = {
 
 
 def by_name(repositories: int) -> dict[str, Any]:
-    return {need.name: need for need in needs(PARTS, repositories, GIVEN)}
+    return {need.service.name: need for need in needs(PARTS, repositories, GIVEN)}
 
 
 def test_rates_are_those_of_the_busiest_minute() -> None:
@@ -64,8 +64,8 @@ def test_one_process_is_full_at_its_share_whatever_size_was_asked_for() -> None:
 
 def test_the_first_to_break_comes_first_and_what_is_never_used_last() -> None:
     order = first_to_break(PARTS, GIVEN)
-    assert order[0].name == "deployer, slow targets"
-    assert order[-1].name == "Redis"
+    assert order[0].service.name == "deployer, slow targets"
+    assert order[-1].service.name == "Redis"
     assert order[-1].breaks_at == math.inf
 
 

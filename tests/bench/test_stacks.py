@@ -26,6 +26,7 @@ DUMPS = "dumps (/usr/lib/python3.11/json/__init__.py:231)"
         (f"apply_async ({SITE}/celery/canvas.py:400)", "celery, kombu, redis"),
         ("_git (/x/app/integrations/repositories/mirror.py:210)", "git"),
         ("decide (/x/app/integrations/policy/cedar.py:60)", "cedar"),
+        (f"invoke ({SITE}/click/core.py:1400)", None),
         (DUMPS, None),
         ("process 12:granian", None),
     ],
@@ -47,3 +48,7 @@ def test_a_room_that_calls_itself_counts_once() -> None:
 
 def test_what_belongs_nowhere_is_named_so() -> None:
     assert shares([f"{DUMPS} 2", f"{HOOK} 2"])[OTHER] == {"self": 0.5, "with": 0.5}
+
+
+def test_no_samples_are_no_shares() -> None:
+    assert shares([]) == {}
