@@ -10,7 +10,7 @@ DELIVERIES ?= 10000
 FAULTS ?= 200
 SECONDS ?= 60
 
-.PHONY: up demo test check fuzz bench torture lock clean help
+.PHONY: up demo test check fuzz bench bench-tools torture lock clean help
 
 up: .venv/.stack ## start everything on this machine, until Ctrl-C
 	@$(BIN)/tidegate up
@@ -21,8 +21,14 @@ demo: .venv/.stack ## see the whole line at work, in a minute
 test: check ## everything that must be green: lint, types, import rules, tests
 	@$(BIN)/python -m pytest
 
-bench: .venv/.dev ## measure: receiver, push to dispatched, backlog; Debian's `webhook` beside it where installed
-	@$(BIN)/python -m bench
+bench: .venv/.dev bench-tools ## measure everything beside Debian's `webhook`, in a quarter of an hour (ARGS="--quick", "--only receiver", "--soak")
+	@$(BIN)/python -m bench $(ARGS)
+
+bench-tools: # Debian's peer and load generator: installed where we may, named where we may not
+	@missing=; for tool in webhook wrk; do command -v $$tool > /dev/null || missing="$$missing $$tool"; done; \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+		apt-get install -qq -y --no-install-recommends $$missing > /dev/null || echo "cannot be installed:$$missing"; \
+	elif [ -n "$$missing" ]; then echo "not installed, so not compared with or not used (apt-get install$$missing)"; fi
 
 torture: .venv/.dev ## real processes under a seeded schedule of faults, checked against a model (SEED= DELIVERIES= FAULTS= OLD=)
 	@$(BIN)/python -m tests.torture --seed $(SEED) --deliveries $(DELIVERIES) --faults $(FAULTS) $(if $(OLD),--old $(OLD))

@@ -1,73 +1,98 @@
-"""Run the benchmark: `make bench`, or `python -m bench --quick` for a first look."""
+"""Run the benchmark: `make bench`, or `python -m bench --quick` for a first look (its figures go to .bench/)."""
 
 from __future__ import annotations
 
 import argparse
-import statistics
+import json
+import signal
+import sys
+import time
+import traceback
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
-from app.cli.demo_scene import Scene, free_port
-from bench import parts
-from bench.load import Load
+from app.stack.up import ROOT
+from bench import plots, report
+from bench.effort import Effort
+from bench.machine import Noise, facts
+from bench.parts import PARTS
 
-console = Console(width=110)
-
-
-def main() -> None:
-    """Measure and print; nothing here passes or fails by time."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the work")
-    parser.add_argument("--only", choices=("receiver", "latency", "backlog"))
-    given = parser.parse_args()
-    share = 0.1 if given.quick else 1.0
-    wanted = {given.only} if given.only else {"receiver", "latency", "backlog"}
-    with Scene(lambda _: None) as scene:
-        push = parts.template(scene)
-        if "latency" in wanted:
-            _latency(scene, max(10, int(60 * share)))
-        if "backlog" in wanted:
-            speed, states = parts.backlog(scene, max(30, int(300 * share)))
-            console.print(f"\n[bold]Backlog:[/] {speed:.1f} pipelines/s through all five stages ({dict(states)})")
-        if "receiver" in wanted:
-            with parts.only_the_receiver(scene):
-                ours = parts.receiver(scene.stack.ports["TIDEGATE_WEB_PORT"], "/hooks/gogs", push, 6 * max(share, 0.3))
-                theirs = parts.peer(free_port(), Path(scene.folder), push, 6 * max(share, 0.3))
-                _receiver(ours, theirs)
-                _memory(*parts.memory(scene, push, int(100_000 * share)))
-                parts.forget(scene)
+RESULTS = "results.json"
+console = Console(width=130)
 
 
-def _latency(scene: Scene, count: int) -> None:
-    whole, stages = parts.push_to_dispatched(scene, count)
-    ordered = sorted(1000 * w for w in whole[2:])
-    p50, p99 = statistics.median(ordered), ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))]
-    console.print(f"\n[bold]Push to dispatched[/] ({len(ordered)} pushes, idle): p50 {p50:.0f} ms, p99 {p99:.0f} ms")
-    table = Table("where it goes", "median ms")
-    for name, seconds in stages.items():
-        table.add_row(name, f"{1000 * seconds:.1f}")
-    console.print(table)
+def main() -> int:
+    """Measure part by part, keep what each found at once, then draw and render; nothing here passes or fails by time."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
+    given = _arguments()
+    out: Path = given.out or (ROOT / ".bench" if given.quick else ROOT / "docs" / "performance")
+    out.mkdir(parents=True, exist_ok=True)
+    kept = _kept(out / RESULTS)
+    failed = [name for name in given.only or PARTS if not _measured(name, given, kept, out / RESULTS)]
+    plots.draw(kept, out)
+    if out == ROOT / "docs" / "performance":
+        report.render(kept)
+    console.print(report.as_text(kept), markup=False, highlight=False, soft_wrap=True)
+    if failed:
+        console.print(f"[red]failed:[/] {', '.join(failed)}")
+    return 1 if failed else 0
 
 
-def _receiver(ours: dict[int, Load], theirs: dict[int, Load] | None) -> None:
-    table = Table("connections", "accepted/s", "p50 ms", "p99 ms", "answers", "webhook/s", "ratio", title="Receiver")
-    for n, load in ours.items():
-        peer = theirs[n] if theirs else None
-        row = [str(n), f"{load.per_second:.0f}", f"{load.percentile(0.5):.1f}", f"{load.percentile(0.99):.1f}"]
-        row += [str(dict(load.statuses)), f"{peer.per_second:.0f}" if peer else "not installed"]
-        table.add_row(*row, f"{load.per_second / peer.per_second:.2f}" if peer else "")
-    console.print(table)
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a look: a tenth of the work")
+    parser.add_argument("--soak", action="store_true", help="a million deliveries in the memory part")
+    parser.add_argument("--only", nargs="+", choices=tuple(PARTS), metavar="PART", help=f"of {', '.join(PARTS)}")
+    parser.add_argument("--out", type=Path, help="where results and plots go (docs/performance)")
+    return parser.parse_args()
 
 
-def _memory(seen: list[tuple[int, float]], load: Load) -> None:
-    table = Table("deliveries", "receiver, MB resident", title="Memory")
-    for count, megabytes in seen:
-        table.add_row(f"{count:,}", f"{megabytes:.0f}")
-    console.print(table)
-    console.print(f"the last of them: {load.per_second:.0f}/s, {dict(load.statuses)}")
+def _measured(name: str, given: argparse.Namespace, kept: dict[str, Any], file: Path) -> bool:
+    """Measure one part and keep what it found; False, with what went wrong, if it could not be measured."""
+    effort, machine, began = Effort(quick=given.quick, soak=given.soak, noise=Noise()), facts(), time.monotonic()
+    console.print(f"[bold]{name}[/] …", end=" ")
+    try:
+        effort.noise.sample()
+        found = PARTS[name](effort)
+    except Exception:
+        console.print(f"failed\n{traceback.format_exc()}", markup=False)
+        return False
+    effort.noise.sample()
+    taken = time.monotonic() - began
+    console.print(f"{taken:.0f} s")
+    kept["machine"] = machine
+    kept["parts"][name] = {
+        "at": machine["at"],
+        "quick": given.quick,
+        "load_at_start": machine["load_at_start"],
+        "took_seconds": round(taken, 1),
+        "noise": effort.noise.told(),
+        "found": found,
+    }
+    _write(file, kept)
+    return True
+
+
+def _kept(file: Path) -> dict[str, Any]:
+    """Read what earlier runs left: parts that are not measured now stay as they were."""
+    kept: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {"machine": {}, "parts": {}}
+    return kept
+
+
+def _write(file: Path, kept: dict[str, Any]) -> None:
+    file.write_text(json.dumps(_rounded(kept), indent=1) + "\n")
+
+
+def _rounded(value: Any) -> Any:
+    """Keep five digits: more would only be noise."""
+    if isinstance(value, float):
+        return float(f"{value:.5g}")
+    if isinstance(value, dict):
+        return {str(k): _rounded(v) for k, v in value.items()}
+    return [_rounded(v) for v in value] if isinstance(value, list | tuple) else value
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

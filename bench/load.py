@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from bench.figures import percentile
+
 
 @dataclass
 class Load:
@@ -17,6 +19,7 @@ class Load:
     seconds: float = 0.0
     latencies: list[float] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
+    ran_out: bool = False  # there were no more requests
 
     @property
     def per_second(self) -> float:
@@ -25,8 +28,7 @@ class Load:
 
     def percentile(self, share: float) -> float:
         """Return the latency below which `share` (0..1) of the answers came, in milliseconds."""
-        ordered = sorted(self.latencies)
-        return 1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+        return 1000 * percentile(self.latencies, share)
 
 
 class _Connection:
@@ -72,6 +74,7 @@ def run(port: int, requests: Iterator[bytes], connections: int, seconds: float, 
             load.statuses[status] += 1
             more = now - began < seconds and (most is None or len(load.latencies) + in_flight <= most)
             request = next(requests, None) if more else None
+            load.ran_out |= more and request is None
             if request is not None:
                 key.data.send(request)
             else:

@@ -1,0 +1,76 @@
+"""What a user would otherwise run: Debian's `webhook` (adnanh), verifying the same signature, then starting a command."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from app.cli.demo_scene import SECRET, free_port
+from app.stack.server import answers
+
+MISMATCH = 403  # without it `webhook` answers 200 where its rule does not fit; a signature that does not fit is a 500
+
+
+def is_installed() -> bool:
+    """Tell whether there is a `webhook` here."""
+    return shutil.which("webhook") is not None
+
+
+@contextmanager
+def webhook(folder: Path, command: str) -> Iterator[int]:
+    """Run `webhook` with one hook `gogs` that runs `command` where the signature fits; yield its port."""
+    signature = {"source": "header", "name": "X-Gogs-Signature"}
+    rule = {"match": {"type": "payload-hmac-sha256", "secret": SECRET, "parameter": signature}}
+    hook = {
+        "id": "gogs",
+        "execute-command": command,
+        "command-working-directory": str(folder),
+        "trigger-rule": rule,
+        "trigger-rule-mismatch-http-response-code": MISMATCH,
+    }
+    hooks = folder / "hooks.json"
+    hooks.write_text(json.dumps([hook]))
+    port = free_port()
+    start = ["webhook", "-hooks", str(hooks), "-ip", "127.0.0.1", "-port", str(port)]
+    process = subprocess.Popen(start, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while not answers(port):
+            if process.poll() is not None:
+                raise RuntimeError(f"webhook ended with {process.returncode}")
+            time.sleep(0.05)
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def counting_script(folder: Path) -> tuple[Path, Path]:
+    """Write a script that adds a byte to a file each time it runs; return both."""
+    script, count = folder / "count.sh", folder / "count"
+    count.touch()
+    script.write_text(f'#!/bin/sh\nprintf . >> "{count}"\n')
+    script.chmod(0o755)
+    return script, count
+
+
+def stamping_script(folder: Path) -> tuple[Path, Path]:
+    """Write a script that adds the time, in nanoseconds, to a file each time it runs; return both."""
+    script, stamps = folder / "stamp.sh", folder / "stamps"
+    stamps.touch()
+    script.write_text(f'#!/bin/sh\ndate +%s%N >> "{stamps}"\n')
+    script.chmod(0o755)
+    return script, stamps
+
+
+def until_still(counted: Path, seconds: float = 1.0) -> int:
+    """Wait until a file has not grown for a while; return its size."""
+    size = -1
+    while (now := counted.stat().st_size) != size:
+        size = now
+        time.sleep(seconds)
+    return size
