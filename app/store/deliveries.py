@@ -72,7 +72,7 @@ SELECT oldest.* FROM unnest(CAST(:repositories AS text[])) AS wanted (repository
 CROSS JOIN LATERAL (
     SELECT {", ".join("''::bytea AS body" if c.name == "body" else c.name for c in table.c)} FROM deliveries
     WHERE state = 'pending' AND {REPOSITORY_OF_DELIVERY} = wanted.repository
-    AND position > :newer_than AND due_at <= :now
+    AND position > :newer_than AND (due_at <= :now OR due_at = received_at)
     ORDER BY position LIMIT 1 FOR UPDATE SKIP LOCKED
 ) AS oldest
 """).columns(*table.c)  # noqa: S608 - names of ours only
@@ -131,8 +131,8 @@ class SqlDeliveries:
 
 
 def _due(now: datetime) -> ColumnElement[bool]:
-    """Tell what is due: a time beyond any pause is of a clock that has been set back since."""
-    return or_(table.c.tries == 0, table.c.due_at <= now, table.c.due_at > now + 2 * LONGEST_PAUSE)
+    """Tell what is due: what is new, whatever the clocks say; a time beyond any pause is of a clock set back since."""
+    return or_(table.c.due_at == table.c.received_at, table.c.due_at <= now, table.c.due_at > now + 2 * LONGEST_PAUSE)
 
 
 def _pending() -> Select[Any]:

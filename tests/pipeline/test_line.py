@@ -211,7 +211,7 @@ def test_what_holds_a_slot_is_woken_again_soon_however_long_it_has_stood(line: L
     line.clock.move(line.services.limits.sweep_after + 1)
     line.wakes.runs.clear()
     sweep(line.services)
-    assert line.wakes.runs == [(holder.id, holder.correlation_id, Stage.CONFIRM_DEPLOY)]
+    assert line.wakes.runs == [Wake(holder.id, holder.correlation_id, "production", Stage.CONFIRM_DEPLOY)]
 
 
 def test_invariant_6_a_newer_one_that_is_denied_supersedes_nothing(line: Line) -> None:

@@ -32,7 +32,9 @@ def store(line: Line, repository: Repository, words: list[str], actor: Account =
         event = Event(EventKind.PUSH, repository, "refs/heads/main", None, sha(word), actor)
         new_id = line.services.ids.new()
         now = line.clock.now()
-        line.services.inbox.put(Delivery(new_id, "gogs", new_id, "push", b"{}", event, None, now, DeliveryState.PENDING))
+        line.services.inbox.put(Delivery(new_id, "gogs", new_id, "push", b"{}", event, None, now, DeliveryState.PENDING)).result(
+            30
+        )
         ids.append(new_id)
     return ids
 
@@ -239,7 +241,7 @@ def test_invariant_6_denied_newer_ones_supersede_nothing_in_a_full_lane(line: Li
 def test_a_deployment_that_has_ended_is_never_due_again(line: Line) -> None:
     ended = line.run(line.push("one"))
     with line.services.store.unit() as unit:
-        unit.deployments.defer(ended.id, line.clock.now() - timedelta(seconds=1))
+        unit.deployments.defer(ended.id, line.clock.now() - timedelta(seconds=1), "too late")
     assert sweep(line.services) == 0
 
 

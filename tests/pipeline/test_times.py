@@ -47,7 +47,7 @@ def test_a_clock_that_is_set_back_holds_nothing_up(line: Line) -> None:
     deployment = line.push("one")
     line.clock.move(-7200)
     assert sweep(line.services) == 1
-    assert line.wakes.runs[-1][0] == deployment.id
+    assert line.wakes.runs[-1].deployment_id == deployment.id
 
 
 def test_a_new_delivery_is_planned_by_a_clock_that_runs_behind(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
