@@ -15,10 +15,10 @@ import structlog
 from app.domain.plain import plain_line
 
 _SECRETS = re.compile(
-    r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.?[A-Za-z0-9_-]*"  # a JWT
+    r"eyJ(?:(?!eyJ)[A-Za-z0-9_-]){8,}\.[A-Za-z0-9_-]+\.?[A-Za-z0-9_-]*"  # a JWT, looked for once however often it begins
     r"|whsec_[A-Za-z0-9+/=]+"
     r"|(?i:(?<=bearer )|(?<=token )|(?<=basic ))[A-Za-z0-9._~+/=-]{8,}"
-    r"|(?<=://)[^/@\s]*:[^/@\s]+(?=@)"  # user:password in a URL
+    r"|(?<=://)[^/@:\s]*:[^/@\s]+(?=@)"  # user:password in a URL
 )
 MASK = "***"
 NOISY = (

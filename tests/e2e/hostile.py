@@ -75,7 +75,8 @@ def event(**over: object) -> bytes:
     """Make a push that no environment deploys."""
     user = {"id": 2, "login": "alice", "username": "alice"}
     repository = {"id": 9, "full_name": "acme/other", "owner": {"id": 1, "username": "acme"}}
-    push = {"ref": "refs/heads/x", "before": "1" * 40, "after": "2" * 40, "commits": [], "repository": repository, "sender": user}
+    after = f"{uuid.uuid4().int:040x}"  # each its own: the same body again and again is limited
+    push = {"ref": "refs/heads/x", "before": "1" * 40, "after": after, "commits": [], "repository": repository, "sender": user}
     return json.dumps(push | over).encode()
 
 

@@ -16,7 +16,9 @@ from app.domain.errors import BadDelivery
 from app.domain.event import Account, Event, EventKind, Ignored, Repository, is_object_id, is_zero
 from app.integrations.forges.protocol import VerifiedPayload
 
-_FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(?:/|\Z)|\A[-/.]|[/.]\Z")  # git-check-ref-format(1)
+_FORBIDDEN = re.compile(
+    r"[\x00-\x20\x7f-\x9f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(?:/|\Z)|\A[-/.]|[/.]\Z"
+)  # git-check-ref-format(1), C1
 _WITHOUT_DEPLOYMENT = {
     "issues", "issue_comment", "pull_request", "fork", "delete", "repository", "wiki", "package", "status",
     "pull_request_approved", "pull_request_rejected", "pull_request_comment", "pull_request_sync",
