@@ -19,7 +19,7 @@ from app.stack.secrets import kept_secret
 from app.stack.server import answers
 from app.stack.supervisor import Supervisor, read_procfile
 from app.stack.up import ROOT
-from app.store.queue import make_celery
+from app.store.queue import PLAN, QUEUES, make_celery
 from app.store.reads import DeploymentView
 
 PROCFILE = read_procfile(ROOT / "Procfile")
@@ -127,7 +127,7 @@ class Site(Scene):
 
     def wake(self) -> None:
         """Tell the planner that the inbox holds something, as the receiver would."""
-        self.process.celery.send_task("plan_delivery", args=("",), queue="stages", ignore_result=True)
+        self.process.celery.send_task(PLAN, args=("",), queue=QUEUES[PLAN], ignore_result=True)
 
     def _signal(self, how: signal.Signals) -> None:
         assert self.stack.supervisor is not None

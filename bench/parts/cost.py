@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from app.store.queue import PLAN, QUEUES
 from bench import counters
 from bench.drain import drain, fleet
 from bench.drive import drive
@@ -40,7 +41,7 @@ def _deliveries(effort: Effort, site: Site, push: dict[str, Any]) -> dict[str, f
         cost = counters.each(before, _read(site), number)
         with site.sql() as sql:
             sql.execute("DELETE FROM deliveries WHERE state = 'pending'")
-        site.redis.delete("stages")  # the wakes for them
+        site.redis.delete(QUEUES[PLAN])  # the wakes for them
     return cost | {"per_second": number / done.seconds}
 
 
