@@ -197,7 +197,7 @@ def test_forged_deliveries_leave_nothing_behind_and_silence_nobody(gate: Receive
     assert load.statuses == {401: FORGED_DELIVERIES, 202: honest_ones}
     assert gate.megabytes - memory < 12
     assert gate.log.stat().st_size - logged < 1000 * (honest_ones + 40 * (load.seconds / 10 + 2))
-    assert gate.log.read_text().count('"outcome": "accepted"') >= honest_ones
+    assert gate.log.read_text().count('"outcome":"accepted"') >= honest_ones
     stored = [d for d in reads.deliveries(2000) if d.body.startswith(b'{"ref": "refs/heads/x"')]
     assert not any(d.body in {event(after=f"{n:040x}") for n in (0, 1, FORGED_DELIVERIES - 1)} for d in stored)
     after = httpx.get(f"http://127.0.0.1:{gate.port}/metrics", timeout=20).text
