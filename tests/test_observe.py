@@ -96,6 +96,7 @@ def listener() -> Iterator[Listener]:
 @pytest.fixture
 def started(listener: Listener) -> Listener:
     """The listener, with Sentry started on it."""
+    sentry_sdk.get_isolation_scope().clear()  # what a task of another test tagged outside of Celery
     start(TIDEGATE_SENTRY_DSN=f"http://key@127.0.0.1:{listener.port}/1", TIDEGATE_SENTRY_ENVIRONMENT="harbour")
     return listener
 
