@@ -147,7 +147,7 @@ def test_a_faulty_version_leaves_the_former_one_in_force_and_is_told_once(
     add(rules / name, f"\n{fault}")
     with caplog.at_level(logging.ERROR, "app.guard"):
         assert [guards() for _ in range(3)] == [former] * 3
-    assert len(caplog.records) == 1
+    assert [record.name for record in caplog.records].count("app.guard") == 1
     assert told in caplog.text
     assert actions(engine) == ["config:taken", "config:refused"]
     detail = audited(engine)[-1].detail

@@ -85,6 +85,8 @@ class SqlInbox:
 
     def _flush(self, batch: Sequence[_Waiting]) -> None:
         try:
+            if self._spool is not None and not self._spool.is_empty:
+                raise StoreUnavailable("earlier deliveries lie in the spool")  # the order of receipt is kept
             receipts = self._store([w.delivery for w in batch])
         except StoreUnavailable as fault:
             self._put_aside(batch, fault)

@@ -46,6 +46,11 @@ class Spool:
             self._measured_at = time.monotonic()
         return self._bytes
 
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether no delivery lies here now."""
+        return next(self._found(), None) is None
+
     def put(self, delivery: Delivery) -> None:
         """Keep a delivery; on return it survives a power cut. Raises StoreUnavailable where it can't be kept."""
         content = _spelled(delivery)

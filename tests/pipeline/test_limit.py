@@ -45,7 +45,7 @@ def push(word: str, *, repository: int = 1, secret: bytes = MINE, delivery: str 
 def send(services: Services, unverified: UnverifiedDelivery) -> bool:
     """Tell whether it is taken."""
     try:
-        receive(services, unverified, services.ids.new())
+        receive(services, unverified, services.ids.new()).result(30)
     except RateLimited:
         return False
     return True
