@@ -48,8 +48,11 @@ class Spool:
 
     @property
     def is_empty(self) -> bool:
-        """Tell whether no delivery lies here now."""
-        return next(self._found(), None) is None
+        """Tell whether no delivery lies here now; a folder that cannot be read keeps none."""
+        try:
+            return next(self._found(), None) is None
+        except OSError:
+            return True
 
     def put(self, delivery: Delivery) -> None:
         """Keep a delivery; on return it survives a power cut. Raises StoreUnavailable where it can't be kept."""

@@ -177,6 +177,7 @@ def test_without_postgres_and_without_room_on_disk_it_is_503_with_retry_after(sc
         full.unlink()
         scene.stack.postgres.start()
     scene.until_ready()
+    until(lambda: "tidegate_spool_bytes 0.0" in metrics(scene), "the receiver has seen that there is room")
 
 
 def metrics(scene: Scene) -> str:
