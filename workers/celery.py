@@ -6,7 +6,6 @@ import sys
 import threading
 from typing import Any
 
-import kombu.transport.redis
 from celery.signals import beat_init, setup_logging, worker_init, worker_ready, worker_shutdown, worker_shutting_down
 
 from app.bootstrap import Process, build
@@ -46,24 +45,6 @@ def process() -> Process:
         return _process
 
 
-def _survive_a_broker_restart() -> None:
-    """Keep Celery 5.7.0 alive when Redis restarts under a running task.
-
-    While closing the lost connection, kombu 5.7.0 restores unacknowledged messages over a connection whose client is
-    already gone, and the AttributeError ends the worker (transport/redis.py QoS.restore_unacked_once; older siblings:
-    celery/kombu#582, celery/celery#9250). What is not restored comes back with the sweeper.
-    """
-    restore = kombu.transport.redis.QoS.restore_unacked_once
-
-    def guarded(self: Any, stderr: Any = None) -> Any:
-        try:
-            return restore(self, stderr)
-        except AttributeError:
-            return None
-
-    setattr(kombu.transport.redis.QoS, "restore_unacked_once", guarded)  # noqa: B010 - mypy forbids the assignment
-
-
 @setup_logging.connect
 def _log(**_: Any) -> None:
     """Keep Celery from setting up logs of its own: connecting here is what tells it."""
@@ -90,7 +71,6 @@ def _shutting_down(**_: Any) -> None:
 @beat_init.connect
 def _start(**_: Any) -> None:
     start_sentry(settings)
-    _survive_a_broker_restart()
 
 
 @worker_shutdown.connect

@@ -14,6 +14,7 @@ from typing import Any
 from celery import Celery, chain, signature
 
 from app.domain.deployment import STAGES, Stage, Wake
+from app.store.broker import queue_named, transport_for
 
 PLAN = "plan_delivery"
 SWEEP = "sweep"
@@ -40,16 +41,18 @@ _log = logging.getLogger(__name__)
 def make_celery(redis_url: str) -> Celery:
     """Make the Celery app, alike for senders and workers.
 
-    Messages are acknowledged when a task begins: what a dying worker had begun is sent again by the sweeper, from
-    what the database knows, and nothing hangs on Redis' visibility timeout. A message is fetched when a thread is free
-    for it: one fetched earlier would wait behind a stage that takes long, in a worker that ends perhaps, while others are
-    idle. JSON only, no result backend.
+    Messages are not acknowledged: what a dying worker had taken is sent again by the sweeper, from what the database
+    knows, and nothing hangs on Redis' visibility timeout. A message is fetched when a thread is free for it: one fetched
+    earlier would wait behind a stage that takes long, in a worker that ends perhaps, while others are idle. JSON only, no
+    result backend.
     """
     app = Celery("tidegate", broker=redis_url)
     app.conf.update(
         accept_content=["json"],
         task_serializer="json",
         task_ignore_result=True,
+        broker_transport=transport_for(redis_url),
+        task_queues=[queue_named(name) for name in (WAKE_QUEUE, STAGE_QUEUE, DEPLOY_QUEUE, SLOW_DEPLOY_QUEUE)],
         task_default_queue=STAGE_QUEUE,
         task_create_missing_queues=True,
         task_publish_retry=False,
