@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from app.domain.audit import AuditEntry
 from app.domain.event import Account, Repository
 
 
@@ -117,6 +118,34 @@ class StageResult:
     detail: dict[str, Any]
     started_at: datetime
     finished_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A move to `state`, with what the stage found (None: it goes on) and the audit entry of it.
+
+    `due_at`: when the sweeper is to look at it again; `principal`: None leaves who is known.
+    """
+
+    state: State
+    due_at: datetime | None
+    entry: AuditEntry
+    result: StageResult | None = None
+    reason: str | None = None
+    principal: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """How a deployment stands in its environment's order: its state now, who holds the slot, who came after and before.
+
+    `is_outrun`: a newer one is granted, or was ever dispatched; `has_older`: an older one is granted and waits.
+    """
+
+    state: State | None
+    holder: str | None
+    is_outrun: bool
+    has_older: bool
 
 
 @dataclass(frozen=True, slots=True)

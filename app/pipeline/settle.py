@@ -92,8 +92,5 @@ def _look_again(services: Services, deployment_id: str, why: str) -> Outcome:
 def _succeed(services: Services, deployment: Deployment, started_at: datetime, health: str) -> Outcome:
     with services.store.unit() as unit:
         unit.slots.lock(deployment.environment)
-        current = unit.deployments.lock(deployment.id)
-        if current is None or current.state is not State.DISPATCHED:
-            return Outcome("another worker was faster", goes_on=False)
         finding = Finding(State.SUCCEEDED, "succeeded", {"health": health})
-        return conclude(services, unit, current, Stage.CONFIRM_DEPLOY, finding, started_at)
+        return conclude(services, unit, deployment, Stage.CONFIRM_DEPLOY, finding, started_at)

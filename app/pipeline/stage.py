@@ -1,4 +1,4 @@
-"""The frame of a stage: read, look outside, then lock, record and audit in one transaction (invariant 3).
+"""The frame of a stage: read, look outside, then move, record and audit in one transaction (invariant 3).
 
 A stage that has already run, or whose turn it is not, is a no-op; so messages may be lost, doubled or late. One that
 cannot go on leaves word of why it stands, for whoever looks; what goes on when it raises: `attempt.py`.
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from app.domain.deployment import ENDED, NEXT_STAGE, Deployment, Stage, StageResult, State, Wake
+from app.domain.deployment import ENDED, NEXT_STAGE, Deployment, Stage, StageResult, State, Step, Wake
 from app.domain.errors import GateError
 from app.domain.plain import plain_line
 from app.pipeline.admit import admit
@@ -42,6 +42,7 @@ class Finding:
 
 
 NOT_MY_TURN = Outcome("nothing to do", goes_on=False)
+OVERTAKEN = Outcome("another worker was faster", goes_on=False)
 
 
 def run_stage(services: Services, deployment_id: str, stage: Stage, find: Callable[[Deployment], Finding]) -> Outcome:
@@ -61,13 +62,12 @@ def run_stage(services: Services, deployment_id: str, stage: Stage, find: Callab
             raise  # the sweeper comes back to it
         code = fault.code if isinstance(fault, GateError) else "internal"
         finding = Finding(State.FAILED, "failed", {"code": code}, reason=why)
+    if finding.state not in ENDED:
+        with services.store.single() as unit:
+            return conclude(services, unit, deployment, stage, finding, started_at)
     with services.store.unit() as unit:
-        if finding.state in ENDED:
-            unit.slots.lock(deployment.environment)  # always before a deployment's row: one order, no deadlock
-        current = unit.deployments.lock(deployment_id)
-        if current is None or current.state is not deployment.state:
-            return Outcome("another worker was faster", goes_on=False)
-        return conclude(services, unit, current, stage, finding, started_at)
+        unit.slots.lock(deployment.environment)  # always before a deployment's row: one order, no deadlock
+        return conclude(services, unit, deployment, stage, finding, started_at)
 
 
 def is_past(deployment: Deployment, stage: Stage) -> bool:
@@ -79,18 +79,23 @@ def is_past(deployment: Deployment, stage: Stage) -> bool:
 def conclude(
     services: Services, unit: Unit, deployment: Deployment, stage: Stage, finding: Finding, started_at: datetime
 ) -> Outcome:
-    """Write a stage's result, state and audit entry; free the environment's slot if the deployment ends here.
+    """Write a stage's result, state and audit entry, if it still stands where `deployment` does; free its slot if it ends.
 
-    Where `finding` ends the deployment, the caller has locked the slot before the deployment.
+    Where `finding` ends the deployment, the caller has locked the slot before.
     """
     now = services.clock.now()
     ended = finding.state in ENDED
-    due_at = None if ended else now + timedelta(seconds=services.limits.sweep_after)
-    unit.deployments.record(deployment.id, StageResult(stage, finding.state.value, finding.detail, started_at, now))
     why = plain_line(finding.reason) if finding.reason else None
-    unit.deployments.move(deployment, finding.state, due_at=due_at, reason=why, principal=finding.principal)
-    reason = {"reason": why} if why else {}
-    unit.audit.append([entry_of(services, deployment, finding.verb, **finding.detail, **reason)])
+    step = Step(
+        finding.state,
+        None if ended else now + timedelta(seconds=services.limits.sweep_after),
+        entry_of(services, deployment, finding.verb, **finding.detail, **({"reason": why} if why else {})),
+        StageResult(stage, finding.state.value, finding.detail, started_at, now),
+        why,
+        finding.principal,
+    )
+    if not unit.deployments.advance(deployment, step):
+        return OVERTAKEN
     return Outcome(finding.state.value, goes_on=not ended, wakes=_followers(services, unit, deployment) if ended else ())
 
 
@@ -100,6 +105,5 @@ def _followers(services: Services, unit: Unit, ended: Deployment) -> tuple[Wake,
     Of those that wait for the slot only the newest is told: it supersedes all others, and with a message to each that
     waits a backlog would feed itself.
     """
-    is_free = unit.slots.release(ended.environment, ended.id)
-    newest = unit.deployments.newest_waiting(ended.environment) if is_free else None
+    newest = unit.slots.release(ended.environment, ended.id)
     return (*((newest,) if newest else ()), *admit(services, unit, [ended.environment]))

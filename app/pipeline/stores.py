@@ -13,7 +13,7 @@ from typing import Protocol
 
 from app.domain.audit import AuditEntry
 from app.domain.delivery import Delivery, Receipt
-from app.domain.deployment import Deployment, Dispatch, DispatchRow, Progress, Stage, StageResult, State, Wake
+from app.domain.deployment import Deployment, Dispatch, DispatchRow, Progress, Stage, StageResult, Step, Turn, Wake
 
 
 class Inbox(Protocol):
@@ -96,16 +96,11 @@ class Deployments(Protocol):
         """Return it without a lock."""
         ...
 
-    def move(
-        self,
-        deployment: Deployment,
-        state: State,
-        *,
-        due_at: datetime | None,
-        reason: str | None = None,
-        principal: str | None = None,
-    ) -> None:
-        """Set its state and when the sweeper should look at it again (None: never)."""
+    def advance(self, deployment: Deployment, step: Step) -> bool:
+        """Move it on from where `deployment` stands, with the stage's result and the audit entry, all or nothing.
+
+        False if it stands elsewhere by now; then nothing is written.
+        """
         ...
 
     def defer(self, deployment_id: str, due_at: datetime, why: str) -> None:
@@ -114,10 +109,6 @@ class Deployments(Protocol):
 
     def explain(self, deployment_id: str, why: str) -> None:
         """Say why it stands still, until it moves; an ended deployment keeps its reason."""
-        ...
-
-    def record(self, deployment_id: str, result: StageResult) -> None:
-        """Keep a stage's result; the database refuses a second one."""
         ...
 
     def result(self, deployment_id: str, stage: Stage) -> StageResult | None:
@@ -132,16 +123,12 @@ class Deployments(Protocol):
         """Find a succeeded deployment by its id or a prefix (>= 7) of its commit; newest first."""
         ...
 
-    def newer_exists(self, environment: str, position: int) -> bool:
-        """Tell whether a newer one is granted, or was ever dispatched."""
+    def turn(self, deployment: Deployment) -> Turn:
+        """Tell how it stands in its environment's order; sure only while the slot is locked."""
         ...
 
     def older_waiting(self, environment: str, position: int) -> list[Deployment]:
         """Lock and list older ones that hold a grant and wait to be dispatched."""
-        ...
-
-    def newest_waiting(self, environment: str) -> Wake | None:
-        """Return the newest that holds a grant and waits."""
         ...
 
     def take_due(self, now: datetime, again_after: timedelta, limit: int) -> list[Wake]:
@@ -156,24 +143,20 @@ class Slots(Protocol):
         """Lock the environment's slot until the unit ends; return who holds it."""
         ...
 
-    def holder(self, environment: str) -> str | None:
-        """Return who holds the slot, without a lock."""
-        ...
-
     def hold(self, environment: str, deployment_id: str) -> None:
         """Give the (locked) slot to a deployment."""
         ...
 
-    def release(self, environment: str, deployment_id: str) -> bool:
-        """Free the (locked) slot if this deployment holds it; tell whether it is free now."""
+    def release(self, environment: str, deployment_id: str) -> Wake | None:
+        """Free the (locked) slot if this deployment holds it; where it is free now, return the newest that waits for it."""
         ...
 
 
 class Dispatches(Protocol):
     """Intents to start, one per deployment and target, each under a lease with a fencing number (invariant 4)."""
 
-    def intend(self, dispatches: Sequence[Dispatch]) -> None:
-        """Write down the intent to start."""
+    def intend(self, dispatches: Sequence[Dispatch], holder: str, seconds: float) -> None:
+        """Write down the intent to start; those with an attempt are under `holder`'s lease from the start."""
         ...
 
     def of(self, deployment_id: str) -> list[DispatchRow]:
@@ -233,6 +216,10 @@ class Store(Protocol):
 
     def unit(self) -> AbstractContextManager[Unit]:
         """Open a transaction: commits at the end of the block, rolls back on an exception; raises StoreUnavailable."""
+        ...
+
+    def single(self) -> AbstractContextManager[Unit]:
+        """Open a unit in which each statement commits by itself; raises StoreUnavailable."""
         ...
 
     def reading(self) -> AbstractContextManager[Unit]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, func, insert, select, text
 
 from app.domain.audit import AuditEntry
@@ -44,3 +45,8 @@ def as_row(entry: AuditEntry) -> dict[str, Any]:
         "correlation_id": entry.correlation_id,
         "detail": entry.detail,
     }
+
+
+def as_json(detail: dict[str, Any]) -> str:
+    """Spell a detail as JSON text, for statements that take several rows' worth of values at once."""
+    return orjson.dumps(detail).decode()

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, case, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from app.domain.deployment import ENDED, NEXT_STAGE, Deployment, Stage, StageResult, State, Trigger, Wake
+from app.domain.deployment import ENDED, NEXT_STAGE, Deployment, Stage, StageResult, State, Step, Trigger, Turn, Wake
 from app.domain.event import Account, Repository
+from app.store.audit import as_json
 from app.store.schema import deployments as table
-from app.store.schema import positions, stages
+from app.store.schema import positions, slots, stages
 
 SHORTEST_PREFIX = 7
 LONGEST_PAUSE = timedelta(minutes=5)
@@ -49,15 +50,41 @@ WITH RECURSIVE found (environment) AS (
 SELECT environment FROM found WHERE environment IS NOT NULL
 """)
 # The newest by two indexes of their own: a lane of any length costs nothing here.
-_NEWER_EXISTS = text("""
-SELECT coalesce(greatest((
-    SELECT position FROM deployments WHERE environment = :environment AND trigger <> 'failure'
-    AND state IN ('granted', 'dispatching', 'dispatched', 'succeeded') ORDER BY position DESC LIMIT 1
-), (
-    SELECT dispatches.position FROM dispatches JOIN deployments ON deployments.id = dispatches.deployment_id
-    WHERE dispatches.environment = :environment AND trigger <> 'failure' ORDER BY dispatches.position DESC LIMIT 1
-)) > :position, false)
+_TURN = text("""
+SELECT (SELECT state FROM deployments WHERE id = :id) AS state,
+    (SELECT deployment_id FROM slots WHERE environment = :environment) AS holder,
+    coalesce(greatest((
+        SELECT position FROM deployments WHERE environment = :environment AND trigger <> 'failure'
+        AND state IN ('granted', 'dispatching', 'dispatched', 'succeeded') ORDER BY position DESC LIMIT 1
+    ), (
+        SELECT dispatches.position FROM dispatches JOIN deployments ON deployments.id = dispatches.deployment_id
+        WHERE dispatches.environment = :environment AND trigger <> 'failure' ORDER BY dispatches.position DESC LIMIT 1
+    )) > :position, false) AS is_outrun,
+    EXISTS (
+        SELECT FROM deployments WHERE environment = :environment AND state = 'granted' AND position < :position
+        AND trigger <> 'failure'
+    ) AS has_older
+""").columns(table.c.state, slots.c.deployment_id.label("holder"))
+# One statement, so one transaction or a part of one: the row is locked, and moves only from where it was seen to stand.
+_ADVANCE = text("""
+WITH moved AS (
+    UPDATE deployments SET state = :state, due_at = :due_at, reason = :reason,
+        principal = coalesce(:principal, principal), updated_at = clock_timestamp()
+    WHERE id = :id AND state = :standing RETURNING id
+), recorded AS (
+    INSERT INTO stages (deployment_id, stage, outcome, detail, started_at, finished_at)
+    SELECT id, :stage, :outcome, CAST(:found AS jsonb), CAST(:started_at AS timestamptz), CAST(:finished_at AS timestamptz)
+    FROM moved WHERE CAST(:stage AS text) IS NOT NULL
+), audited AS (
+    INSERT INTO audit_entries (id, at, action, actor, deployment_id, delivery_id, correlation_id, detail)
+    SELECT CAST(:entry_id AS uuid), CAST(:at AS timestamptz), :action, :actor, CAST(:of_deployment AS uuid),
+        CAST(:of_delivery AS uuid), CAST(:correlation_id AS uuid), CAST(:detail AS jsonb) FROM moved
+)
+SELECT id FROM moved
 """)
+_BY_ID = select(table).where(table.c.id == bindparam("id"))
+_LOCKED_BY_ID = _BY_ID.with_for_update()
+_RESULT = select(stages).where(stages.c.deployment_id == bindparam("id"), stages.c.stage == bindparam("stage"))
 
 
 def deployment_from(row: Row[Any]) -> Deployment:
@@ -119,7 +146,7 @@ class SqlDeployments:
         """
         given = {"environments": list(environments), "window": window, "due_at": due_at, "standing": LONGEST_PAUSE}
         rows = self.connection.execute(_ADMIT, given)
-        return [_wake(row) for row in sorted(rows, key=lambda r: r.position)]
+        return [wake_from(row) for row in sorted(rows, key=lambda r: r.position)]
 
     def lanes(self) -> list[str]:
         """List the environments in whose lanes deployments stand."""
@@ -131,34 +158,15 @@ class SqlDeployments:
 
     def lock(self, deployment_id: str) -> Deployment | None:
         """Lock the row and return it as it is now."""
-        return self._one(select(table).where(table.c.id == deployment_id).with_for_update())
+        return self._first(_LOCKED_BY_ID, deployment_id)
 
     def get(self, deployment_id: str) -> Deployment | None:
         """Return it without a lock."""
-        return self._one(select(table).where(table.c.id == deployment_id))
+        return self._first(_BY_ID, deployment_id)
 
-    def move(
-        self,
-        deployment: Deployment,
-        state: State,
-        *,
-        due_at: datetime | None,
-        reason: str | None = None,
-        principal: str | None = None,
-    ) -> None:
-        """Set its state and when the sweeper should look at it again."""
-        statement = (
-            update(table)
-            .where(table.c.id == deployment.id)
-            .values(
-                state=state,
-                due_at=due_at,
-                reason=reason,
-                principal=principal or deployment.principal,
-                updated_at=func.clock_timestamp(),
-            )
-        )
-        self.connection.execute(statement)
+    def advance(self, deployment: Deployment, step: Step) -> bool:
+        """Move it on, with its stage's result and the audit entry; False if it stands elsewhere by now (invariant 3)."""
+        return self.connection.execute(_ADVANCE, _as_step(deployment, step)).first() is not None
 
     def defer(self, deployment_id: str, due_at: datetime, why: str) -> None:
         """Set when the sweeper should look again, and say why not before; an ended deployment stays ended."""
@@ -170,23 +178,9 @@ class SqlDeployments:
         unended = and_(table.c.id == deployment_id, table.c.state.not_in(ENDED), table.c.reason.is_distinct_from(why))
         self.connection.execute(update(table).where(unended).values(reason=why))
 
-    def record(self, deployment_id: str, result: StageResult) -> None:
-        """Keep a stage's result; the primary key refuses a second one (invariant 3)."""
-        self.connection.execute(
-            insert(stages).values(
-                deployment_id=deployment_id,
-                stage=result.stage,
-                outcome=result.outcome,
-                detail=result.detail,
-                started_at=result.started_at,
-                finished_at=result.finished_at,
-            )
-        )
-
     def result(self, deployment_id: str, stage: Stage) -> StageResult | None:
         """Return a stage's result."""
-        query = select(stages).where(stages.c.deployment_id == deployment_id, stages.c.stage == stage)
-        row = self.connection.execute(query).first()
+        row = self.connection.execute(_RESULT, {"id": deployment_id, "stage": stage}).first()
         if row is None:
             return None
         return StageResult(Stage(row.stage), row.outcome, row.detail, row.started_at, row.finished_at)
@@ -205,23 +199,17 @@ class SqlDeployments:
             by_id = or_(by_id, table.c.sha.startswith(release.lower(), autoescape=True))
         return self._one(_releases(environment).where(by_id).limit(1))
 
-    def newer_exists(self, environment: str, position: int) -> bool:
-        """Tell whether a newer one is granted, or was ever dispatched (the gate's own redeployments do not count)."""
-        given = {"environment": environment, "position": position}
-        found: bool = self.connection.execute(_NEWER_EXISTS, given).scalar_one()
-        return found
+    def turn(self, deployment: Deployment) -> Turn:
+        """Tell how it stands in the order (the gate's own redeployments neither outrun nor wait)."""
+        given = {"id": deployment.id, "environment": deployment.environment, "position": deployment.position}
+        row = self.connection.execute(_TURN, given).one()
+        return Turn(State(row.state) if row.state else None, row.holder, row.is_outrun, row.has_older)
 
     def older_waiting(self, environment: str, position: int) -> list[Deployment]:
         """Lock and list older ones that hold a grant and wait to be dispatched."""
         query = _granted(environment).where(table.c.position < position, table.c.trigger != Trigger.FAILURE)
         query = query.order_by(table.c.position, table.c.id).with_for_update()
         return [deployment_from(row) for row in self.connection.execute(query)]
-
-    def newest_waiting(self, environment: str) -> Wake | None:
-        """Return the newest that holds a grant and waits."""
-        newest_first = _granted(environment).order_by(table.c.position.desc(), table.c.id.desc())
-        row = self.connection.execute(newest_first.limit(1)).first()
-        return _wake(row) if row else None
 
     def take_due(self, now: datetime, again_after: timedelta, limit: int) -> list[Wake]:
         """Claim those that stand still since their due time; the longer they stand, the later their next one.
@@ -236,14 +224,43 @@ class SqlDeployments:
         due = select(table.c.id).where(is_due).order_by(table.c.due_at).limit(limit)
         statement = update(table).where(table.c.id.in_(due.with_for_update(skip_locked=True))).values(due_at=again_at)
         rows = self.connection.execute(statement.returning(*_WAKING))
-        return [_wake(row) for row in rows]
+        return [wake_from(row) for row in rows]
+
+    def _first(self, by_id: Select[Any], deployment_id: str) -> Deployment | None:
+        row = self.connection.execute(by_id, {"id": deployment_id}).first()
+        return deployment_from(row) if row else None
 
     def _one(self, query: Select[Any]) -> Deployment | None:
         row = self.connection.execute(query).first()
         return deployment_from(row) if row else None
 
 
-def _wake(row: Row[Any]) -> Wake:
+def _as_step(deployment: Deployment, step: Step) -> dict[str, Any]:
+    result, entry = step.result, step.entry
+    return {
+        "id": deployment.id,
+        "standing": deployment.state,
+        "state": step.state,
+        "due_at": step.due_at,
+        "reason": step.reason,
+        "principal": step.principal,
+        "stage": result.stage if result else None,
+        "outcome": result.outcome if result else None,
+        "found": as_json(result.detail) if result else None,
+        "started_at": result.started_at if result else None,
+        "finished_at": result.finished_at if result else None,
+        "entry_id": entry.id,
+        "at": entry.at,
+        "action": entry.action,
+        "actor": entry.actor,
+        "of_deployment": entry.deployment_id,
+        "of_delivery": entry.delivery_id,
+        "correlation_id": entry.correlation_id,
+        "detail": as_json(entry.detail),
+    }
+
+
+def wake_from(row: Row[Any]) -> Wake:
     return Wake(row.id, row.correlation_id, row.environment, NEXT_STAGE[State(row.state)])
 
 

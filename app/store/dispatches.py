@@ -7,14 +7,45 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, cast, func, insert, or_, select, update
+import orjson
+from sqlalchemy import Connection, Row, bindparam, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from app.domain.deployment import Dispatch, DispatchRow, Progress
+from app.domain.deployment import Dispatch, DispatchRow, Progress, Wake
+from app.store.deployments import wake_from
+from app.store.schema import deployments, slots
 from app.store.schema import dispatches as table
-from app.store.schema import slots
 
 DETAIL_CHARACTERS = 2000
+
+_LOCK = select(slots.c.deployment_id).where(slots.c.environment == bindparam("environment")).with_for_update()
+_HOLD = text("UPDATE slots SET deployment_id = :id WHERE environment = :environment")
+_RELEASE = text("""
+WITH freed AS (
+    UPDATE slots SET deployment_id = nullif(deployment_id, :id) WHERE environment = :environment RETURNING deployment_id
+)
+SELECT id, correlation_id, environment, state FROM deployments
+WHERE environment = :environment AND state = 'granted' AND EXISTS (SELECT FROM freed WHERE deployment_id IS NULL)
+ORDER BY position DESC, id DESC LIMIT 1
+""").columns(deployments.c.id, deployments.c.correlation_id, deployments.c.environment, deployments.c.state)
+_INTEND = text("""
+INSERT INTO dispatches (id, deployment_id, environment, target, position, progress, fence, attempts, holder, lease_until)
+SELECT id, deployment_id, environment, target, position, 'unknown', fence, attempts,
+    CASE WHEN attempts > 0 THEN :holder END, CASE WHEN attempts > 0 THEN clock_timestamp() + :lease END
+FROM json_to_recordset(CAST(:rows AS json)) AS meant (
+    id uuid, deployment_id uuid, environment text, target text, position bigint, fence bigint, attempts integer
+)
+""")
+_OF = select(table).where(table.c.deployment_id == bindparam("id")).order_by(table.c.id)
+_CLAIM = text("""
+UPDATE dispatches SET fence = fence + 1, attempts = attempts + 1, holder = :holder, lease_until = clock_timestamp() + :lease
+WHERE id = :id AND (lease_until IS NULL OR lease_until < clock_timestamp()) AND progress = 'unknown' RETURNING *
+""").columns(*table.c)
+_REPORT = text("""
+UPDATE dispatches SET progress = :progress, detail = :detail, token_id = coalesce(:token_id, token_id), lease_until = NULL,
+    reported_at = clock_timestamp()
+WHERE id = :id AND fence = :fence
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,31 +56,21 @@ class SqlSlots:
 
     def lock(self, environment: str) -> str | None:
         """Lock the environment's slot until the unit ends; return who holds it."""
-        query = select(slots.c.deployment_id).where(slots.c.environment == environment).with_for_update()
-        row = self.connection.execute(query).first()
+        row = self.connection.execute(_LOCK, {"environment": environment}).first()
         if row is None:  # the first time that this environment is dispatched to
             self.connection.execute(upsert(slots).values(environment=environment).on_conflict_do_nothing())
-            row = self.connection.execute(query).one()
+            row = self.connection.execute(_LOCK, {"environment": environment}).one()
         holder: str | None = row.deployment_id
-        return holder
-
-    def holder(self, environment: str) -> str | None:
-        """Return who holds the slot, without a lock."""
-        holder: str | None = self.connection.execute(
-            select(slots.c.deployment_id).where(slots.c.environment == environment)
-        ).scalar()
         return holder
 
     def hold(self, environment: str, deployment_id: str) -> None:
         """Give the (locked) slot to a deployment."""
-        statement = update(slots).where(slots.c.environment == environment)
-        self.connection.execute(statement.values(deployment_id=deployment_id))
+        self.connection.execute(_HOLD, {"environment": environment, "id": deployment_id})
 
-    def release(self, environment: str, deployment_id: str) -> bool:
-        """Free the (locked) slot if this deployment holds it; tell whether it is free now."""
-        mine = update(slots).where(slots.c.environment == environment)
-        freed = func.nullif(slots.c.deployment_id, cast(deployment_id, slots.c.deployment_id.type))
-        return self.connection.execute(mine.values(deployment_id=freed).returning(slots.c.deployment_id)).scalar() is None
+    def release(self, environment: str, deployment_id: str) -> Wake | None:
+        """Free the (locked) slot if this deployment holds it; where it is free now, return the newest that waits for it."""
+        row = self.connection.execute(_RELEASE, {"environment": environment, "id": deployment_id}).first()
+        return wake_from(row) if row else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,32 +79,22 @@ class SqlDispatches:
 
     connection: Connection
 
-    def intend(self, dispatches: Sequence[Dispatch]) -> None:
-        """Write down the intent to start."""
-        names = ("id", "deployment_id", "environment", "target", "position")
-        rows = [{name: getattr(d, name) for name in names} | {"progress": Progress.UNKNOWN} for d in dispatches]
-        if rows:
-            self.connection.execute(insert(table), rows)
+    def intend(self, dispatches: Sequence[Dispatch], holder: str, seconds: float) -> None:
+        """Write down the intent to start; those with an attempt are under `holder`'s lease from the start."""
+        given = {"rows": orjson.dumps(dispatches).decode(), "holder": holder, "lease": timedelta(seconds=seconds)}
+        self.connection.execute(_INTEND, given)
 
     def of(self, deployment_id: str) -> list[DispatchRow]:
         """List them in the order of the environment's targets (their ids are time-ordered)."""
-        query = select(table).where(table.c.deployment_id == deployment_id).order_by(table.c.id)
         return [
             DispatchRow(_dispatch_from(row), Progress(row.progress), row.detail, row.reported_at)
-            for row in self.connection.execute(query)
+            for row in self.connection.execute(_OF, {"id": deployment_id})
         ]
 
     def claim(self, dispatch_id: str, holder: str, seconds: float) -> Dispatch | None:
         """Take the lease if nobody's is running and the target has not answered: one more attempt, a higher fence."""
-        free = or_(table.c.lease_until.is_(None), table.c.lease_until < func.clock_timestamp())
-        statement = update(table).where(table.c.id == dispatch_id, free, table.c.progress == Progress.UNKNOWN)
-        statement = statement.values(
-            fence=table.c.fence + 1,
-            attempts=table.c.attempts + 1,
-            holder=holder,
-            lease_until=func.clock_timestamp() + timedelta(seconds=seconds),
-        )
-        row = self.connection.execute(statement.returning(table)).first()
+        given = {"id": dispatch_id, "holder": holder, "lease": timedelta(seconds=seconds)}
+        row = self.connection.execute(_CLAIM, given).first()
         return _dispatch_from(row) if row else None
 
     def renew(self, dispatch: Dispatch, seconds: float) -> bool:
@@ -94,15 +105,8 @@ class SqlDispatches:
 
     def report(self, dispatch: Dispatch, progress: Progress, detail: str, token_id: str | None) -> bool:
         """Keep what the target said and end the lease; False if the lease was lost."""
-        mine = update(table).where(table.c.id == dispatch.id, table.c.fence == dispatch.fence)
-        mine = mine.values(
-            progress=progress,
-            detail=detail[:DETAIL_CHARACTERS],
-            token_id=func.coalesce(token_id, table.c.token_id),
-            lease_until=None,
-            reported_at=func.clock_timestamp(),
-        )
-        return self.connection.execute(mine.returning(table.c.id)).first() is not None
+        given = {"id": dispatch.id, "fence": dispatch.fence, "progress": progress, "token_id": token_id}
+        return self.connection.execute(_REPORT, given | {"detail": detail[:DETAIL_CHARACTERS]}).rowcount == 1
 
     def observe(self, dispatch_id: str, progress: Progress, detail: str) -> None:
         """Keep what a poll said."""

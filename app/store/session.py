@@ -51,8 +51,8 @@ def transaction(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
-def reading(engine: Engine) -> Iterator[Connection]:
-    """Open a connection for reads that need no common moment: each statement by itself, one round trip instead of three."""
+def one_by_one(engine: Engine) -> Iterator[Connection]:
+    """Open a connection in which each statement is a transaction of its own: one round trip instead of three."""
     with _one_error(), engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         yield connection
 
@@ -117,10 +117,12 @@ class SqlStore:
             self._known_versions |= new
 
     @contextmanager
-    def reading(self) -> Iterator[SqlUnit]:
-        """Open a unit that only reads, each statement by itself."""
-        with reading(self._engine) as connection:
+    def single(self) -> Iterator[SqlUnit]:
+        """Open a unit in which each statement commits by itself."""
+        with one_by_one(self._engine) as connection:
             yield self._unit(connection, set())
+
+    reading = single  # for those who only read
 
     def _unit(self, connection: Connection, new: set[tuple[str, str]]) -> SqlUnit:
         return SqlUnit(

@@ -29,6 +29,7 @@ from app.store.inbox import SqlInbox
 from app.store.reads import Reads
 from app.store.session import SqlStore
 from tests.conftest import free_port
+from tests.rows import record
 
 TIDEGATE = Path(sys.executable).parent / "tidegate"
 ME = pwd.getpwuid(os.getuid()).pw_name
@@ -216,8 +217,8 @@ def _released(engine: Engine, delivery: Delivery, sha: str, at: datetime, **over
     with SqlStore(engine).unit() as unit:
         assert unit.deployments.add(deployment, at)
         detail = {"policies": ["operators"]}
-        unit.deployments.record(deployment.id, StageResult(Stage.CHECK_PERMISSION, "passed", detail, at, at))
-        unit.dispatches.intend([Dispatch(IDS.new(), deployment.id, "production", "site", 1, 0, 0)])
+        record(unit.connection, deployment.id, StageResult(Stage.CHECK_PERMISSION, "passed", detail, at, at))
+        unit.dispatches.intend([Dispatch(IDS.new(), deployment.id, "production", "site", 1, 0, 0)], "nobody", 0)
         unit.audit.append([_entry(f"deployment:{verb}", delivery.id, deployment.id) for verb in ("planned", "succeeded")])
     return deployment
 

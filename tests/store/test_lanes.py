@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import Connection, Engine, event, text
 
+from app.domain.deployment import Deployment
 from app.integrations.system import SystemIds
 from app.stack.postgres import EmbeddedPostgres
 from app.store.deliveries import SqlDeliveries
@@ -91,6 +93,11 @@ def plans(connection: Connection, seen: list[tuple[str, Any]]) -> str:
     return "\n".join(found)
 
 
+def flooded_at(position: int) -> Deployment:
+    """What `turn` looks at of a deployment."""
+    return cast(Deployment, SimpleNamespace(id=SystemIds().new(), environment="flooded", position=position))
+
+
 NOW = datetime.now(UTC) + timedelta(days=1)
 QUERIES: dict[str, Callable[[Connection], object]] = {
     "claim_pending": lambda c: SqlDeliveries(c).claim_pending(NOW, 50),
@@ -99,9 +106,8 @@ QUERIES: dict[str, Callable[[Connection], object]] = {
     "admit": lambda c: SqlDeployments(c).admit(["flooded", "e60000"], window=6, due_at=NOW),
     "lanes": lambda c: SqlDeployments(c).lanes(),
     "take_due": lambda c: SqlDeployments(c).take_due(NOW, timedelta(seconds=10), 200),
-    "newest_waiting": lambda c: SqlDeployments(c).newest_waiting("flooded"),
     "older_waiting": lambda c: SqlDeployments(c).older_waiting("flooded", ROWS),
-    "newer_exists, a long lane before it": lambda c: SqlDeployments(c).newer_exists("flooded", ROWS // 2 + 1),
+    "turn, a long lane before it": lambda c: SqlDeployments(c).turn(flooded_at(ROWS // 2 + 1)),
     "last_release": lambda c: SqlDeployments(c).last_release("flooded"),
     "last_release of another commit": lambda c: SqlDeployments(c).last_release("flooded", unlike_sha="0" * 40),
     "release": lambda c: SqlSlots(c).release("flooded", SystemIds().new()),
@@ -133,6 +139,6 @@ def test_what_the_queries_find_is_right(crowded: Engine) -> None:
         assert len({d.event.repository.id for d in found if d.event}) == len(found) == 50
         rest, end = SqlDeliveries(connection).claim_fairly(NOW, 100, newer_than=0, after=after)
         assert len(rest) == 50 and end == ""
-        assert SqlDeployments(connection).newer_exists("flooded", ROWS // 2 + 1) is False
-        assert SqlDeployments(connection).newer_exists("flooded", ROWS // 2 - 2) is True
+        assert SqlDeployments(connection).turn(flooded_at(ROWS // 2 + 1)).is_outrun is False
+        assert SqlDeployments(connection).turn(flooded_at(ROWS // 2 - 2)).is_outrun is True
         connection.rollback()

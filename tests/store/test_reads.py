@@ -18,6 +18,7 @@ from app.store.inbox import SqlInbox
 from app.store.reads import QueueAge, Reads
 from app.store.session import SqlStore, make_engine
 from tests.conftest import free_port
+from tests.rows import record
 
 IDS = SystemIds()
 REPOSITORY = Repository("gogs", 1, "acme/shop", "acme", 7)
@@ -146,11 +147,11 @@ def test_a_deployment_comes_with_its_stages_and_dispatches_and_nobody_elses(engi
     stages = [StageResult(s, "passed", {"n": n}, NOW, NOW + timedelta(seconds=n)) for n, s in enumerate(Stage)]
     with SqlStore(engine).unit() as unit:
         for result in reversed(stages):
-            unit.deployments.record(mine.id, result)
-        unit.deployments.record(other.id, replace(stages[0], outcome="denied"))
+            record(unit.connection, mine.id, result)
+        record(unit.connection, other.id, replace(stages[0], outcome="denied"))
         for target in ("one", "two"):
-            unit.dispatches.intend([Dispatch(IDS.new(), mine.id, "production", target, 1, 0, 0)])
-        unit.dispatches.intend([Dispatch(IDS.new(), other.id, "production", "one", 1, 0, 0)])
+            unit.dispatches.intend([Dispatch(IDS.new(), mine.id, "production", target, 1, 0, 0)], "nobody", 0)
+        unit.dispatches.intend([Dispatch(IDS.new(), other.id, "production", "one", 1, 0, 0)], "nobody", 0)
     view = Reads(engine).deployment(mine.id)
     assert view.deployment == mine
     assert view.stages == tuple(stages)
@@ -250,7 +251,7 @@ def test_stages_are_told_once_by_the_time_they_finished(engine: Engine) -> None:
     with SqlStore(engine).unit() as unit:
         for n, stage in enumerate(Stage):
             end = NOW + timedelta(seconds=10 * n)
-            unit.deployments.record(deployment.id, StageResult(stage, "passed", {}, end - timedelta(seconds=n + 0.5), end))
+            record(unit.connection, deployment.id, StageResult(stage, "passed", {}, end - timedelta(seconds=n + 0.5), end))
     reads = Reads(engine)
     first, second = NOW + timedelta(seconds=10), NOW + timedelta(seconds=40)
     assert reads.stages_finished(first, second) == [("inject_token", 2.5), ("dispatch_deploy", 3.5), ("confirm_deploy", 4.5)]
