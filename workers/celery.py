@@ -28,7 +28,7 @@ def _settings() -> Settings:
 
 settings = _settings()
 app = make_celery(settings.redis_url.get_secret_value())
-app.conf.update(imports=("workers.stages", "workers.periodic"))
+app.conf.update(imports=("workers.stages", "workers.periodic"), worker_consumer="workers.consumer:Consumer")
 
 _building = threading.Lock()
 _process: Process | None = None

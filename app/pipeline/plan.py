@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from app.domain.audit import AuditEntry
 from app.domain.delivery import Delivery
@@ -34,6 +35,13 @@ class Planned:
     after: str = ""
 
 
+class _Wanted(NamedTuple):
+    """What one delivery asks for."""
+
+    delivery: Delivery
+    deployments: tuple[Deployment, ...]
+
+
 def plan(services: Services, after: str = "") -> Planned:
     """Plan the oldest pending deliveries, in the order in which they came; where many wait, also some of each repository.
 
@@ -45,14 +53,16 @@ def plan(services: Services, after: str = "") -> Planned:
     now = services.clock.now()
     with services.store.unit() as unit:
         claimed, has_more, after = _claim(unit, now, after)
+        wanted: list[_Wanted] = []
         for delivery in claimed:
             environments = _matching(guard, delivery)
             if environments and _needs_resolving(delivery):
                 to_resolve.append(delivery)
             else:
-                made += _plan_one(services, unit, delivery, environments, sha=_pushed_commit(delivery))
+                wanted.append(_wanted(services, delivery, environments, sha=_pushed_commit(delivery)))
         if to_resolve:
             unit.deliveries.reserve([d.id for d in to_resolve], now + timedelta(seconds=services.limits.sweep_after))
+        made += _write(services, unit, wanted)
         wakes = admit(services, unit, _environments(made))
     for delivery in to_resolve:
         resolved, more = _resolve_and_plan(services, guard, delivery)
@@ -98,7 +108,7 @@ def _resolve_and_plan(services: Services, guard: Guard, delivery: Delivery) -> t
     with services.store.unit() as unit:
         if unit.deliveries.claim(delivery.id) is None:
             return [], []  # another planner was faster
-        made = _plan_one(services, unit, delivery, _matching(guard, delivery), sha=sha)
+        made = _write(services, unit, [_wanted(services, delivery, _matching(guard, delivery), sha=sha)])
         return made, admit(services, unit, _environments(made))
 
 
@@ -109,23 +119,39 @@ def _postpone(services: Services, delivery: Delivery, fault: GateError) -> None:
             return
         tries = unit.deliveries.postpone(delivery.id, services.clock.now(), plain_line(str(fault)))
         if fault.permanent or tries >= services.limits.resolve_attempts:
-            _ignore(services, unit, delivery, plain_line(f"the tag cannot be resolved: {fault}"))
+            reason = plain_line(f"the tag cannot be resolved: {fault}")
+            unit.deliveries.finish(delivery.id, reason)
+            unit.audit.append([_ignored_entry(services, delivery, reason)])
 
 
-def _plan_one(
-    services: Services, unit: Unit, delivery: Delivery, environments: Sequence[Environment], *, sha: str | None
-) -> list[Deployment]:
+def _wanted(services: Services, delivery: Delivery, environments: Sequence[Environment], *, sha: str | None) -> _Wanted:
     event = delivery.event
-    if event is None or sha is None or not environments:
-        _ignore(services, unit, delivery, _why_nothing(services, delivery))
-        return []
-    made = [d for e in environments if (d := _add(services, unit, delivery, event, e, sha)) is not None]
-    if not made:
-        _ignore(services, unit, delivery, f"{event.ref} at {sha} was already planned; replay it to deploy it again")
-        return []
-    unit.deliveries.finish(delivery.id, None)
-    unit.audit.append([_planned_entry(services, d) for d in made])
+    if event is None or sha is None:
+        return _Wanted(delivery, ())
+    return _Wanted(delivery, tuple(new_deployment(services, delivery, event, e, sha) for e in environments))
+
+
+def _write(services: Services, unit: Unit, wanted: Sequence[_Wanted]) -> list[Deployment]:
+    """Write all that is wanted at once; what was planned before is left out (invariant 2)."""
+    added = unit.deployments.add_all([d for each in wanted for d in each.deployments])
+    made: list[Deployment] = []
+    finished: dict[str, str | None] = {}
+    entries: list[AuditEntry] = []
+    for delivery, deployments in wanted:
+        new = [d for d in deployments if d.id in added]
+        reason = None if new else _why_nothing(services, delivery, deployments)
+        finished[delivery.id] = reason
+        if reason is not None:
+            entries.append(_ignored_entry(services, delivery, reason))
+        entries += [_planned_entry(services, d) for d in new]
+        made += new
+    unit.deliveries.finish_all(finished)
+    unit.audit.append(entries)
     return made
+
+
+def _ignored_entry(services: Services, delivery: Delivery, reason: str) -> AuditEntry:
+    return delivery_entry(services, delivery.id, "ignored", f"forge:{delivery.forge}", reason=reason)
 
 
 def _planned_entry(services: Services, deployment: Deployment) -> AuditEntry:
@@ -137,13 +163,6 @@ def _planned_entry(services: Services, deployment: Deployment) -> AuditEntry:
         repository=deployment.repository.key,
         trigger=deployment.trigger,
     )
-
-
-def _add(
-    services: Services, unit: Unit, delivery: Delivery, event: Event, environment: Environment, sha: str
-) -> Deployment | None:
-    deployment = new_deployment(services, delivery, event, environment, sha)
-    return deployment if unit.deployments.add(deployment, None) else None
 
 
 def new_deployment(services: Services, delivery: Delivery, event: Event, environment: Environment, sha: str) -> Deployment:
@@ -170,15 +189,12 @@ def new_deployment(services: Services, delivery: Delivery, event: Event, environ
     )
 
 
-def _ignore(services: Services, unit: Unit, delivery: Delivery, reason: str) -> None:
-    unit.deliveries.finish(delivery.id, reason)
-    unit.audit.append([delivery_entry(services, delivery.id, "ignored", f"forge:{delivery.forge}", reason=reason)])
-
-
-def _why_nothing(services: Services, delivery: Delivery) -> str:
+def _why_nothing(services: Services, delivery: Delivery, planned_before: Sequence[Deployment]) -> str:
     event = delivery.event
     if event is None:
         return delivery.reason or "no deployment follows from it"
+    if planned_before:
+        return f"{event.ref} at {planned_before[0].sha} was already planned; replay it to deploy it again"
     known = {e.repository.casefold() for e in services.guard().environments}
     if event.repository.key.casefold() not in known:
         return f"no environment deploys {event.repository.key}"

@@ -5,7 +5,7 @@ Everything written in one unit commits together or not at all; no outside call i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
@@ -53,6 +53,10 @@ class Deliveries(Protocol):
         """Mark as planned, or as ignored where a reason is given."""
         ...
 
+    def finish_all(self, reasons: Mapping[str, str | None]) -> None:
+        """Mark each, by its id, as planned, or as ignored where a reason is given."""
+        ...
+
     def postpone(self, delivery_id: str, now: datetime, reason: str) -> int:
         """Keep pending for a while, twice as long each time up to five minutes; return how often that has happened."""
         ...
@@ -74,6 +78,10 @@ class Deployments(Protocol):
 
         Without a due time it stands in its environment's lane until it is admitted.
         """
+        ...
+
+    def add_all(self, deployments: Sequence[Deployment]) -> set[str]:
+        """Insert them in this order, into their lanes; return the ids of those that were not already planned."""
         ...
 
     def admit(self, environments: Sequence[str], *, window: int, due_at: datetime) -> list[Wake]:

@@ -7,12 +7,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, func, insert, select, text
+from sqlalchemy import Connection, func, select, text
 
 from app.domain.audit import AuditEntry
 from app.store.schema import audit_entries
 
 CONFIGURATION_LOCK = 0x7469_6465_0002
+
+
+# The rows' order is that of `seq`.
+_APPEND = text("""
+INSERT INTO audit_entries (id, at, action, actor, deployment_id, delivery_id, correlation_id, detail)
+SELECT id, at, action, actor, deployment_id, delivery_id, correlation_id, detail
+FROM json_to_recordset(CAST(:rows AS json)) AS given (
+    id uuid, at timestamptz, action text, actor text, deployment_id uuid, delivery_id uuid, correlation_id uuid, detail jsonb
+)
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +34,8 @@ class SqlAudit:
     def append(self, entries: Sequence[AuditEntry]) -> None:
         """Append within the caller's transaction."""
         if entries:
-            self.connection.execute(insert(audit_entries), [as_row(e) for e in entries])
+            rows = orjson.dumps([as_row(e) for e in entries]).decode()
+            self.connection.execute(_APPEND, {"rows": rows})
 
     def newest_configuration(self) -> str | None:
         """Return the digest of the newest `config:taken`; whoever asks next waits for this transaction's end."""

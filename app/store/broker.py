@@ -14,9 +14,19 @@ from kombu.transport import redis
 SCHEMES = ("redis", "rediss", "unix")
 
 
+class QoS(redis.QoS):
+    """Bookkeeping of unacknowledged messages, none for those that need no acknowledgement (upstream asks Redis for each)."""
+
+    def ack(self, delivery_tag: str) -> None:
+        """Forget a message that was noted when it was delivered."""
+        if delivery_tag in (self._delivered or ()):
+            super().ack(delivery_tag)
+
+
 class Channel(redis.Channel):
     """A channel that keeps its client for as long as it keeps its pool."""
 
+    QoS = QoS
     _kept: Any = None
 
     def _create_client(self, asynchronous: bool = False) -> Any:

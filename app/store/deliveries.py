@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -78,6 +78,12 @@ CROSS JOIN LATERAL (
 """).columns(*table.c)  # noqa: S608 - names of ours only
 
 
+_FINISH = text("""
+UPDATE deliveries SET state = CASE WHEN given.reason IS NULL THEN 'planned' ELSE 'ignored' END, reason = given.reason
+FROM unnest(CAST(:ids AS uuid[]), CAST(:reasons AS text[])) AS given (id, reason) WHERE deliveries.id = given.id
+""")
+
+
 @dataclass(frozen=True, slots=True)
 class SqlDeliveries:
     """Protocol: pipeline.stores.Deliveries."""
@@ -120,6 +126,11 @@ class SqlDeliveries:
         """Mark as planned, or as ignored where a reason is given."""
         state = DeliveryState.IGNORED if reason else DeliveryState.PLANNED
         self.connection.execute(update(table).where(table.c.id == delivery_id).values(state=state, reason=reason))
+
+    def finish_all(self, reasons: Mapping[str, str | None]) -> None:
+        """Mark each, by its id, as planned, or as ignored where a reason is given."""
+        if reasons:
+            self.connection.execute(_FINISH, {"ids": list(reasons), "reasons": list(reasons.values())})
 
     def postpone(self, delivery_id: str, now: datetime, reason: str) -> int:
         """Keep pending for a while, twice as long each time up to five minutes; return how often that has happened."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import orjson
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, case, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
@@ -21,6 +22,10 @@ LONGEST_PAUSE = timedelta(minutes=5)
 _WAKING = (table.c.id, table.c.correlation_id, table.c.environment, table.c.state)
 
 
+_ADD_ALL = text("""
+INSERT INTO deployments SELECT * FROM json_populate_recordset(CAST(NULL AS deployments), CAST(:rows AS json))
+ON CONFLICT DO NOTHING RETURNING CAST(id AS text)
+""")
 # Counts with what may be under way only what moved lately: what stands still (its forge is away, say) keeps nobody out.
 _ADMIT = text("""
 WITH free AS (
@@ -138,6 +143,13 @@ class SqlDeployments:
         """Insert; False if the same act was already planned (invariant 2). Without a due time it stands in its lane."""
         statement = upsert(table).values(_as_row(deployment, due_at)).on_conflict_do_nothing()
         return self.connection.execute(statement.returning(table.c.id)).first() is not None
+
+    def add_all(self, deployments: Sequence[Deployment]) -> set[str]:
+        """Insert them in this order, into their lanes; return the ids of those that were not already planned."""
+        if not deployments:
+            return set()
+        rows = orjson.dumps([_as_row(d, None) for d in deployments]).decode()
+        return set(self.connection.execute(_ADD_ALL, {"rows": rows}).scalars())
 
     def admit(self, environments: Sequence[str], *, window: int, due_at: datetime) -> list[Wake]:
         """Let the oldest in these lanes get under way, as far as `window` leaves places; list them.
