@@ -17,31 +17,37 @@ DAY = 86_400
 LOG, THREAD = "log writer", "thread"
 MORE = "more of them: they share nothing but queue and database"
 LARGER = "a larger machine; console and reports to a read replica"
-APART = "a queue and a pool of their own for slow targets"
+MORE_THREADS = "more deployer processes, or `TIDEGATE_DEPLOYER_THREADS`"
+WIDER = "more `slow` processes, or `TIDEGATE_SLOW_THREADS`"
 OTHERS = "RabbitMQ quorum queues or Redis Cluster, by Celery's transports"
 FASTER = "a faster log disk; Postgres flushes the commits of several connections together, so it breaks later than this"
 
 
 @dataclass(frozen=True, slots=True)
 class Assumptions:
-    """What an installation does. `slow_target` is how long a target holds a deployer's thread while it is started."""
+    """What an installation does. `slow_target` is how long a slow target holds a thread of `slow`."""
 
     deliveries_a_day: float = 20.0  # by repository
     deploying: float = 0.25  # share of deliveries that become a pipeline
     peak: float = 10.0  # the busiest minute against the average
     deployer_threads: int = 8
+    slow_threads: int = 32
     slow_target: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One resource: how much of a `unit` a delivery and a pipeline take for a second, and what to do when it is full."""
+    """One resource: how much of a `unit` a delivery and a pipeline take for a second, and what to do when it is full.
+
+    `there`: how many units there are of it to begin with.
+    """
 
     name: str
     unit: str
     a_delivery: float
     a_pipeline: float
     remedy: str
+    there: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +80,11 @@ def services(parts: Mapping[str, Any], given: Assumptions) -> list[Service]:
         Service("receiver", "process", delivery["cpu:web"], 0.0, "a second receiver behind any HTTP load balancer"),
         Service("worker", "process", 0.0, pipeline["cpu:worker"], MORE),
         Service("deployer", "process", 0.0, pipeline["cpu:deployer"], MORE),
-        Service("deployer, targets as measured", THREAD, 0.0, held, "more deployer processes, or `--concurrency`"),
-        Service(
-            "deployer, slow targets", THREAD, 0.0, held + given.slow_target, "a queue and a pool of their own for slow targets"
-        ),
+        Service("deployer, targets as measured", THREAD, 0.0, held, MORE_THREADS, given.deployer_threads),
+        Service("slow, if all targets are slow", THREAD, 0.0, held + given.slow_target, WIDER, given.slow_threads),
         Service("Postgres, processor", "core", delivery["cpu:postgres"], pipeline["cpu:postgres"], LARGER),
         Service("Postgres, commits one after the other", LOG, delivery["commits"] * commit, pipeline["commits"] * commit, FASTER),
-        Service(
-            "Redis", "core", delivery["cpu:redis"], pipeline["cpu:redis"], "RabbitMQ or Redis Cluster, by Celery's transports"
-        ),
+        Service("Redis", "core", delivery["cpu:redis"], pipeline["cpu:redis"], OTHERS),
     ]
 
 
@@ -92,8 +94,7 @@ def needs(parts: Mapping[str, Any], repositories: int, given: Assumptions) -> li
     found = []
     for service in services(parts, given):
         units = deliveries * service.a_delivery + pipelines * service.a_pipeline
-        there = given.deployer_threads if service.unit == THREAD else 1
-        breaks_at = repositories * FULL * there / units if units else math.inf
+        breaks_at = repositories * FULL * service.there / units if units else math.inf
         found.append(Need(service, units, max(1, math.ceil(units / FULL)), breaks_at))
     return found
 

@@ -11,7 +11,7 @@ from typing import Any
 from kombu import Queue
 from kombu.transport import redis
 
-SCHEMES = ("redis", "rediss", "unix")
+SCHEMES = ("redis", "rediss")
 
 
 class QoS(redis.QoS):
@@ -45,13 +45,18 @@ class Transport(redis.Transport):
 
 def transport_for(url: str) -> str | None:
     """Name the transport for a broker's URL; None where Celery is to choose by itself."""
-    return f"{__name__}:{Transport.__name__}" if url.partition("://")[0] in SCHEMES else None
+    return f"{__name__}:{Transport.__name__}" if _is_redis(url) else None
 
 
-def queue_named(name: str) -> Queue:
-    """Make a queue whose messages are gone once they are read.
+def queue_named(name: str, url: str) -> Queue:
+    """Make a queue; on Redis, messages are gone once they are read.
 
     An acknowledgement would be sent before the task begins, so it would save nothing; and bookkeeping for it was a
-    quarter of what a stage asked of Redis. What is lost with a dying worker, the sweeper sends again.
+    quarter of what a stage asked of Redis. What is lost with a dying worker, the sweeper sends again. (Other brokers push,
+    and hold back only on account of what is not acknowledged yet.)
     """
-    return Queue(name, routing_key=name, no_ack=True)
+    return Queue(name, routing_key=name, no_ack=_is_redis(url))
+
+
+def _is_redis(url: str) -> bool:
+    return url.partition("://")[0] in SCHEMES

@@ -41,10 +41,10 @@ _log = logging.getLogger(__name__)
 def make_celery(redis_url: str) -> Celery:
     """Make the Celery app, alike for senders and workers.
 
-    Messages are not acknowledged: what a dying worker had taken is sent again by the sweeper, from what the database
-    knows, and nothing hangs on Redis' visibility timeout. A message is fetched when a thread is free for it: one fetched
-    earlier would wait behind a stage that takes long, in a worker that ends perhaps, while others are idle. JSON only, no
-    result backend.
+    On Redis messages are not acknowledged, elsewhere when a task begins (`broker.py`): what a dying worker had taken is
+    sent again by the sweeper, from what the database knows, and nothing hangs on a visibility timeout. A message is fetched
+    when a thread is free for it: one fetched earlier would wait behind a stage that takes long, in a worker that ends
+    perhaps, while others are idle. JSON only, no result backend.
     """
     app = Celery("tidegate", broker=redis_url)
     app.conf.update(
@@ -52,7 +52,7 @@ def make_celery(redis_url: str) -> Celery:
         task_serializer="json",
         task_ignore_result=True,
         broker_transport=transport_for(redis_url),
-        task_queues=[queue_named(name) for name in (WAKE_QUEUE, STAGE_QUEUE, DEPLOY_QUEUE, SLOW_DEPLOY_QUEUE)],
+        task_queues=[queue_named(name, redis_url) for name in (WAKE_QUEUE, STAGE_QUEUE, DEPLOY_QUEUE, SLOW_DEPLOY_QUEUE)],
         task_default_queue=STAGE_QUEUE,
         task_create_missing_queues=True,
         task_publish_retry=False,

@@ -9,7 +9,7 @@ import pytest
 
 from bench.model import Assumptions, can_be_reckoned, first_to_break, needs, rates, storage
 
-GIVEN = Assumptions(deliveries_a_day=86.4, deploying=0.5, peak=10, deployer_threads=8, slow_target=4.9)
+GIVEN = Assumptions(deliveries_a_day=86.4, deploying=0.5, peak=10, deployer_threads=8, slow_threads=32, slow_target=4.9)
 COSTS = {"cpu:web": 0.0, "cpu:worker": 0.0, "cpu:deployer": 0.0, "cpu:postgres": 0.0, "cpu:redis": 0.0, "commits": 0.0}
 PARTS: dict[str, Any] = {
     "cost": {
@@ -45,7 +45,7 @@ def test_a_resource_is_busy_for_rate_times_service_time() -> None:
 def test_threads_inside_follow_littles_law() -> None:
     found = by_name(1_000)
     assert found["deployer, targets as measured"].units == pytest.approx(5 * 0.1)
-    assert found["deployer, slow targets"].units == pytest.approx(5 * (0.1 + 4.9))
+    assert found["slow, if all targets are slow"].units == pytest.approx(5 * (0.1 + 4.9))
 
 
 def test_needed_keeps_each_below_full() -> None:
@@ -58,13 +58,13 @@ def test_needed_keeps_each_below_full() -> None:
 def test_one_process_is_full_at_its_share_whatever_size_was_asked_for() -> None:
     for size in (10, 1_000, 100_000):
         assert by_name(size)["worker"].breaks_at == pytest.approx(1_000 * 0.7 / 0.15)
-    # a deployer has eight threads
-    assert by_name(1_000)["deployer, slow targets"].breaks_at == pytest.approx(1_000 * 0.7 * 8 / 25)
+    assert by_name(1_000)["deployer, targets as measured"].breaks_at == pytest.approx(1_000 * 0.7 * 8 / 0.5)
+    assert by_name(1_000)["slow, if all targets are slow"].breaks_at == pytest.approx(1_000 * 0.7 * 32 / 25)
 
 
 def test_the_first_to_break_comes_first_and_what_is_never_used_last() -> None:
     order = first_to_break(PARTS, GIVEN)
-    assert order[0].service.name == "deployer, slow targets"
+    assert order[0].service.name == "slow, if all targets are slow"
     assert order[-1].service.name == "Redis"
     assert order[-1].breaks_at == math.inf
 

@@ -1,7 +1,7 @@
 """Repositories through bare mirrors and the git program: fetch by ref, peel, compare, list authors, export.
 
 Refs and ids come from payloads: they are checked before they meet git, and never stand where an option could. Nothing
-of the repository runs: no hooks, no checkout filters, no submodules. The credential is handed over in the environment
+of the repository runs: no hooks, no filter programs, no submodules. The credential is handed over in the environment
 of git's process (`GIT_CONFIG_*`, git-config(1)), not in its arguments.
 """
 
@@ -21,6 +21,7 @@ from itertools import islice
 from pathlib import Path
 
 import pygit2
+from pygit2.enums import ConfigLevel, RepositoryOpenFlag
 
 from app.domain.errors import RepositoryUnavailable, UnknownCommit
 from app.domain.event import is_object_id
@@ -45,6 +46,9 @@ _ENVIRONMENT = {
     "GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=10",
     "LC_ALL": "C",
 }
+_EXACTLY = RepositoryOpenFlag.BARE | RepositoryOpenFlag.NO_SEARCH | RepositoryOpenFlag.NO_DOTGIT
+for _level in (ConfigLevel.PROGRAMDATA, ConfigLevel.SYSTEM, ConfigLevel.XDG, ConfigLevel.GLOBAL):
+    pygit2.settings.search_path[_level] = ""  # as for git: what this machine and its users prefer is no part of it
 
 
 class Mirror:
@@ -83,9 +87,7 @@ class Mirror:
         """Ask the forge for the commit that `ref` stands on now, and have it in the mirror; None if the ref is gone."""
         mirror = self._mirror(repository)
         _check_ref(ref)
-        answer = self._remote(mirror, repository, "ls-remote", "--", self._clone_url(repository), ref, f"{ref}^{{}}")
-        heads = {name: oid for oid, _, name in (line.partition("\t") for line in answer.splitlines())}
-        head = heads.get(f"{ref}^{{}}") or heads.get(ref)
+        head = self._asked(mirror, repository, ref)
         if head is None or self._commit(mirror, head) is not None:
             return head
         self._fetch(mirror, repository, ref)
@@ -140,6 +142,16 @@ class Mirror:
                 shutil.rmtree(mirror, ignore_errors=True)
                 fresh.rename(mirror)
         return mirror
+
+    def _asked(self, mirror: Path, repository: str, ref: str) -> str | None:
+        """Ask the forge where `ref` stands; None: it has none. A forge's own disk is read, where that is one's own."""
+        url = self._clone_url(repository)
+        head = _read_beside(url, ref)
+        if head is not None:
+            return head
+        answer = self._remote(mirror, repository, "ls-remote", "--", url, ref, f"{ref}^{{}}")
+        heads = {name: oid for oid, _, name in (line.partition("\t") for line in answer.splitlines())}
+        return heads.get(f"{ref}^{{}}") or heads.get(ref)
 
     def _fetch(self, mirror: Path, repository: str, ref: str) -> None:
         _check_ref(ref)
@@ -211,7 +223,24 @@ class Mirror:
 
 def _opened(mirror: Path) -> pygit2.Repository:
     """Open the mirror in this process, to read what is asked often: a process of git costs more than the answer."""
-    return pygit2.Repository(str(mirror), pygit2.enums.RepositoryOpenFlag.BARE)
+    return pygit2.Repository(str(mirror), RepositoryOpenFlag.BARE)
+
+
+def _read_beside(url: str, ref: str) -> str | None:
+    """Peel `ref` of a bare repository on this machine; None wherever anything is odd about it, and git is to say what.
+
+    Such as another owner, whom git refuses (git-config(1), safe.directory), a `%`, which git decodes, or no such ref.
+    """
+    folder = url.removeprefix("file://")
+    if not folder.startswith("/") or "%" in folder:
+        return None
+    try:
+        if os.stat(folder).st_uid != os.geteuid():
+            return None
+        found = pygit2.Repository(folder, _EXACTLY).references.get(ref)
+        return str(found.peel(pygit2.Commit).id) if found is not None else None
+    except (OSError, KeyError, ValueError, pygit2.GitError):
+        return None
 
 
 def _tips(repository: pygit2.Repository) -> list[str]:

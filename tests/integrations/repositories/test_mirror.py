@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+import pygit2
 import pytest
+from pygit2.enums import ConfigLevel
 
 from app.domain.errors import RepositoryUnavailable, UnknownCommit
 from app.integrations.repositories.mirror import Mirror
@@ -162,3 +165,49 @@ def test_many_at_once_share_one_mirror(origin: Origin, mirror: Mirror) -> None:
     for thread in threads:
         thread.join()
     assert found == [sha] * 8
+
+
+def no_git(*_: object, **__: object) -> None:
+    raise AssertionError("git was started")
+
+
+@pytest.mark.parametrize("scheme", ["file://", ""])
+def test_the_head_of_a_forge_on_this_disk_is_read_without_git(
+    origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    mirror = Mirror(tmp_path / "mirrors", lambda _: f"{scheme}{origin.bare}", lambda _: None, environ={})
+    sha = origin.commit("one")
+    origin.git("pack-refs", "--all")
+    assert mirror.fetch(KEY, MAIN, sha) == sha
+    monkeypatch.setattr(subprocess, "Popen", no_git)
+    assert mirror.head(KEY, MAIN) == sha
+
+
+@pytest.mark.parametrize("how", ["%", "suffix", "extension"])
+def test_whatever_is_odd_about_a_forge_on_this_disk_is_asked_of_git(origin: Origin, tmp_path: Path, how: str) -> None:
+    sha = origin.commit("one")
+    if how == "extension":  # libgit2 does not know it
+        origin.git("--git-dir", str(origin.bare), "config", "core.repositoryformatversion", "1")
+        origin.git("--git-dir", str(origin.bare), "config", "extensions.preciousObjects", "true")
+    url = {"%": f"file://{tmp_path}/acm%65/shop.git", "suffix": f"file://{tmp_path}/acme/shop"}.get(how, f"file://{origin.bare}")
+    mirror = Mirror(tmp_path / "mirrors", lambda _: url, lambda _: None, environ={})
+    assert mirror.head(KEY, MAIN) == sha
+
+
+def test_a_forge_of_another_owner_is_left_to_git(
+    origin: Origin, mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Git refuses it: whoever owns a repository could lead its reader elsewhere (git-config(1), safe.directory)."""
+    sha = origin.commit("one")
+    mirror.fetch(KEY, MAIN, sha)
+    asked: list[object] = []
+    popen = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: asked.append(a[0][-3:]) or popen(*a, **k))
+    monkeypatch.setattr(os, "geteuid", lambda: origin.bare.stat().st_uid + 1)
+    assert mirror.head(KEY, MAIN) == sha
+    assert asked == [[f"file://{origin.bare}", MAIN, f"{MAIN}^{{}}"]]
+
+
+def test_what_users_of_this_machine_have_set_is_not_read(mirror: Mirror) -> None:
+    levels = (ConfigLevel.SYSTEM, ConfigLevel.XDG, ConfigLevel.GLOBAL, ConfigLevel.PROGRAMDATA)
+    assert [pygit2.settings.search_path[level] for level in levels] == [""] * 4
