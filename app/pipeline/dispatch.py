@@ -164,7 +164,8 @@ def _intend(services: Services, guard: Guard, unit: Unit, deployment: Deployment
     intents = {d.target: d.id for d in dispatches}
     entry = entry_of(services, deployment, "dispatching", dispatches=intents, **detail)
     due_at = now + timedelta(seconds=services.limits.sweep_after)
-    unit.deployments.advance(deployment, Step(State.DISPATCHING, due_at, entry))
+    if not unit.deployments.advance(deployment, Step(State.DISPATCHING, due_at, entry)):
+        raise RuntimeError("a granted deployment has moved under its slot's lock")
     unit.dispatches.intend(dispatches, services.holder, services.limits.lease)
     unit.slots.hold(deployment.environment, deployment.id)
     return [DispatchRow(d, Progress.UNKNOWN, "", now) for d in dispatches]
