@@ -156,6 +156,11 @@ class Faults:
         filler.unlink()
         return ""
 
+    def _forge_away(self, fault: Fault) -> None:
+        self._world.forge.hide()
+        time.sleep(fault.seconds)
+        self._world.forge.show()
+
     def _clock(self, fault: Fault) -> None:
         clock: Path = self._world.logs / f"clock-{fault.what}"
         clock.write_text(str(fault.amount))

@@ -19,10 +19,11 @@ ZERO = "0" * 40
 
 
 class Forge:
-    """Bare repositories below one folder, served by file://."""
+    """Bare repositories below one folder, served by file:// at `address`."""
 
     def __init__(self, folder: Path, plan: Plan) -> None:
         self._folder = folder
+        self.address = folder.with_name(f"{folder.name}-address")  # where the gate looks: a link that can be away
         self._plan = plan
         self.shas: dict[str, str] = {}
         self.moves: list[tuple[float, str, str, str | None]] = []  # when, repository, ref, commit or None
@@ -42,6 +43,16 @@ class Forge:
                 self.shas[f"{repository} {name}"] = sha
             names = _git(path, b"", "for-each-ref", "--format=delete %(refname)")
             _git(path, names, "update-ref", "--stdin")
+
+        self.show()
+
+    def show(self) -> None:
+        """Be found at the address."""
+        self.address.symlink_to(self._folder)
+
+    def hide(self) -> None:
+        """Be found there no more, until it is shown again; what is sent and what moves meanwhile is not affected."""
+        self.address.unlink()
 
     def path(self, repository: str) -> Path:
         """Say where a repository lies."""

@@ -231,7 +231,7 @@ class World:
     def _toml(self) -> list[str]:
         facts = {"folder": self.folder, "port": self.ports["target"], "python": sys.executable, "script": HERE / "script.py"}
         lines = ['[forges.gogs]\nkind = "gogs"\nurl = "http://127.0.0.1:3000"']
-        lines += [f'clone = "file://{self.folder}/forge/{{repository}}.git"', 'webhook_secrets = ["env:TORTURE_WEBHOOK_SECRET"]']
+        lines += [f'clone = "file://{self.forge.address}/{{repository}}.git"', 'webhook_secrets = ["env:TORTURE_WEBHOOK_SECRET"]']
         lines += ['[zones.here]\nkind = "compute"\nregion = "local"']
         for place in cast.PLACES.values():
             lines.append(f'[targets.{place.name}]\nkind = "{place.kind}"\nzone = "here"\n{place.options.format(**facts)}')
