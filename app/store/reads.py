@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, Executable, Table, Text, cast, func, 
 
 from app.domain.audit import AuditEntry
 from app.domain.delivery import Delivery
-from app.domain.deployment import ENDED, Deployment, DispatchRow, Stage, StageResult
+from app.domain.deployment import Deployment, DispatchRow, Stage, StageResult
 from app.domain.errors import NotFound
 from app.store.deliveries import delivery_from
 from app.store.deployments import deployment_from
@@ -90,9 +90,13 @@ class Reads:
 
     def queue_age(self) -> QueueAge:
         """Tell how long the oldest waits."""
-        pending = select(func.min(deliveries.c.received_at)).where(deliveries.c.state == "pending")
-        unended = select(func.min(deployments.c.created_at)).where(deployments.c.state.not_in(ENDED))
-        ages = [func.coalesce(func.extract("epoch", func.now() - q.scalar_subquery()), 0) for q in (pending, unended)]
+        pending = select(func.min(deliveries.c.received_at)).where(deliveries.c.state == text("'pending'"))
+        oldest = select(func.min(deployments.c.created_at))
+        # Two partial indexes hold all that has not ended: what is under way, and what stands in a lane.
+        under_way = oldest.where(deployments.c.due_at.is_not(None))
+        in_lane = oldest.where(deployments.c.state == text("'planned'"), deployments.c.due_at.is_(None))
+        unended = func.least(under_way.scalar_subquery(), in_lane.scalar_subquery())
+        ages = [func.coalesce(func.extract("epoch", func.now() - since), 0) for since in (pending.scalar_subquery(), unended)]
         row = self._rows(select(*ages))[0]
         return QueueAge(float(row[0]), float(row[1]))
 

@@ -66,7 +66,7 @@ def add(engine: Engine, **over: object) -> Deployment:
     }
     deployment = Deployment(**{**values, **over})  # type: ignore[arg-type]
     with SqlStore(engine).unit() as unit:
-        assert unit.deployments.add(deployment, NOW)
+        assert unit.deployments.add(deployment, None if deployment.has_ended else NOW)
         unit.audit.append([entry("deployment:planned", deployment_id=deployment.id, delivery_id=deployment.delivery_id)])
     return deployment
 
