@@ -18,6 +18,7 @@ from app.stack.postgres import EmbeddedPostgres
 from app.store.deliveries import SqlDeliveries
 from app.store.deployments import SqlDeployments
 from app.store.dispatches import SqlSlots
+from app.store.reads import Reads
 from app.store.session import make_engine
 from tests.conftest import empty_tables
 
@@ -53,7 +54,7 @@ FILL = (
 @pytest.fixture(scope="module")
 def crowded(postgres: EmbeddedPostgres) -> Iterator[Engine]:
     """A database in which one environment and one repository have a flood behind them and before them."""
-    owner = make_engine(postgres.url("tidegate_owner"), pool_size=1)
+    owner = make_engine(postgres.url("tidegate_owner"), pool_size=2)
     empty_tables(owner)
     with owner.begin() as connection:
         connection.execute(text("SET LOCAL statement_timeout = 0"))
@@ -61,7 +62,7 @@ def crowded(postgres: EmbeddedPostgres) -> Iterator[Engine]:
             connection.execute(text(statement), {"rows": ROWS})
     with owner.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM ANALYZE"))
-    engine = make_engine(postgres.url("tidegate_app"), pool_size=1)
+    engine = make_engine(postgres.url("tidegate_app"), pool_size=2)
     yield engine
     engine.dispose()
     empty_tables(owner)
@@ -110,6 +111,7 @@ QUERIES: dict[str, Callable[[Connection], object]] = {
     "turn, a long lane before it": lambda c: SqlDeployments(c).turn(flooded_at(ROWS // 2 + 1)),
     "last_release": lambda c: SqlDeployments(c).last_release("flooded"),
     "last_release of another commit": lambda c: SqlDeployments(c).last_release("flooded", unlike_sha="0" * 40),
+    "queue_age": lambda c: Reads(c.engine).queue_age(),
     "release": lambda c: SqlSlots(c).release("flooded", SystemIds().new()),
 }
 
