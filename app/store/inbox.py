@@ -81,7 +81,8 @@ class SqlInbox:
                 self._at_work = (time.monotonic(), batch)
                 self._flush(batch)
                 self._at_work = None
-            pause = self._empty_spool(self._spool) if self._spool else LOOK_EVERY
+            has_just_looked = bool(batch) and not self._must_spool  # the flush has
+            pause = LOOK_EVERY if self._spool is None or has_just_looked else self._empty_spool(self._spool)
 
     def _flush(self, batch: Sequence[_Waiting]) -> None:
         try:
