@@ -144,8 +144,7 @@ class Front:
             await self._threads.run(partial(_call, self._app, environ, exchange))
         if deferred:
             await self._threads.until(deferred[0].awaited)
-            answer = deferred[0].settled()
-            exchange.response_bytes(answer.status_code, list(answer.headers), answer.get_data())
+            exchange.response_bytes(*deferred[0].settled())
 
     def _sweep(self) -> None:
         now = self._loop.time()
