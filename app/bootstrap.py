@@ -62,6 +62,11 @@ class Process:
         return Spool(self.settings.state_dir / "spool", limit) if limit else None
 
     @cached_property
+    def inbox(self) -> SqlInbox:
+        """Where deliveries are written down."""
+        return SqlInbox(self.engine, self._received, self.spool)
+
+    @cached_property
     def signing_key(self) -> SigningKey:
         """The key that signs tokens, unsealed in memory; the first process ever makes it."""
         sealer = Sealer(self.settings.master_key_bytes())
@@ -82,7 +87,7 @@ class Process:
             clock=self.clock,
             ids=self.ids,
             store=store,
-            inbox=SqlInbox(self.engine, self._received, self.spool),
+            inbox=self.inbox,
             wakes=CeleryWakes(self.celery, self._may_block, settings.queue_limit),
             guard=GuardSource(settings, store, self.clock, self.ids, aside=self.aside),
             tokens=Issuer(str(settings.public_url).rstrip("/"), lambda: self.signing_key, self.clock, self.ids),

@@ -12,6 +12,7 @@ import logging
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from pathlib import Path
@@ -30,6 +31,8 @@ PATIENCE_SECONDS = 3.0  # forges wait 5 to 15 s for an answer; a database that t
 LOOK_EVERY = 1.0
 TRY_EVERY = 0.5
 
+Soon = Callable[[Callable[[], None]], object]
+
 _log = logging.getLogger(__name__)
 
 
@@ -47,6 +50,9 @@ class SqlInbox:
         self._entry_for = entry_for
         self._spool = spool
         self._must_spool = False  # whatever comes goes behind what lies in the spool
+        self._coming: deque[_Waiting] = deque()
+        self._is_told = False
+        self._soon: Soon = lambda act: act()
         self._queue: queue.SimpleQueue[_Waiting] = queue.SimpleQueue()
         self._aside: queue.SimpleQueue[_Waiting] = queue.SimpleQueue()
         self._at_work: tuple[float, Sequence[_Waiting]] | None = None
@@ -62,8 +68,25 @@ class SqlInbox:
         if not self._is_started:
             self._start()
         waiting = _Waiting(delivery, Future())
-        (self._aside if self._must_spool else self._queue).put(waiting)
+        self._coming.append(waiting)
+        if not self._is_told:
+            self._is_told = True
+            self._soon(self._hand_over)
         return waiting.receipt
+
+    def hand_over_by(self, soon: Soon) -> None:
+        """Let the writer have what comes when `soon` does what it is given, from any thread; else it has each at once.
+
+        A writer that begins at the first of many takes the interpreter from whoever puts the others, and commits often.
+        """
+        self._soon = soon
+
+    def _hand_over(self) -> None:
+        self._is_told = False  # before looking: what comes from here on is told again
+        with contextlib.suppress(IndexError):  # there is no more
+            while True:
+                waiting = self._coming.popleft()
+                (self._aside if self._must_spool else self._queue).put(waiting)
 
     def _start(self) -> None:
         with self._starting:

@@ -159,6 +159,23 @@ def test_more_than_a_batch_takes_more_commits_and_loses_nobody(engine: Engine) -
     assert len(stored(engine)) == BATCH + 11
 
 
+def test_what_is_put_before_it_is_handed_over_is_one_group(engine: Engine) -> None:
+    asked: list[str] = []
+    inbox = SqlInbox(engine, lambda of: (asked.append(of.id), entry_for(of))[1])
+    handed_over: list[Callable[[], None]] = []
+    inbox.hand_over_by(handed_over.append)
+    for turn in (1, 2):
+        deliveries = [delivery() for _ in range(20)]
+        receipts = [inbox.put(each) for each in deliveries]
+        assert not asked
+        (hand_over,) = handed_over  # once for all of them, and again for the next ones
+        hand_over()
+        assert [r.result(30).delivery_id for r in receipts] == [d.id for d in deliveries] == asked
+        assert Group(engine).commits() == turn
+        handed_over.clear()
+        asked.clear()
+
+
 @pytest.mark.parametrize("processes", [1, 4])
 def test_the_same_delivery_at_the_same_moment_is_new_to_exactly_one(engine: Engine, processes: int) -> None:
     inboxes = [SqlInbox(engine, entry_for) for _ in range(processes)]
