@@ -1,8 +1,9 @@
 """Write deliveries down before they are answered: those that come together share one commit (group commit).
 
-One thread takes whatever waits and commits it; what arrives meanwhile is its next group. A delivery is answered only
-after the commit that holds its row (invariant 1) or, while the database is away, after it lies synced in the spool: a
-second thread keeps it there, and watches that nobody waits for a database that has fallen silent.
+One thread takes whatever waits and commits it; what arrives meanwhile is its next group. The receiver hands over once in
+a turn of its loop (`hand_over_by`). A delivery is answered only after the commit that holds its row (invariant 1) or,
+while the database is away, after it lies synced in the spool: a second thread keeps it there, and watches that nobody
+waits for a database that has fallen silent.
 """
 
 from __future__ import annotations
