@@ -1,8 +1,9 @@
 """Write deliveries down before they are answered: those that come together share one commit (group commit).
 
-One thread takes whatever waits and commits it; what arrives meanwhile is its next group. A delivery is answered only
-after the commit that holds its row (invariant 1) or, while the database is away, after it lies synced in the spool: a
-second thread keeps it there, and watches that nobody waits for a database that has fallen silent.
+One thread takes whatever waits and commits it; what arrives meanwhile is its next group. The receiver hands over once in
+a turn of its loop (`hand_over_by`). A delivery is answered only after the commit that holds its row (invariant 1) or,
+while the database is away, after it lies synced in the spool: a second thread keeps it there, and watches that nobody
+waits for a database that has fallen silent.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import logging
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from pathlib import Path
@@ -30,6 +32,8 @@ PATIENCE_SECONDS = 3.0  # forges wait 5 to 15 s for an answer; a database that t
 LOOK_EVERY = 1.0
 TRY_EVERY = 0.5
 
+Soon = Callable[[Callable[[], None]], object]
+
 _log = logging.getLogger(__name__)
 
 
@@ -47,6 +51,9 @@ class SqlInbox:
         self._entry_for = entry_for
         self._spool = spool
         self._must_spool = False  # whatever comes goes behind what lies in the spool
+        self._coming: deque[_Waiting] = deque()
+        self._is_told = False
+        self._soon: Soon = lambda act: act()
         self._queue: queue.SimpleQueue[_Waiting] = queue.SimpleQueue()
         self._aside: queue.SimpleQueue[_Waiting] = queue.SimpleQueue()
         self._at_work: tuple[float, Sequence[_Waiting]] | None = None
@@ -62,8 +69,25 @@ class SqlInbox:
         if not self._is_started:
             self._start()
         waiting = _Waiting(delivery, Future())
-        (self._aside if self._must_spool else self._queue).put(waiting)
+        self._coming.append(waiting)
+        if not self._is_told:
+            self._is_told = True
+            self._soon(self._hand_over)
         return waiting.receipt
+
+    def hand_over_by(self, soon: Soon) -> None:
+        """Let the writer have what comes when `soon` does what it is given, from any thread; else it has each at once.
+
+        A writer that begins at the first of many takes the interpreter from whoever puts the others, and commits often.
+        """
+        self._soon = soon
+
+    def _hand_over(self) -> None:
+        self._is_told = False  # before looking: what comes from here on is told again
+        with contextlib.suppress(IndexError):  # there is no more
+            while True:
+                waiting = self._coming.popleft()
+                (self._aside if self._must_spool else self._queue).put(waiting)
 
     def _start(self) -> None:
         with self._starting:
@@ -81,7 +105,8 @@ class SqlInbox:
                 self._at_work = (time.monotonic(), batch)
                 self._flush(batch)
                 self._at_work = None
-            pause = self._empty_spool(self._spool) if self._spool else LOOK_EVERY
+            has_just_looked = bool(batch) and not self._must_spool  # the flush has
+            pause = LOOK_EVERY if self._spool is None or has_just_looked else self._empty_spool(self._spool)
 
     def _flush(self, batch: Sequence[_Waiting]) -> None:
         try:

@@ -1,39 +1,58 @@
-"""A response that is not there yet: the view has done its part, and something else is still on its way.
+"""An answer that is not there yet: the view has done its part, and something else is still on its way.
 
 Under a plain WSGI server the thread waits for it. `front.py` waits for it without a thread: it puts `DEFER` into the
-environ and is handed the response instead.
+environ and is handed the deferred answer instead.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flask import Response
+from werkzeug.datastructures import Headers
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 DEFER = "tidegate.defer"
+_NEVER_SENT = Headers({"Content-Type": "text/plain"})  # werkzeug takes long to find out that there is none
+
+
+class Answer(NamedTuple):
+    """What is sent; a werkzeug response costs ten times as much to make (docs/performance.md)."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    @classmethod
+    def of(cls, response: Response) -> Answer:
+        """Take over what a response says."""
+        return cls(response.status_code, list(response.headers), response.get_data())
+
+    def response(self) -> Response:
+        """Say it as Flask wants it."""
+        return Response(self.body, self.status, Headers(self.headers))
 
 
 class Deferred(Response):
-    """Stands for the response that `settle` makes once `awaited` is done."""
+    """Stands for the answer that `settle` makes once `awaited` is done."""
 
-    def __init__(self, awaited: Future[Any], settle: Callable[[Future[Any]], Response]) -> None:
-        super().__init__()
+    def __init__(self, awaited: Future[Any], settle: Callable[[Future[Any]], Answer]) -> None:
+        super().__init__(headers=_NEVER_SENT)
         self.awaited = awaited
         self._settle = settle
 
-    def settled(self) -> Response:
-        """Make the real response; waits where `awaited` is not done yet."""
+    def settled(self) -> Answer:
+        """Make the answer; waits where `awaited` is not done yet."""
         return self._settle(self.awaited)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Hand itself to whoever asked for that, or wait."""
         defer = environ.get(DEFER)
         if defer is None:
-            return self.settled()(environ, start_response)
+            return self.settled().response()(environ, start_response)
         defer(self)
         return ()

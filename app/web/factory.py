@@ -42,8 +42,10 @@ def create_app(process: Process | None = None) -> Flask:
 
 def create_front(app: Flask) -> Front:
     """Put the front before the app that `create_app` has made."""
-    settings = app.config["PROCESS"].settings
-    return Front(app, FrontLimits(settings.max_body_bytes, settings.body_seconds, settings.max_bytes_in_flight))
+    process: Process = app.config["PROCESS"]
+    given = process.settings
+    limits = FrontLimits(given.max_body_bytes, given.body_seconds, given.max_bytes_in_flight)
+    return Front(app, limits, each_turn=process.inbox.hand_over_by)
 
 
 def _refuse_faulty() -> None:

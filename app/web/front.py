@@ -32,6 +32,7 @@ _BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 _log = logging.getLogger(__name__)
 
 StartResponse = Callable[..., Any]
+Soon = Callable[[Callable[[], None]], object]
 WsgiApp = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 
 
@@ -63,8 +64,10 @@ class FrontLimits:
 class Front:
     """An RSGI application around a WSGI one."""
 
-    def __init__(self, app: WsgiApp, limits: FrontLimits) -> None:
+    def __init__(self, app: WsgiApp, limits: FrontLimits, each_turn: Callable[[Soon], None] = lambda _: None) -> None:
+        """Tell `each_turn` how to have something done at the end of a turn of the loop: for all that came in it, once."""
         self._app = app
+        self._each_turn = each_turn
         self._limits = limits
         small = limits.bytes_in_flight // SMALL_SHARE
         self._small = Room(max(small, SMALL_BYTES), limits.body_seconds)
@@ -76,6 +79,7 @@ class Front:
         """Begin, in the process and on the loop that will serve."""
         self._loop = loop
         self._threads = Threads(loop, THREADS)
+        self._each_turn(loop.call_soon_threadsafe)
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a connection is a file; many systems begin at 1024
         self._sweep()
@@ -144,8 +148,7 @@ class Front:
             await self._threads.run(partial(_call, self._app, environ, exchange))
         if deferred:
             await self._threads.until(deferred[0].awaited)
-            answer = deferred[0].settled()
-            exchange.response_bytes(answer.status_code, list(answer.headers), answer.get_data())
+            exchange.response_bytes(*deferred[0].settled())
 
     def _sweep(self) -> None:
         now = self._loop.time()

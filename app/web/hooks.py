@@ -19,7 +19,7 @@ from app.domain.delivery import Receipt
 from app.domain.errors import BadDelivery, GateError, Overloaded, RateLimited, StoreUnavailable, TooLarge
 from app.integrations.forges.protocol import UnverifiedDelivery
 from app.pipeline.receive import receive
-from app.web.deferred import Deferred
+from app.web.deferred import Answer, Deferred
 from app.web.errors import status_of, unknown_error
 from app.web.metrics import count_delivery
 from app.web.refusals import Refusals
@@ -48,13 +48,13 @@ def make_blueprint(process: Process) -> Blueprint:
             kept = receive(process.services, UnverifiedDelivery(forge, _headers(), body), correlation_id)
         except GateError as fault:
             known = forge if forge in process.services.guard().forges else "unknown"
-            return _refusal(known, correlation_id, fault)
+            return _refusal(known, correlation_id, fault).response()
         return Deferred(kept, lambda done: _settled(forge, correlation_id, done))
 
     return blueprint
 
 
-def _settled(forge: str, correlation_id: str, kept: Future[Receipt]) -> Response:
+def _settled(forge: str, correlation_id: str, kept: Future[Receipt]) -> Answer:
     """Answer by what became of the delivery; waits for it."""
     try:
         return _acceptance(forge, kept.result(PATIENCE_SECONDS))
@@ -63,7 +63,7 @@ def _settled(forge: str, correlation_id: str, kept: Future[Receipt]) -> Response
     except TimeoutError:
         return _refusal(forge, correlation_id, StoreUnavailable())
     except Exception as fault:
-        return unknown_error(fault)
+        return Answer.of(unknown_error(fault))
 
 
 def _headers() -> Mapping[str, str]:
@@ -93,7 +93,7 @@ def _read_body(limit: int) -> bytes:
     return body
 
 
-def _acceptance(forge: str, receipt: Receipt) -> Response:
+def _acceptance(forge: str, receipt: Receipt) -> Answer:
     if receipt.is_duplicate:
         return _answer(forge, receipt.delivery_id, 200, "duplicate", "already received; nothing is done twice")
     if receipt.reason is not None:
@@ -101,21 +101,26 @@ def _acceptance(forge: str, receipt: Receipt) -> Response:
     return _answer(forge, receipt.delivery_id, 202, "accepted", "accepted")
 
 
-def _refusal(forge: str, correlation_id: str, fault: GateError) -> Response:
+def _refusal(forge: str, correlation_id: str, fault: GateError) -> Answer:
     answer = _answer(forge, correlation_id, status_of(fault), fault.code, str(fault))
     if isinstance(fault, StoreUnavailable | Overloaded):
-        answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        answer.headers.append(("Retry-After", str(RETRY_AFTER_SECONDS)))
     if isinstance(fault, RateLimited):
-        answer.headers["Retry-After"] = str(math.ceil(fault.retry_after))
+        answer.headers.append(("Retry-After", str(math.ceil(fault.retry_after))))
     return answer
 
 
-def _answer(forge: str, correlation_id: str, status: int, outcome: str, text: str) -> Response:
+def _answer(forge: str, correlation_id: str, status: int, outcome: str, text: str) -> Answer:
     count_delivery(forge, outcome)
     if _is_logged(forge, outcome):
         _log.info("delivery", forge=forge, delivery=correlation_id, correlation=correlation_id, outcome=outcome, status=status)
-    body = f"{text}\ntidegate delivery {correlation_id}\n"
-    return Response(body, status, content_type="text/plain; charset=utf-8", headers={"X-Request-Id": correlation_id})
+    body = f"{text}\ntidegate delivery {correlation_id}\n".encode()
+    headers = [
+        ("Content-Type", "text/plain; charset=utf-8"),
+        ("Content-Length", str(len(body))),
+        ("X-Request-Id", correlation_id),
+    ]
+    return Answer(status, headers, body)
 
 
 def _is_logged(forge: str, outcome: str) -> bool:
