@@ -56,7 +56,7 @@ def like(engine: Engine) -> str:
         correlation_id=delivery.id,
         detail={},
     )
-    SqlInbox(engine, lambda _: entry).put(delivery)
+    SqlInbox(engine, lambda _: entry).put(delivery).result(30)
     return delivery.id
 
 
