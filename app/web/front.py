@@ -146,6 +146,8 @@ class Front:
             _call(self._app, environ, exchange)  # a fraction of a millisecond that waits for nothing: no thread is faster
         else:
             await self._threads.run(partial(_call, self._app, environ, exchange))
+        if FAULT in environ:  # where it was raised holds the exchange: until garbage is collected, the connection stays open
+            environ[FAULT].__traceback__ = environ[FAULT].__context__ = None
         if deferred:
             await self._threads.until(deferred[0].awaited)
             exchange.response_bytes(*deferred[0].settled())
