@@ -21,7 +21,7 @@ demo: .venv/.stack ## see the whole line at work, in a minute
 test: check ## everything that must be green: lint, types, import rules, tests
 	@$(BIN)/python -m pytest
 
-bench: .venv/.dev bench-tools ## measure everything beside Debian's `webhook`, in a quarter of an hour (ARGS="--quick", "--only receiver", "--soak")
+bench: .venv/.dev bench-tools ## measure everything beside Debian's `webhook`, in some twenty minutes (ARGS="--quick", "--only receiver", "--soak")
 	@$(BIN)/python -m bench $(ARGS)
 
 bench-tools: # Debian's peer and load generator: installed where we may, named where we may not

@@ -9,9 +9,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from app.cli.demo_scene import SECRET, free_port
 from app.stack.server import answers
+from bench.processes import all_stats
 
 MISMATCH = 403  # without it `webhook` answers 200 where its rule does not fit; a signature that does not fit is a 500
 
@@ -21,9 +23,16 @@ def is_installed() -> bool:
     return shutil.which("webhook") is not None
 
 
+class Peer(NamedTuple):
+    """A `webhook` that runs."""
+
+    port: int
+    pid: int
+
+
 @contextmanager
-def webhook(folder: Path, command: str) -> Iterator[int]:
-    """Run `webhook` with one hook `gogs` that runs `command` where the signature fits; yield its port."""
+def webhook(folder: Path, command: str) -> Iterator[Peer]:
+    """Run `webhook` with one hook `gogs` that runs `command` where the signature fits."""
     signature = {"source": "header", "name": "X-Gogs-Signature"}
     rule = {"match": {"type": "payload-hmac-sha256", "secret": SECRET, "parameter": signature}}
     hook = {
@@ -43,7 +52,7 @@ def webhook(folder: Path, command: str) -> Iterator[int]:
             if process.poll() is not None:
                 raise RuntimeError(f"webhook ended with {process.returncode}")
             time.sleep(0.05)
-        yield port
+        yield Peer(port, process.pid)
     finally:
         process.terminate()
         process.wait()
@@ -74,3 +83,13 @@ def until_still(counted: Path, seconds: float = 1.0) -> int:
         size = now
         time.sleep(seconds)
     return size
+
+
+def until_idle(pid: int, seconds: float = 0.3) -> float:
+    """Wait until a process has had no child for a while; return the moment (of `perf_counter`) at which it had its last."""
+    last = time.perf_counter()
+    while (now := time.perf_counter()) - last < seconds:
+        if any(stat.parent == pid for stat in all_stats().values()):
+            last = now
+        time.sleep(0.02)
+    return last

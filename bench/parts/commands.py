@@ -26,12 +26,12 @@ def measure(effort: Effort) -> dict[str, Any]:
     with Site() as site:
         script, stamps = peers.stamping_script(site.folder)
         Rules(site).write(0, more=command_environment(site.folder, BRANCH, BRANCH, script))
-        with peers.webhook(site.folder, str(script)) as port:
+        with peers.webhook(site.folder, str(script)) as peer:
             for n in range(effort.of(30, 5) + WARM):
                 effort.noise.sample()
                 push = site.commit(f"command {n}", account=site.alice)
                 site.branch(BRANCH)
-                found["webhook"].append(_until_stamp(port, push, stamps))
+                found["webhook"].append(_until_stamp(peer.port, push, stamps))
                 found["command"].append(_until_stamp(site.port, push | {"ref": f"refs/heads/{BRANCH}"}, stamps, site))
                 found["directory"].append(_until_dispatched(site, push))
     return {name: summary(values[WARM:]) for name, values in found.items()}

@@ -14,7 +14,7 @@ from bench.rows import count, forget_pending
 from bench.scenes import RECEIVER, Site
 
 CONNECTIONS = 64
-WARM = 2_000  # deliveries after which the receiver has taken what it needs
+WARM = 40_000  # deliveries after which the receiver has taken what it needs, and its collector has come by
 STEP = 10_000
 PIPELINES = 200
 

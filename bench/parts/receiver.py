@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from contextlib import nullcontext
+import os
+import time
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from bench.scenes import Site
 CONNECTIONS = (1, 16, 64)
 PATH = "/hooks/gogs"
 ROOM = {"ours": 2_500, "webhook": 7_000}  # requests for each second of a round; one that runs out of them ends sooner
+TO_THE_END = 1_000  # requests for each second of a round
 FORGED = 20
 WRONG = "not what was agreed on"
 
@@ -33,9 +35,10 @@ class _Run:
     seconds: int
 
     def requests(self, number: int) -> Path:
-        """Write fresh requests."""
+        """Write fresh requests, and wait until they lie on the disk: flushing them would slow the commits that are measured."""
         file = self.site.folder / "requests"
         write_requests(file, pushes(PATH, self.template, number))
+        os.sync()
         return file
 
 
@@ -45,13 +48,12 @@ def measure(effort: Effort) -> dict[str, Any]:
         run = _Run(site, site.commit("the first", account=Scene.alice), effort.of(3, 1))
         with site.only_the_receivers():
             proof, there = _prove_ours(run), peers.is_installed()
-            with peers.webhook(site.folder, "/bin/true") if there else nullcontext() as port:
-                cells = [_cell(run, effort, n, port) for n in CONNECTIONS]
+            cells = [_cell(run, effort, n, has_peer=there) for n in CONNECTIONS]
             proof |= _prove_theirs(run) if there else {}
     return {"cells": cells, "proof": proof, "seconds_a_round": run.seconds}
 
 
-def _cell(run: _Run, effort: Effort, connections: int, webhook_port: int | None) -> dict[str, Any]:
+def _cell(run: _Run, effort: Effort, connections: int, *, has_peer: bool) -> dict[str, Any]:
     """Take turns, and turns about who goes first; what slows the machine for a while slows both."""
     drive(run.site.port, run.requests(300), connections)  # warm
     ours: list[dict[str, Any]] = []
@@ -59,16 +61,16 @@ def _cell(run: _Run, effort: Effort, connections: int, webhook_port: int | None)
     floors: list[dict[str, Any]] = []
     for number in range(effort.of(4, 2)):
         effort.noise.sample()
-        if webhook_port and number % 2:
-            theirs.append(_theirs(run, connections, webhook_port))
+        if has_peer and number % 2:
+            theirs.append(_theirs(run, connections))
         ours.append(_ours(run, connections))
-        if webhook_port and not number % 2:
-            theirs.append(_theirs(run, connections, webhook_port))
+        if has_peer and not number % 2:
+            theirs.append(_theirs(run, connections))
         floors.append(_floors(run, max(2, round(ours[-1]["rows_a_commit"]))))
     cell = {"connections": connections, "tool": ours[0]["tool"], "ours": _together(ours), "floor": medians(floors)}
     if theirs:
         ratio = ratio_of_pairs([r["per_second"] for r in ours], [r["per_second"] for r in theirs])
-        cell |= {"webhook": _together(theirs), "ratio": ratio}
+        cell |= {"webhook": _together(theirs), "ratio": ratio, "webhook_runs": _theirs_to_the_end(run, connections)}
     return cell
 
 
@@ -90,8 +92,20 @@ def _ours(run: _Run, connections: int) -> dict[str, Any]:
     return _told(done, 202) | {"rows": rows, "rows_a_commit": together}
 
 
-def _theirs(run: _Run, connections: int, port: int) -> dict[str, Any]:
-    return _told(drive(port, run.requests(ROOM["webhook"] * run.seconds), connections, run.seconds), 200)
+def _theirs(run: _Run, connections: int) -> dict[str, Any]:
+    """Drive a fresh `webhook`: it answers first and runs its commands later, and must not run them in the next round."""
+    with peers.webhook(run.site.folder, "/bin/true") as peer:
+        drive(peer.port, run.requests(100), connections)
+        return _told(drive(peer.port, run.requests(ROOM["webhook"] * run.seconds), connections, run.seconds), 200)
+
+
+def _theirs_to_the_end(run: _Run, connections: int) -> float:
+    """Return the commands that `webhook` runs a second, from the first request until it has run all that it accepted."""
+    with peers.webhook(run.site.folder, "/bin/true") as peer:
+        requests = run.requests(TO_THE_END * run.seconds)
+        began = time.perf_counter()
+        accepted = drive(peer.port, requests, connections).accepted(200)
+        return accepted / (peers.until_idle(peer.pid) - began)
 
 
 def _told(done: Round, status: int) -> dict[str, Any]:
@@ -123,10 +137,10 @@ def _prove_ours(run: _Run) -> dict[str, Any]:
 def _prove_theirs(run: _Run) -> dict[str, Any]:
     """Count what `webhook` runs under load, by a script that adds a byte each time, and what it runs of forged requests."""
     script, counted = peers.counting_script(run.site.folder)
-    with peers.webhook(run.site.folder, str(script)) as port:
-        forged = _forge(run, port)
+    with peers.webhook(run.site.folder, str(script)) as peer:
+        forged = _forge(run, peer.port)
         ran_of_forged = peers.until_still(counted)
-        accepted = drive(port, run.requests(300), 16).accepted(200)
+        accepted = drive(peer.port, run.requests(300), 16).accepted(200)
         ran = peers.until_still(counted) - ran_of_forged
     _hold(forged.accepted(200) == 0 and ran_of_forged == 0, f"webhook took forged requests: {forged}, ran {ran_of_forged}")
     _hold(accepted == ran == 300, f"webhook accepted {accepted} of 300 and ran {ran}")
