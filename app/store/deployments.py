@@ -22,10 +22,13 @@ LONGEST_PAUSE = timedelta(minutes=5)
 _WAKING = (table.c.id, table.c.correlation_id, table.c.environment, table.c.state)
 
 
-_ADD_ALL = text("""
-INSERT INTO deployments SELECT * FROM json_populate_recordset(CAST(NULL AS deployments), CAST(:rows AS json))
+# By name: a column that a later version has added keeps its default.
+_NAMES = ", ".join(f'"{c.name}"' for c in table.c)
+_ADD_ALL = text(f"""
+INSERT INTO deployments ({_NAMES})
+SELECT {_NAMES} FROM json_populate_recordset(CAST(NULL AS deployments), CAST(:rows AS json))
 ON CONFLICT DO NOTHING RETURNING CAST(id AS text)
-""")
+""")  # noqa: S608 - names of ours only
 # Counts with what may be under way only what moved lately: what stands still (its forge is away, say) keeps nobody out.
 _ADMIT = text("""
 WITH free AS (

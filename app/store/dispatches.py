@@ -39,8 +39,9 @@ FROM json_to_recordset(CAST(:rows AS json)) AS meant (
 _OF = select(table).where(table.c.deployment_id == bindparam("id")).order_by(table.c.id)
 _CLAIM = text("""
 UPDATE dispatches SET fence = fence + 1, attempts = attempts + 1, holder = :holder, lease_until = clock_timestamp() + :lease
-WHERE id = :id AND (lease_until IS NULL OR lease_until < clock_timestamp()) AND progress = 'unknown' RETURNING *
-""").columns(*table.c)
+WHERE id = :id AND (lease_until IS NULL OR lease_until < clock_timestamp()) AND progress = 'unknown'
+RETURNING id, deployment_id, environment, target, position, fence, attempts
+""").columns(*(table.c[name] for name in ("id", "deployment_id", "environment", "target", "position", "fence", "attempts")))
 _REPORT = text("""
 UPDATE dispatches SET progress = :progress, detail = :detail, token_id = coalesce(:token_id, token_id), lease_until = NULL,
     reported_at = clock_timestamp()
