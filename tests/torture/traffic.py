@@ -46,6 +46,7 @@ class Traffic:
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
         self._later: list[tuple[float, Callable[[], None]]] = []
+        self._moved = {act.index: threading.Event() for act in plan.acts if act.kind in MOVING}
         self.answers: list[Answer] = []
         self.rollbacks: list[str] = []
         self.broken: list[str] = []
@@ -140,8 +141,12 @@ class Traffic:
         requests, name = self._requests, act.after
         object_id = requests.id_of(act, name) if name else None
         self._world.forge.move(act.repository, act.ref, object_id, requests.commit_of(act) if name else None)
+        if act.index in self._moved:
+            self._moved[act.index].set()
 
     def _deliver(self, act: Act, attempt: int) -> None:
+        if act.of in self._moved:  # nobody can repeat what the forge has not sent yet
+            self._moved[act.of].wait(LONGEST_BREATH)
         request = self._requests.of(act)
         if self._send(act, request, attempt) is None and attempt < TRIES:
             with self._lock:
