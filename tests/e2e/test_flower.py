@@ -1,0 +1,31 @@
+"""Flower, as ops see it: the five stages by name, behind a password."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import httpx
+
+from app.cli.demo_scene import Scene
+from app.domain.deployment import STAGES, State
+from app.store.reads import Reads
+from tests.e2e.test_durability import ended
+
+PATIENCE = 20.0  # seconds; task events come in groups
+
+
+def test_flower_shows_the_five_stages_of_a_deployment_and_wants_a_password(scene: Scene, reads: Reads) -> None:
+    made = scene.push("to be seen in Flower", account=scene.alice)
+    assert ended(reads, made).state is State.SUCCEEDED
+    url = f"{scene.running.flower_url}/api/tasks"
+    for wrong in (None, ("ops", "guessed")):
+        assert httpx.get(url, auth=wrong).status_code == 401
+    password = (scene.running.state / "secrets" / "flower").read_text().strip()
+    until, seen = time.monotonic() + PATIENCE, {}
+    wanted = {stage.value: "SUCCESS" for stage in STAGES}
+    while seen != wanted and time.monotonic() < until:
+        time.sleep(0.2)
+        tasks: dict[str, Any] = httpx.get(url, auth=("ops", password), params={"limit": 10_000}).json()
+        seen = {task["name"]: task["state"] for task in tasks.values() if made in (task["args"] or "")}
+    assert seen == wanted
