@@ -17,6 +17,8 @@ import httpx
 import pytest
 
 from app.cli.demo_scene import free_port
+from app.stack.postgres import APP, OWNER, EmbeddedPostgres
+from app.stack.redis import EmbeddedRedis
 from app.stack.server import answers
 from tests.e2e.test_durability import until
 
@@ -123,3 +125,32 @@ def test_a_faulty_configuration_starts_nothing_and_is_told_with_its_line(folder:
     assert "there is no target 'nowhere'" in done.stderr and "tidegate.toml:" in done.stderr and "is up" not in done.stdout
     for name in ("WEB", "FLOWER", "POSTGRES", "REDIS"):
         assert not answers(int(env[f"TIDEGATE_{name}_PORT"]))
+
+
+def test_given_servers_take_the_place_of_the_embedded_ones_and_outlive_the_stack(
+    folder: Path, env: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """`TIDEGATE_DATABASE_URL` and `TIDEGATE_REDIS_URL`: servers of one's own, here with an empty database."""
+    postgres = EmbeddedPostgres(tmp_path_factory.mktemp("given-postgres"), free_port())
+    redis = EmbeddedRedis(tmp_path_factory.mktemp("given-redis"), free_port())
+    postgres.start()
+    redis.start()
+    given = {
+        "TIDEGATE_DATABASE_URL": postgres.url(APP),
+        "TIDEGATE_OWNER_DATABASE_URL": postgres.url(OWNER),
+        "TIDEGATE_REDIS_URL": redis.url(),
+    }
+    try:
+        with up(folder, env | given) as running:
+            until(running.is_ready, "it is ready", 200)
+            until(lambda: "Ctrl-C stops everything" in running.said, "it says what runs")
+            assert "TIDEGATE_DATABASE_URL" in running.said and "TIDEGATE_REDIS_URL" in running.said
+            assert "starting Postgres" not in running.said and "starting Redis" not in running.said
+            for name in ("POSTGRES", "REDIS"):
+                assert not answers(running.port(name)), name
+        assert running.process.returncode == 0, running.said
+        assert answers(postgres.port) and answers(redis.port)
+        assert not any(secret in running.said for secret in (postgres.url(APP), redis.url()))
+    finally:
+        redis.stop()
+        postgres.stop()
