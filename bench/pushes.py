@@ -19,12 +19,15 @@ def signed(path: str, payload: dict[str, Any], secret: str = SECRET) -> bytes:
     return _request(path, json.dumps(payload, indent=2).encode(), secret)
 
 
-def pushes(path: str, template: dict[str, Any], count: int) -> Iterator[bytes]:
-    """Make `count` pushes of about 2 KB to branches that no environment deploys."""
+def pushes(path: str, template: dict[str, Any], count: int, first: int = 0) -> Iterator[bytes]:
+    """Make `count` pushes of about 2 KB to branches that no environment deploys, numbered from `first` on.
+
+    Bodies of other numbers are others: one that comes again and again is refused (`app/pipeline/limit.py`).
+    """
     commits = [{"id": f"{n:040x}", "message": "a line of a commit's message, as long as they are\n" * 4} for n in range(5)]
     body = json.dumps(template | {"ref": "refs/heads/load-@", "commits": commits}, indent=2).encode()
     start, _, end = body.partition(b"@")
-    return (_request(path, b"%s%d%s" % (start, n, end), SECRET) for n in range(count))
+    return (_request(path, b"%s%d%s" % (start, n, end), SECRET) for n in range(first, first + count))
 
 
 def body_of(request: bytes) -> bytes:

@@ -36,13 +36,13 @@ def measure(effort: Effort) -> dict[str, Any]:
 def _receive(effort: Effort, site: Site, total: int) -> dict[str, Any]:
     push = site.commit("memory", account=site.alice)
     root = site.roots()[RECEIVER]
-    _send(site, push, WARM)
+    _send(site, push, WARM, first=total)
     seen, statuses = [{"deliveries": 0, "mb": resident(root)}], []
     step = min(STEP, total // 5)
     rates = []
     for done in range(step, total + 1, step):
         effort.noise.sample()
-        answers, rate = _send(site, push, step)
+        answers, rate = _send(site, push, step, first=done)
         statuses.append(answers)
         rates.append(rate)
         seen.append({"deliveries": done, "mb": resident(root)})
@@ -50,10 +50,10 @@ def _receive(effort: Effort, site: Site, total: int) -> dict[str, Any]:
     return {"receiver": seen, "growth": growth, "statuses": totals(statuses), "rates": [round(r, 1) for r in rates]}
 
 
-def _send(site: Site, push: dict[str, Any], number: int) -> tuple[dict[str, int], float]:
+def _send(site: Site, push: dict[str, Any], number: int, *, first: int) -> tuple[dict[str, int], float]:
     """Send `number` deliveries; raises RuntimeError unless each is accepted and kept."""
     file = site.folder / "requests"
-    write_requests(file, pushes("/hooks/gogs", push, number))
+    write_requests(file, pushes("/hooks/gogs", push, number, first))
     with site.sql() as sql:
         forget_pending(sql)
         before = count(sql, "deliveries")
