@@ -120,7 +120,7 @@ def _postpone(services: Services, delivery: Delivery, fault: GateError) -> None:
         tries = unit.deliveries.postpone(delivery.id, services.clock.now(), plain_line(str(fault)))
         if fault.permanent or tries >= services.limits.resolve_attempts:
             reason = plain_line(f"the tag cannot be resolved: {fault}")
-            unit.deliveries.finish(delivery.id, reason)
+            unit.deliveries.finish({delivery.id: reason})
             unit.audit.append([_ignored_entry(services, delivery, reason)])
 
 
@@ -145,7 +145,7 @@ def _write(services: Services, unit: Unit, wanted: Sequence[_Wanted]) -> list[De
             entries.append(_ignored_entry(services, delivery, reason))
         entries += [_planned_entry(services, d) for d in new]
         made += new
-    unit.deliveries.finish_all(finished)
+    unit.deliveries.finish(finished)
     unit.audit.append(entries)
     return made
 

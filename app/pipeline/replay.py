@@ -51,7 +51,7 @@ def _made(services: Services, delivery: Delivery, event: Event) -> list[Deployme
         ]
         for deployment in made:
             unit.deployments.add(deployment, due_at)
-        unit.deliveries.finish(delivery.id, None)
+        unit.deliveries.finish({delivery.id: None})
         unit.audit.append([delivery_entry(services, delivery.id, "replayed", event.actor.key)])
         unit.audit.append([entry_of(services, d, "planned", trigger=d.trigger, ref=d.ref) for d in made])
     return made

@@ -18,6 +18,8 @@ from app.pipeline.services import Guard, Services
 from app.pipeline.stage import Finding, Outcome, conclude
 from app.pipeline.stores import Unit
 
+_TAKEN = "another worker is starting it"
+
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
@@ -84,7 +86,7 @@ def _answer(
         return _Answer(Report(row.progress, row.detail))
     claimed = leased if row.dispatch is leased else _claimed(services, deployment, row)
     if claimed is None:
-        return Outcome("another worker is starting it", goes_on=False)
+        return Outcome(_TAKEN, goes_on=False)
     return _ask_or_start(services, guard, deployment, claimed, row.detail)
 
 
@@ -93,7 +95,7 @@ def _claimed(services: Services, deployment: Deployment, row: DispatchRow) -> Di
         claimed = unit.dispatches.claim(row.dispatch.id, services.holder, services.limits.lease)
         if claimed is None:
             soon = services.clock.now() + timedelta(seconds=services.limits.lease)
-            unit.deployments.defer(deployment.id, soon, "another worker is starting it")
+            unit.deployments.defer(deployment.id, soon, _TAKEN)
         return claimed
 
 

@@ -49,11 +49,7 @@ class Deliveries(Protocol):
         """Lock one delivery if it is still pending."""
         ...
 
-    def finish(self, delivery_id: str, reason: str | None) -> None:
-        """Mark as planned, or as ignored where a reason is given."""
-        ...
-
-    def finish_all(self, reasons: Mapping[str, str | None]) -> None:
+    def finish(self, reasons: Mapping[str, str | None]) -> None:
         """Mark each, by its id, as planned, or as ignored where a reason is given."""
         ...
 

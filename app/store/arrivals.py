@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import orjson
 from sqlalchemy import Connection, Engine, select, tuple_
 
 from app.domain.audit import AuditEntry
 from app.domain.delivery import Delivery, Receipt
+from app.store.audit import as_json
 from app.store.schema import deliveries as table
 from app.store.session import one_by_one
 
@@ -51,7 +51,7 @@ def insert_deliveries(
     """
     rows = [_row(each, entry_for(each)) for each in deliveries]
     with one_by_one(engine) as connection:  # the one statement is a transaction by itself
-        given = {"rows": orjson.dumps(rows).decode(), "bodies": [d.body for d in deliveries]}
+        given = {"rows": as_json(rows), "bodies": [d.body for d in deliveries]}
         kept = set(connection.exec_driver_sql(_INSERT, given).scalars())
         known = _known(connection, [d for d in deliveries if d.id not in kept])
     return [_receipt(d, d.id in kept, known.get((d.forge, d.forge_delivery_id))) for d in deliveries]
@@ -76,7 +76,7 @@ def _row(delivery: Delivery, entry: AuditEntry) -> dict[str, Any]:
 
 
 def _known(connection: Connection, deliveries: Sequence[Delivery]) -> dict[tuple[str, str], Any]:
-    """Look up what was there before, in the transaction that was refused it."""
+    """Look up what was there before: who was refused a row has waited for the commit of the one in its way."""
     if not deliveries:
         return {}
     keys = [(d.forge, d.forge_delivery_id) for d in deliveries]

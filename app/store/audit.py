@@ -19,9 +19,10 @@ CONFIGURATION_LOCK = 0x7469_6465_0002
 _APPEND = text("""
 INSERT INTO audit_entries (id, at, action, actor, deployment_id, delivery_id, correlation_id, detail)
 SELECT id, at, action, actor, deployment_id, delivery_id, correlation_id, detail
-FROM json_to_recordset(CAST(:rows AS json)) AS given (
+FROM ROWS FROM (json_to_recordset(CAST(:rows AS json)) AS (
     id uuid, at timestamptz, action text, actor text, deployment_id uuid, delivery_id uuid, correlation_id uuid, detail jsonb
-)
+)) WITH ORDINALITY AS given (id, at, action, actor, deployment_id, delivery_id, correlation_id, detail, number)
+ORDER BY number
 """)
 
 
@@ -34,8 +35,7 @@ class SqlAudit:
     def append(self, entries: Sequence[AuditEntry]) -> None:
         """Append within the caller's transaction."""
         if entries:
-            rows = orjson.dumps([as_row(e) for e in entries]).decode()
-            self.connection.execute(_APPEND, {"rows": rows})
+            self.connection.execute(_APPEND, {"rows": as_json([as_row(e) for e in entries])})
 
     def newest_configuration(self) -> str | None:
         """Return the digest of the newest `config:taken`; whoever asks next waits for this transaction's end."""
@@ -58,6 +58,6 @@ def as_row(entry: AuditEntry) -> dict[str, Any]:
     }
 
 
-def as_json(detail: dict[str, Any]) -> str:
-    """Spell a detail as JSON text, for statements that take several rows' worth of values at once."""
-    return orjson.dumps(detail).decode()
+def as_json(value: object) -> str:
+    """Spell rows, or one detail, as the JSON text that a statement takes as one parameter."""
+    return orjson.dumps(value).decode()

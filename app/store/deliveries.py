@@ -122,12 +122,7 @@ class SqlDeliveries:
         row = self.connection.execute(_pending().where(_due(now)).limit(1)).first()
         return row.id if row else None
 
-    def finish(self, delivery_id: str, reason: str | None) -> None:
-        """Mark as planned, or as ignored where a reason is given."""
-        state = DeliveryState.IGNORED if reason else DeliveryState.PLANNED
-        self.connection.execute(update(table).where(table.c.id == delivery_id).values(state=state, reason=reason))
-
-    def finish_all(self, reasons: Mapping[str, str | None]) -> None:
+    def finish(self, reasons: Mapping[str, str | None]) -> None:
         """Mark each, by its id, as planned, or as ignored where a reason is given."""
         if reasons:
             self.connection.execute(_FINISH, {"ids": list(reasons), "reasons": list(reasons.values())})

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import orjson
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, case, func, or_, select, text, update
-from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.domain.deployment import ENDED, NEXT_STAGE, Deployment, Stage, StageResult, State, Step, Trigger, Turn, Wake
 from app.domain.event import Account, Repository
@@ -24,7 +22,7 @@ _WAKING = (table.c.id, table.c.correlation_id, table.c.environment, table.c.stat
 
 # By name: a column that a later version has added keeps its default.
 _NAMES = ", ".join(f'"{c.name}"' for c in table.c)
-_ADD_ALL = text(f"""
+_ADD = text(f"""
 INSERT INTO deployments ({_NAMES})
 SELECT {_NAMES} FROM json_populate_recordset(CAST(NULL AS deployments), CAST(:rows AS json))
 ON CONFLICT DO NOTHING RETURNING CAST(id AS text)
@@ -144,15 +142,11 @@ class SqlDeployments:
 
     def add(self, deployment: Deployment, due_at: datetime | None) -> bool:
         """Insert; False if the same act was already planned (invariant 2). Without a due time it stands in its lane."""
-        statement = upsert(table).values(_as_row(deployment, due_at)).on_conflict_do_nothing()
-        return self.connection.execute(statement.returning(table.c.id)).first() is not None
+        return bool(self._insert([_as_row(deployment, due_at)]))
 
     def add_all(self, deployments: Sequence[Deployment]) -> set[str]:
         """Insert them in this order, into their lanes; return the ids of those that were not already planned."""
-        if not deployments:
-            return set()
-        rows = orjson.dumps([_as_row(d, None) for d in deployments]).decode()
-        return set(self.connection.execute(_ADD_ALL, {"rows": rows}).scalars())
+        return self._insert([_as_row(d, None) for d in deployments])
 
     def admit(self, environments: Sequence[str], *, window: int, due_at: datetime) -> list[Wake]:
         """Let the oldest in these lanes get under way, as far as `window` leaves places; list them.
@@ -240,6 +234,9 @@ class SqlDeployments:
         statement = update(table).where(table.c.id.in_(due.with_for_update(skip_locked=True))).values(due_at=again_at)
         rows = self.connection.execute(statement.returning(*_WAKING))
         return [wake_from(row) for row in rows]
+
+    def _insert(self, rows: list[dict[str, Any]]) -> set[str]:
+        return set(self.connection.execute(_ADD, {"rows": as_json(rows)}).scalars()) if rows else set()
 
     def _first(self, by_id: Select[Any], deployment_id: str) -> Deployment | None:
         row = self.connection.execute(by_id, {"id": deployment_id}).first()

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-import orjson
 from sqlalchemy import Connection, Row, bindparam, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.domain.deployment import Dispatch, DispatchRow, Progress, Wake
+from app.store.audit import as_json
 from app.store.deployments import wake_from
 from app.store.schema import deployments, slots
 from app.store.schema import dispatches as table
@@ -82,7 +82,7 @@ class SqlDispatches:
 
     def intend(self, dispatches: Sequence[Dispatch], holder: str, seconds: float) -> None:
         """Write down the intent to start; those with an attempt are under `holder`'s lease from the start."""
-        given = {"rows": orjson.dumps(dispatches).decode(), "holder": holder, "lease": timedelta(seconds=seconds)}
+        given = {"rows": as_json(dispatches), "holder": holder, "lease": timedelta(seconds=seconds)}
         self.connection.execute(_INTEND, given)
 
     def of(self, deployment_id: str) -> list[DispatchRow]:
