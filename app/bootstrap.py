@@ -141,7 +141,7 @@ def build(
     return Process(settings, engine, celery or make_celery(settings.redis_url.get_secret_value()), aside=aside)
 
 
-def settle() -> None:
+def freeze_loaded() -> None:
     """Keep what a process has loaded by now out of the garbage collector's way, once it is about to begin its work.
 
     Some hundred thousand objects that live as long as the process were looked through again and again: a sixth of a worker's

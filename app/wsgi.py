@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from app.bootstrap import settle
+from app.bootstrap import freeze_loaded
 from app.settings import tell_ready
 from app.web.factory import create_app, create_front
 
 app = create_app()
 front = create_front(app)
-settle()
+freeze_loaded()
 tell_ready()

@@ -8,7 +8,7 @@ from typing import Any
 
 from celery.signals import beat_init, setup_logging, worker_init, worker_ready, worker_shutdown, worker_shutting_down
 
-from app.bootstrap import Process, build, settle
+from app.bootstrap import Process, build, freeze_loaded
 from app.domain.errors import GateError
 from app.logs import configure_logs
 from app.observe import start_sentry
@@ -59,7 +59,7 @@ def _count(sender: Any, **_: Any) -> None:
 
 @worker_ready.connect
 def _ready(**_: Any) -> None:
-    settle()
+    freeze_loaded()
     tell_ready()
 
 
