@@ -115,7 +115,8 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
     """
     try:
         if env is None:
-            return _FromEnvironment(_env_file=Path(os.environ.get(f"{PREFIX}STATE_DIR", ".tidegate")) / CONNECTIONS)  # type: ignore[call-arg]
+            left = Path(os.environ.get(f"{PREFIX}STATE_DIR", ".tidegate")) / CONNECTIONS
+            return _FromEnvironment(_env_file=left)  # type: ignore[call-arg] # pydantic-settings' own, and no field
         return Settings.model_validate({n: env[key] for n in Settings.model_fields if (key := PREFIX + n.upper()) in env})
     except ValidationError as fault:
         faults = [f"{PREFIX}{str(e['loc'][0]).upper()}: {_plain(e['msg'], e['type'])}" for e in fault.errors()]

@@ -32,4 +32,5 @@ class Consumer(consumer.Consumer):
     def _tell(self) -> None:
         self._will_tell = False
         self._told_at = time.monotonic()
-        super()._flush_events()  # type: ignore[misc]
+        upstream: Any = super()  # its stubs do not know it
+        upstream._flush_events()

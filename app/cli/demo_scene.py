@@ -20,11 +20,11 @@ from app.bootstrap import build
 from app.cli.output import operator
 from app.domain.errors import GateError
 from app.integrations.http import HttpClient, NotSent, Unanswered
-from app.integrations.system import SystemIds
+from app.integrations.system import SystemIds, random_bytes
 from app.settings import environ, load_settings
 from app.stack.up import ROOT, Running, Stack
 
-SECRET = "demo-webhook-secret"  # noqa: S105 - of a stack that lives for a minute, on loopback
+SECRET = random_bytes(24).hex()
 START_SECONDS = 40
 
 CONFIGURATION = """\

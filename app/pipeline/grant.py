@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 from app.domain.deployment import Deployment, Stage, State
 from app.domain.grant import Grant, subject_for
@@ -40,6 +41,6 @@ def _grant(deployment: Deployment, audience: str, zones: tuple[str, ...]) -> Gra
     )
 
 
-def granted(detail: dict[str, object]) -> Grant:
+def granted(detail: dict[str, Any]) -> Grant:
     """Read a grant back from its stage result."""
-    return Grant(**{**detail, "zones": tuple(detail["zones"])})  # type: ignore[arg-type]
+    return Grant(**{**detail, "zones": tuple(detail["zones"])})

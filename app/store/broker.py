@@ -30,10 +30,11 @@ class Channel(redis.Channel):
     _kept: Any = None
 
     def _create_client(self, asynchronous: bool = False) -> Any:
+        upstream: Any = super()  # its stubs do not know it
         if asynchronous:
-            return super()._create_client(asynchronous=True)  # type: ignore[misc] # not in its stubs
+            return upstream._create_client(asynchronous=True)
         if self._kept is None or self._kept.connection_pool is not self.pool:
-            self._kept = super()._create_client()  # type: ignore[misc]
+            self._kept = upstream._create_client()
         return self._kept
 
 

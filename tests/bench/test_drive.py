@@ -49,8 +49,11 @@ def server() -> Iterator[tuple[int, Seen]]:
         def log_message(self, *args: object) -> None:
             """Say nothing."""
 
-    listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    listening.handle_error = lambda *_: None  # type: ignore[method-assign]  # wrk leaves when its time is up
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *args: object) -> None:
+            """Say nothing: wrk leaves when its time is up."""
+
+    listening = Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=listening.serve_forever, daemon=True)
     thread.start()
     yield listening.server_address[1], seen

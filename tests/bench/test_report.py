@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -30,8 +31,8 @@ def test_a_place_that_nothing_fills_is_a_fault() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
-def test_no_figure_of_a_page_is_typed_by_hand(page: object) -> None:
-    text = page.read_text()  # type: ignore[attr-defined]
+def test_no_figure_of_a_page_is_typed_by_hand(page: Path) -> None:
+    text = page.read_text()
     assert filled(text, texts(RESULT)) == text
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import io
 import json
 import os
 import shutil
@@ -80,8 +81,8 @@ def _communicate(process: subprocess.Popen[bytes], token: bytes, task: dict[str,
     limit = task["output_limit"]
 
     def read() -> None:
-        assert process.stdout is not None
-        while piece := process.stdout.read1(65536):  # type: ignore[attr-defined]
+        assert isinstance(process.stdout, io.BufferedReader)
+        while piece := process.stdout.read1(65536):
             kept.extend(piece)
             kept[:] = kept.replace(token, MASK)
             del kept[: -(limit + len(token))]
