@@ -14,7 +14,7 @@ from bench.rows import count, forget_pending
 from bench.scenes import RECEIVER, Site
 
 CONNECTIONS = 64
-WARM = 40_000  # deliveries after which the receiver has taken what it needs, and its collector has come by
+WARM = 40_000, 2_000  # deliveries after which the receiver has taken what it needs, and its collector has come by
 STEP = 10_000
 PIPELINES = 200
 
@@ -36,13 +36,14 @@ def measure(effort: Effort) -> dict[str, Any]:
 def _receive(effort: Effort, site: Site, total: int) -> dict[str, Any]:
     push = site.commit("memory", account=site.alice)
     root = site.roots()[RECEIVER]
-    _send(site, push, WARM, first=total)
+    warm = effort.of(*WARM)
+    _send(site, push, warm, first=0)
     seen, statuses = [{"deliveries": 0, "mb": resident(root)}], []
     step = min(STEP, total // 5)
     rates = []
     for done in range(step, total + 1, step):
         effort.noise.sample()
-        answers, rate = _send(site, push, step, first=done)
+        answers, rate = _send(site, push, step, first=warm + done)
         statuses.append(answers)
         rates.append(rate)
         seen.append({"deliveries": done, "mb": resident(root)})
