@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from celery import Celery
+from kombu import Consumer, Message
 
 from app.domain.deployment import STAGES, Stage, Wake
 from app.domain.environment import Environment, HealthCheck
@@ -82,3 +83,32 @@ def test_without_a_broker_nothing_is_raised() -> None:
     sender.run(Wake("d", "c", "fast", Stage.DISPATCH_DEPLOY))
     sender.repeat(wakes("fast", Stage.DISPATCH_DEPLOY, 3))
     app.close()
+
+
+def test_a_message_on_redis_is_gone_once_it_is_read_and_nothing_is_kept_for_an_acknowledgement(celery: Celery) -> None:
+    """The sweeper sends again what is lost; bookkeeping beside it would only cost (ADR 1)."""
+    chain_from(celery, Wake("d", "c", "fast", Stage.VALIDATE_IDENTITY), may_block).apply_async()
+    read: list[Message] = []
+    with celery.connection_for_read() as connection, connection.channel() as channel:
+        with Consumer(channel, [celery.amqp.queues[STAGE_QUEUE]], callbacks=[lambda _, message: read.append(message)]):
+            connection.drain_events(timeout=10)
+        commands = channel.client.info("commandstats")
+        read[0].ack()
+        assert {name: told["calls"] for name, told in channel.client.info("commandstats").items() if name != "cmdstat_info"} == {
+            name: told["calls"] for name, told in commands.items() if name != "cmdstat_info"
+        }
+        assert channel.client.exists("unacked", "unacked_index") == 0
+    assert length(celery, STAGE_QUEUE) == 0
+
+
+def test_a_channel_keeps_its_client(celery: Celery) -> None:
+    with celery.connection_for_write() as connection:
+        with connection.default_channel.conn_or_acquire() as one, connection.default_channel.conn_or_acquire() as other:
+            assert one is other
+
+
+def test_other_brokers_are_acknowledged_and_speak_their_own_transport() -> None:
+    """They push, and hold back only on account of what is not acknowledged."""
+    assert make_celery("amqp://127.0.0.1//").amqp.queues[STAGE_QUEUE].no_ack is False
+    assert make_celery("amqp://127.0.0.1//").conf.broker_transport is None
+    assert make_celery("redis://127.0.0.1/0").amqp.queues[STAGE_QUEUE].no_ack is True
