@@ -133,6 +133,44 @@ class StaleDispatch(GateError):
     code = "stale-dispatch"
 
 
+class SourceUnavailable(GateError):
+    """The identity source cannot be read now."""
+
+    code = "source-unavailable"
+    permanent = False
+
+
+class BadToken(GateError):
+    """The token proves nothing."""
+
+    code = "bad-token"
+
+
+class IssuerUnavailable(GateError):
+    """The issuer's keys cannot be had now, so its tokens cannot be checked."""
+
+    code = "issuer-unavailable"
+    permanent = False
+
+
+class BadRequest(GateError):
+    """The request cannot be understood."""
+
+    code = "bad-request"
+
+
+class Forbidden(GateError):
+    """Whoever asks may not do this."""
+
+    code = "forbidden"
+
+
+class BadKey(GateError):
+    """This is not a public key that signs commits."""
+
+    code = "bad-key"
+
+
 class SecretUnavailable(GateError):
     """A referenced secret cannot be read."""
 

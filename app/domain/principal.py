@@ -16,7 +16,10 @@ class PrincipalKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A person, machine or agent that an identity source vouches for."""
+    """A person, machine or agent that identity sources vouch for.
+
+    `owner` is the subject of the person who answers for an agent; `why_inactive` says who has what against it.
+    """
 
     subject: str
     kind: PrincipalKind
@@ -24,6 +27,8 @@ class Principal:
     groups: frozenset[str]
     emails: frozenset[str]
     accounts: frozenset[str]
+    owner: str | None = None
+    why_inactive: str = ""
 
 
 GATE_PRINCIPAL = Principal(

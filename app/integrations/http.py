@@ -7,7 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -27,16 +27,19 @@ class Unanswered(Exception):
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """A status and the beginning of the body."""
+    """A status, the beginning of the body, whether that is all of it, and the headers, with names in lower case."""
 
     status: int
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    is_whole: bool = True
 
 
 class HttpClient:
     """Sends requests, each on a connection of its own. Error texts name neither URL credentials nor headers."""
 
     def __init__(self, *, connect_timeout: float, read_timeout: float) -> None:
+        """Wait `connect_timeout` seconds for a connection, and `read_timeout` for the whole exchange on it."""
         self._timeout = httpx.Timeout(read_timeout, connect=connect_timeout)
         self._seconds = read_timeout
 
@@ -44,11 +47,13 @@ class HttpClient:
         """Post `content`; raises NotSent or Unanswered."""
         return self._send("POST", url, content, headers)
 
-    def get(self, url: str) -> HttpAnswer:
-        """Get `url`; raises NotSent or Unanswered."""
-        return self._send("GET", url, None, {})
+    def get(self, url: str, *, headers: Mapping[str, str] | None = None, limit: int = READ_LIMIT) -> HttpAnswer:
+        """Get `url`, and read at most `limit` bytes of the body; raises NotSent or Unanswered."""
+        return self._send("GET", url, None, headers or {}, limit)
 
-    def _send(self, method: str, url: str, content: bytes | None, headers: Mapping[str, str]) -> HttpAnswer:
+    def _send(
+        self, method: str, url: str, content: bytes | None, headers: Mapping[str, str], limit: int = READ_LIMIT
+    ) -> HttpAnswer:
         deadline = _Deadline(self._seconds)
         try:
             with (
@@ -62,7 +67,8 @@ class HttpClient:
                     extensions={"trace": deadline.watch},
                 ) as answer,
             ):
-                return HttpAnswer(answer.status_code, _beginning(answer))
+                body = _beginning(answer, limit)
+                return HttpAnswer(answer.status_code, body[:limit], dict(answer.headers), len(body) <= limit)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL) as fault:
             raise NotSent(type(fault).__name__) from None
         except httpx.HTTPError as fault:
@@ -106,14 +112,15 @@ class _Deadline:
                 self._socket.shutdown(socket.SHUT_RDWR)
 
 
-def _beginning(answer: httpx.Response) -> bytes:
-    """Read what is wanted of the body as it comes: unpacking would be without a bound."""
-    body = b""
+def _beginning(answer: httpx.Response, limit: int) -> bytes:
+    """Read what is wanted of the body as it comes, and perhaps a little more: unpacking would be without a bound."""
+    pieces, size = [], 0
     for piece in answer.iter_raw():
-        body += piece
-        if len(body) >= READ_LIMIT:
+        pieces.append(piece)
+        size += len(piece)
+        if size > limit:
             break
-    return body[:READ_LIMIT]
+    return b"".join(pieces)
 
 
 class HealthProbe:
