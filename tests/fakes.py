@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -73,8 +73,12 @@ class FakeIdentity:
     def principal_of(self, account: Account) -> Principal | None:
         return GATE_PRINCIPAL if account.key == "tidegate:gate" else self.people.get(account.key)
 
-    def knows_email(self, email: str) -> bool:
-        return any(email in p.emails and p.active for p in self.people.values())
+    def principal(self, subject: str) -> Principal | None:
+        return next((p for p in self.people.values() if p.subject == subject), None)
+
+    def unknown_emails(self, emails: Collection[str]) -> list[str]:
+        known = {email for p in self.people.values() if p.active for email in p.emails}
+        return sorted({email for email in emails if email.casefold() not in known})
 
 
 def person(subject: str, *accounts: str, groups: tuple[str, ...] = ("deployers",), active: bool = True) -> Principal:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.domain.deployment import Deployment, Stage, State
 from app.domain.principal import Principal
-from app.integrations.identity.protocol import IdentitySource
+from app.integrations.identity.protocol import AccessMap
 from app.integrations.repositories.protocol import COMMITS_LISTED
 from app.pipeline.services import Guard, Services
 from app.pipeline.stage import Finding, Outcome, run_stage
@@ -23,7 +23,7 @@ def _find(guard: Guard, deployment: Deployment) -> Finding:
     if principal is None:
         return Finding(State.DENIED, "denied", {"account": deployment.actor.key}, reason=fault)
     authors, is_whole = _authors(guard, deployment)
-    unknown = sorted({e for e in authors if not guard.identity.knows_email(e)})
+    unknown = guard.identity.unknown_emails(authors)
     detail = {
         "account": deployment.actor.key,
         "login": deployment.actor.login,
@@ -36,14 +36,17 @@ def _find(guard: Guard, deployment: Deployment) -> Finding:
     return Finding(State.IDENTIFIED, "identified", detail, principal=principal.subject)
 
 
-def proven(identity: IdentitySource, deployment: Deployment) -> tuple[str, Principal | None]:
+def proven(identity: AccessMap, deployment: Deployment) -> tuple[str, Principal | None]:
     """Return the active principal behind the deployment's account, or None and what would change that."""
     account = deployment.actor
     principal = identity.principal_of(account)
     if principal is None:
-        return f"account {account.key} ({account.login}) is linked to nobody; add it to `accounts` of a person", None
+        return (
+            f"account {account.key} ({account.login}) stands for nobody; link it: tidegate access link {account.key} SUBJECT",
+            None,
+        )
     if not principal.active:
-        return f"{principal.subject} is not active", None
+        return f"{principal.subject} is not active: {principal.why_inactive}", None
     return "", principal
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Protocol
 
-from app.domain.access import Group, Identity
+from app.domain.access import Hint, Page
 from app.domain.event import Account
 from app.domain.principal import Principal
 
@@ -27,32 +25,6 @@ class AccessMap(Protocol):
     def unknown_emails(self, emails: Collection[str]) -> list[str]:
         """List those that no active principal owns (case-insensitive), sorted. Evidence about authors, not identity."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Some of what a source says. `gone` and `gone_groups` are external ids that it has no longer."""
-
-    identities: tuple[Identity, ...] = ()
-    groups: tuple[Group, ...] = ()
-    gone: tuple[str, ...] = ()
-    gone_groups: tuple[str, ...] = ()
-
-
-class HintKind(StrEnum):
-    """What a hint is about."""
-
-    IDENTITY = "identity"
-    GROUP = "group"
-    ALL = "all"
-
-
-@dataclass(frozen=True, slots=True)
-class Hint:
-    """Word that something may have changed at a source: what to read again, never the change itself."""
-
-    kind: HintKind
-    external_id: str = ""
 
 
 class IdentitySource(Protocol):
