@@ -148,12 +148,16 @@ class FakeWakes:
 
     plans: list[str] = field(default_factory=list)
     runs: list[Wake] = field(default_factory=list)
+    syncs: list[str] = field(default_factory=list)
 
     def plan(self, delivery_id: str) -> None:
         self.plans.append(delivery_id)
 
     def run(self, wake: Wake) -> None:
         self.runs.append(wake)
+
+    def sync(self, source: str) -> None:
+        self.syncs.append(source)
 
     def repeat(self, wakes: Sequence[Wake]) -> None:
         self.runs.extend(wakes)

@@ -88,6 +88,10 @@ class Wakes(Protocol):
         """Send the chain of stages from the wake's on. Never raises."""
         ...
 
+    def sync(self, source: str) -> None:
+        """Have an identity source read as far as is due. Never raises."""
+        ...
+
     def repeat(self, wakes: Sequence[Wake]) -> None:
         """Send again what may be lost; where the queue is long it is late, not lost, and nothing is sent. Never raises."""
         ...

@@ -17,6 +17,7 @@ from app.store.audit import SqlAudit
 from app.store.deliveries import SqlDeliveries
 from app.store.deployments import SqlDeployments
 from app.store.dispatches import SqlDispatches, SqlSlots
+from app.store.hints import SqlHints
 from app.store.schema import versions
 from app.store.statements import SqlStatements
 
@@ -91,6 +92,7 @@ class SqlUnit:
     audit: SqlAudit
     access: SqlAccess
     statements: SqlStatements
+    hints: SqlHints
     known_versions: frozenset[tuple[str, str]]
     new_versions: set[tuple[str, str]]
 
@@ -138,6 +140,7 @@ class SqlStore:
             SqlAudit(connection),
             SqlAccess(connection),
             SqlStatements(connection),
+            SqlHints(connection),
             self._known_versions,
             new,
         )

@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app.domain.access import Change, Group, Identity, Page, SourceKind, SourceState
 from app.store.access import identity_from
-from app.store.schema import access_groups, identities, identity_emails, memberships, sources
+from app.store.schema_access import access_groups, identities, identity_emails, memberships, sources
 
 _COLUMNS = ("subject", "login", "name", "kind", "owner", "active", "gone", "said_at")
 
@@ -81,6 +81,10 @@ class SqlStatements:
         until = now + timedelta(seconds=seconds)
         taken = update(sources).where(sources.c.name == source, free).values(lease_until=until, tried_at=now)
         return self.connection.execute(taken).rowcount == 1
+
+    def extend(self, source: str, now: datetime, seconds: float) -> None:
+        """Keep the lease for that much longer, while the reading goes on."""
+        self._set(source, lease_until=now + timedelta(seconds=seconds))
 
     def heard(self, source: str, at: datetime, *, whole: bool) -> None:
         """Note that all that the source says was known at this time, and end the lease."""
