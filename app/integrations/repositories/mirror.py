@@ -12,8 +12,6 @@ import fcntl
 import os
 import re
 import shutil
-import signal
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,27 +23,11 @@ from pygit2.enums import ConfigLevel, RepositoryOpenFlag
 
 from app.domain.errors import RepositoryUnavailable, UnknownCommit
 from app.domain.event import is_object_id
+from app.integrations.repositories.git import Git
 from app.integrations.repositories.protocol import COMMITS_LISTED, CommitAuthor
 
-INHERITED = ("PATH", "HOME", "SSH_AUTH_SOCK", "SSL_CERT_FILE")  # what git and ssh need, and no TIDEGATE_ secret
 _SAFE_KEY = re.compile(r"\A[a-z0-9][a-z0-9-]*:(?!\.)[A-Za-z0-9._-]+/(?!\.)[A-Za-z0-9._-]+\Z")
 _SAFE_REF = re.compile(r"\Arefs/(heads|tags)/(?!.*(?:\.\.|//|@\{|\.lock(?:/|\Z)|/\.))[^\x00-\x20\x7f~^:?*\[\\]+(?<![./])\Z")
-_SETTINGS = (
-    "gc.auto=0",
-    "maintenance.auto=false",
-    "core.fsyncMethod=batch",
-    "core.hooksPath=/dev/null",
-    "protocol.version=2",
-    "fetch.writeCommitGraph=false",
-)
-_ENVIRONMENT = {
-    "GIT_TERMINAL_PROMPT": "0",
-    "GIT_ALLOW_PROTOCOL": "http:https:ssh:file",
-    "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_CONFIG_GLOBAL": "/dev/null",
-    "GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=10",
-    "LC_ALL": "C",
-}
 _EXACTLY = RepositoryOpenFlag.BARE | RepositoryOpenFlag.NO_SEARCH | RepositoryOpenFlag.NO_DOTGIT
 for _level in (ConfigLevel.PROGRAMDATA, ConfigLevel.SYSTEM, ConfigLevel.XDG, ConfigLevel.GLOBAL):
     pygit2.settings.search_path[_level] = ""  # as for git: what this machine and its users prefer is no part of it
@@ -63,11 +45,10 @@ class Mirror:
         environ: Mapping[str, str],
         timeout: float = 60.0,
     ) -> None:
-        self._inherited = {name: environ[name] for name in INHERITED if name in environ}
         self._folder = folder
         self._clone_url = clone_url
         self._token = token
-        self._timeout = timeout
+        self._git = Git(environ, timeout)
 
     def fetch(self, repository: str, ref: str, object_id: str | None) -> str:
         """Bring `ref` up to date where that is needed; return the commit to deploy.
@@ -124,7 +105,7 @@ class Mirror:
             raise UnknownCommit(f"{repository} does not hold {sha}")
         with tempfile.TemporaryDirectory(prefix="index-", dir=mirror) as scratch:
             more = {"GIT_INDEX_FILE": f"{scratch}/index", "GIT_WORK_TREE": str(destination.resolve())}
-            self._git(mirror, "-c", "core.bare=false", "read-tree", "--reset", "-u", sha, more=more)
+            self._git.read(mirror, "read-tree", "--reset", "-u", sha, more=more, settings=["core.bare=false"])
 
     def _mirror(self, repository: str) -> Path:
         """Return the repository's mirror, made on first use."""
@@ -138,7 +119,7 @@ class Mirror:
         with _locked(mirror.with_suffix(".lock")):
             if not (mirror / "HEAD").exists():
                 fresh = Path(tempfile.mkdtemp(prefix="new-", dir=mirror.parent))
-                self._git(fresh, "init", "--quiet", "--bare", "--template=", ".")
+                self._git.read(fresh, "init", "--quiet", "--bare", "--template=", ".")
                 shutil.rmtree(mirror, ignore_errors=True)
                 fresh.rename(mirror)
         return mirror
@@ -188,36 +169,7 @@ class Mirror:
 
     def _remote(self, mirror: Path, repository: str, *arguments: str) -> str:
         token = self._token(repository)
-        return self._git(mirror, *arguments, more=_credential(token) if token else None)
-
-    def _git(self, mirror: Path, *arguments: str, more: dict[str, str] | None = None) -> str:
-        settings = [part for setting in _SETTINGS for part in ("-c", setting)]
-        command = ["git", *settings, *arguments]
-        environment = {
-            "PATH": os.defpath,
-            **self._inherited,
-            **_ENVIRONMENT,
-            "GIT_DIR": str(mirror.resolve()),
-            **(more or {}),
-        }
-        process = subprocess.Popen(
-            command,
-            cwd=mirror,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-        try:
-            out, err = process.communicate(timeout=self._timeout)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-            raise RepositoryUnavailable(f"git {arguments[0]} took longer than {self._timeout:g} s") from None
-        if process.returncode != 0:
-            last = err.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
-            raise RepositoryUnavailable(f"git {arguments[0]}: {last[0][:200]}")
+        out = self._git.read(mirror, *arguments, more=_credential(token) if token else None)
         return out.decode(errors="replace")
 
 
