@@ -1,4 +1,4 @@
-"""Repositories through bare mirrors and the git program: fetch by ref, peel, compare, list authors, export.
+"""Repositories through bare mirrors and the git program: fetch by ref, peel, compare, list authors, verify, export.
 
 Refs and ids come from payloads: they are checked before they meet git, and never stand where an option could. Nothing
 of the repository runs: no hooks, no filter programs, no submodules. The credential is handed over in the environment
@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -23,8 +23,10 @@ from pygit2.enums import ConfigLevel, RepositoryOpenFlag
 
 from app.domain.errors import RepositoryUnavailable, UnknownCommit
 from app.domain.event import is_object_id
+from app.domain.signature import CommitKey, SignedObject
 from app.integrations.repositories.git import Git
 from app.integrations.repositories.protocol import COMMITS_LISTED, CommitAuthor
+from app.integrations.repositories.signatures import TagObject, verify
 
 _SAFE_KEY = re.compile(r"\A[a-z0-9][a-z0-9-]*:(?!\.)[A-Za-z0-9._-]+/(?!\.)[A-Za-z0-9._-]+\Z")
 _SAFE_REF = re.compile(r"\Arefs/(heads|tags)/(?!.*(?:\.\.|//|@\{|\.lock(?:/|\Z)|/\.))[^\x00-\x20\x7f~^:?*\[\\]+(?<![./])\Z")
@@ -94,6 +96,17 @@ class Mirror:
         """Tell whether `descendant` contains `ancestor`."""
         return self._contains(self._mirror(repository), ancestor, descendant)
 
+    def signatures(
+        self, repository: str, *, commits: Sequence[str], tag_ref: str | None, keys: Sequence[CommitKey]
+    ) -> list[SignedObject]:
+        """Verify the signatures of the first COMMITS_VERIFIED of `commits`, then that of an annotated tag, against `keys`.
+
+        Raises RepositoryUnavailable, also where ssh-keygen or gpg is missing and needed, or UnknownCommit.
+        """
+        mirror = self._mirror(repository)
+        tag = self._tag(mirror, tag_ref) if tag_ref is not None else None
+        return verify(self._git, mirror, commits, tag=tag, keys=keys)
+
     def export(self, repository: str, sha: str, destination: Path) -> None:
         """Write the files of commit `sha` into the existing, empty folder `destination`.
 
@@ -156,6 +169,15 @@ class Mirror:
             return str(found.peel(pygit2.Commit).id) if found is not None else None
         except pygit2.GitError:  # no commit, or an id of another length than this repository's
             return None
+
+    def _tag(self, mirror: Path, ref: str) -> TagObject | None:
+        """Find the annotated tag on which `ref` stands; None where it is a lightweight one."""
+        _check_ref(ref)
+        found = _opened(mirror).references.get(_tracking(ref)) if ref.startswith("refs/tags/") else None
+        if found is None:
+            raise UnknownCommit(f"the repository does not hold the tag {ref}")
+        is_annotated = isinstance(_opened(mirror).get(found.target), pygit2.Tag)
+        return TagObject(str(found.target), ref.removeprefix("refs/tags/")) if is_annotated else None
 
     def _contains(self, mirror: Path, ancestor: str, descendant: str) -> bool:
         if not (is_object_id(ancestor) and is_object_id(descendant)):
