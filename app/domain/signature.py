@@ -26,7 +26,7 @@ class KeyKind(StrEnum):
 class CommitKey:
     """A public key that stands for a principal.
 
-    `public` and `fingerprint` are as `integrations/repositories/keys.py` spells them. A revoked key is kept: what it signs is bad.
+    `public` and `fingerprint` are as `integrations/repositories/keys.py` spells them. What a revoked key signs is bad.
     """
 
     id: str
@@ -58,7 +58,7 @@ class SignedObject:
     """A commit or an annotated tag, and what its signature is worth.
 
     `committer_email` (of a tag: the tagger's) is what the object says, empty where that cannot be read. `signer_subject` is whose
-    key made the signature, None where the key is unknown or the signature does not verify. `fingerprint` may be empty or a key id.
+    key made the signature, None where the key is unknown or it does not verify. `fingerprint` may be empty or a key id.
     """
 
     id: str

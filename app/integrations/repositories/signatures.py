@@ -164,7 +164,7 @@ def _ask_of_commits(verifier: _Verifier, commits: Sequence[Raw]) -> dict[str, _A
 
 
 def _ask_of_tag(verifier: _Verifier, raw: Raw) -> _Answer:
-    """Let git verify a tag. It prints what the programs said (git-verify-tag(1), --raw): git before 2.43 has no letter for tags."""
+    """Let git verify a tag, which prints what the programs said (git-verify-tag(1), --raw); only newer gits have a letter for it."""
     ended = verifier.run("verify-tag", "--raw", raw.id)
     said = ended.err.decode(errors="replace")
     return _ssh_answer(said, ended.code) if raw.form is Form.SSH else _gpg_answer(said, ended.code)
