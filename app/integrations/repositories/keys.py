@@ -39,6 +39,8 @@ _SSH_TYPES = frozenset(
     }
 )
 _GPG_BLOCK = re.compile(r"\A-----BEGIN PGP PUBLIC KEY BLOCK-----\n(?:(?!-----)[\s\S])+\n-----END PGP PUBLIC KEY BLOCK-----\Z")
+_PRIVATE = "This is a private key: it is not kept. Hand in the public one, and replace this pair if others saw it."
+_NOT_VOUCHED = "The key has no user id with a valid signature of its own; one with SHA-1 does not count."
 _GPG_RSA, _GPG_CURVES = "1", {"19", "22", "27", "28"}  # RFC 9580 §9.1; 16 and 18 only encrypt
 _GPG_ONLY_ENCRYPT = {"16", "18", "25", "26"}
 
@@ -52,7 +54,7 @@ def read_public_key(text: str, *, environ: Mapping[str, str] | None = None) -> t
         raise BadKey(f"A public key is not longer than {LONGEST_KEY // 1024} KB.")
     text = text.encode("ascii", "replace").decode().replace("\r\n", "\n").strip()  # only comments hold more than ASCII
     if "PRIVATE KEY" in text:
-        raise BadKey("This is a private key: it is not kept. Hand in the public one, and replace this pair if others saw it.")
+        raise BadKey(_PRIVATE)
     if text.startswith("-----BEGIN PGP"):
         return KeyKind.GPG, *_gpg(text, {"PATH": (environ or {}).get("PATH", os.defpath), "LC_ALL": "C"})
     return KeyKind.SSH, *_ssh(text)
@@ -113,7 +115,7 @@ def _gpg(text: str, environment: Mapping[str, str]) -> tuple[str, str]:
         fingerprint = _fingerprint(ask("--with-colons", "--import-options", "show-only"))
         smallest = ask("--armor", "--no-emit-version", "--import-options", "import-export,import-minimal").strip()
     if not _GPG_BLOCK.match(smallest):
-        raise BadKey("gpg does not take this key: it has no user id with a valid signature of its own (SHA-1 does not count).")
+        raise BadKey(_NOT_VOUCHED)
     return smallest + "\n", fingerprint
 
 
@@ -121,7 +123,7 @@ def _fingerprint(listing: str) -> str:
     """Check what gpg lists (its doc/DETAILS, "Format of the colon listings"); return the primary key's fingerprint."""
     rows = [line.split(":") for line in listing.split("\n")]
     if any(row[0] in {"sec", "ssb"} for row in rows):
-        raise BadKey("This is a private key: it is not kept. Hand in the public one, and replace this pair if others saw it.")
+        raise BadKey(_PRIVATE)
     if [row[0] for row in rows].count("pub") != 1:
         raise BadKey("Hand in exactly one OpenPGP public key.")
     for row in rows:
@@ -129,7 +131,7 @@ def _fingerprint(listing: str) -> str:
             _check_strength(row)
     primary = next(row for row in rows if row[0] == "pub")
     if primary[1] in {"e", "r", "i", "d"}:
-        raise BadKey({"e": "The key has expired.", "r": "The key is revoked."}.get(primary[1], "The key is not valid."))
+        raise BadKey({"e": "The key has expired.", "r": "The key is revoked."}.get(primary[1], _NOT_VOUCHED))
     return next(row[9] for row in rows if row[0] == "fpr")
 
 

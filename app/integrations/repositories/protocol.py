@@ -1,4 +1,4 @@
-"""What the pipeline asks of a repository: fetch, ancestry, authors, signatures, export. All may be slow: never in a transaction."""
+"""What the pipeline asks of a repository: fetch, ancestry, authors, signatures, export. All is slow: never in a transaction."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 
-from app.domain.errors import RepositoryUnavailable, UnknownCommit
+from app.domain.errors import UnknownCommit
 from app.domain.event import is_object_id
 from app.domain.signature import CommitKey, KeyKind, ObjectKind, SignedObject, Verdict
 from app.integrations.repositories.git import Ended, Git, run
@@ -59,9 +59,13 @@ class _Verifier:
     settings: Sequence[str]
     more: Mapping[str, str]
 
-    def run(self, *arguments: str, given: bytes = b"") -> Ended:
+    def read(self, *arguments: str, given: bytes) -> bytes:
+        """Run git and return what it writes."""
+        return self.git.read(self.mirror, *arguments, more=self.more, settings=self.settings, given=given)
+
+    def run(self, *arguments: str) -> Ended:
         """Run git, whichever way it ends."""
-        return self.git.run(self.mirror, *arguments, more=self.more, settings=self.settings, given=given)
+        return self.git.run(self.mirror, *arguments, more=self.more, settings=self.settings)
 
 
 def verify(
@@ -124,11 +128,10 @@ def _prepared(git: Git, mirror: Path, scratch: Path, *, forms: Set[Form], keys: 
     ssh = program("ssh-keygen", git.environment) if Form.SSH in forms else "false"
     gpg = program("gpg", git.environment) if Form.GPG in forms else "false"
     if Form.GPG in forms:
-        blocks = "".join(key.public for key in keys if key.kind is KeyKind.GPG)
-        environment = {**git.environment, **more}
-        run([gpg, "--import"], scratch, environment, name="gpg", given=blocks.encode(), timeout=git.timeout)
+        files = list(_blocks(keys, scratch))
+        run([gpg, "--import", *files], scratch, {**git.environment, **more}, name="gpg", given=b"", timeout=git.timeout)
     programs = (f"gpg.program={gpg}", f"gpg.openpgp.program={gpg}", "gpg.x509.program=false", f"gpg.ssh.program={ssh}")
-    signers = (f"gpg.ssh.allowedSignersFile={allowed}", "gpg.ssh.revocationFile=", "gpg.minTrustLevel=undefined")
+    signers = (f"gpg.ssh.allowedSignersFile={allowed}", "gpg.minTrustLevel=undefined")
     return _Verifier(git, mirror, (*programs, *signers, "log.showSignature=false", "log.mailmap=false"), more)
 
 
@@ -137,6 +140,14 @@ def _allowed(keys: Sequence[CommitKey]) -> Iterator[str]:
     for number, key in enumerate(keys):
         if key.kind is KeyKind.SSH and _SSH_PUBLIC.match(key.public):
             yield f'k{number} namespaces="git" {key.public}\n'
+
+
+def _blocks(keys: Sequence[CommitKey], scratch: Path) -> Iterator[str]:
+    """Write each GPG key into a file of its own, so that a damaged one takes no other with it; name the files."""
+    for number, key in enumerate(keys):
+        if key.kind is KeyKind.GPG:
+            (scratch / f"k{number}.asc").write_text(key.public)
+            yield f"k{number}.asc"
 
 
 def _ask(verifier: _Verifier, asked: Sequence[Raw]) -> dict[str, _Answer]:
@@ -151,12 +162,10 @@ def _ask_of_commits(verifier: _Verifier, commits: Sequence[Raw]) -> dict[str, _A
         return {}
     given = "".join(f"{raw.id}\n" for raw in commits).encode()
     shape = "--format=%H %G? %x3a%GF %x3a%GP %x3a%GK"
-    ended = verifier.run("log", "--no-walk=unsorted", "--stdin", "--no-color", shape, given=given)
-    if ended.code != 0:
-        raise RepositoryUnavailable(f"git log: {ended.err.decode(errors='replace')[-200:].strip()}")
+    out = verifier.read("log", "--no-walk=unsorted", "--stdin", "--no-color", shape, given=given)
     forms = {raw.id: raw.form for raw in commits}
     answers: dict[str, _Answer] = {}
-    for line in ended.out.decode("ascii", "replace").splitlines():
+    for line in out.decode("ascii", "replace").splitlines():
         oid, letter, key, primary, key_id = line.split(" ")
         fingerprint = key if forms[oid] is Form.SSH else max(primary, key_id, key=len)
         answers[oid] = _Answer(letter, fingerprint[1:])
@@ -164,7 +173,7 @@ def _ask_of_commits(verifier: _Verifier, commits: Sequence[Raw]) -> dict[str, _A
 
 
 def _ask_of_tag(verifier: _Verifier, raw: Raw) -> _Answer:
-    """Let git verify a tag, which prints what the programs said (git-verify-tag(1), --raw); only newer gits have a letter for it."""
+    """Let git verify a tag, which prints what the programs said (git-verify-tag(1), --raw): few gits have letters for tags."""
     ended = verifier.run("verify-tag", "--raw", raw.id)
     said = ended.err.decode(errors="replace")
     return _ssh_answer(said, ended.code) if raw.form is Form.SSH else _gpg_answer(said, ended.code)
