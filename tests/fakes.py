@@ -13,6 +13,7 @@ from app.domain.errors import UnknownCommit
 from app.domain.event import Account
 from app.domain.grant import Grant
 from app.domain.principal import GATE_PRINCIPAL, Principal, PrincipalKind
+from app.domain.signature import CommitKey, ObjectKind, SignedObject, Verdict
 from app.integrations.repositories.protocol import CommitAuthor
 from app.integrations.targets.protocol import Order, Report
 from app.integrations.tokens.protocol import Token
@@ -40,6 +41,7 @@ class FakeRepositories:
     heads: dict[str, list[str]] = field(default_factory=dict)
     emails: list[str] = field(default_factory=lambda: ["alice@example.com"])
     fault: Exception | None = None
+    signed: dict[str, SignedObject] = field(default_factory=dict)  # by commit id, or by tag ref; others are not signed
 
     def fetch(self, repository: str, ref: str, object_id: str | None) -> str:
         if self.fault is not None:
@@ -59,6 +61,13 @@ class FakeRepositories:
     def is_ancestor(self, repository: str, ancestor: str, descendant: str) -> bool:
         histories = [h for h in self.heads.values() if ancestor in h and descendant in h]
         return any(h.index(ancestor) <= h.index(descendant) for h in histories)
+
+    def signatures(
+        self, repository: str, *, commits: Sequence[str], tag_ref: str | None, keys: Sequence[CommitKey]
+    ) -> list[SignedObject]:
+        unsigned = [SignedObject(c, ObjectKind.COMMIT, self.emails[0], Verdict.UNSIGNED, None, "") for c in commits]
+        tag = [self.signed[tag_ref]] if tag_ref in self.signed else []
+        return [*(self.signed.get(o.id, o) for o in unsigned), *tag]
 
     def export(self, repository: str, sha: str, destination: Path) -> None:
         (destination / "sha").write_text(sha)
