@@ -78,6 +78,7 @@ class FakeIdentity:
     """People by account key."""
 
     people: dict[str, Principal] = field(default_factory=dict)
+    keys: list[CommitKey] = field(default_factory=list)
 
     def principal_of(self, account: Account) -> Principal | None:
         return GATE_PRINCIPAL if account.key == "tidegate:gate" else self.people.get(account.key)
@@ -85,9 +86,12 @@ class FakeIdentity:
     def principal(self, subject: str) -> Principal | None:
         return next((p for p in self.people.values() if p.subject == subject), None)
 
-    def unknown_emails(self, emails: Collection[str]) -> list[str]:
-        known = {email for p in self.people.values() if p.active for email in p.emails}
-        return sorted({email for email in emails if email.casefold() not in known})
+    def owners_of(self, emails: Collection[str]) -> dict[str, str]:
+        known = {email: p.subject for p in self.people.values() if p.active for email in p.emails}
+        return {email.casefold(): known[email.casefold()] for email in emails if email.casefold() in known}
+
+    def commit_keys(self) -> list[CommitKey]:
+        return self.keys
 
 
 def person(subject: str, *accounts: str, groups: tuple[str, ...] = ("deployers",), active: bool = True) -> Principal:

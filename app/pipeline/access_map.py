@@ -14,6 +14,7 @@ from app.domain.access import AccountLink, LinkedBy, SourceRule, Standing, State
 from app.domain.clock import Clock, Ids
 from app.domain.event import GATE_ACCOUNT, Account
 from app.domain.principal import GATE_PRINCIPAL, Principal
+from app.domain.signature import CommitKey
 from app.pipeline.say import Scribe
 from app.pipeline.stores import Store, Unit
 from app.pipeline.take_over import FilePeople, take_over
@@ -76,15 +77,20 @@ class StoredAccessMap:
                 found += self._judged(unit, unit.access.statements(subjects), links)
                 after = subjects[-1]
 
-    def unknown_emails(self, emails: Collection[str]) -> list[str]:
-        """List those that no active principal owns (case-insensitive), sorted. Evidence about authors, not identity."""
-        owners = self.owners_of(emails)
-        return sorted({email for email in emails if email.casefold() not in owners})
+    def commit_keys(self) -> list[CommitKey]:
+        """List the keys that stand for anybody, revoked ones too."""
+        with self.store.reading() as unit:
+            return unit.commit_keys.all()
 
     def owners_of(self, emails: Collection[str]) -> dict[str, str]:
-        """Return, for each of these e-mails (in lower case) that exactly one active principal owns, that subject."""
+        """Return, for each of these e-mails (in lower case) that exactly one active principal owns, that subject.
+
+        Evidence about authors, not identity.
+        """
         self._ensure_file()
         asked = {email.casefold() for email in emails}
+        if not asked:
+            return {}
         with self.store.reading() as unit:
             owners = unit.access.owners(asked)
             statements = unit.access.statements({subject for each in owners.values() for subject in each})

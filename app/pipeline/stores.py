@@ -14,7 +14,8 @@ from typing import Protocol
 from app.domain.audit import AuditEntry
 from app.domain.delivery import Delivery, Receipt
 from app.domain.deployment import Deployment, Dispatch, DispatchRow, Progress, Stage, StageResult, Step, Turn, Wake
-from app.pipeline.stores_access import Access, Hints, Statements
+from app.pipeline.session_stores import Sessions
+from app.pipeline.stores_access import Access, CommitKeys, Hints, Statements
 
 
 class Inbox(Protocol):
@@ -216,6 +217,10 @@ class Unit(Protocol):
     def statements(self) -> Statements: ...
     @property
     def hints(self) -> Hints: ...
+    @property
+    def commit_keys(self) -> CommitKeys: ...
+    @property
+    def sessions(self) -> Sessions: ...
 
     def remember_version(self, kind: str, digest: str, text: str) -> bool:
         """Keep a version of configuration, people or policies; True if it was not known before."""

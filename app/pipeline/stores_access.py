@@ -8,6 +8,7 @@ from typing import Protocol
 
 from app.domain.access import AccountLink, Change, Hint, LinkedBy, Page, SourceKind, SourceState, Statement
 from app.domain.event import Account
+from app.domain.signature import CommitKey
 
 
 class Access(Protocol):
@@ -135,4 +136,20 @@ class Hints(Protocol):
 
     def expire(self, before: datetime) -> int:
         """Delete what was followed before then; return how many."""
+        ...
+
+
+class CommitKeys(Protocol):
+    """Public keys that stand for principals, inside a unit."""
+
+    def add(self, key: CommitKey, by: str, at: datetime) -> bool:
+        """Keep a key; False if one of this fingerprint is known, also a revoked one."""
+        ...
+
+    def all(self, subject: str | None = None) -> list[CommitKey]:
+        """List all keys, or one principal's; oldest first."""
+        ...
+
+    def revoke(self, fingerprint: str, by: str, at: datetime) -> CommitKey | None:
+        """Revoke a key; return it, or None where no valid one has this fingerprint."""
         ...

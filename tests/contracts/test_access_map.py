@@ -82,8 +82,8 @@ def test_a_principal_is_found_by_its_subject(people: AccessMap) -> None:
 
 def test_only_active_peoples_emails_are_known_in_any_case(people: AccessMap) -> None:
     asked = ["aLICE@example.COM", "bob@example.com", "eve@example.com", "eve@example.com", "", "alice@example.com "]
-    assert people.unknown_emails(asked) == ["", "alice@example.com ", "bob@example.com", "eve@example.com"]
-    assert people.unknown_emails([]) == []
+    assert people.owners_of(asked) == {"alice@example.com": "alice"}
+    assert people.owners_of([]) == {}
 
 
 def test_the_gate_acts_as_itself(people: AccessMap) -> None:

@@ -45,7 +45,7 @@ def test_each_source_can_be_the_only_one(engine: Engine, folder: Path, rule: obj
     alice = people.principal_of(ALICE)
     assert alice is not None
     assert (alice.subject, alice.active, alice.groups, alice.accounts) == ("alice", True, {"deployers"}, {"gogs:1"})
-    assert people.unknown_emails(["ALICE@example.com", "eve@example.com"]) == ["eve@example.com"]
+    assert people.owners_of(["ALICE@example.com", "eve@example.com"]) == {"alice@example.com": "alice"}
 
 
 def test_a_person_disabled_in_one_source_is_active_nowhere(engine: Engine, folder: Path) -> None:
@@ -56,7 +56,7 @@ def test_a_person_disabled_in_one_source_is_active_nowhere(engine: Engine, folde
     alice = people.principal_of(ALICE)
     assert alice is not None
     assert (alice.active, alice.why_inactive) == (False, "source directory says so")
-    assert people.unknown_emails(["alice@example.com"]) == ["alice@example.com"]
+    assert people.owners_of(["alice@example.com"]) == {}
     standing = people.standing("alice")
     assert standing is not None and standing.conflicts == ("active according to file, not so according to directory",)
     assert told(engine, "directory") == ["access:identity-added", "access:identity-deactivated"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from typing import Protocol
 
-from app.domain.access import Hint, Page
+from app.domain.access import Hint, Page, SourceRule, Standing
 from app.domain.event import Account
 from app.domain.principal import Principal
+from app.domain.signature import CommitKey
 
 
 class AccessMap(Protocol):
@@ -22,8 +23,28 @@ class AccessMap(Protocol):
         """Return the principal of this subject, or None where no source speaks of it."""
         ...
 
-    def unknown_emails(self, emails: Collection[str]) -> list[str]:
-        """List those that no active principal owns (case-insensitive), sorted. Evidence about authors, not identity."""
+    def standing(self, subject: str) -> Standing | None:
+        """Return a principal with all that is said of it."""
+        ...
+
+    def everybody(self) -> list[Standing]:
+        """Return all principals of whom a configured source speaks, by subject."""
+        ...
+
+    def owners_of(self, emails: Collection[str]) -> dict[str, str]:
+        """Return, for each of these e-mails (in lower case) that exactly one active principal owns, that subject.
+
+        Evidence about authors, not identity.
+        """
+        ...
+
+    def commit_keys(self) -> list[CommitKey]:
+        """List the keys that stand for anybody, revoked ones too."""
+        ...
+
+    @property
+    def rules(self) -> Mapping[str, SourceRule]:
+        """The configured sources by name."""
         ...
 
 
