@@ -18,7 +18,6 @@ no-auto-key-retrieve
 no-auto-key-import
 disable-dirmngr
 no-auto-check-trustdb
-lock-never
 trust-model direct
 weak-digest SHA1
 """

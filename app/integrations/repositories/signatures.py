@@ -6,10 +6,13 @@ verified is never good; a missing program is said (RepositoryUnavailable) wherev
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -21,6 +24,7 @@ from app.integrations.repositories.gnupg import make_home, program
 from app.integrations.repositories.protocol import COMMITS_VERIFIED
 from app.integrations.repositories.signed import Form, Raw, read_commit, read_tag
 
+_LEAST_SHARE, _MOST_SHARES = 8, 8  # commits worth a git of their own, and gits at a time
 _SSH_PUBLIC = re.compile(r"\A[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}\Z")
 _GOOD_SSH = re.compile(r'\AGood "git" signature (?P<known>for k\d+ )?with \S+ key (?P<fingerprint>SHA256:\S+)\n')
 _UNREPLACED = {"GIT_NO_REPLACE_OBJECTS": "1"}
@@ -151,15 +155,19 @@ def _blocks(keys: Sequence[CommitKey], scratch: Path) -> Iterator[str]:
 
 
 def _ask(verifier: _Verifier, asked: Sequence[Raw]) -> dict[str, _Answer]:
+    """Ask of commits in as many shares as there are processors: git starts a program or two for each, one after the other."""
     commits = [raw for raw in asked if raw.kind is ObjectKind.COMMIT]
-    tags = [raw for raw in asked if raw.kind is ObjectKind.TAG]
-    return {**_ask_of_commits(verifier, commits), **{raw.id: _ask_of_tag(verifier, raw) for raw in tags}}
+    answers = {raw.id: _ask_of_tag(verifier, raw) for raw in asked if raw.kind is ObjectKind.TAG}
+    count = min(os.cpu_count() or 1, _MOST_SHARES, -(-len(commits) // _LEAST_SHARE))
+    if count > 0:
+        with ThreadPoolExecutor(count) as pool:
+            for found in pool.map(partial(_ask_of_commits, verifier), [commits[n::count] for n in range(count)]):
+                answers |= found
+    return answers
 
 
 def _ask_of_commits(verifier: _Verifier, commits: Sequence[Raw]) -> dict[str, _Answer]:
-    """Let one git verify all commits. Nothing that others chose is in its answer: ids, letters and fingerprints only."""
-    if not commits:
-        return {}
+    """Let one git verify a share. Nothing that others chose is in its answer: ids, letters and fingerprints only."""
     given = "".join(f"{raw.id}\n" for raw in commits).encode()
     shape = "--format=%H %G? %x3a%GF %x3a%GP %x3a%GK"
     out = verifier.read("log", "--no-walk=unsorted", "--stdin", "--no-color", shape, given=given)
@@ -173,7 +181,7 @@ def _ask_of_commits(verifier: _Verifier, commits: Sequence[Raw]) -> dict[str, _A
 
 
 def _ask_of_tag(verifier: _Verifier, raw: Raw) -> _Answer:
-    """Let git verify a tag, which prints what the programs said (git-verify-tag(1), --raw): few gits have letters for tags."""
+    """Let git verify a tag, which prints what the programs said (git-verify-tag(1), --raw): not every git has letters here."""
     ended = verifier.run("verify-tag", "--raw", raw.id)
     said = ended.err.decode(errors="replace")
     return _ssh_answer(said, ended.code) if raw.form is Form.SSH else _gpg_answer(said, ended.code)

@@ -342,6 +342,12 @@ def test_three_hundred_commits_come_back_in_their_order(origin: Origin, alice: d
     assert [f.verdict for f in found] == expected
 
 
+def test_many_gpg_signatures_are_verified_side_by_side(origin: Origin, alice: dict[str, Signer]) -> None:
+    shas = [origin.commit(alice["gpg"], name=f"N{n}") for n in range(32)]
+    for _ in range(3):
+        assert set(origin.verdicts(shas, *alice.values())) == {Verdict.GOOD}
+
+
 def test_not_more_than_the_bound_is_verified(origin: Origin, alice: dict[str, Signer], monkeypatch: pytest.MonkeyPatch) -> None:
     shas = [origin.commit(alice["ssh"], name=f"N{n}") for n in range(3)]
     monkeypatch.setattr(signatures, "COMMITS_VERIFIED", 2)
