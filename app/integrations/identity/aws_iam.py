@@ -144,7 +144,7 @@ def _reason(fault: Exception) -> str:
     """Say in one line what went wrong, in our words: botocore's may quote what was sent or came back."""
     kind = type(fault).__name__
     if isinstance(fault, ClientError):
-        return _refusal(str(fault.response.get("Error", {}).get("Code")))
+        return _refusal(fault.response)
     if isinstance(fault, _NO_CONNECTION):
         return f"no connection ({kind})"
     if isinstance(fault, HTTPClientError):
@@ -156,7 +156,9 @@ def _reason(fault: Exception) -> str:
     return f"the answer cannot be understood ({kind})"
 
 
-def _refusal(code: str) -> str:
-    meaning = _MEANINGS.get(code)
-    named = code if _CODE.fullmatch(code) else "no code"
-    return f"AWS refuses ({named}): {meaning}" if meaning else f"AWS refuses ({named})"
+def _refusal(response: Any) -> str:
+    code = str(response.get("Error", {}).get("Code") or "")
+    if code in _MEANINGS:
+        return f"AWS refuses ({code}): {_MEANINGS[code]}"
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return f"AWS refuses ({code})" if _CODE.fullmatch(code) else f"AWS refuses (HTTP {status})"
