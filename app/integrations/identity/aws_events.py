@@ -16,7 +16,7 @@ from app.integrations.identity.events import Event
 from app.integrations.identity.protocol import Hint, HintKind
 from app.integrations.secrets.protocol import Secret
 
-LARGEST = 1024 * 1024  # what EventBridge takes at most was 256 KiB for long
+LARGEST = 1024 * 1024  # PutEvents takes 256 KiB (its API reference); CloudTrail's records stay far below
 # IAM's calls that change who is there, what they are called, how they are tagged, or who is in a group.
 CHANGES = frozenset(
     {

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from datetime import datetime
 from itertools import islice
 from typing import Annotated, Any, Self
@@ -97,23 +98,17 @@ class AwsIam:
         """Give page after page; raises SourceUnavailable, also where the last one is not the end."""
         is_truncated = True
         try:
-            for page in islice(self._pages(), MOST_PAGES):
-                details = Details.model_validate(page)
-                is_truncated = details.IsTruncated
-                yield details
+            with closing(self._client()) as client:
+                for page in islice(_pages(client), MOST_PAGES):
+                    details = Details.model_validate(page)
+                    is_truncated = details.IsTruncated
+                    yield details
         except SecretUnavailable as fault:
             raise SourceUnavailable(f"AWS IAM: {fault}") from None
         except Exception as fault:  # botocore lets KeyError and ValueError out where an answer is not IAM's
             raise SourceUnavailable(f"AWS IAM: {_reason(fault)}") from None
         if is_truncated:  # botocore ends without a word where the marker of the next page is missing
             raise SourceUnavailable("AWS IAM: the answer is not whole")
-
-    def _pages(self) -> Iterable[dict[str, Any]]:
-        paginator = self._client().get_paginator("get_account_authorization_details")
-        pages: Iterable[dict[str, Any]] = paginator.paginate(
-            Filter=["User", "Group", "Role"], PaginationConfig={"PageSize": PAGE_SIZE}
-        )
-        return pages
 
     def _client(self) -> Any:
         """Make a client, which takes 0.1 s, with the secrets as they are now."""
@@ -138,6 +133,12 @@ class AwsIam:
         if not _KEY.fullmatch(value):
             raise SecretUnavailable(f"{reference} holds nothing that could be an AWS key")
         return value
+
+
+def _pages(client: Any) -> Iterable[object]:
+    paginator = client.get_paginator("get_account_authorization_details")
+    pages: Iterable[object] = paginator.paginate(Filter=["User", "Group", "Role"], PaginationConfig={"PageSize": PAGE_SIZE})
+    return pages
 
 
 def _reason(fault: Exception) -> str:
