@@ -1,6 +1,6 @@
 # One image for all processes; the command chooses which.
 FROM python:3.12-slim
-RUN apt-get update && apt-get install -y --no-install-recommends git openssh-client && rm -rf /var/lib/apt/lists/* \
+RUN apt-get update && apt-get install -y --no-install-recommends git gnupg openssh-client && rm -rf /var/lib/apt/lists/* \
     && useradd --create-home tidegate && mkdir -p /srv/tidegate/state && chown tidegate: /srv/tidegate/state
 WORKDIR /opt/tidegate
 COPY requirements/run.txt requirements/

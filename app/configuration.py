@@ -7,18 +7,23 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from string import Formatter
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from app.domain.access import SourceKind, SourceRule
 from app.domain.environment import Environment, HealthCheck, TargetSettings, Zone
 from app.domain.errors import BadConfiguration
 from app.toml_lines import Where, bad_places, line_of, lines_of
 
 _NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
 _DURATION = re.compile(r"\A(\d+(?:\.\d+)?)(ms|s|m|h)\Z")
+FILE = SourceKind.FILE.value
+_MAX_AGE = {"okta": 3600.0, "aws_iam": 7200.0}  # of what is read; what speaks by itself holds until it says otherwise
+_REFRESH = {"okta": 300.0, "aws_iam": 900.0}
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -32,6 +37,16 @@ class ForgeSettings:
     clone: str
     webhook_secrets: tuple[str, ...]
     api_token: str | None
+    link_by_login: bool = False
+    access_issuer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSettings:
+    """An identity source as configured: how it is listened to, and its kind's own options, already validated."""
+
+    rule: SourceRule
+    options: BaseModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +58,14 @@ class Configuration:
     zones: Mapping[str, Zone]
     targets: Mapping[str, TargetSettings]
     environments: tuple[Environment, ...]
-    people: Path
+    sources: Mapping[str, SourceSettings]
+    people: Path | None
     policies: Path
+
+    def rules(self) -> dict[str, SourceRule]:
+        """List how each source is listened to, people.toml among them."""
+        file = {} if self.people is None else {FILE: SourceRule(FILE, SourceKind.FILE)}
+        return file | {name: source.rule for name, source in self.sources.items()}
 
 
 def _seconds(value: object) -> object:
@@ -95,6 +116,16 @@ class _Forge(_Table):
     clone: Clone = "{url}/{repository}.git"
     webhook_secrets: list[Reference] = Field(min_length=1)
     api_token: Reference | None = None
+    link_by_login: bool = False
+    access_issuer: str | None = None
+
+
+class _Source(BaseModel):
+    model_config = ConfigDict(extra="allow", frozen=True)
+    kind: str
+    max_age: Seconds | None = None
+    refresh: Seconds | None = None
+    reconcile: Seconds = 21_600.0
 
 
 class _Zone(_Table):
@@ -125,8 +156,9 @@ class _Environment(_Table):
 
 
 class _File(_Table):
-    people: Path = Path("people.toml")
+    people: Path | None = None
     policies: Path = Path("policies")
+    identity: dict[Name, _Source] = {}
     forges: dict[Name, _Forge] = Field(min_length=1)
     zones: dict[Name, _Zone] = Field(min_length=1)
     targets: dict[Name, _Target] = Field(min_length=1)
@@ -138,12 +170,17 @@ OptionsOf = Callable[[str], type[BaseModel]]
 Fault = tuple[Where, str]
 
 
-def load_configuration(path: Path, target_options: OptionsOf, forge_kinds: frozenset[str]) -> Configuration:
-    """Read and check `path`.
+@dataclass(frozen=True, slots=True)
+class Kinds:
+    """Which kinds there are. The functions give the pydantic model of a kind's own keys, or raise BadConfiguration."""
 
-    `target_options(kind)` gives the pydantic model of a target kind's own keys, or raises BadConfiguration.
-    Raises BadConfiguration with every fault as `FILE:LINE: where: what`.
-    """
+    forges: frozenset[str]
+    target_options: OptionsOf
+    source_options: OptionsOf
+
+
+def load_configuration(path: Path, kinds: Kinds) -> Configuration:
+    """Read and check `path`; raises BadConfiguration with every fault as `FILE:LINE: where: what`."""
     try:
         text = path.read_bytes().decode()
         data = tomllib.loads(text)
@@ -163,10 +200,14 @@ def load_configuration(path: Path, target_options: OptionsOf, forge_kinds: froze
         file = _File.model_validate(data)
     except ValidationError as fault:
         raise located([(e["loc"], e["msg"].removeprefix("Value error, ")) for e in fault.errors()]) from None
-    faults = [*_dangling(file, forge_kinds), *_unfit_targets(file, target_options)]
+    faults = [
+        *_dangling(file, kinds.forges),
+        *_unfit("targets", file.targets, kinds.target_options),
+        *_unfit("identity", file.identity, kinds.source_options),
+    ]
     if faults:
         raise located(faults)
-    return _configuration(file, path, text, target_options)
+    return _configuration(file, path, text, kinds)
 
 
 def _syntax_fault(path: Path, fault: Exception) -> str:
@@ -181,6 +222,11 @@ def _dangling(file: _File, forge_kinds: frozenset[str]) -> Iterator[Fault]:
             yield ("forges", name, "kind"), f"unknown kind {forge.kind!r}; known: {', '.join(sorted(forge_kinds))}"
         if name in ("os", "tidegate"):
             yield ("forges", name), "this name is taken by the gate itself"
+    for name, source in file.identity.items():
+        if name == FILE:
+            yield ("identity", name), "this name is taken by people.toml"
+        if source.refresh is not None and source.kind not in _REFRESH:
+            yield ("identity", name, "refresh"), f"a {source.kind} source speaks by itself and is not read"
     for name, target in file.targets.items():
         if target.zone not in file.zones:
             yield ("targets", name, "zone"), f"there is no zone {target.zone!r}"
@@ -203,35 +249,61 @@ def _dangling_environments(file: _File) -> Iterator[Fault]:
             yield (*where, "targets"), "names a target twice"
 
 
-def _unfit_targets(file: _File, target_options: OptionsOf) -> Iterator[Fault]:
-    for name, target in file.targets.items():
+def _unfit(table: str, entries: Mapping[str, _Target] | Mapping[str, _Source], options_of: OptionsOf) -> Iterator[Fault]:
+    """Find entries whose own keys their kind does not take."""
+    for name, entry in entries.items():
         try:
-            target_options(target.kind).model_validate(target.model_extra or {})
+            options_of(entry.kind).model_validate(entry.model_extra or {})
         except BadConfiguration as fault:
-            yield ("targets", name, "kind"), str(fault)
+            yield (table, name, "kind"), str(fault)
         except ValidationError as fault:
             for error in fault.errors():
-                yield ("targets", name, *error["loc"]), error["msg"].removeprefix("Value error, ")
+                yield (table, name, *error["loc"]), error["msg"].removeprefix("Value error, ")
 
 
-def _configuration(file: _File, path: Path, text: str, target_options: OptionsOf) -> Configuration:
+def _configuration(file: _File, path: Path, text: str, kinds: Kinds) -> Configuration:
     zones = {name: Zone(name, zone.kind, zone.region) for name, zone in file.zones.items()}
 
     def options(target: _Target) -> dict[str, Any]:
-        return target_options(target.kind).model_validate(target.model_extra or {}).model_dump()
+        return kinds.target_options(target.kind).model_validate(target.model_extra or {}).model_dump()
 
+    people = file.people or (None if file.identity else Path("people.toml"))
     return Configuration(
         digest=hashlib.sha256(text.encode()).hexdigest(),
-        forges={
-            name: ForgeSettings(name, f.kind, f.url, f.clone, tuple(f.webhook_secrets), f.api_token)
-            for name, f in file.forges.items()
-        },
+        forges={name: _forge(name, forge) for name, forge in file.forges.items()},
         zones=zones,
         targets={n: TargetSettings(n, t.kind, zones[t.zone], options(t), t.pool) for n, t in file.targets.items()},
         environments=tuple(_environment(e) for e in file.environments),
-        people=path.parent / file.people,
+        sources={name: _source(name, source, kinds.source_options) for name, source in file.identity.items()},
+        people=path.parent / people if people else None,
         policies=path.parent / file.policies,
     )
+
+
+def _forge(name: str, table: _Forge) -> ForgeSettings:
+    return ForgeSettings(
+        name=name,
+        kind=table.kind,
+        url=table.url,
+        clone=table.clone,
+        webhook_secrets=tuple(table.webhook_secrets),
+        api_token=table.api_token,
+        link_by_login=table.link_by_login,
+        access_issuer=table.access_issuer,
+    )
+
+
+def _source(name: str, table: _Source, options_of: OptionsOf) -> SourceSettings:
+    kind = SourceKind(table.kind)
+    refresh, max_age = table.refresh or _REFRESH.get(kind), table.max_age or _MAX_AGE.get(kind)
+    rule = SourceRule(
+        name=name,
+        kind=kind,
+        max_age=timedelta(seconds=max_age) if max_age else None,
+        refresh=timedelta(seconds=refresh) if refresh else None,
+        reconcile=timedelta(seconds=table.reconcile) if refresh else None,
+    )
+    return SourceSettings(rule, options_of(table.kind).model_validate(table.model_extra or {}))
 
 
 def _environment(table: _Environment) -> Environment:

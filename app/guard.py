@@ -11,30 +11,39 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from app.configuration import Configuration, ForgeSettings, load_configuration
+from app.configuration import Configuration, ForgeSettings, Kinds, SourceSettings, load_configuration
 from app.domain.audit import AuditEntry
 from app.domain.clock import Clock, Ids
 from app.domain.environment import Environment, TargetSettings
 from app.domain.errors import BadConfiguration, GateError
-from app.integrations.identity.file import FilePeople
 from app.integrations.identity.file import load as load_people
 from app.integrations.policy.cedar import CedarPolicy
 from app.integrations.policy.cedar import load as load_policies
-from app.integrations.registry import FORGES, forge_class, is_slow, target_class, target_options
+from app.integrations.registry import (
+    FORGES,
+    forge_class,
+    is_slow,
+    source_class,
+    source_options,
+    target_class,
+    target_options,
+)
 from app.integrations.repositories.mirror import Mirror
 from app.integrations.secrets.env import EnvSecrets
 from app.integrations.secrets.file import FileSecrets
 from app.integrations.secrets.protocol import Secret
 from app.integrations.targets.protocol import Target
 from app.observe import never_send
-from app.pipeline.services import ForgeBinding, Guard
+from app.pipeline.access_map import StoredAccessMap
+from app.pipeline.services import ForgeBinding, Guard, SourceBinding
 from app.pipeline.stores import Store, Unit
 from app.settings import Settings, environ
 
+KINDS = Kinds(frozenset(FORGES), target_options, source_options)
 TELL_EVERY = 1.0  # seconds between two tries while the database is away
 
 _log = logging.getLogger(__name__)
@@ -107,7 +116,7 @@ class GuardSource:
     def _loaded(self) -> tuple[Fingerprint, Guard]:
         while True:
             seen = _fingerprint(self._files)
-            _, guard = load_guard(self._settings, self._clock, self._watch)
+            _, guard = load_guard(self._settings, self._clock, Memory(self._store, self._ids), self._watch)
             if _fingerprint(self._files) == seen:
                 return seen, guard
 
@@ -151,21 +160,38 @@ def _is_news(unit: Unit, action: str, digest: str, other: str) -> bool:
     return unit.remember_version(action, hashlib.sha256(f"{digest}\n{other}".encode()).hexdigest(), other)
 
 
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What the guard remembers by."""
+
+    store: Store
+    ids: Ids
+
+
 def load_guard(
-    settings: Settings, clock: Clock, on_read: Callable[[Configuration], None] = lambda _: None
+    settings: Settings, clock: Clock, memory: Memory, on_read: Callable[[Configuration], None] = lambda _: None
 ) -> tuple[Configuration, Guard]:
     """Load and check everything that the gate goes by; raises BadConfiguration with every fault.
 
     `on_read` is told of tidegate.toml before the files that it names are read.
     """
-    configuration = load_configuration(settings.config, target_options, frozenset(FORGES))
+    configuration = load_configuration(settings.config, KINDS)
     on_read(configuration)
     faults: list[str] = []
-    people = _or_faults(faults, lambda: load_people(configuration.people))
+    path = configuration.people
+    people = _or_faults(faults, lambda: load_people(path)) if path else None
     policies = _or_faults(faults, lambda: load_policies(configuration.policies))
-    if faults or people is None or policies is None:
+    if faults or policies is None:
         raise BadConfiguration(faults)
-    return configuration, _guard(settings, clock, configuration, people, policies)
+    access_map = StoredAccessMap(
+        memory.store,
+        clock,
+        memory.ids,
+        rules=configuration.rules(),
+        people=people,
+        linking_forges=frozenset(name for name, forge in configuration.forges.items() if forge.link_by_login),
+    )
+    return configuration, _guard(settings, clock, configuration, access_map, policies)
 
 
 def _or_faults(faults: list[str], load: Callable[[], Loaded]) -> Loaded | None:
@@ -176,16 +202,19 @@ def _or_faults(faults: list[str], load: Callable[[], Loaded]) -> Loaded | None:
         return None
 
 
-def _guard(settings: Settings, clock: Clock, configuration: Configuration, people: FilePeople, policies: CedarPolicy) -> Guard:
+def _guard(
+    settings: Settings, clock: Clock, configuration: Configuration, access_map: StoredAccessMap, policies: CedarPolicy
+) -> Guard:
     state = settings.state_dir.resolve()
     forges = configuration.forges
     return Guard(
-        digest=f"{configuration.digest}.{people.digest}.{policies.digest}",
+        digest=".".join([configuration.digest, *([access_map.people.digest] if access_map.people else []), policies.digest]),
         environments=tuple(replace(e, is_slow=_is_slow(configuration, e)) for e in configuration.environments),
         forges={name: _binding(forge) for name, forge in forges.items()},
         target_zones={name: target.zone for name, target in configuration.targets.items()},
         targets={name: _target(target, state, clock) for name, target in configuration.targets.items()},
-        identity=people,
+        identity=access_map,
+        sources={name: _source(source, clock) for name, source in configuration.sources.items()},
         policy=policies,
         repositories=Mirror(
             state / "mirrors",
@@ -194,6 +223,12 @@ def _guard(settings: Settings, clock: Clock, configuration: Configuration, peopl
             environ=environ(),
         ),
     )
+
+
+def _source(source: SourceSettings, clock: Clock) -> SourceBinding:
+    options = source.options
+    made = source_class(source.rule.kind)
+    return SourceBinding(source.rule, options, lambda: made(options, secret=secret, clock=clock))
 
 
 def _is_slow(configuration: Configuration, environment: Environment) -> bool:
@@ -235,7 +270,8 @@ def _token(forges: Mapping[str, ForgeSettings], key: str) -> str | None:
 
 def _files(config: Path, configuration: Configuration) -> Iterator[Path]:
     yield config
-    yield configuration.people
+    if configuration.people is not None:
+        yield configuration.people
     yield configuration.policies
     yield from sorted(configuration.policies.glob("*.cedar"))
 

@@ -12,7 +12,7 @@ from app.cli.demo_scene import free_port
 from app.stack.postgres import EmbeddedPostgres
 from app.stack.redis import EmbeddedRedis
 from app.store.migrate import upgrade
-from app.store.schema import metadata
+from app.store.schema_access import metadata
 from app.store.session import make_engine
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +13,7 @@ from app.domain.errors import UnknownCommit
 from app.domain.event import Account
 from app.domain.grant import Grant
 from app.domain.principal import GATE_PRINCIPAL, Principal, PrincipalKind
+from app.domain.signature import CommitKey, ObjectKind, SignedObject, Verdict
 from app.integrations.repositories.protocol import CommitAuthor
 from app.integrations.targets.protocol import Order, Report
 from app.integrations.tokens.protocol import Token
@@ -40,6 +41,7 @@ class FakeRepositories:
     heads: dict[str, list[str]] = field(default_factory=dict)
     emails: list[str] = field(default_factory=lambda: ["alice@example.com"])
     fault: Exception | None = None
+    signed: dict[str, SignedObject] = field(default_factory=dict)  # by commit id, or by tag ref; others are not signed
 
     def fetch(self, repository: str, ref: str, object_id: str | None) -> str:
         if self.fault is not None:
@@ -60,6 +62,13 @@ class FakeRepositories:
         histories = [h for h in self.heads.values() if ancestor in h and descendant in h]
         return any(h.index(ancestor) <= h.index(descendant) for h in histories)
 
+    def signatures(
+        self, repository: str, *, commits: Sequence[str], tag_ref: str | None, keys: Sequence[CommitKey]
+    ) -> list[SignedObject]:
+        unsigned = [SignedObject(c, ObjectKind.COMMIT, self.emails[0], Verdict.UNSIGNED, None, "") for c in commits]
+        tag = [self.signed[tag_ref]] if tag_ref in self.signed else []
+        return [*(self.signed.get(o.id, o) for o in unsigned), *tag]
+
     def export(self, repository: str, sha: str, destination: Path) -> None:
         (destination / "sha").write_text(sha)
 
@@ -69,12 +78,20 @@ class FakeIdentity:
     """People by account key."""
 
     people: dict[str, Principal] = field(default_factory=dict)
+    keys: list[CommitKey] = field(default_factory=list)
 
     def principal_of(self, account: Account) -> Principal | None:
         return GATE_PRINCIPAL if account.key == "tidegate:gate" else self.people.get(account.key)
 
-    def knows_email(self, email: str) -> bool:
-        return any(email in p.emails and p.active for p in self.people.values())
+    def principal(self, subject: str) -> Principal | None:
+        return next((p for p in self.people.values() if p.subject == subject), None)
+
+    def owners_of(self, emails: Collection[str]) -> dict[str, str]:
+        known = {email: p.subject for p in self.people.values() if p.active for email in p.emails}
+        return {email.casefold(): known[email.casefold()] for email in emails if email.casefold() in known}
+
+    def commit_keys(self) -> list[CommitKey]:
+        return self.keys
 
 
 def person(subject: str, *accounts: str, groups: tuple[str, ...] = ("deployers",), active: bool = True) -> Principal:
@@ -144,12 +161,16 @@ class FakeWakes:
 
     plans: list[str] = field(default_factory=list)
     runs: list[Wake] = field(default_factory=list)
+    syncs: list[str] = field(default_factory=list)
 
     def plan(self, delivery_id: str) -> None:
         self.plans.append(delivery_id)
 
     def run(self, wake: Wake) -> None:
         self.runs.append(wake)
+
+    def sync(self, source: str) -> None:
+        self.syncs.append(source)
 
     def repeat(self, wakes: Sequence[Wake]) -> None:
         self.runs.extend(wakes)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from app.configuration import Configuration, load_configuration
 from app.domain.environment import HealthCheck, Zone
 from app.domain.errors import BadConfiguration
-from app.integrations.registry import FORGES, target_options
+from app.guard import KINDS
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "tidegate.toml"
 GOOD = """\
@@ -178,7 +178,7 @@ FAULTS = {
 def load(folder: Path, text: str = GOOD) -> Configuration:
     path = folder / "tidegate.toml"
     path.write_text(text, encoding="utf-8", newline="")
-    return load_configuration(path, target_options, frozenset(FORGES))
+    return load_configuration(path, KINDS)
 
 
 def faults_of(folder: Path, text: str) -> list[str]:
@@ -275,7 +275,7 @@ def test_what_is_not_utf8_is_a_fault(tmp_path: Path) -> None:
     path = tmp_path / "tidegate.toml"
     path.write_bytes(b"# caf\xe9\n")
     with pytest.raises(BadConfiguration) as caught:
-        load_configuration(path, target_options, frozenset(FORGES))
+        load_configuration(path, KINDS)
     assert len(caught.value.faults) == 1
     assert caught.value.faults[0].startswith(f"{path}:1: not TOML: 'utf-8' codec can't decode byte 0xe9")
 
@@ -283,18 +283,18 @@ def test_what_is_not_utf8_is_a_fault(tmp_path: Path) -> None:
 def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
     path = tmp_path / "tidegate.toml"
     with pytest.raises(BadConfiguration) as caught:
-        load_configuration(path, target_options, frozenset(FORGES))
+        load_configuration(path, KINDS)
     told = f"{path}: cannot be read: No such file or directory; `tidegate up` writes an example"
     assert caught.value.faults == [told]
 
 
 def test_a_folder_in_its_place_is_a_fault(tmp_path: Path) -> None:
     with pytest.raises(BadConfiguration, match="cannot be read: Is a directory"):
-        load_configuration(tmp_path, target_options, frozenset(FORGES))
+        load_configuration(tmp_path, KINDS)
 
 
 def test_the_shipped_example_loads() -> None:
-    configuration = load_configuration(EXAMPLE, target_options, frozenset(FORGES))
+    configuration = load_configuration(EXAMPLE, KINDS)
     assert [environment.name for environment in configuration.environments] == ["production"]
     assert configuration.targets["example-site"].options["keep"] == 5
     assert configuration.people == EXAMPLE.parent / "people.toml"
@@ -388,7 +388,7 @@ def refuses_or_loads(folder: Path, text: str) -> None:
     path = folder / "tidegate.toml"
     path.write_text(text, encoding="utf-8", newline="")
     try:
-        assert load_configuration(path, target_options, frozenset(FORGES)).environments
+        assert load_configuration(path, KINDS).environments
     except BadConfiguration as fault:
         assert fault.faults
         assert all(told.startswith(f"{path}:") for told in fault.faults)

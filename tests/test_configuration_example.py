@@ -8,9 +8,10 @@ import pytest
 
 from app.configuration_example import write_example
 from app.domain.errors import BadConfiguration
-from app.guard import load_guard
-from app.integrations.system import SystemClock
+from app.guard import Memory, load_guard
+from app.integrations.system import SystemClock, SystemIds
 from app.settings import Settings, load_settings
+from app.store.session import SqlStore, make_engine
 
 NAMES = [
     "tidegate.toml",
@@ -85,11 +86,13 @@ def test_other_files_that_exist_are_kept_as_they_are(tmp_path: Path) -> None:
 def test_what_is_written_passes_every_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_example(tmp_path)
     monkeypatch.chdir(tmp_path)
-    configuration, guard = load_guard(settings_of(tmp_path), SystemClock())
+    settings = settings_of(tmp_path)
+    memory = Memory(SqlStore(make_engine(settings.database_url.get_secret_value())), SystemIds())
+    configuration, guard = load_guard(settings, SystemClock(), memory)
     assert [environment.name for environment in configuration.environments] == ["production"]
     assert list(guard.targets) == ["example-site"]
     assert guard.policy.text.count("@id(") == 5
-    assert guard.identity.knows_email("alice@example.com")
+    assert configuration.people == tmp_path / "people.toml"
     assert guard.forges["gogs"].secrets() == [(tmp_path / ".tidegate/webhook.secret").read_bytes().strip()]
 
 

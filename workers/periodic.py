@@ -1,15 +1,25 @@
-"""What beat asks for: sweep every second. A tick that comes late is dropped, since the next one does the same."""
+"""What beat asks for. A tick that comes late is dropped, since the next one does the same."""
 
 from __future__ import annotations
 
-from app.pipeline.sweep import sweep
-from app.store.queue import SWEEP, WAKE_QUEUE
-from workers.celery import app, process
-from workers.stages import waiting_out
+import structlog
 
-app.conf.beat_schedule = {
-    SWEEP: {"task": SWEEP, "schedule": 1.0, "options": {"queue": WAKE_QUEUE, "expires": 2.0, "ignore_result": True}}
-}
+from app.pipeline.expire import expire
+from app.pipeline.sweep import sweep
+from app.pipeline.sync import due_sources, sync
+from app.store.queue import EXPIRE, SWEEP, SYNC, SYNC_DUE, WAKE_QUEUE
+from workers.celery import app, process
+from workers.stages import correlated, waiting_out
+
+_log = structlog.get_logger("tidegate.step")
+
+
+def _every(seconds: float, task: str) -> dict[str, object]:
+    expires = max(2.0, seconds)
+    return {"task": task, "schedule": seconds, "options": {"queue": WAKE_QUEUE, "expires": expires, "ignore_result": True}}
+
+
+app.conf.beat_schedule = {SWEEP: _every(1.0, SWEEP), SYNC_DUE: _every(5.0, SYNC_DUE), EXPIRE: _every(300.0, EXPIRE)}
 
 
 @app.task(name=SWEEP)
@@ -17,3 +27,29 @@ def sweep_standing() -> None:
     """Start again whatever stands still."""
     with waiting_out(SWEEP):
         sweep(process().services)
+
+
+@app.task(name=SYNC_DUE)
+def sync_due() -> None:
+    """Have every identity source read whose time has come."""
+    with waiting_out(SYNC_DUE):
+        services = process().services
+        for source in due_sources(services):
+            services.wakes.sync(source)
+
+
+@app.task(name=SYNC)
+def sync_source(source: str) -> None:
+    """Read one identity source as far as is due."""
+    with correlated(step=SYNC, source=source), waiting_out(SYNC):
+        reading = sync(process().services, source)
+        if not reading.is_taken:
+            outcome = "read whole" if reading.is_whole else "read"
+            _log.info("step", outcome=outcome, identities=reading.identities, groups=reading.groups, changes=reading.changes)
+
+
+@app.task(name=EXPIRE)
+def expire_old() -> None:
+    """Delete what is kept for a time only."""
+    with waiting_out(EXPIRE):
+        expire(process().services)

@@ -9,11 +9,11 @@ import typer
 from app.cli.output import JSON, command, console, errors, listing, print_json
 from app.configuration_example import write_example
 from app.domain.errors import StoreUnavailable
-from app.guard import load_guard
-from app.integrations.system import SystemClock
+from app.guard import Memory, load_guard
+from app.integrations.system import SystemClock, SystemIds
 from app.settings import Settings, load_settings
 from app.store.reads import Reads
-from app.store.session import make_engine
+from app.store.session import SqlStore, make_engine
 
 app = typer.Typer(no_args_is_help=True, help="Settings, tidegate.toml, people and policies.")
 
@@ -23,7 +23,8 @@ app = typer.Typer(no_args_is_help=True, help="Settings, tidegate.toml, people an
 def check(as_json: JSON = False) -> None:
     """Check settings, tidegate.toml, people and policies; list every fault with file and line."""
     settings = load_settings()
-    configuration, guard = load_guard(settings, SystemClock())
+    store = SqlStore(make_engine(settings.database_url.get_secret_value()))
+    configuration, guard = load_guard(settings, SystemClock(), Memory(store, SystemIds()))
     if as_json:
         return print_json({"digest": guard.digest, "environments": configuration.environments})
     table = listing("environment", "repository", "deploys", "targets", "audience")

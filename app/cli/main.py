@@ -6,7 +6,7 @@ import logging
 
 import typer
 
-from app.cli import audit, config, delivery, demo, deployment, stack
+from app.cli import access, audit, config, delivery, demo, deployment, stack
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.command("up")(stack.up)
@@ -14,6 +14,7 @@ app.command("restart")(stack.restart)
 app.command("demo")(demo.demo)
 app.add_typer(delivery.app, name="delivery")
 app.add_typer(deployment.app, name="deployment")
+app.add_typer(access.app, name="access")
 app.add_typer(audit.app, name="audit")
 app.add_typer(config.app, name="config")
 

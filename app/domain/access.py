@@ -54,6 +54,68 @@ class Group:
     members: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of what a source says. `gone` and `gone_groups` are external ids that it has no longer."""
+
+    identities: tuple[Identity, ...] = ()
+    groups: tuple[Group, ...] = ()
+    gone: tuple[str, ...] = ()
+    gone_groups: tuple[str, ...] = ()
+
+
+class HintKind(StrEnum):
+    """What a hint is about."""
+
+    IDENTITY = "identity"
+    GROUP = "group"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """Word that something may have changed at a source: what to read again, never the change itself."""
+
+    kind: HintKind
+    external_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRule:
+    """How a configured source is listened to. Without `max_age` what it said holds until it says otherwise.
+
+    `refresh` and `reconcile` tell how often its changes, and the whole of it, are read; None: it speaks by itself.
+    """
+
+    name: str
+    kind: SourceKind
+    max_age: timedelta | None = None
+    refresh: timedelta | None = None
+    reconcile: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceState:
+    """How far a source has been heard. `refreshed_at`: when all that it says was last known; `fault`: why not since."""
+
+    name: str
+    kind: SourceKind
+    refreshed_at: datetime | None
+    reconciled_at: datetime | None
+    tried_at: datetime | None
+    fault: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a statement changed: `verb` for the audit entry, whom or what it is about, and the fields before and after."""
+
+    verb: str
+    external_id: str
+    subject: str | None
+    detail: Mapping[str, object]
+
+
 class LinkedBy(StrEnum):
     """How a forge account came to stand for a principal."""
 
@@ -119,18 +181,20 @@ def judge(
     statements: Sequence[Statement],
     links: Sequence[AccountLink],
     *,
-    max_ages: Mapping[str, timedelta | None],
+    rules: Mapping[str, SourceRule],
+    unread: Sequence[str],
     now: datetime,
 ) -> Standing | None:
     """Make one principal of what the configured sources say; None where none of them speaks of it.
 
-    `max_ages` holds the configured sources; what others have said does not count. A statement older than its source's
-    `max_age` denies (invariant 7).
+    `rules` are the configured sources' by name; what others have said does not count. A statement older than its source's
+    `max_age` denies, and so does a source that was never read whole (`unread`): it may have anything against anybody
+    (invariant 7).
     """
-    counted = tuple(s for s in statements if s.source in max_ages)
+    counted = tuple(s for s in statements if s.source in rules)
     if not counted:
         return None
-    against = [*_inactive(counted), *_stale(counted, max_ages, now)]
+    against = [*_inactive(counted), *_stale(counted, rules, now), *(f"source {name} was never read" for name in unread)]
     kinds = {s.identity.kind for s in counted if s.identity.kind is not None}
     owners = {s.identity.owner for s in counted if s.identity.owner}
     principal = Principal(
@@ -151,10 +215,10 @@ def _inactive(statements: Sequence[Statement]) -> list[str]:
     return [f"source {s.source} says so" for s in statements if not s.is_gone and not s.identity.is_active] + gone
 
 
-def _stale(statements: Sequence[Statement], max_ages: Mapping[str, timedelta | None], now: datetime) -> list[str]:
+def _stale(statements: Sequence[Statement], rules: Mapping[str, SourceRule], now: datetime) -> list[str]:
     found = []
     for source in sorted({s.source for s in statements}):
-        max_age = max_ages[source]
+        max_age = rules[source].max_age
         confirmed = max((s.confirmed_at for s in statements if s.source == source and s.confirmed_at), default=None)
         if max_age is not None and (confirmed is None or now - confirmed > max_age):
             since = f"since {confirmed:%Y-%m-%d %H:%M} UTC" if confirmed else "ever"

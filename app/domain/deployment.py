@@ -140,12 +140,14 @@ class Turn:
     """How a deployment stands in its environment's order: its state now, who holds the slot, who came after and before.
 
     `is_outrun`: a newer one is granted, or was ever dispatched; `has_older`: an older one is granted and waits.
+    `access_version`: the newest change of the access map.
     """
 
     state: State | None
     holder: str | None
     is_outrun: bool
     has_older: bool
+    access_version: int
 
 
 @dataclass(frozen=True, slots=True)

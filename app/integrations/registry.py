@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from app.domain.clock import Clock
 from app.domain.errors import BadConfiguration
 from app.integrations.forges.protocol import Forge
+from app.integrations.identity.protocol import IdentitySource
 from app.integrations.secrets.protocol import Secret
 from app.integrations.targets.protocol import Target
 
@@ -25,6 +26,11 @@ TARGETS = {
     "directory": "app.integrations.targets.directory:Directory",
     "webhook": "app.integrations.targets.webhook:Webhook",
     "command": "app.integrations.targets.command:Command",
+}
+SOURCES = {
+    "scim": "app.integrations.identity.scim:Scim",
+    "okta": "app.integrations.identity.okta:Okta",
+    "aws_iam": "app.integrations.identity.aws_iam:AwsIam",
 }
 # Kinds whose start waits for an answer, as long as their `timeout` says; the others return as soon as they have begun.
 SLOW_TARGETS = frozenset({"webhook"})
@@ -57,8 +63,29 @@ def is_slow(kind: str, pool: str | None) -> bool:
 
 def target_options(kind: str) -> type[BaseModel]:
     """Return the pydantic model of a target kind's own keys; raises BadConfiguration."""
-    module = _spec(TARGETS, "target", kind).partition(":")[0]
-    return cast(type[BaseModel], _load(f"{module}:Options"))
+    return _options(_spec(TARGETS, "target", kind))
+
+
+class SourceClass(Protocol):
+    """How an identity source's class is called. `options` are an instance of its module's `Options`."""
+
+    def __call__(self, options: BaseModel, *, secret: Callable[[str], Secret], clock: Clock) -> IdentitySource:
+        """Make the source."""
+        ...
+
+
+def source_class(kind: str) -> SourceClass:
+    """Return the adapter class of an identity source's kind; raises BadConfiguration."""
+    return cast(SourceClass, _load(_spec(SOURCES, "identity source", kind)))
+
+
+def source_options(kind: str) -> type[BaseModel]:
+    """Return the pydantic model of an identity source's own keys; raises BadConfiguration."""
+    return _options(_spec(SOURCES, "identity source", kind))
+
+
+def _options(spec: str) -> type[BaseModel]:
+    return cast(type[BaseModel], _load(f"{spec.partition(':')[0]}:Options"))
 
 
 def _spec(table: dict[str, str], what: str, kind: str) -> str:

@@ -6,8 +6,8 @@ from app.domain.decision import Action, Decision, DecisionRequest, Effect
 from app.domain.deployment import Deployment, Stage, State
 from app.domain.environment import Environment
 from app.domain.errors import GateError
-from app.domain.principal import Principal
-from app.pipeline.identify import proven
+from app.pipeline.facts import Act, facts
+from app.pipeline.identify import proven, wrote
 from app.pipeline.services import Guard, Services
 from app.pipeline.stage import Finding, Outcome, run_stage
 
@@ -40,12 +40,20 @@ def decide_now(services: Services, guard: Guard, deployment: Deployment) -> tupl
         return fault, None
     with services.store.reading() as unit:
         identified = unit.deployments.result(deployment.id, Stage.VALIDATE_IDENTITY)
-    with services.store.unit() as unit:
-        unit.remember_version("policy", guard.policy.digest, guard.policy.text)
+        known = unit.access.version()
+        session = unit.sessions.newest(principal.subject, services.clock.now())
     if identified is None:
         raise GateError("validate_identity has left no result")
-    request = _request(services, guard, environment, deployment, principal, identified.detail)
-    return "", guard.policy.decide(request)
+    found = identified.detail
+    if known != found.get("access_version"):  # whose an e-mail or a key is may have changed since
+        found = found | wrote(guard, deployment)
+    with services.store.unit() as unit:
+        unit.remember_version("policy", guard.policy.digest, guard.policy.text)
+    act = Act(deployment.trigger.value, deployment.ref, deployment.sha, deployment.actor.login)
+    context = facts(guard, environment, act, evidence=found, session=session, now=services.clock.now())
+    action = Action.ROLLBACK if deployment.is_rollback else Action.DEPLOY
+    # The repository as tidegate.toml spells it, since policies spell it so.
+    return "", guard.policy.decide(DecisionRequest(principal, action, environment.name, environment.repository, context))
 
 
 def _why_not_here(environment: Environment, deployment: Deployment) -> str | None:
@@ -66,36 +74,3 @@ def evidence(decision: Decision) -> dict[str, object]:
         "policy_digest": decision.policy_digest,
         "request": decision.request,
     }
-
-
-def _request(
-    services: Services,
-    guard: Guard,
-    environment: Environment,
-    deployment: Deployment,
-    principal: Principal,
-    identified: dict[str, object],
-) -> DecisionRequest:
-    """Gather what the decision may depend on; the repository as tidegate.toml spells it, since policies spell it so."""
-    now = services.clock.now()
-    targets = environment.targets
-    context = {
-        "event": deployment.trigger.value,
-        "ref": deployment.ref,
-        "branch": _short(deployment.ref, "refs/heads/"),
-        "tag": _short(deployment.ref, "refs/tags/"),
-        "sha": deployment.sha,
-        "zones": sorted({guard.target_zones[t].name for t in targets}),
-        "targets": sorted(targets),
-        "authors_known": identified["authors_known"],
-        "unknown_authors": identified["unknown_authors"],
-        "actor_login": deployment.actor.login,
-        "hour": now.hour,
-        "weekday": now.isoweekday(),
-    }
-    action = Action.ROLLBACK if deployment.is_rollback else Action.DEPLOY
-    return DecisionRequest(principal, action, environment.name, environment.repository, context)
-
-
-def _short(ref: str, prefix: str) -> str:
-    return ref.removeprefix(prefix) if ref.startswith(prefix) else ""

@@ -24,6 +24,7 @@ from app.pipeline.start import start_all
 from app.pipeline.stores import Unit
 
 BUSY_SECONDS = 30
+MOST_LOOKS = 20  # at rights that change while they are looked at
 _OUTRUN = Finding(State.SUPERSEDED, "superseded", reason="a newer deployment of this environment took its place")
 
 
@@ -62,16 +63,38 @@ def _claim_environment(
     services: Services, guard: Guard, deployment: Deployment, started_at: datetime
 ) -> list[DispatchRow] | Outcome:
     """Take the environment's slot and write down the intent; return an outcome where that can't be done now."""
-    refusal = _refused_by_order(services, deployment, started_at)
-    if refusal is not None:
-        return refusal
-    against, detail = _last_check(services, guard, deployment)
+    known = _refused_by_order(services, deployment, started_at)
+    for _ in range(MOST_LOOKS):
+        if isinstance(known, Outcome):
+            return known
+        checked = _last_check(services, guard, deployment)
+        claimed = _claim(services, guard, deployment, checked, known, started_at)
+        if claimed is not None:
+            return claimed
+        # Somebody's rights changed since they were looked at: they count as they are now.
+        known = _refused_by_order(services, deployment, started_at)
+    with services.store.unit() as unit:
+        return _waits(services, unit, deployment, "the access map, which keeps changing")
+
+
+def _claim(
+    services: Services,
+    guard: Guard,
+    deployment: Deployment,
+    checked: tuple[Finding | None, dict[str, object]],
+    known: int,
+    started_at: datetime,
+) -> list[DispatchRow] | Outcome | None:
+    """Take the slot by what was `checked` under the access map's version `known`; None where it is another one by now."""
+    against, detail = checked
     admitted: list[Wake] = []
     with services.store.unit() as unit:
         unit.slots.lock(deployment.environment)  # nobody else moves what is granted meanwhile
         turn = unit.deployments.turn(deployment)
         if turn.state is not State.GRANTED:
             return OVERTAKEN
+        if turn.access_version != known:
+            return None
         if against is None and turn.holder != deployment.id and turn.is_outrun:
             against = _OUTRUN
         if against is not None:
@@ -86,12 +109,15 @@ def _claim_environment(
     return intended
 
 
-def _refused_by_order(services: Services, deployment: Deployment, started_at: datetime) -> Outcome | None:
-    """Look at the order first: in a backlog most are superseded or must wait, and need neither git nor policy for that."""
+def _refused_by_order(services: Services, deployment: Deployment, started_at: datetime) -> Outcome | int:
+    """Look at the order first: in a backlog most are superseded or must wait, and need neither git nor policy for that.
+
+    Who is not refused gets the version of the access map by which the decision is made.
+    """
     with services.store.reading() as unit:
         turn = unit.deployments.turn(deployment)
     if turn.holder == deployment.id or (turn.holder is None and not turn.is_outrun):
-        return None
+        return turn.access_version
     with services.store.unit() as unit:
         unit.slots.lock(deployment.environment)
         turn = unit.deployments.turn(deployment)
@@ -101,7 +127,7 @@ def _refused_by_order(services: Services, deployment: Deployment, started_at: da
             return conclude(services, unit, deployment, Stage.DISPATCH_DEPLOY, _OUTRUN, started_at)
         if turn.holder not in (None, deployment.id) and not turn.has_older:
             return _waits(services, unit, deployment, turn.holder)
-    return None
+    return turn.access_version
 
 
 def _waits(services: Services, unit: Unit, deployment: Deployment, holder: str | None) -> Outcome:

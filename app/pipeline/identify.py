@@ -3,56 +3,93 @@
 from __future__ import annotations
 
 from app.domain.deployment import Deployment, Stage, State
+from app.domain.environment import TAGS
+from app.domain.errors import UnknownCommit
 from app.domain.principal import Principal
-from app.integrations.identity.protocol import IdentitySource
-from app.integrations.repositories.protocol import COMMITS_LISTED
+from app.domain.signature import Signatures, objection, summary
+from app.integrations.identity.protocol import AccessMap
+from app.integrations.repositories.protocol import COMMITS_LISTED, COMMITS_VERIFIED, CommitAuthor
 from app.pipeline.services import Guard, Services
 from app.pipeline.stage import Finding, Outcome, run_stage
 
-AUTHORS_LISTED = 50
+LISTED = 50
 
 
 def identify(services: Services, deployment_id: str) -> Outcome:
     """Run `validate_identity`; raises RepositoryUnavailable where the commits cannot be read now."""
     guard = services.guard()
-    return run_stage(services, deployment_id, Stage.VALIDATE_IDENTITY, lambda d: _find(guard, d))
+    return run_stage(services, deployment_id, Stage.VALIDATE_IDENTITY, lambda d: _find(services, guard, d))
 
 
-def _find(guard: Guard, deployment: Deployment) -> Finding:
+def _find(services: Services, guard: Guard, deployment: Deployment) -> Finding:
+    with services.store.reading() as unit:
+        version = unit.access.version()  # before anything is asked of the map: later changes are looked at again
     fault, principal = proven(guard.identity, deployment)
     if principal is None:
         return Finding(State.DENIED, "denied", {"account": deployment.actor.key}, reason=fault)
-    authors, is_whole = _authors(guard, deployment)
-    unknown = sorted({e for e in authors if not guard.identity.knows_email(e)})
-    detail = {
+    detail = {"access_version": version, **_who(deployment, principal), **wrote(guard, deployment)}
+    return Finding(State.IDENTIFIED, "identified", detail, principal=principal.subject)
+
+
+def _who(deployment: Deployment, principal: Principal) -> dict[str, object]:
+    return {
         "account": deployment.actor.key,
         "login": deployment.actor.login,
         "subject": principal.subject,
         "groups": sorted(principal.groups),
-        "authors": authors[:AUTHORS_LISTED],
-        "authors_known": is_whole and not unknown,
-        "unknown_authors": unknown[:AUTHORS_LISTED],
     }
-    return Finding(State.IDENTIFIED, "identified", detail, principal=principal.subject)
 
 
-def proven(identity: IdentitySource, deployment: Deployment) -> tuple[str, Principal | None]:
+def wrote(guard: Guard, deployment: Deployment) -> dict[str, object]:
+    """Say who wrote and signed what is new, all of it (evidence for policies, not identity)."""
+    commits = _commits(guard, deployment)
+    is_whole = len(commits) <= COMMITS_LISTED
+    emails = sorted({e for c in commits for e in (c.author_email, c.committer_email)})
+    owners = guard.identity.owners_of(emails)
+    unknown = [email for email in emails if email.casefold() not in owners]
+    return {
+        "authors": emails[:LISTED],
+        "authors_known": is_whole and not unknown,
+        "unknown_authors": unknown[:LISTED],
+        **_signed(guard, deployment, [c.sha for c in commits]),
+    }
+
+
+def proven(identity: AccessMap, deployment: Deployment) -> tuple[str, Principal | None]:
     """Return the active principal behind the deployment's account, or None and what would change that."""
     account = deployment.actor
     principal = identity.principal_of(account)
     if principal is None:
-        return f"account {account.key} ({account.login}) is linked to nobody; add it to `accounts` of a person", None
+        return (
+            f"account {account.key} ({account.login}) stands for nobody; link it: tidegate access link {account.key} SUBJECT",
+            None,
+        )
     if not principal.active:
-        return f"{principal.subject} is not active", None
+        return f"{principal.subject} is not active: {principal.why_inactive}", None
     return "", principal
 
 
-def _authors(guard: Guard, deployment: Deployment) -> tuple[list[str], bool]:
-    """List the e-mails of who wrote and committed what is new, and tell whether that is all; a rollback brings nothing new."""
+def _commits(guard: Guard, deployment: Deployment) -> list[CommitAuthor]:
+    """List what is new, as git has it: never as the payload says. A rollback brings nothing new."""
     if deployment.is_rollback:
-        return [], True
+        return []
     key = deployment.repository.key
     guard.repositories.fetch(key, deployment.ref, deployment.sha)
-    commits = guard.repositories.authors(key, deployment.before, deployment.sha)
-    emails = sorted({e for c in commits for e in (c.author_email, c.committer_email)})
-    return emails, len(commits) <= COMMITS_LISTED
+    return guard.repositories.authors(key, deployment.before, deployment.sha)
+
+
+def _signed(guard: Guard, deployment: Deployment, new: list[str]) -> dict[str, object]:
+    """Verify what is new and the tag; where nothing is new, the commit itself. Without keys nobody can have signed."""
+    keys = guard.identity.commit_keys()
+    if not keys:
+        return {"signatures": Signatures.NONE.value, "unsigned": []}
+    commits = new or [deployment.sha]
+    tag = deployment.ref if deployment.ref.startswith(TAGS) and not deployment.is_rollback else None
+    try:
+        signed = guard.repositories.signatures(deployment.repository.key, commits=commits, tag_ref=tag, keys=keys)
+    except UnknownCommit:  # going back must not hang on a mirror that was made anew
+        signed = []
+    owners = guard.identity.owners_of({s.committer_email for s in signed if s.committer_email})
+    is_whole = len(commits) <= COMMITS_VERIFIED
+    objections = [why for why in (objection(s, owners) for s in signed) if why is not None]
+    return {"signatures": summary(signed, owners, is_whole=is_whole).value, "unsigned": objections[:LISTED]}

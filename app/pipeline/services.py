@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from app.domain.access import SourceRule
 from app.domain.clock import Clock, Ids
 from app.domain.deployment import Wake
 from app.domain.environment import Environment, Zone
 from app.integrations.forges.protocol import Forge
-from app.integrations.identity.protocol import IdentitySource
+from app.integrations.identity.protocol import AccessMap, IdentitySource
 from app.integrations.policy.protocol import Policy
 from app.integrations.repositories.protocol import CommitSource
 from app.integrations.targets.protocol import Target
@@ -41,6 +42,15 @@ class ForgeBinding:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceBinding:
+    """A configured identity source: how it is listened to, its kind's own options, and how to read it."""
+
+    rule: SourceRule
+    options: object
+    reader: Callable[[], IdentitySource]
+
+
+@dataclass(frozen=True, slots=True)
 class Guard:
     """What the gate guards and by which rules: one consistent version of configuration, people and policies."""
 
@@ -49,9 +59,10 @@ class Guard:
     forges: Mapping[str, ForgeBinding]
     target_zones: Mapping[str, Zone]
     targets: Mapping[str, Target]
-    identity: IdentitySource
+    identity: AccessMap
     policy: Policy
     repositories: CommitSource
+    sources: Mapping[str, SourceBinding] = field(default_factory=dict)
 
     def environment(self, name: str) -> Environment | None:
         """Return the environment of this name, or None where the configuration has none (any more)."""
@@ -75,6 +86,10 @@ class Wakes(Protocol):
 
     def run(self, wake: Wake) -> None:
         """Send the chain of stages from the wake's on. Never raises."""
+        ...
+
+    def sync(self, source: str) -> None:
+        """Have an identity source read as far as is due. Never raises."""
         ...
 
     def repeat(self, wakes: Sequence[Wake]) -> None:

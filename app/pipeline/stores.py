@@ -14,6 +14,8 @@ from typing import Protocol
 from app.domain.audit import AuditEntry
 from app.domain.delivery import Delivery, Receipt
 from app.domain.deployment import Deployment, Dispatch, DispatchRow, Progress, Stage, StageResult, Step, Turn, Wake
+from app.pipeline.session_stores import Sessions
+from app.pipeline.stores_access import Access, CommitKeys, Hints, Statements
 
 
 class Inbox(Protocol):
@@ -209,6 +211,16 @@ class Unit(Protocol):
     def dispatches(self) -> Dispatches: ...
     @property
     def audit(self) -> Audit: ...
+    @property
+    def access(self) -> Access: ...
+    @property
+    def statements(self) -> Statements: ...
+    @property
+    def hints(self) -> Hints: ...
+    @property
+    def commit_keys(self) -> CommitKeys: ...
+    @property
+    def sessions(self) -> Sessions: ...
 
     def remember_version(self, kind: str, digest: str, text: str) -> bool:
         """Keep a version of configuration, people or policies; True if it was not known before."""

@@ -14,8 +14,8 @@ from typing import IO
 
 from app.configuration_example import write_example
 from app.domain.errors import BadConfiguration, GateError
-from app.guard import load_guard
-from app.integrations.system import SystemClock, write_private
+from app.guard import Memory, load_guard
+from app.integrations.system import SystemClock, SystemIds, write_private
 from app.settings import Settings, load_settings
 from app.stack.memory import MemoryWatch
 from app.stack.postgres import APP, OWNER, EmbeddedPostgres
@@ -24,6 +24,7 @@ from app.stack.restart import DONE, LOCK, answer, roll
 from app.stack.secrets import kept_secret
 from app.stack.server import answers
 from app.stack.supervisor import Supervisor, read_procfile
+from app.store.session import SqlStore, make_engine
 
 ROOT = Path(__file__).resolve().parents[2]
 CONNECTIONS = "connections.env"
@@ -78,7 +79,7 @@ class Stack:
         self._migrate(env)
         written = write_example(Path.cwd()) if "TIDEGATE_CONFIG" not in env else []
         say("checking the configuration")
-        load_guard(load_settings(env), SystemClock())
+        self._check(load_settings(env))
         password, is_new = kept_secret(self.state / "secrets" / "flower")
         env["FLOWER_BASIC_AUTH"] = f"ops:{password}"
         self._write_connections(env)
@@ -176,6 +177,11 @@ class Stack:
             self.redis.start()
             env["TIDEGATE_REDIS_URL"] = self.redis.url()
         return env
+
+    def _check(self, settings: Settings) -> None:
+        """Raise BadConfiguration where the gate would refuse what it is to go by."""
+        engine = make_engine(settings.database_url.get_secret_value(), pool_size=1)  # connects to nothing here
+        load_guard(settings, SystemClock(), Memory(SqlStore(engine), SystemIds()))
 
     def _migrate(self, env: Mapping[str, str]) -> None:
         command = [sys.executable, "-m", "app.store.migrate"]

@@ -69,7 +69,8 @@ SELECT (SELECT state FROM deployments WHERE id = :id) AS state,
     EXISTS (
         SELECT FROM deployments WHERE environment = :environment AND state = 'granted' AND position < :position
         AND trigger <> 'failure'
-    ) AS has_older
+    ) AS has_older,
+    coalesce((SELECT version FROM access_version), 0) AS access_version
 """).columns(table.c.state, slots.c.deployment_id.label("holder"))
 # One statement, so one transaction or a part of one: the row is locked, and moves only from where it was seen to stand.
 _ADVANCE = text("""
@@ -212,7 +213,7 @@ class SqlDeployments:
         """Tell how it stands in the order (the gate's own redeployments neither outrun nor wait)."""
         given = {"id": deployment.id, "environment": deployment.environment, "position": deployment.position}
         row = self.connection.execute(_TURN, given).one()
-        return Turn(State(row.state) if row.state else None, row.holder, row.is_outrun, row.has_older)
+        return Turn(State(row.state) if row.state else None, row.holder, row.is_outrun, row.has_older, row.access_version)
 
     def older_waiting(self, environment: str, position: int) -> list[Deployment]:
         """Lock and list older ones that hold a grant and wait to be dispatched."""

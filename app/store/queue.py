@@ -18,6 +18,9 @@ from app.store.broker import queue_named, transport_for
 
 PLAN = "plan_delivery"
 SWEEP = "sweep"
+SYNC = "sync_source"
+SYNC_DUE = "sync_due"
+EXPIRE = "expire"
 WAKE_QUEUE = "wakes"  # what wakes others does not stand in line with those it wakes
 STAGE_QUEUE = "stages"
 DEPLOY_QUEUE = "deploys"
@@ -25,6 +28,9 @@ SLOW_DEPLOY_QUEUE = "slow_deploys"
 QUEUES: dict[str, str] = {
     PLAN: WAKE_QUEUE,
     SWEEP: WAKE_QUEUE,
+    SYNC_DUE: WAKE_QUEUE,
+    EXPIRE: WAKE_QUEUE,
+    SYNC: SLOW_DEPLOY_QUEUE,  # a directory may take a minute to be read
     Stage.VALIDATE_IDENTITY: STAGE_QUEUE,
     Stage.CHECK_PERMISSION: STAGE_QUEUE,
     Stage.INJECT_TOKEN: STAGE_QUEUE,
@@ -140,6 +146,13 @@ class CeleryWakes:
             chain_from(self._app, wake, self._may_block).apply_async()
         except Exception as fault:
             _log.warning("wake not sent deployment=%s error=%s", wake.deployment_id, type(fault).__name__)
+
+    def sync(self, source: str) -> None:
+        """Have a source read again; if the broker is away, beat asks for it by and by."""
+        try:
+            self._app.send_task(SYNC, args=(source,), queue=QUEUES[SYNC], ignore_result=True, retry=False)
+        except Exception as fault:
+            _log.warning("wake not sent source=%s error=%s", source, type(fault).__name__)
 
     def repeat(self, wakes: Sequence[Wake]) -> None:
         """Send again what may be lost; where the queue is long it is late, not lost, and nothing is sent."""

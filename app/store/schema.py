@@ -1,6 +1,11 @@
-"""The tables. Constraints live here and in migrations/; `tests/store/test_migrations.py` keeps the two equal."""
+"""The tables of the line; those of the access map: `schema_access.py`.
+
+Constraints live here and in migrations/; `tests/store/test_migrations.py` keeps the two equal.
+"""
 
 from __future__ import annotations
+
+from enum import StrEnum
 
 from sqlalchemy import (
     BigInteger,
@@ -35,11 +40,12 @@ metadata = MetaData(
     }
 )
 
-_TIME = DateTime(timezone=True)
-_ID = Uuid(as_uuid=False)
+TIME = DateTime(timezone=True)
+ID = Uuid(as_uuid=False)
 
 
-def _one_of(column: str, values: type[State] | type[Stage] | type[DeliveryState] | type[Progress] | type[Trigger]) -> str:
+def one_of(column: str, values: type[StrEnum]) -> str:
+    """Spell a check that a column holds one of an enum's values."""
     return f"{column} IN ({', '.join(repr(v.value) for v in values)})"
 
 
@@ -49,7 +55,7 @@ positions = Sequence("positions", metadata=metadata, data_type=BigInteger)
 deliveries = Table(
     "deliveries",
     metadata,
-    Column("id", _ID, primary_key=True),
+    Column("id", ID, primary_key=True),
     Column("position", BigInteger, positions, server_default=positions.next_value(), nullable=False),
     Column("forge", Text, nullable=False),
     Column("forge_delivery_id", Text, nullable=False),
@@ -58,11 +64,11 @@ deliveries = Table(
     Column("reason", Text),
     Column("body", LargeBinary, nullable=False),
     Column("state", Text, nullable=False),
-    Column("received_at", _TIME, nullable=False),
-    Column("due_at", _TIME, nullable=False),
+    Column("received_at", TIME, nullable=False),
+    Column("due_at", TIME, nullable=False),
     Column("tries", Integer, nullable=False, server_default=text("0")),
     UniqueConstraint("forge", "forge_delivery_id", name="uq_deliveries_forge_delivery"),
-    CheckConstraint(_one_of("state", DeliveryState), name="state"),
+    CheckConstraint(one_of("state", DeliveryState), name="state"),
 )
 Index("ix_deliveries_pending", deliveries.c.position, postgresql_where=deliveries.c.state == text("'pending'"))
 # The planner's way from repository to repository, over those that wait only.
@@ -78,10 +84,10 @@ Index("ix_deliveries_received_at", deliveries.c.received_at)
 deployments = Table(
     "deployments",
     metadata,
-    Column("id", _ID, primary_key=True),
+    Column("id", ID, primary_key=True),
     Column("position", BigInteger, nullable=False),
-    Column("delivery_id", _ID, ForeignKey("deliveries.id")),
-    Column("correlation_id", _ID, nullable=False),
+    Column("delivery_id", ID, ForeignKey("deliveries.id")),
+    Column("correlation_id", ID, nullable=False),
     Column("environment", Text, nullable=False),
     Column("forge", Text, nullable=False),
     Column("repository_id", BigInteger, nullable=False),
@@ -95,15 +101,15 @@ deployments = Table(
     Column("actor_id", Text, nullable=False),
     Column("actor_login", Text, nullable=False),
     Column("trigger", Text, nullable=False),
-    Column("release_id", _ID, ForeignKey("deployments.id")),
+    Column("release_id", ID, ForeignKey("deployments.id")),
     Column("state", Text, nullable=False),
     Column("reason", Text),
     Column("principal", Text),
-    Column("created_at", _TIME, nullable=False),
-    Column("updated_at", _TIME, nullable=False),
-    Column("due_at", _TIME),
-    CheckConstraint(_one_of("state", State), name="state"),
-    CheckConstraint(_one_of("trigger", Trigger), name="trigger"),
+    Column("created_at", TIME, nullable=False),
+    Column("updated_at", TIME, nullable=False),
+    Column("due_at", TIME),
+    CheckConstraint(one_of("state", State), name="state"),
+    CheckConstraint(one_of("trigger", Trigger), name="trigger"),
     CheckConstraint("sha ~ '^([0-9a-f]{40}|[0-9a-f]{64})$'", name="sha"),
     CheckConstraint("(trigger IN ('rollback', 'failure')) = (release_id IS NOT NULL)", name="release"),
 )
@@ -152,13 +158,13 @@ Index("ix_deployments_created_at", deployments.c.created_at)
 stages = Table(
     "stages",
     metadata,
-    Column("deployment_id", _ID, ForeignKey("deployments.id"), primary_key=True),
+    Column("deployment_id", ID, ForeignKey("deployments.id"), primary_key=True),
     Column("stage", Text, primary_key=True),
     Column("outcome", Text, nullable=False),
     Column("detail", JSONB, nullable=False),
-    Column("started_at", _TIME, nullable=False),
-    Column("finished_at", _TIME, nullable=False),
-    CheckConstraint(_one_of("stage", Stage), name="stage"),
+    Column("started_at", TIME, nullable=False),
+    Column("finished_at", TIME, nullable=False),
+    CheckConstraint(one_of("stage", Stage), name="stage"),
 )
 Index("ix_stages_finished_at", stages.c.finished_at)
 
@@ -166,27 +172,27 @@ slots = Table(
     "slots",
     metadata,
     Column("environment", Text, primary_key=True),
-    Column("deployment_id", _ID, ForeignKey("deployments.id")),
+    Column("deployment_id", ID, ForeignKey("deployments.id")),
 )
 
 dispatches = Table(
     "dispatches",
     metadata,
-    Column("id", _ID, primary_key=True),
-    Column("deployment_id", _ID, ForeignKey("deployments.id"), nullable=False),
+    Column("id", ID, primary_key=True),
+    Column("deployment_id", ID, ForeignKey("deployments.id"), nullable=False),
     Column("environment", Text, nullable=False),
     Column("target", Text, nullable=False),
     Column("position", BigInteger, nullable=False),
     Column("fence", BigInteger, nullable=False, server_default=text("0")),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("holder", Text),
-    Column("lease_until", _TIME),
+    Column("lease_until", TIME),
     Column("progress", Text, nullable=False),
     Column("detail", Text, nullable=False, server_default=text("''")),
     Column("token_id", Text),
-    Column("reported_at", _TIME, nullable=False, server_default=text("now()")),
+    Column("reported_at", TIME, nullable=False, server_default=text("now()")),
     UniqueConstraint("deployment_id", "target", name="uq_dispatches_deployment_target"),
-    CheckConstraint(_one_of("progress", Progress), name="progress"),
+    CheckConstraint(one_of("progress", Progress), name="progress"),
 )
 Index("ix_dispatches_environment", dispatches.c.environment, dispatches.c.position)
 
@@ -195,13 +201,13 @@ audit_entries = Table(
     "audit_entries",
     metadata,
     Column("seq", BigInteger, Identity(always=True), primary_key=True),
-    Column("id", _ID, nullable=False, unique=True),
-    Column("at", _TIME, nullable=False),
+    Column("id", ID, nullable=False, unique=True),
+    Column("at", TIME, nullable=False),
     Column("action", Text, nullable=False),
     Column("actor", Text, nullable=False),
-    Column("deployment_id", _ID),
-    Column("delivery_id", _ID),
-    Column("correlation_id", _ID, nullable=False),
+    Column("deployment_id", ID),
+    Column("delivery_id", ID),
+    Column("correlation_id", ID, nullable=False),
     Column("detail", JSONB, nullable=False),
 )
 Index("ix_audit_entries_deployment_id", audit_entries.c.deployment_id)
@@ -214,7 +220,7 @@ versions = Table(
     Column("kind", Text, primary_key=True),
     Column("digest", Text, primary_key=True),
     Column("text", Text, nullable=False),
-    Column("taken_at", _TIME, nullable=False, server_default=text("now()")),
+    Column("taken_at", TIME, nullable=False, server_default=text("now()")),
 )
 
 signing_keys = Table(
@@ -223,5 +229,5 @@ signing_keys = Table(
     Column("kid", Text, primary_key=True),
     Column("public_jwk", JSONB, nullable=False),
     Column("sealed", Text, nullable=False),
-    Column("created_at", _TIME, nullable=False),
+    Column("created_at", TIME, nullable=False),
 )

@@ -12,11 +12,16 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.domain.errors import StoreUnavailable
+from app.store.access import SqlAccess
 from app.store.audit import SqlAudit
+from app.store.commit_keys import SqlCommitKeys
 from app.store.deliveries import SqlDeliveries
 from app.store.deployments import SqlDeployments
 from app.store.dispatches import SqlDispatches, SqlSlots
+from app.store.hints import SqlHints
 from app.store.schema import versions
+from app.store.sessions import SqlSessions
+from app.store.statements import SqlStatements
 
 
 def make_engine(url: str, *, pool_size: int = 10) -> Engine:
@@ -87,6 +92,11 @@ class SqlUnit:
     slots: SqlSlots
     dispatches: SqlDispatches
     audit: SqlAudit
+    access: SqlAccess
+    statements: SqlStatements
+    hints: SqlHints
+    commit_keys: SqlCommitKeys
+    sessions: SqlSessions
     known_versions: frozenset[tuple[str, str]]
     new_versions: set[tuple[str, str]]
 
@@ -132,6 +142,11 @@ class SqlStore:
             SqlSlots(connection),
             SqlDispatches(connection),
             SqlAudit(connection),
+            SqlAccess(connection),
+            SqlStatements(connection),
+            SqlHints(connection),
+            SqlCommitKeys(connection),
+            SqlSessions(connection),
             self._known_versions,
             new,
         )

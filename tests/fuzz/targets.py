@@ -18,14 +18,13 @@ from app.configuration import load_configuration
 from app.domain.errors import BadConfiguration, BadDelivery, BadSignature, GateError, SealBroken, UnsupportedContent
 from app.domain.event import Event
 from app.domain.grant import subject_for
+from app.guard import KINDS
 from app.integrations.forges.forgejo import Forgejo
 from app.integrations.forges.gitea import Gitea
 from app.integrations.forges.gogs import Gogs
 from app.integrations.forges.protocol import Forge, UnverifiedDelivery
 from app.integrations.identity.file import load as load_people
 from app.integrations.policy.cedar import load as load_policies
-from app.integrations.registry import FORGES as FORGE_KINDS
-from app.integrations.registry import target_options
 from app.integrations.secrets.sealed import Sealer
 from app.settings import Settings, load_settings
 from app.web.request import FAULT, announced, environ_of
@@ -136,7 +135,7 @@ def configuration(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "tidegate.toml"
         path.write_bytes(data)
-        _faulty(path, lambda: load_configuration(path, target_options, frozenset(FORGE_KINDS)))
+        _faulty(path, lambda: load_configuration(path, KINDS))
 
 
 def people(data: bytes) -> None:

@@ -42,7 +42,7 @@ def test_an_allowed_push_becomes_a_release_with_a_complete_trail(line: Line) -> 
 def test_invariant_7_an_account_linked_to_nobody_is_denied_with_what_would_change_that(line: Line) -> None:
     deployment = line.run(line.push("one", actor=CHARLIE))
     assert deployment.state is State.DENIED
-    assert "gogs:4" in (deployment.reason or "") and "accounts" in (deployment.reason or "")
+    assert "gogs:4" in (deployment.reason or "") and "tidegate access link gogs:4" in (deployment.reason or "")
     assert line.target.started == []
 
 

@@ -8,25 +8,38 @@ import tomllib
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from app.domain.access import LONGEST_SUBJECT, Group, Identity, subject_from
 from app.domain.errors import BadConfiguration
 from app.domain.event import GATE_ACCOUNT, Account
-from app.domain.principal import GATE_PRINCIPAL, Principal, PrincipalKind
+from app.domain.principal import GATE_PRINCIPAL, PrincipalKind
 from app.toml_lines import bad_places
 
 _HEADER = re.compile(r"^\s*\[\[\s*people\s*\]\]")
+
+
+def _subject(value: str) -> str:
+    if value != subject_from(value):
+        raise ValueError(
+            f"must be printable, of 1 to {LONGEST_SUBJECT} characters, in lower case: subjects of all sources are compared so"
+        )
+    return value
+
+
+_SUBJECT = Annotated[str, AfterValidator(_subject)]
 _EMAIL = Annotated[str, Field(pattern=r"^[^\s@]+@[^\s@]+$")]  # an empty one would vouch for a commit without author
 _ACCOUNT = Annotated[str, Field(pattern=r"^[a-z0-9-]+:[^\s:]+$")]
 
 
 class _Person(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
-    subject: str = Field(min_length=1, max_length=200)
+    subject: _SUBJECT
     kind: PrincipalKind = Field(PrincipalKind.HUMAN, strict=False)
     emails: list[_EMAIL] = []
     accounts: list[_ACCOUNT] = []
     groups: list[str] = []
+    owner: _SUBJECT | None = None
     active: bool = True
 
 
@@ -36,21 +49,28 @@ class _File(BaseModel):
 
 
 class FilePeople:
-    """One version of people.toml (protocol: IdentitySource)."""
+    """One version of people.toml (protocol: pipeline.take_over.FilePeople)."""
 
-    def __init__(self, people: list[Principal], digest: str) -> None:
-        self.people = tuple(people)
+    def __init__(self, people: list[_Person], digest: str) -> None:
         self.digest = digest
-        self._by_account = {account: person for person in people for account in person.accounts}
-        self._emails = frozenset(email for person in people if person.active for email in person.emails)
+        self._people = tuple(people)
 
-    def principal_of(self, account: Account) -> Principal | None:
-        """Return who is linked to this account by forge and id, or None."""
-        return GATE_PRINCIPAL if account.key == GATE_ACCOUNT.key else self._by_account.get(account.key)
+    def identities(self) -> tuple[Identity, ...]:
+        """List the people; the file's own id of a person is the subject."""
+        return tuple(_identity(person) for person in self._people)
 
-    def knows_email(self, email: str) -> bool:
-        """Tell whether an active person has this e-mail."""
-        return email.casefold() in self._emails
+    def groups(self) -> tuple[Group, ...]:
+        """List the groups that it names."""
+        members: dict[str, set[str]] = {}
+        for person in self._people:
+            for group in person.groups:
+                members.setdefault(group, set()).add(person.subject)
+        return tuple(Group(name, name, frozenset(members[name])) for name in sorted(members))
+
+    def accounts(self) -> list[tuple[Account, str]]:
+        """List accounts with the subjects for whom they stand."""
+        named = ((account.partition(":"), person.subject) for person in self._people for account in person.accounts)
+        return [(Account(forge, number, ""), subject) for (forge, _, number), subject in named]
 
 
 def load(path: Path) -> FilePeople:
@@ -71,17 +91,18 @@ def load(path: Path) -> FilePeople:
     faults += [_located(path, raw.decode(), ("people", index), what) for index, what in _clashes(file.people)]
     if faults:
         raise BadConfiguration(faults)
-    return FilePeople([_principal(person) for person in file.people], hashlib.sha256(raw).hexdigest())
+    return FilePeople(file.people, hashlib.sha256(raw).hexdigest())
 
 
-def _principal(person: _Person) -> Principal:
-    return Principal(
+def _identity(person: _Person) -> Identity:
+    return Identity(
+        external_id=person.subject,
         subject=person.subject,
+        is_active=person.active,
         kind=person.kind,
-        active=person.active,
-        groups=frozenset(person.groups),
+        login=person.subject,
+        owner=person.owner,
         emails=frozenset(email.casefold() for email in person.emails),
-        accounts=frozenset(person.accounts),
     )
 
 

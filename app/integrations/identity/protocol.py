@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
-from enum import StrEnum
 from typing import Protocol
 
-from app.domain.access import Group, Identity
+from app.domain.access import Hint, Page, SourceRule, Standing
 from app.domain.event import Account
 from app.domain.principal import Principal
+from app.domain.signature import CommitKey
 
 
 class AccessMap(Protocol):
@@ -24,35 +23,29 @@ class AccessMap(Protocol):
         """Return the principal of this subject, or None where no source speaks of it."""
         ...
 
-    def unknown_emails(self, emails: Collection[str]) -> list[str]:
-        """List those that no active principal owns (case-insensitive), sorted. Evidence about authors, not identity."""
+    def standing(self, subject: str) -> Standing | None:
+        """Return a principal with all that is said of it."""
         ...
 
+    def everybody(self) -> list[Standing]:
+        """Return all principals of whom a configured source speaks, by subject."""
+        ...
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Some of what a source says. `gone` and `gone_groups` are external ids that it has no longer."""
+    def owners_of(self, emails: Collection[str]) -> dict[str, str]:
+        """Return, for each of these e-mails (in lower case) that exactly one active principal owns, that subject.
 
-    identities: tuple[Identity, ...] = ()
-    groups: tuple[Group, ...] = ()
-    gone: tuple[str, ...] = ()
-    gone_groups: tuple[str, ...] = ()
+        Evidence about authors, not identity.
+        """
+        ...
 
+    def commit_keys(self) -> list[CommitKey]:
+        """List the keys that stand for anybody, revoked ones too."""
+        ...
 
-class HintKind(StrEnum):
-    """What a hint is about."""
-
-    IDENTITY = "identity"
-    GROUP = "group"
-    ALL = "all"
-
-
-@dataclass(frozen=True, slots=True)
-class Hint:
-    """Word that something may have changed at a source: what to read again, never the change itself."""
-
-    kind: HintKind
-    external_id: str = ""
+    @property
+    def rules(self) -> Mapping[str, SourceRule]:
+        """The configured sources by name."""
+        ...
 
 
 class IdentitySource(Protocol):

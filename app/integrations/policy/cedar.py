@@ -124,7 +124,7 @@ def _asked(request: DecisionRequest) -> dict[str, Any]:
         "entities": [
             {
                 "uid": who,
-                "attrs": {"kind": principal.kind.value, "active": principal.active},
+                "attrs": {"kind": principal.kind.value, "active": principal.active, "owner": principal.owner or ""},
                 "parents": [{"type": "Group", "id": group} for group in sorted(principal.groups)],
             },
             {"uid": where, "attrs": {}, "parents": [{"type": "Repository", "id": request.repository}]},

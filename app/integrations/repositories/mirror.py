@@ -1,4 +1,4 @@
-"""Repositories through bare mirrors and the git program: fetch by ref, peel, compare, list authors, export.
+"""Repositories through bare mirrors and the git program: fetch by ref, peel, compare, list authors, verify, export.
 
 Refs and ids come from payloads: they are checked before they meet git, and never stand where an option could. Nothing
 of the repository runs: no hooks, no filter programs, no submodules. The credential is handed over in the environment
@@ -12,10 +12,8 @@ import fcntl
 import os
 import re
 import shutil
-import signal
-import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -25,27 +23,13 @@ from pygit2.enums import ConfigLevel, RepositoryOpenFlag
 
 from app.domain.errors import RepositoryUnavailable, UnknownCommit
 from app.domain.event import is_object_id
+from app.domain.signature import CommitKey, SignedObject
+from app.integrations.repositories.git import Git
 from app.integrations.repositories.protocol import COMMITS_LISTED, CommitAuthor
+from app.integrations.repositories.signatures import TagObject, verify
 
-INHERITED = ("PATH", "HOME", "SSH_AUTH_SOCK", "SSL_CERT_FILE")  # what git and ssh need, and no TIDEGATE_ secret
 _SAFE_KEY = re.compile(r"\A[a-z0-9][a-z0-9-]*:(?!\.)[A-Za-z0-9._-]+/(?!\.)[A-Za-z0-9._-]+\Z")
 _SAFE_REF = re.compile(r"\Arefs/(heads|tags)/(?!.*(?:\.\.|//|@\{|\.lock(?:/|\Z)|/\.))[^\x00-\x20\x7f~^:?*\[\\]+(?<![./])\Z")
-_SETTINGS = (
-    "gc.auto=0",
-    "maintenance.auto=false",
-    "core.fsyncMethod=batch",
-    "core.hooksPath=/dev/null",
-    "protocol.version=2",
-    "fetch.writeCommitGraph=false",
-)
-_ENVIRONMENT = {
-    "GIT_TERMINAL_PROMPT": "0",
-    "GIT_ALLOW_PROTOCOL": "http:https:ssh:file",
-    "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_CONFIG_GLOBAL": "/dev/null",
-    "GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=10",
-    "LC_ALL": "C",
-}
 _EXACTLY = RepositoryOpenFlag.BARE | RepositoryOpenFlag.NO_SEARCH | RepositoryOpenFlag.NO_DOTGIT
 for _level in (ConfigLevel.PROGRAMDATA, ConfigLevel.SYSTEM, ConfigLevel.XDG, ConfigLevel.GLOBAL):
     pygit2.settings.search_path[_level] = ""  # as for git: what this machine and its users prefer is no part of it
@@ -63,11 +47,10 @@ class Mirror:
         environ: Mapping[str, str],
         timeout: float = 60.0,
     ) -> None:
-        self._inherited = {name: environ[name] for name in INHERITED if name in environ}
         self._folder = folder
         self._clone_url = clone_url
         self._token = token
-        self._timeout = timeout
+        self._git = Git(environ, timeout)
 
     def fetch(self, repository: str, ref: str, object_id: str | None) -> str:
         """Bring `ref` up to date where that is needed; return the commit to deploy.
@@ -113,6 +96,17 @@ class Mirror:
         """Tell whether `descendant` contains `ancestor`."""
         return self._contains(self._mirror(repository), ancestor, descendant)
 
+    def signatures(
+        self, repository: str, *, commits: Sequence[str], tag_ref: str | None, keys: Sequence[CommitKey]
+    ) -> list[SignedObject]:
+        """Verify the signatures of the first COMMITS_VERIFIED of `commits`, then that of an annotated tag, against `keys`.
+
+        Raises RepositoryUnavailable, also where ssh-keygen or gpg is missing and needed, or UnknownCommit.
+        """
+        mirror = self._mirror(repository)
+        tag = self._tag(mirror, tag_ref) if tag_ref is not None else None
+        return verify(self._git, mirror, commits, tag=tag, keys=keys)
+
     def export(self, repository: str, sha: str, destination: Path) -> None:
         """Write the files of commit `sha` into the existing, empty folder `destination`.
 
@@ -124,7 +118,7 @@ class Mirror:
             raise UnknownCommit(f"{repository} does not hold {sha}")
         with tempfile.TemporaryDirectory(prefix="index-", dir=mirror) as scratch:
             more = {"GIT_INDEX_FILE": f"{scratch}/index", "GIT_WORK_TREE": str(destination.resolve())}
-            self._git(mirror, "-c", "core.bare=false", "read-tree", "--reset", "-u", sha, more=more)
+            self._git.read(mirror, "read-tree", "--reset", "-u", sha, more=more, settings=["core.bare=false"])
 
     def _mirror(self, repository: str) -> Path:
         """Return the repository's mirror, made on first use."""
@@ -138,7 +132,7 @@ class Mirror:
         with _locked(mirror.with_suffix(".lock")):
             if not (mirror / "HEAD").exists():
                 fresh = Path(tempfile.mkdtemp(prefix="new-", dir=mirror.parent))
-                self._git(fresh, "init", "--quiet", "--bare", "--template=", ".")
+                self._git.read(fresh, "init", "--quiet", "--bare", "--template=", ".")
                 shutil.rmtree(mirror, ignore_errors=True)
                 fresh.rename(mirror)
         return mirror
@@ -176,6 +170,15 @@ class Mirror:
         except pygit2.GitError:  # no commit, or an id of another length than this repository's
             return None
 
+    def _tag(self, mirror: Path, ref: str) -> TagObject | None:
+        """Find the annotated tag on which `ref` stands; None where it is a lightweight one."""
+        _check_ref(ref)
+        found = _opened(mirror).references.get(_tracking(ref)) if ref.startswith("refs/tags/") else None
+        if found is None:
+            raise UnknownCommit(f"the repository does not hold the tag {ref}")
+        is_annotated = isinstance(_opened(mirror).get(found.target), pygit2.Tag)
+        return TagObject(str(found.target), ref.removeprefix("refs/tags/")) if is_annotated else None
+
     def _contains(self, mirror: Path, ancestor: str, descendant: str) -> bool:
         if not (is_object_id(ancestor) and is_object_id(descendant)):
             return False
@@ -188,36 +191,7 @@ class Mirror:
 
     def _remote(self, mirror: Path, repository: str, *arguments: str) -> str:
         token = self._token(repository)
-        return self._git(mirror, *arguments, more=_credential(token) if token else None)
-
-    def _git(self, mirror: Path, *arguments: str, more: dict[str, str] | None = None) -> str:
-        settings = [part for setting in _SETTINGS for part in ("-c", setting)]
-        command = ["git", *settings, *arguments]
-        environment = {
-            "PATH": os.defpath,
-            **self._inherited,
-            **_ENVIRONMENT,
-            "GIT_DIR": str(mirror.resolve()),
-            **(more or {}),
-        }
-        process = subprocess.Popen(
-            command,
-            cwd=mirror,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-        try:
-            out, err = process.communicate(timeout=self._timeout)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-            raise RepositoryUnavailable(f"git {arguments[0]} took longer than {self._timeout:g} s") from None
-        if process.returncode != 0:
-            last = err.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
-            raise RepositoryUnavailable(f"git {arguments[0]}: {last[0][:200]}")
+        out = self._git.read(mirror, *arguments, more=_credential(token) if token else None)
         return out.decode(errors="replace")
 
 

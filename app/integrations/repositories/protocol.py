@@ -1,12 +1,16 @@
-"""What the pipeline asks of a repository: fetch, ancestry, authors, export. All calls may be slow; never in a transaction."""
+"""What the pipeline asks of a repository: fetch, ancestry, authors, signatures, export. All is slow: never in a transaction."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from app.domain.signature import CommitKey, SignedObject
+
 COMMITS_LISTED = 10_000
+COMMITS_VERIFIED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,16 @@ class CommitSource(Protocol):
 
     def is_ancestor(self, repository: str, ancestor: str, descendant: str) -> bool:
         """Tell whether `descendant` contains `ancestor` (equal counts); both must be in the mirror."""
+        ...
+
+    def signatures(
+        self, repository: str, *, commits: Sequence[str], tag_ref: str | None, keys: Sequence[CommitKey]
+    ) -> list[SignedObject]:
+        """Verify the signatures of `commits`, and of the annotated tag `tag_ref` (`refs/tags/…`), against `keys` alone.
+
+        Not more than the first COMMITS_VERIFIED: where there are more, the answer is not whole. In the order of `commits`, the
+        tag last; a lightweight tag adds nothing. All must be in the mirror.
+        """
         ...
 
     def export(self, repository: str, sha: str, destination: Path) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from app.domain.access import Group, Identity
 from app.domain.errors import BadConfiguration
-from app.domain.event import GATE_ACCOUNT, Account
-from app.domain.principal import GATE_PRINCIPAL, PrincipalKind
+from app.domain.principal import PrincipalKind
 from app.integrations.identity.file import FilePeople, load
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "people.toml"
@@ -41,53 +41,41 @@ def faults_of(folder: Path, text: str) -> list[str]:
     return [fault.removeprefix(f"{folder}/") for fault in caught.value.faults]
 
 
-def test_an_account_leads_to_its_person(tmp_path: Path) -> None:
-    alice = people(tmp_path).principal_of(Account("gogs", "2", "whatever the login is now"))
-    assert alice is not None
-    assert (alice.subject, alice.kind, alice.active) == ("alice", PrincipalKind.HUMAN, True)
-    assert alice.groups == {"deployers", "production"}
-    assert alice.accounts == {"gogs:2", "os:alice"}
+def test_a_person_is_taken_as_written_with_emails_in_lower_case(tmp_path: Path) -> None:
+    alice, robot = people(tmp_path).identities()
+    assert alice == Identity(
+        "alice", "alice", is_active=True, kind=PrincipalKind.HUMAN, login="alice", emails=frozenset({"alice@example.com"})
+    )
+    assert (robot.subject, robot.kind, robot.is_active) == ("robot", PrincipalKind.MACHINE, False)
 
 
-@pytest.mark.parametrize(
-    "account",
-    [
-        Account("gitea", "2", "alice"),
-        Account("gogs", "02", "alice"),
-        Account("gogs", "2 ", "alice"),
-        Account("gogs", "alice", "alice"),
-        Account("Gogs", "2", "alice"),
-        Account("gogs", "", "alice"),
-        Account("gogs", "Alice@Example.com", "alice"),
-        Account("os", "ALICE", "alice"),
-    ],
-)
-def test_nothing_but_the_exact_account_leads_to_a_person(tmp_path: Path, account: Account) -> None:
-    assert people(tmp_path).principal_of(account) is None
+def test_groups_are_those_that_people_name(tmp_path: Path) -> None:
+    more = PEOPLE + '\n[[people]]\nsubject = "carol"\ngroups = ["deployers"]\n'
+    assert people(tmp_path, more).groups() == (
+        Group("deployers", "deployers", frozenset({"alice", "carol"})),
+        Group("production", "production", frozenset({"alice"})),
+    )
 
 
-def test_an_inactive_person_is_found_and_says_so(tmp_path: Path) -> None:
-    robot = people(tmp_path).principal_of(Account("gogs", "7", "robot"))
-    assert robot is not None
-    assert (robot.kind, robot.active) == (PrincipalKind.MACHINE, False)
+def test_accounts_are_taken_exactly(tmp_path: Path) -> None:
+    accounts = [(account.forge, account.id, subject) for account, subject in people(tmp_path).accounts()]
+    assert accounts == [("gogs", "2", "alice"), ("os", "alice", "alice"), ("gogs", "7", "robot")]
 
 
-def test_emails_are_known_in_any_case_and_only_of_active_people(tmp_path: Path) -> None:
-    known = people(tmp_path)
-    assert known.knows_email("aLICE@example.COM")
-    assert not known.knows_email("robot@example.com")
-    assert not known.knows_email("alice@example.com ")
-    assert not known.knows_email("")
+def test_an_agent_may_have_an_owner(tmp_path: Path) -> None:
+    (agent,) = people(tmp_path, '[[people]]\nsubject = "bot"\nkind = "agent"\nowner = "alice"\n').identities()
+    assert (agent.kind, agent.owner) == (PrincipalKind.AGENT, "alice")
 
 
-def test_the_gate_is_itself_and_needs_no_entry(tmp_path: Path) -> None:
-    assert people(tmp_path, "").principal_of(GATE_ACCOUNT) is GATE_PRINCIPAL
-
-
-def test_a_file_without_people_knows_nobody(tmp_path: Path) -> None:
+def test_a_file_without_people_names_nobody(tmp_path: Path) -> None:
     nobody = people(tmp_path, "# nobody yet\n")
-    assert nobody.principal_of(Account("gogs", "2", "alice")) is None
-    assert not nobody.knows_email("alice@example.com")
+    assert (nobody.identities(), nobody.groups(), nobody.accounts()) == ((), (), [])
+
+
+@pytest.mark.parametrize("subject", ["Alice", " alice", "al\\u0000ice", "a" * 201, "", "ALICE"])
+def test_a_subject_that_other_sources_could_not_say_is_a_fault(tmp_path: Path, subject: str) -> None:
+    (fault,) = faults_of(tmp_path, f'[[people]]\nsubject = "{subject}"\n')
+    assert "in lower case" in fault
 
 
 def test_the_digest_is_that_of_the_bytes(tmp_path: Path) -> None:
@@ -143,4 +131,4 @@ def test_a_missing_file_is_a_fault(tmp_path: Path) -> None:
 
 
 def test_the_sample_people_load() -> None:
-    assert load(EXAMPLE).knows_email("alice@example.com")
+    assert [person.subject for person in load(EXAMPLE).identities()] == ["alice"]

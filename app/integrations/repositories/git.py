@@ -1,0 +1,106 @@
+"""The git program: how it is started for a bare mirror, and what it may see while it runs.
+
+Nothing of the repository runs: no hooks, no filter programs, no submodules; nothing that this machine or its users prefer
+is read. Not longer than the time limit: then git and all that it started are ended.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.domain.errors import RepositoryUnavailable
+
+_INHERITED = ("PATH", "HOME", "SSH_AUTH_SOCK", "SSL_CERT_FILE")  # what git and ssh need, and no TIDEGATE_ secret
+_SETTINGS = (
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "core.fsyncMethod=batch",
+    "core.hooksPath=/dev/null",
+    "protocol.version=2",
+    "fetch.writeCommitGraph=false",
+)
+_ENVIRONMENT = {
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ALLOW_PROTOCOL": "http:https:ssh:file",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=10",
+    "LC_ALL": "C",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a program ended: its exit code and what it wrote."""
+
+    code: int
+    out: bytes
+    err: bytes
+
+
+class Git:
+    """Starts git with the same settings and the same small environment each time."""
+
+    def __init__(self, environ: Mapping[str, str], timeout: float) -> None:
+        inherited = {name: environ[name] for name in _INHERITED if name in environ}
+        self.environment = {"PATH": os.defpath, **inherited, **_ENVIRONMENT}
+        self.timeout = timeout
+
+    def read(
+        self,
+        mirror: Path,
+        *arguments: str,
+        more: Mapping[str, str] | None = None,
+        settings: Sequence[str] = (),
+        given: bytes = b"",
+    ) -> bytes:
+        """Run git in `mirror` and return what it writes; raises RepositoryUnavailable, with git's last line, where it fails."""
+        ended = self.run(mirror, *arguments, more=more, settings=settings, given=given)
+        if ended.code != 0:
+            last = ended.err.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
+            raise RepositoryUnavailable(f"git {arguments[0]}: {last[0][:200]}")
+        return ended.out
+
+    def run(
+        self,
+        mirror: Path,
+        *arguments: str,
+        more: Mapping[str, str] | None = None,
+        settings: Sequence[str] = (),
+        given: bytes = b"",
+    ) -> Ended:
+        """Run git in `mirror` to its end, whichever; raises RepositoryUnavailable where it takes too long.
+
+        `more` adds to its environment, `settings` (`NAME=VALUE`) to its configuration.
+        """
+        command = ["git", *(part for setting in (*_SETTINGS, *settings) for part in ("-c", setting)), *arguments]
+        environment = {**self.environment, "GIT_DIR": str(mirror.resolve()), **(more or {})}
+        return run(command, mirror, environment, name=f"git {arguments[0]}", given=given, timeout=self.timeout)
+
+
+def run(command: list[str], folder: Path, environment: Mapping[str, str], *, name: str, given: bytes, timeout: float) -> Ended:
+    """Run a program with `given` on its stdin; raises RepositoryUnavailable where it cannot be started or takes too long."""
+    try:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+    except OSError as fault:
+        raise RepositoryUnavailable(f"{name} cannot be started: {fault.strerror}") from None
+    try:
+        out, err = process.communicate(given, timeout=timeout)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise RepositoryUnavailable(f"{name} took longer than {timeout:g} s") from None
+    return Ended(process.returncode, out, err)

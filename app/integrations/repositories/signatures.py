@@ -1,0 +1,216 @@
+"""Signatures of commits and tags, verified by git itself with ssh-keygen and gpg, against the keys of the access map alone.
+
+Each call writes the keys into a folder of its own, so nothing outlives it: no keyring that lags behind, no agent. What cannot be
+verified is never good; a missing program is said (RepositoryUnavailable) wherever something needs it. Next: `signed.py`.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from io import BytesIO
+from pathlib import Path
+
+from app.domain.errors import UnknownCommit
+from app.domain.event import is_object_id
+from app.domain.signature import CommitKey, KeyKind, ObjectKind, SignedObject, Verdict
+from app.integrations.repositories.git import Ended, Git, run
+from app.integrations.repositories.gnupg import make_home, program
+from app.integrations.repositories.protocol import COMMITS_VERIFIED
+from app.integrations.repositories.signed import Form, Raw, read_commit, read_tag
+
+_SSH_PUBLIC = re.compile(r"\A[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}\Z")
+_GOOD_SSH = re.compile(r'\AGood "git" signature (?P<known>for k\d+ )?with \S+ key (?P<fingerprint>SHA256:\S+)\n')
+_UNREPLACED = {"GIT_NO_REPLACE_OBJECTS": "1"}
+# what gpg says (its doc/DETAILS, "General status codes") in git's letters (git-log(1), %G?)
+_LETTERS = {"GOODSIG": "G", "BADSIG": "B", "EXPSIG": "X", "EXPKEYSIG": "Y", "REVKEYSIG": "R", "ERRSIG": "E"}
+_BAD_LETTERS = frozenset("BXYR")
+# U: a key that no web of trust vouches for. For SSH it means a key that is not in the file of allowed signers.
+_GOOD_LETTERS = {Form.SSH: frozenset("G"), Form.GPG: frozenset("GU")}
+
+
+@dataclass(frozen=True, slots=True)
+class TagObject:
+    """An annotated tag: its own id, and the name under which it was found (without `refs/tags/`)."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What git said of one signature: a letter of `%G?`, and the fingerprint of the (primary) key or its id."""
+
+    letter: str
+    fingerprint: str
+
+
+_NO_ANSWER = _Answer("E", "")
+
+
+@dataclass(frozen=True, slots=True)
+class _Verifier:
+    """Git for one call: with its settings, and its environment."""
+
+    git: Git
+    mirror: Path
+    settings: Sequence[str]
+    more: Mapping[str, str]
+
+    def read(self, *arguments: str, given: bytes) -> bytes:
+        """Run git and return what it writes."""
+        return self.git.read(self.mirror, *arguments, more=self.more, settings=self.settings, given=given)
+
+    def run(self, *arguments: str) -> Ended:
+        """Run git, whichever way it ends."""
+        return self.git.run(self.mirror, *arguments, more=self.more, settings=self.settings)
+
+
+def verify(
+    git: Git, mirror: Path, commits: Sequence[str], *, tag: TagObject | None, keys: Sequence[CommitKey]
+) -> list[SignedObject]:
+    """Verify the first COMMITS_VERIFIED of `commits` in their order, then the tag.
+
+    A signed tag that stands on none of `commits` says nothing of them, and is bad, unless there are none.
+    Raises RepositoryUnavailable, or UnknownCommit where the mirror lacks one of them.
+    """
+    raws = _read(git, mirror, list(dict.fromkeys(commits[:COMMITS_VERIFIED])), tag=tag)
+    asked = [raw for raw in raws if _needs_asking(raw, keys)]
+    answers: dict[str, _Answer] = {}
+    if asked:
+        with tempfile.TemporaryDirectory(prefix="keys-", dir=mirror.resolve()) as scratch:
+            answers = _ask(_prepared(git, mirror, Path(scratch), forms={raw.form for raw in asked}, keys=keys), asked)
+    return [_judged(raw, answers.get(raw.id, _NO_ANSWER), keys) for raw in raws]
+
+
+def _needs_asking(raw: Raw, keys: Sequence[CommitKey]) -> bool:
+    """Tell whether a program has to look: without its key gpg can say nothing, while an SSH signature holds its own."""
+    return raw.form is Form.SSH or (raw.form is Form.GPG and any(key.kind is KeyKind.GPG for key in keys))
+
+
+def _read(git: Git, mirror: Path, commits: list[str], *, tag: TagObject | None) -> list[Raw]:
+    """Read the objects as they lie there, all in one process."""
+    names = [*commits, *((tag.id, f"{tag.id}^{{commit}}") if tag else ())]
+    if not all(is_object_id(name.removesuffix("^{commit}")) for name in names):
+        raise UnknownCommit("what is to be verified is not named by object ids")
+    given = "".join(f"{name}\n" for name in names).encode()
+    out = BytesIO(git.read(mirror, "cat-file", "--batch", more=_UNREPLACED, given=given) if names else b"")
+    objects = [_next(out, name) for name in names]
+    if any(kind != "commit" for _, kind, _ in objects[: len(commits)]):
+        raise UnknownCommit("what is to be verified is not a commit")
+    raws = [read_commit(oid, raw) for oid, _, raw in objects[: len(commits)]]
+    if tag is None:
+        return raws
+    (oid, _, raw), (target, _, _) = objects[-2:]
+    read = read_tag(oid, raw, tag.name)
+    is_elsewhere = bool(commits) and target not in commits and read.form is not Form.NONE
+    return [*raws, replace(read, form=Form.MALFORMED) if is_elsewhere else read]
+
+
+def _next(out: BytesIO, name: str) -> tuple[str, str, bytes]:
+    """Read one answer of `git cat-file --batch`: `ID TYPE SIZE`, a newline, the object, a newline."""
+    words = out.readline().decode(errors="replace").split()
+    if len(words) != 3 or not words[2].isdecimal():
+        raise UnknownCommit(f"the repository does not hold {name}")
+    raw = out.read(int(words[2]))
+    out.read(1)
+    return words[0], words[1], raw
+
+
+def _prepared(git: Git, mirror: Path, scratch: Path, *, forms: Set[Form], keys: Sequence[CommitKey]) -> _Verifier:
+    """Write the keys into `scratch` and pin the programs; those that nothing needs are pinned to `false`."""
+    allowed = scratch / "allowed_signers"
+    allowed.write_text("".join(_allowed(keys)))
+    home = make_home(scratch)
+    more = {**_UNREPLACED, "GNUPGHOME": str(home), "TMPDIR": str(scratch)}
+    ssh = program("ssh-keygen", git.environment) if Form.SSH in forms else "false"
+    gpg = program("gpg", git.environment) if Form.GPG in forms else "false"
+    if Form.GPG in forms:
+        files = list(_blocks(keys, scratch))
+        run([gpg, "--import", *files], scratch, {**git.environment, **more}, name="gpg", given=b"", timeout=git.timeout)
+    programs = (f"gpg.program={gpg}", f"gpg.openpgp.program={gpg}", "gpg.x509.program=false", f"gpg.ssh.program={ssh}")
+    signers = (f"gpg.ssh.allowedSignersFile={allowed}", "gpg.minTrustLevel=undefined")
+    return _Verifier(git, mirror, (*programs, *signers, "log.showSignature=false", "log.mailmap=false"), more)
+
+
+def _allowed(keys: Sequence[CommitKey]) -> Iterator[str]:
+    """Spell the allowed signers (ssh-keygen(1), ALLOWED SIGNERS); a number is the name, so nothing in it has a meaning."""
+    for number, key in enumerate(keys):
+        if key.kind is KeyKind.SSH and _SSH_PUBLIC.match(key.public):
+            yield f'k{number} namespaces="git" {key.public}\n'
+
+
+def _blocks(keys: Sequence[CommitKey], scratch: Path) -> Iterator[str]:
+    """Write each GPG key into a file of its own, so that a damaged one takes no other with it; name the files."""
+    for number, key in enumerate(keys):
+        if key.kind is KeyKind.GPG:
+            (scratch / f"k{number}.asc").write_text(key.public)
+            yield f"k{number}.asc"
+
+
+def _ask(verifier: _Verifier, asked: Sequence[Raw]) -> dict[str, _Answer]:
+    commits = [raw for raw in asked if raw.kind is ObjectKind.COMMIT]
+    tags = [raw for raw in asked if raw.kind is ObjectKind.TAG]
+    return {**_ask_of_commits(verifier, commits), **{raw.id: _ask_of_tag(verifier, raw) for raw in tags}}
+
+
+def _ask_of_commits(verifier: _Verifier, commits: Sequence[Raw]) -> dict[str, _Answer]:
+    """Let one git verify all commits. Nothing that others chose is in its answer: ids, letters and fingerprints only."""
+    if not commits:
+        return {}
+    given = "".join(f"{raw.id}\n" for raw in commits).encode()
+    shape = "--format=%H %G? %x3a%GF %x3a%GP %x3a%GK"
+    out = verifier.read("log", "--no-walk=unsorted", "--stdin", "--no-color", shape, given=given)
+    forms = {raw.id: raw.form for raw in commits}
+    answers: dict[str, _Answer] = {}
+    for line in out.decode("ascii", "replace").splitlines():
+        oid, letter, key, primary, key_id = line.split(" ")
+        fingerprint = key if forms[oid] is Form.SSH else max(primary, key_id, key=len)
+        answers[oid] = _Answer(letter, fingerprint[1:])
+    return answers
+
+
+def _ask_of_tag(verifier: _Verifier, raw: Raw) -> _Answer:
+    """Let git verify a tag, which prints what the programs said (git-verify-tag(1), --raw): few gits have letters for tags."""
+    ended = verifier.run("verify-tag", "--raw", raw.id)
+    said = ended.err.decode(errors="replace")
+    return _ssh_answer(said, ended.code) if raw.form is Form.SSH else _gpg_answer(said, ended.code)
+
+
+def _ssh_answer(said: str, code: int) -> _Answer:
+    good = _GOOD_SSH.match(said)
+    if good is None:
+        return _Answer("B", "")
+    return _Answer("G" if good["known"] and code == 0 else "U", good["fingerprint"])
+
+
+def _gpg_answer(said: str, code: int) -> _Answer:
+    """Read gpg's status lines: good is one signature, and one key that made it."""
+    rows = [line.split(" ")[1:] for line in said.split("\n") if line.startswith("[GNUPG:] ")]
+    letters = [(_LETTERS[row[0]], row[1]) for row in rows if row[0] in _LETTERS]
+    primaries = [row[-1] for row in rows if row[0] == "VALIDSIG"]
+    if len(letters) != 1:
+        return _NO_ANSWER
+    letter, key_id = letters[0]
+    if letter == "G" and (code != 0 or len(primaries) != 1):
+        return _NO_ANSWER
+    return _Answer(letter, primaries[0] if primaries else key_id)
+
+
+def _judged(raw: Raw, answer: _Answer, keys: Sequence[CommitKey]) -> SignedObject:
+    """Make a verdict of what git said and whose key it is. A key of two principals proves neither."""
+    named = [key for key in keys if key.fingerprint == answer.fingerprint and key.kind == raw.form.value]
+    subjects = {key.subject for key in named}
+    signer = subjects.pop() if len(subjects) == 1 and answer.letter in _GOOD_LETTERS.get(raw.form, ()) else None
+    verdict = _verdict(raw, answer, is_known=signer is not None, is_revoked=any(key.is_revoked for key in named))
+    return SignedObject(raw.id, raw.kind, raw.email, verdict, signer_subject=signer, fingerprint=answer.fingerprint)
+
+
+def _verdict(raw: Raw, answer: _Answer, *, is_known: bool, is_revoked: bool) -> Verdict:
+    if raw.form is Form.NONE:
+        return Verdict.UNSIGNED
+    if raw.form is Form.MALFORMED or answer.letter in _BAD_LETTERS or is_revoked:
+        return Verdict.BAD
+    return Verdict.GOOD if is_known else Verdict.UNKNOWN_KEY

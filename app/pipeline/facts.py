@@ -1,0 +1,91 @@
+"""What a decision may depend on: gathered here once, for stages, `who-can` and whoever asks later. Used by `authorize.py`.
+
+Nothing is ever left out, so that no attribute can vanish and take a `forbid` with it: what is not known has a form of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from app.domain.environment import BRANCHES, TAGS, Environment
+from app.domain.session import Session
+from app.pipeline.services import Guard
+
+NEVER = 2**63 - 1  # seconds since what never happened: no rule that asks for less is met
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What is asked for: `event` brings commit `sha` of `ref`. `login` is the account's name at the forge, for people."""
+
+    event: str
+    ref: str
+    sha: str
+    login: str
+
+
+def facts(
+    guard: Guard,
+    environment: Environment,
+    act: Act,
+    *,
+    evidence: Mapping[str, Any],
+    session: Session | None,
+    now: datetime,
+) -> dict[str, Any]:
+    """Gather the context of a decision. `evidence` is what `validate_identity` has found out about the commits."""
+    targets = environment.targets
+    return {
+        "event": act.event,
+        "ref": act.ref,
+        "branch": _short(act.ref, BRANCHES),
+        "tag": _short(act.ref, TAGS),
+        "sha": act.sha,
+        "zones": sorted({guard.target_zones[t].name for t in targets}),
+        "targets": sorted(targets),
+        "authors_known": evidence["authors_known"],
+        "unknown_authors": evidence["unknown_authors"],
+        "signatures": evidence["signatures"],
+        "session": _session(session, now),
+        "actor_login": act.login,
+        "hour": now.hour,
+        "weekday": now.isoweekday(),
+    }
+
+
+def _session(session: Session | None, now: datetime) -> dict[str, Any]:
+    if session is None:
+        return {
+            "present": False,
+            "age": NEVER,
+            "mfa_age": NEVER,
+            "issuer": "",
+            "acr": "",
+            "amr": [],
+            "address": "",
+            "country": "",
+        }
+    return {
+        "present": True,
+        "age": _seconds(session.signed_in_at, now),
+        "mfa_age": _seconds(session.mfa_at, now),
+        "issuer": session.issuer,
+        "acr": session.acr,
+        "amr": sorted(set(session.amr)),
+        "address": session.address,
+        "country": session.country,
+    }
+
+
+def _seconds(since: datetime | None, now: datetime) -> int:
+    """Count whole seconds; a time that has not come yet (a clock that was set back) proves nothing."""
+    if since is None or since > now:
+        return NEVER
+    return int((now - since).total_seconds())
+
+
+def _short(ref: str, prefix: str) -> str:
+    return ref.removeprefix(prefix) if ref.startswith(prefix) else ""

@@ -1,0 +1,179 @@
+"""Read an identity source, and write down what it says: changes often, the whole now and then, and whatever a hint is about.
+
+Pages are written as they come, each in a transaction of its own: each is true by itself. Only a reading that went to its end
+confirms the source; one that broke off leaves it as old as it was, and at last stale (DESIGN invariant 7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import chain
+
+from app.domain.access import Hint, Page, SourceRule, SourceState
+from app.domain.errors import GateError, NotFound, SourceUnavailable, StoreUnavailable
+from app.domain.plain import plain_line
+from app.integrations.identity.protocol import IdentitySource
+from app.pipeline.say import Scribe
+from app.pipeline.services import Services
+
+LEASE_SECONDS = 300.0
+OVERLAP = timedelta(minutes=2)  # between two readings of changes: the source's clock is not ours
+RETRY_AFTER = timedelta(seconds=30)
+MOST_EVENTS = 100
+FEW = 20  # as many may vanish from a source without a word
+
+
+@dataclass(slots=True)
+class Reading:
+    """What came of reading a source. `is_whole`: it was read from beginning to end."""
+
+    source: str
+    is_whole: bool = False
+    is_taken: bool = False
+    identities: int = 0
+    groups: int = 0
+    changes: int = 0
+
+
+def due_sources(services: Services) -> list[str]:
+    """List the sources that are to be read now: their time has come, or a hint is open."""
+    now, rules = services.clock.now(), [s.rule for s in services.guard().sources.values() if s.rule.refresh is not None]
+    if not rules:
+        return []
+    with services.store.reading() as unit:
+        states = {state.name: state for state in unit.statements.states()}
+        hinted = set(unit.hints.sources())
+    return [
+        r.name for r in rules if _may_try(states.get(r.name), now) and (r.name in hinted or _is_due(states.get(r.name), r, now))
+    ]
+
+
+def sync(services: Services, name: str, *, whole: bool = False, force: bool = False) -> Reading:
+    """Read the source `name` as far as is due, or the `whole` of it; `force` takes also a great loss for true.
+
+    Raises NotFound (no such source is read) or SourceUnavailable.
+    """
+    binding = services.guard().sources.get(name)
+    if binding is None or binding.rule.refresh is None:
+        raise NotFound(f"there is no identity source {name} that is read")
+    started_at = services.clock.now()
+    with services.store.unit() as unit:
+        state = unit.statements.open(name, binding.rule.kind)
+        events = unit.hints.open(name, MOST_EVENTS)
+        if not unit.statements.lease(name, started_at, LEASE_SECONDS):
+            return Reading(name, is_taken=True)
+    reading = _Reading(services, binding.rule, state, events, started_at)
+    try:
+        return reading.run(binding.reader(), whole=whole or force, force=force)
+    except GateError as fault:
+        _note(services, name, fault)
+        raise
+
+
+def _note(services: Services, name: str, fault: GateError) -> None:
+    with suppress(StoreUnavailable), services.store.unit() as unit:
+        unit.statements.unheard(name, plain_line(str(fault)))
+
+
+def _may_try(state: SourceState | None, now: datetime) -> bool:
+    """Tell whether it was not tried in vain just now."""
+    return state is None or state.fault is None or state.tried_at is None or now - state.tried_at >= RETRY_AFTER
+
+
+def _is_due(state: SourceState | None, rule: SourceRule, now: datetime) -> bool:
+    return _is_whole_due(state, rule, now) or state is None or _has_passed(state.refreshed_at, rule.refresh, now)
+
+
+def _is_whole_due(state: SourceState | None, rule: SourceRule, now: datetime) -> bool:
+    return state is None or _has_passed(state.reconciled_at, rule.reconcile, now)
+
+
+def _has_passed(since: datetime | None, interval: timedelta | None, now: datetime) -> bool:
+    return since is None or interval is None or now - since >= interval
+
+
+@dataclass(slots=True)
+class _Reading:
+    """One reading under its lease."""
+
+    services: Services
+    rule: SourceRule
+    state: SourceState
+    events: dict[str, list[Hint]]
+    started_at: datetime
+
+    def run(self, source: IdentitySource, *, whole: bool, force: bool) -> Reading:
+        """Read what is due; the whole where nothing less will do."""
+        pages = None
+        if not whole and not _is_whole_due(self.state, self.rule, self.started_at):
+            pages = self._less(source)
+        done = self._take_down(pages if pages is not None else source.read_all(), is_whole=pages is None)
+        self._close(done, force=force)
+        return done[0]
+
+    def _less(self, source: IdentitySource) -> Iterator[Page] | None:
+        """Read what hints are about, and what changed if that is due; None where only the whole can be read."""
+        parts: list[Iterator[Page]] = []
+        for hint in dict.fromkeys(hint for hints in self.events.values() for hint in hints):
+            again = source.read_again(hint)
+            if again is None:
+                return None
+            parts.append(again)
+        if self._is_refresh_due():
+            changes = source.read_changes(self._since())
+            if changes is None:
+                return None
+            parts.append(changes)
+        return chain.from_iterable(parts)
+
+    def _is_refresh_due(self) -> bool:
+        return _has_passed(self.state.refreshed_at, self.rule.refresh, self.started_at)
+
+    def _since(self) -> datetime:
+        return (self.state.refreshed_at or self.started_at) - OVERLAP
+
+    def _take_down(self, pages: Iterator[Page], *, is_whole: bool) -> tuple[Reading, set[str], set[str]]:
+        scribe = Scribe.of(self.services.clock, self.services.ids, f"source:{self.rule.name}")
+        reading, seen, seen_groups = Reading(self.rule.name, is_whole), set[str](), set[str]()
+        for page in pages:
+            with self.services.store.unit() as unit:
+                unit.statements.open(self.rule.name, self.rule.kind)
+                unit.statements.extend(self.rule.name, self.services.clock.now(), LEASE_SECONDS)
+                reading.changes += len(scribe.say(unit, self.rule.name, page))
+            reading.identities += len(page.identities)
+            reading.groups += len(page.groups)
+            seen.update(each.external_id for each in page.identities)
+            seen_groups.update(each.external_id for each in page.groups)
+        return reading, seen, seen_groups
+
+    def _close(self, done: tuple[Reading, set[str], set[str]], *, force: bool) -> None:
+        """Note what is gone after the whole was read, that the source was heard, and which hints that answers."""
+        reading, seen, seen_groups = done
+        name, now = self.rule.name, self.services.clock.now()
+        scribe = Scribe.of(self.services.clock, self.services.ids, f"source:{name}")
+        with self.services.store.unit() as unit:
+            unit.statements.open(name, self.rule.kind)
+            if reading.is_whole:
+                said, groups = unit.statements.known(name)
+                gone = said - seen
+                _refuse_great_loss(len(gone), len(said), name, force=force)
+                changes = unit.statements.forget(name, sorted(gone), sorted(groups - seen_groups), now=now)
+                reading.changes += len(scribe.audit(unit, name, changes))
+            unit.hints.close(name, list(self.events), now)
+            is_refreshed = reading.is_whole or self._is_refresh_due()
+            heard_at = self.started_at if is_refreshed else self.state.refreshed_at or self.started_at
+            unit.statements.heard(name, heard_at, whole=reading.is_whole)
+
+
+def _refuse_great_loss(gone: int, of: int, name: str, *, force: bool) -> None:
+    """Take an answer without half of the people for a faulty one, until somebody says that it is right.
+
+    People who are disabled are still named, as inactive: this is about those who vanished without a word.
+    """
+    if gone > FEW and gone * 2 > of and not force:
+        raise SourceUnavailable(
+            f"{gone} of {of} people are missing in what {name} says; if that is right: tidegate access sync {name} --force"
+        )

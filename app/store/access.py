@@ -1,0 +1,152 @@
+"""The access map at rest: what each source says, whom accounts stand for. Judged in `domain/access.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, delete, select, text
+from sqlalchemy.dialects.postgresql import insert
+
+from app.domain.access import AccountLink, Identity, LinkedBy, Statement
+from app.domain.event import Account
+from app.domain.principal import PrincipalKind
+from app.store.schema_access import access_version, account_links, identities, sources
+
+_SAID = """
+SELECT i.source, i.external_id, i.subject, i.login, i.name, i.kind, i.owner, i.active, i.gone, i.said_at,
+    coalesce(i.confirmed_at, s.refreshed_at) AS confirmed_at,
+    ARRAY(SELECT e.email FROM identity_emails e WHERE e.source = i.source AND e.external_id = i.external_id) AS emails,
+    ARRAY(
+        SELECT g.name FROM memberships m JOIN access_groups g ON g.source = m.source AND g.external_id = m.group_id
+        WHERE m.source = i.source AND m.external_id = i.external_id
+    ) AS groups
+FROM identities i JOIN sources s ON s.name = i.source
+"""
+_OF_SUBJECTS = text(f"{_SAID} WHERE i.subject = ANY(:subjects) ORDER BY i.source, i.external_id")
+_OF_LOGIN = text(f"{_SAID} WHERE lower(i.login) = lower(:login) AND i.login <> '' ORDER BY i.source, i.external_id")
+_OWNERS = text("""
+SELECT e.email, i.subject FROM identity_emails e JOIN identities i ON i.source = e.source AND i.external_id = e.external_id
+WHERE e.email = ANY(:emails)
+""")
+_RAISE = text(
+    "INSERT INTO access_version (id, version) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET version = access_version.version + 1"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SqlAccess:
+    """Protocol: pipeline.stores.Access."""
+
+    connection: Connection
+
+    def version(self) -> int:
+        """Return the number of the newest change; one that is not committed yet does not count."""
+        return self.connection.execute(select(access_version.c.version)).scalar_one_or_none() or 0
+
+    def raise_version(self) -> None:
+        """Make whoever decided by what was known until now ask again; the last write of a transaction, since it locks."""
+        self.connection.execute(_RAISE)
+
+    def links(self, account: Account) -> list[AccountLink]:
+        """List for whom an account stands, and who says so."""
+        mine = (account_links.c.forge == account.forge, account_links.c.account_id == account.id)
+        return self._links(*mine)
+
+    def links_of(self, subjects: Collection[str] | None) -> list[AccountLink]:
+        """List the accounts that stand for these principals; None: all."""
+        return self._links(*([] if subjects is None else [account_links.c.subject.in_(list(subjects))]))
+
+    def statements(self, subjects: Collection[str]) -> dict[str, list[Statement]]:
+        """List what all sources, also those no longer configured, say of these principals."""
+        return _by_subject(self.connection.execute(_OF_SUBJECTS, {"subjects": list(subjects)}).all())
+
+    def statements_of_login(self, login: str) -> dict[str, list[Statement]]:
+        """List what sources say of those who have this login there (case-insensitive)."""
+        return _by_subject(self.connection.execute(_OF_LOGIN, {"login": login}).all())
+
+    def subjects(self, after: str = "", limit: int = 1000) -> list[str]:
+        """List the subjects of whom any source speaks, in order, from behind `after` on."""
+        query = select(identities.c.subject).where(identities.c.subject > after).distinct()
+        return list(self.connection.execute(query.order_by(identities.c.subject).limit(limit)).scalars())
+
+    def owners(self, emails: Collection[str]) -> dict[str, set[str]]:
+        """Return the subjects of whom any source says that these (lower-case) e-mails are theirs."""
+        found: dict[str, set[str]] = {}
+        for row in self.connection.execute(_OWNERS, {"emails": list(emails)}):
+            found.setdefault(row.email, set()).add(row.subject)
+        return found
+
+    def unread(self, names: Collection[str]) -> list[str]:
+        """List those of these sources that were never read whole."""
+        query = select(sources.c.name).where(sources.c.name.in_(list(names)), sources.c.refreshed_at.is_not(None))
+        return sorted(set(names) - set(self.connection.execute(query).scalars())) if names else []
+
+    def link(self, link: AccountLink) -> bool:
+        """Say for whom an account stands; False if that was already said in the same way, of whomever."""
+        row = _link_row(link)
+        made = self.connection.execute(
+            insert(account_links).values(row).on_conflict_do_nothing().returning(account_links.c.forge)
+        )
+        return made.first() is not None
+
+    def unlink(self, account: Account, how: Collection[LinkedBy]) -> list[AccountLink]:
+        """Take back what was said of an account in these ways; return it."""
+        gone = delete(account_links).where(
+            account_links.c.forge == account.forge,
+            account_links.c.account_id == account.id,
+            account_links.c.how.in_([each.value for each in how]),
+        )
+        return [_link(row) for row in self.connection.execute(gone.returning(account_links))]
+
+    def _links(self, *where: Any) -> list[AccountLink]:
+        query = select(account_links).where(*where).order_by(account_links.c.forge, account_links.c.account_id)
+        return [_link(row) for row in self.connection.execute(query)]
+
+
+def _by_subject(rows: Sequence[Any]) -> dict[str, list[Statement]]:
+    found: dict[str, list[Statement]] = {}
+    for row in rows:
+        found.setdefault(row.subject, []).append(_statement(row))
+    return found
+
+
+def _statement(row: Any) -> Statement:
+    return Statement(
+        source=row.source,
+        identity=identity_from(row, frozenset(row.emails)),
+        groups=frozenset(row.groups),
+        said_at=row.said_at,
+        confirmed_at=row.confirmed_at,
+        is_gone=row.gone,
+    )
+
+
+def identity_from(row: Any, emails: frozenset[str]) -> Identity:
+    """Read an identity back."""
+    return Identity(
+        external_id=row.external_id,
+        subject=row.subject,
+        is_active=row.active,
+        kind=PrincipalKind(row.kind) if row.kind else None,
+        login=row.login,
+        name=row.name,
+        owner=row.owner,
+        emails=emails,
+    )
+
+
+def _link(row: Any) -> AccountLink:
+    return AccountLink(row.forge, row.account_id, row.subject, LinkedBy(row.how), row.by, row.at)
+
+
+def _link_row(link: AccountLink) -> Mapping[str, object]:
+    return {
+        "forge": link.forge,
+        "account_id": link.account_id,
+        "how": link.how.value,
+        "subject": link.subject,
+        "by": link.by,
+        "at": link.at,
+    }

@@ -1,0 +1,52 @@
+"""Public keys that stand for principals. A revoked key stays known: what it signs is bad, not unknown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from app.domain.signature import CommitKey, KeyKind
+from app.store.schema_access import commit_keys as table
+
+
+@dataclass(frozen=True, slots=True)
+class SqlCommitKeys:
+    """Protocol: pipeline.stores_access.CommitKeys."""
+
+    connection: Connection
+
+    def add(self, key: CommitKey, by: str, at: datetime) -> bool:
+        """Keep a key; False if one of this fingerprint is known, also a revoked one."""
+        row = {
+            "id": key.id,
+            "subject": key.subject,
+            "kind": key.kind.value,
+            "fingerprint": key.fingerprint,
+            "public": key.public,
+            "added_at": at,
+            "added_by": by,
+        }
+        kept = insert(table).values(row).on_conflict_do_nothing().returning(table.c.id)
+        return self.connection.execute(kept).first() is not None
+
+    def all(self, subject: str | None = None) -> list[CommitKey]:
+        """List all keys, or one principal's; oldest first."""
+        query = select(table).order_by(table.c.added_at, table.c.id)
+        return self._keys(query if subject is None else query.where(table.c.subject == subject))
+
+    def revoke(self, fingerprint: str, by: str, at: datetime) -> CommitKey | None:
+        """Revoke a key; return it, or None where no valid one has this fingerprint."""
+        valid = (table.c.fingerprint == fingerprint, table.c.revoked_at.is_(None))
+        gone = update(table).where(*valid).values(revoked_at=at, revoked_by=by).returning(table)
+        return next(iter(self._keys(gone)), None)
+
+    def _keys(self, statement: Any) -> list[CommitKey]:
+        return [_key(row) for row in self.connection.execute(statement)]
+
+
+def _key(row: Any) -> CommitKey:
+    return CommitKey(row.id, row.subject, KeyKind(row.kind), row.public, row.fingerprint, row.revoked_at is not None)

@@ -1,0 +1,233 @@
+"""Writing down what a source says, and telling what that changed. Reading it: `access.py`.
+
+A source's rows are compared with what it says now; only what differs is written, so that saying the same again costs reads
+only and every change is seen once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, or_, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
+
+from app.domain.access import Change, Group, Identity, Page, SourceKind, SourceState
+from app.store.access import identity_from
+from app.store.schema_access import access_groups, identities, identity_emails, memberships, sources
+
+_COLUMNS = ("subject", "login", "name", "kind", "owner", "active", "gone", "said_at")
+
+
+@dataclass(frozen=True, slots=True)
+class SqlStatements:
+    """Protocol: pipeline.stores.Statements."""
+
+    connection: Connection
+
+    def say(self, source: str, page: Page, now: datetime) -> list[Change]:
+        """Write down what `source` says in this page; return what that changed. The source is known (`open`)."""
+        changes = self._say_identities(source, page.identities, now) if page.identities else []
+        changes += [change for group in page.groups for change in self._say_group(source, group, now)]
+        return changes + self.forget(source, page.gone, page.gone_groups, now=now)
+
+    def forget(self, source: str, gone: Collection[str], gone_groups: Collection[str], *, now: datetime) -> list[Change]:
+        """Note that the source has these no longer: people stay as inactive, so that no other source keeps them active."""
+        return self._gone(source, gone, now) + self._gone_groups(source, gone_groups)
+
+    def withdraw(self, source: str, external_ids: Collection[str]) -> list[Change]:
+        """Delete what the source said of these: it says nothing any more, neither active nor inactive."""
+        mine = (identities.c.source == source, identities.c.external_id.in_(list(external_ids)))
+        rows = self.connection.execute(delete(identities).where(*mine).returning(identities.c.external_id, identities.c.subject))
+        found = [Change("identity-withdrawn", row.external_id, row.subject, {}) for row in rows]
+        self._leave_all(source, [change.external_id for change in found])
+        return found
+
+    def known(self, source: str) -> tuple[set[str], set[str]]:
+        """Return the external ids of the identities (not gone) and groups that the source has, as far as it was heard."""
+        people = select(identities.c.external_id).where(identities.c.source == source, identities.c.gone.is_(False))
+        groups = select(access_groups.c.external_id).where(access_groups.c.source == source)
+        return set(self.connection.execute(people).scalars()), set(self.connection.execute(groups).scalars())
+
+    def open(self, source: str, kind: SourceKind) -> SourceState:
+        """Make the source known, lock its row, and return how far it was heard."""
+        row = {"name": source, "kind": kind.value}
+        self.connection.execute(
+            insert(sources).values(row).on_conflict_do_update(index_elements=["name"], set_={"kind": kind.value})
+        )
+        return self.state(source)
+
+    def state(self, source: str) -> SourceState:
+        """Return how far a known source was heard."""
+        return _state(self.connection.execute(select(sources).where(sources.c.name == source)).one())
+
+    def states(self) -> list[SourceState]:
+        """List all sources that were ever heard."""
+        return [_state(row) for row in self.connection.execute(select(sources).order_by(sources.c.name))]
+
+    def digest(self, source: str) -> str | None:
+        """Return the digest of what was taken over as a whole (a file)."""
+        return self.connection.execute(select(sources.c.digest).where(sources.c.name == source)).scalar_one_or_none()
+
+    def taken_over(self, source: str, digest: str, now: datetime) -> None:
+        """Note that a file of this digest was taken over."""
+        self._set(source, digest=digest, refreshed_at=now, reconciled_at=now, tried_at=now, fault=None)
+
+    def lease(self, source: str, now: datetime, seconds: float) -> bool:
+        """Be the only one to read this source for a while; False if somebody is at it."""
+        free = or_(sources.c.lease_until.is_(None), sources.c.lease_until < now)
+        until = now + timedelta(seconds=seconds)
+        taken = update(sources).where(sources.c.name == source, free).values(lease_until=until, tried_at=now)
+        return self.connection.execute(taken).rowcount == 1
+
+    def extend(self, source: str, now: datetime, seconds: float) -> None:
+        """Keep the lease for that much longer, while the reading goes on."""
+        self._set(source, lease_until=now + timedelta(seconds=seconds))
+
+    def heard(self, source: str, at: datetime, *, whole: bool) -> None:
+        """Note that all that the source says was known at this time, and end the lease."""
+        self._set(source, refreshed_at=at, lease_until=None, fault=None, **({"reconciled_at": at} if whole else {}))
+
+    def unheard(self, source: str, fault: str) -> None:
+        """Note why the source could not be read, and end the lease."""
+        self._set(source, lease_until=None, fault=fault)
+
+    def confirm(self, source: str, external_id: str, at: datetime) -> None:
+        """Note that the source has just vouched for this one identity (a sign-in)."""
+        mine = (identities.c.source == source, identities.c.external_id == external_id)
+        self.connection.execute(update(identities).where(*mine).values(confirmed_at=at))
+
+    def _set(self, source: str, **values: object) -> None:
+        self.connection.execute(update(sources).where(sources.c.name == source).values(values))
+
+    def _say_identities(self, source: str, said: Sequence[Identity], now: datetime) -> list[Change]:
+        former = self._identities(source, [each.external_id for each in said])
+        changed = {each.external_id: each for each in said if former.get(each.external_id) != (each, False)}
+        if not changed:
+            return []
+        rows = [_row(source, each, now) for each in changed.values()]
+        put = insert(identities).values(rows)
+        excluded = {name: put.excluded[name] for name in _COLUMNS}
+        self.connection.execute(put.on_conflict_do_update(index_elements=["source", "external_id"], set_=excluded))
+        self._put_emails(source, changed.values())
+        self._bury(source, changed)
+        return [_identity_change(former.get(external_id), each) for external_id, each in changed.items()]
+
+    def _identities(self, source: str, external_ids: Collection[str]) -> dict[str, tuple[Identity, bool]]:
+        ids = list(external_ids)
+        mine = select(identities).where(identities.c.source == source, identities.c.external_id.in_(ids)).with_for_update()
+        rows = self.connection.execute(mine.order_by(identities.c.external_id)).all()
+        emails: dict[str, set[str]] = {}
+        theirs = select(identity_emails).where(identity_emails.c.source == source, identity_emails.c.external_id.in_(ids))
+        for row in self.connection.execute(theirs):
+            emails.setdefault(row.external_id, set()).add(row.email)
+        return {r.external_id: (identity_from(r, frozenset(emails.get(r.external_id, ()))), r.gone) for r in rows}
+
+    def _put_emails(self, source: str, said: Iterable[Identity]) -> None:
+        people = list(said)
+        ids = [each.external_id for each in people]
+        mine = (identity_emails.c.source == source, identity_emails.c.external_id.in_(ids))
+        self.connection.execute(delete(identity_emails).where(*mine))
+        rows = [{"source": source, "external_id": p.external_id, "email": email} for p in people for email in sorted(p.emails)]
+        if rows:
+            self.connection.execute(insert(identity_emails), rows)
+
+    def _bury(self, source: str, said: Mapping[str, Identity]) -> None:
+        """Delete those who are gone where the source now has somebody else of their subject: a person made anew."""
+        gone = delete(identities).where(
+            identities.c.source == source,
+            identities.c.gone.is_(True),
+            identities.c.subject.in_([each.subject for each in said.values()]),
+            identities.c.external_id.not_in(list(said)),
+        )
+        self.connection.execute(gone)
+
+    def _say_group(self, source: str, group: Group, now: datetime) -> list[Change]:
+        mine = (access_groups.c.source == source, access_groups.c.external_id == group.external_id)
+        former = self.connection.execute(select(access_groups.c.name).where(*mine).with_for_update()).scalar_one_or_none()
+        if former != group.name:
+            row = {"source": source, "external_id": group.external_id, "name": group.name, "said_at": now}
+            put = insert(access_groups).values(row)
+            self.connection.execute(
+                put.on_conflict_do_update(index_elements=["source", "external_id"], set_={"name": group.name, "said_at": now})
+            )
+        theirs = (memberships.c.source == source, memberships.c.group_id == group.external_id)
+        members = set(self.connection.execute(select(memberships.c.external_id).where(*theirs)).scalars())
+        joined, left = sorted(group.members - members), sorted(members - group.members)
+        self._join(source, group.external_id, joined, now)
+        self._leave(source, group.external_id, left)
+        if former == group.name and not joined and not left:
+            return []
+        detail = {"group": group.name, "former_name": former, "joined": joined, "left": left}
+        return [Change("group-added" if former is None else "group-changed", group.external_id, None, detail)]
+
+    def _join(self, source: str, group_id: str, members: Collection[str], now: datetime) -> None:
+        rows = [{"source": source, "group_id": group_id, "external_id": member, "said_at": now} for member in members]
+        if rows:
+            self.connection.execute(insert(memberships).on_conflict_do_nothing(), rows)
+
+    def _leave(self, source: str, group_id: str, members: Collection[str]) -> None:
+        if members:
+            keys = [(source, group_id, member) for member in members]
+            key = tuple_(memberships.c.source, memberships.c.group_id, memberships.c.external_id)
+            self.connection.execute(delete(memberships).where(key.in_(keys)))
+
+    def _leave_all(self, source: str, external_ids: Collection[str]) -> None:
+        mine = (memberships.c.source == source, memberships.c.external_id.in_(list(external_ids)))
+        self.connection.execute(delete(memberships).where(*mine))
+
+    def _gone(self, source: str, external_ids: Collection[str], now: datetime) -> list[Change]:
+        if not external_ids:
+            return []
+        theirs = (identities.c.source == source, identities.c.external_id.in_(list(external_ids)), identities.c.gone.is_(False))
+        gone = update(identities).where(*theirs).values(gone=True, active=False, said_at=now)
+        rows = self.connection.execute(gone.returning(identities.c.external_id, identities.c.subject)).all()
+        self._leave_all(source, [row.external_id for row in rows])
+        return [Change("identity-gone", row.external_id, row.subject, {}) for row in rows]
+
+    def _gone_groups(self, source: str, external_ids: Collection[str]) -> list[Change]:
+        if not external_ids:
+            return []
+        theirs = (access_groups.c.source == source, access_groups.c.external_id.in_(list(external_ids)))
+        rows = self.connection.execute(
+            delete(access_groups).where(*theirs).returning(access_groups.c.external_id, access_groups.c.name)
+        )
+        return [Change("group-gone", row.external_id, None, {"group": row.name}) for row in rows]
+
+
+def _row(source: str, said: Identity, now: datetime) -> dict[str, object]:
+    return {
+        "source": source,
+        "external_id": said.external_id,
+        "subject": said.subject,
+        "login": said.login,
+        "name": said.name,
+        "kind": said.kind.value if said.kind else None,
+        "owner": said.owner,
+        "active": said.is_active,
+        "gone": False,
+        "said_at": now,
+    }
+
+
+def _identity_change(former: tuple[Identity, bool] | None, said: Identity) -> Change:
+    if former is None:
+        return Change("identity-added", said.external_id, said.subject, {"is_active": said.is_active})
+    old, new = _told(former[0]), _told(said)
+    changed = {name: [old[name], new[name]] for name in new if old[name] != new[name]}
+    verb = "identity-changed"
+    if former[0].is_active and not said.is_active:
+        verb = "identity-deactivated"
+    elif said.is_active and (former[1] or not former[0].is_active):
+        verb = "identity-activated"
+    return Change(verb, said.external_id, said.subject, changed)
+
+
+def _told(identity: Identity) -> dict[str, Any]:
+    return {name: sorted(value) if isinstance(value, frozenset) else value for name, value in asdict(identity).items()}
+
+
+def _state(row: Row[Any]) -> SourceState:
+    return SourceState(row.name, SourceKind(row.kind), row.refreshed_at, row.reconciled_at, row.tried_at, row.fault)
