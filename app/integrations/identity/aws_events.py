@@ -11,9 +11,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from app.domain.access import Hint, HintKind
 from app.domain.errors import BadRequest
 from app.integrations.identity.events import Event
-from app.integrations.identity.protocol import Hint, HintKind
 from app.integrations.secrets.protocol import Secret
 
 LARGEST = 1024 * 1024  # PutEvents takes 256 KiB (its API reference); CloudTrail's records stay far below

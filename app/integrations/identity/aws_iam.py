@@ -26,9 +26,10 @@ from botocore.exceptions import (
 )
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from app.domain.access import Hint, Page
+from app.domain.clock import Clock
 from app.domain.errors import SecretUnavailable, SourceUnavailable
 from app.integrations.identity.aws_details import Account, Details, Naming
-from app.integrations.identity.protocol import Hint, Page
 from app.integrations.secrets.protocol import Secret
 
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 5, 20, 3
@@ -74,7 +75,7 @@ class Options(BaseModel):
 class AwsIam:
     """An AWS account's IAM (protocol: IdentitySource). Safe to share between threads: every read has its own client."""
 
-    def __init__(self, options: Options, *, secret: Callable[[str], Secret]) -> None:
+    def __init__(self, options: Options, *, secret: Callable[[str], Secret], clock: Clock) -> None:
         self._options = options
         self._secret = secret
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.integrations.identity.protocol import Hint
+from app.domain.access import Hint
 
 
 @dataclass(frozen=True, slots=True)

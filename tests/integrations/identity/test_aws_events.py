@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from app.domain.access import Hint, HintKind
 from app.domain.errors import BadRequest
 from app.integrations.identity.aws_events import LARGEST, authentic, parse
 from app.integrations.identity.events import Event
-from app.integrations.identity.protocol import Hint, HintKind
 from app.integrations.secrets.protocol import Secret
 
 AGAIN = (Hint(HintKind.ALL),)

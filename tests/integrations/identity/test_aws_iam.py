@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from app.domain.access import Identity
+from app.domain.access import Hint, HintKind, Identity
 from app.domain.principal import PrincipalKind
 from app.integrations.identity.aws_iam import AwsIam, Options
-from app.integrations.identity.protocol import Hint, HintKind, IdentitySource
+from app.integrations.identity.protocol import IdentitySource
 from tests.contracts.aws_scenario import AwsScenario, as_tags, source_at
 from tests.integrations.identity.test_aws_answers import fault_of
 
