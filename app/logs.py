@@ -24,6 +24,7 @@ _SIGNS = ("eyJ", "whsec_", " ", "://")  # what is a secret holds one of them: th
 MASK = "***"
 NOISY = (
     *("alembic", "httpx", "httpcore", "kombu", "celery.redirected"),
+    *("botocore", "boto3", "urllib3"),  # at DEBUG botocore tells what it signs, session tokens among it
     *("celery.beat", "celery.worker.strategy", "celery.app.trace"),  # three lines for each tick of the sweeper
 )
 

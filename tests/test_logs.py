@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import structlog
 
-from app.logs import MASK, configure_logs, mask
+from app.logs import MASK, NOISY, configure_logs, mask
 
 JWT = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl-_x"
 WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -46,7 +46,7 @@ def _logging_as_it_was() -> Iterator[None]:
     """Give the root logger and structlog back as they were."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    noisy = {name: logging.getLogger(name).level for name in ("alembic", "httpx", "httpcore", "kombu", "celery.redirected")}
+    noisy = {name: logging.getLogger(name).level for name in NOISY}
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
@@ -120,6 +120,13 @@ def test_nothing_below_the_level_is_logged(capsys: pytest.CaptureFixture[str]) -
     logging.getLogger("httpx").info("hidden")
     logging.getLogger("a").info("shown")
     assert [line["event"] for line in lines()] == ["shown"]
+
+
+def test_what_botocore_signs_is_not_logged_at_any_level(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs("json", "DEBUG")
+    for name in ("botocore.auth", "botocore.endpoint", "boto3.resources", "urllib3.connectionpool"):
+        logging.getLogger(name).debug("x-amz-security-token:hidden")
+    assert not capsys.readouterr().out
 
 
 @pytest.mark.parametrize("form", ["json", "console"])
