@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from app.domain.principal import Principal, PrincipalKind
+from app.domain.principal import GATE_PRINCIPAL, Principal, PrincipalKind
 
 LONGEST_SUBJECT = 200
 _RESTRICTED_FIRST = (PrincipalKind.AGENT, PrincipalKind.MACHINE, PrincipalKind.HUMAN)
@@ -168,12 +168,14 @@ class Standing:
 
 
 def subject_from(text: str) -> str | None:
-    """Spell a subject in the one way in which subjects are compared; None where it can be none.
+    """Spell a subject in the one way in which subjects are compared; None where it can be none, or is the gate's own.
 
     Lower case, since identity providers compare user names so (RFC 7643 §4.1.1, `userName` is not caseExact).
     """
     subject = text.strip().casefold()
-    return subject if subject and subject.isprintable() and len(subject) <= LONGEST_SUBJECT else None
+    if not subject.isprintable() or not 0 < len(subject) <= LONGEST_SUBJECT or subject == GATE_PRINCIPAL.subject:
+        return None
+    return subject
 
 
 def judge(

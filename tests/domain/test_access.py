@@ -105,7 +105,7 @@ def test_subjects_are_compared_in_one_spelling(text: str, subject: str) -> None:
     assert subject_from(text) == subject
 
 
-@pytest.mark.parametrize("text", ["", "  ", "a\x00b", "a\u202eb", "a" * 201, "a\nb"])
+@pytest.mark.parametrize("text", ["", "  ", "Tidegate", "a\x00b", "a\u202eb", "a" * 201, "a\nb"])
 def test_what_can_be_no_subject_is_none(text: str) -> None:
     assert subject_from(text) is None
 

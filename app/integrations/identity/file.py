@@ -20,6 +20,8 @@ _HEADER = re.compile(r"^\s*\[\[\s*people\s*\]\]")
 
 
 def _subject(value: str) -> str:
+    if value == GATE_PRINCIPAL.subject:
+        raise ValueError(f"the subject {value!r} is already taken")
     if value != subject_from(value):
         raise ValueError(
             f"must be printable, of 1 to {LONGEST_SUBJECT} characters, in lower case: subjects of all sources are compared so"
@@ -82,7 +84,7 @@ def load(path: Path) -> FilePeople:
     except OSError as fault:
         raise BadConfiguration([f"{path}: cannot be read: {fault.strerror}"]) from None
     except ValidationError as fault:
-        faults = [_located(path, raw.decode(), e["loc"], e["msg"]) for e in fault.errors()]
+        faults = [_located(path, raw.decode(), e["loc"], e["msg"].removeprefix("Value error, ")) for e in fault.errors()]
         raise BadConfiguration(faults) from None
     except (ValueError, RecursionError) as fault:  # not TOML, not UTF-8, nested too deep, or a number too long to read
         found = re.search(r"\(at line (\d+)", str(fault))
@@ -109,7 +111,7 @@ def _identity(person: _Person) -> Identity:
 def _clashes(people: list[_Person]) -> list[tuple[int, str]]:
     """Find what would make it unclear who acts: a subject or an account that two people have."""
     faults: list[tuple[int, str]] = []
-    subjects: set[str] = {GATE_PRINCIPAL.subject}
+    subjects: set[str] = set()
     owners: dict[str, str] = {GATE_ACCOUNT.key: GATE_PRINCIPAL.subject}
     for index, person in enumerate(people):
         if person.subject in subjects:

@@ -86,7 +86,7 @@ def test_the_digest_is_that_of_the_bytes(tmp_path: Path) -> None:
     ("addition", "line", "what"),
     [
         ('[[people]]\nsubject = "alice"\n', 13, "'alice' is already taken"),
-        ('[[people]]\nsubject = "tidegate"\n', 13, "'tidegate' is already taken"),
+        ('[[people]]\nsubject = "tidegate"\n', 14, "'tidegate' is already taken"),
         ('[[people]]\nsubject = "eve"\naccounts = ["gogs:2"]\n', 13, "already belongs to 'alice'"),
         ('[[people]]\nsubject = "eve"\naccounts = ["tidegate:gate"]\n', 13, "already belongs to 'tidegate'"),
         ('[[people]]\nsubject = "eve"\n# a comment\naccounts = ["gogs"]\n', 16, "people.2.accounts.0"),
