@@ -20,13 +20,16 @@ from app.domain.audit import AuditEntry
 from app.domain.clock import Clock, Ids
 from app.domain.environment import Environment, TargetSettings
 from app.domain.errors import BadConfiguration, GateError
+from app.integrations.http import HttpClient
 from app.integrations.identity.file import load as load_people
+from app.integrations.identity.protocol import Tools
 from app.integrations.policy.cedar import CedarPolicy
 from app.integrations.policy.cedar import load as load_policies
 from app.integrations.registry import (
     FORGES,
     forge_class,
     is_slow,
+    notices_module,
     source_class,
     source_options,
     target_class,
@@ -36,14 +39,16 @@ from app.integrations.repositories.mirror import Mirror
 from app.integrations.secrets.env import EnvSecrets
 from app.integrations.secrets.file import FileSecrets
 from app.integrations.secrets.protocol import Secret
+from app.integrations.system import pause
 from app.integrations.targets.protocol import Target
 from app.observe import never_send
 from app.pipeline.access_map import StoredAccessMap
-from app.pipeline.services import ForgeBinding, Guard, SourceBinding
+from app.pipeline.services import ForgeBinding, Guard, Notices, SourceBinding
 from app.pipeline.stores import Store, Unit
 from app.settings import Settings, environ
 
 KINDS = Kinds(frozenset(FORGES), target_options, source_options)
+SOURCE_TIMEOUT = 5.0  # seconds
 TELL_EVERY = 1.0  # seconds between two tries while the database is away
 
 _log = logging.getLogger(__name__)
@@ -226,9 +231,15 @@ def _guard(
 
 
 def _source(source: SourceSettings, clock: Clock) -> SourceBinding:
-    options = source.options
-    made = source_class(source.rule.kind)
-    return SourceBinding(source.rule, options, lambda: made(options, secret=secret, clock=clock))
+    options, kind = source.options, source.rule.kind
+    client = HttpClient(connect_timeout=SOURCE_TIMEOUT, read_timeout=4 * SOURCE_TIMEOUT)
+    tools = Tools(secret=secret, clock=clock, pause=pause, client=client)
+    reference = options.model_dump().get("events_secret")
+    notices = None
+    if reference is not None:
+        module = notices_module(kind)
+        notices = Notices(lambda: secret(reference).reveal(), module.parse, module.challenge_answer)
+    return SourceBinding(source.rule, options, lambda: source_class(kind)(options, tools), notices)
 
 
 def _is_slow(configuration: Configuration, environment: Environment) -> bool:

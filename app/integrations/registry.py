@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from app.domain.clock import Clock
 from app.domain.errors import BadConfiguration
 from app.integrations.forges.protocol import Forge
-from app.integrations.identity.protocol import IdentitySource
+from app.integrations.identity.protocol import Event, IdentitySource, Tools
 from app.integrations.secrets.protocol import Secret
 from app.integrations.targets.protocol import Target
 
@@ -31,6 +31,10 @@ SOURCES = {
     "scim": "app.integrations.identity.scim:Scim",
     "okta": "app.integrations.identity.okta:Okta",
     "aws_iam": "app.integrations.identity.aws_iam:AwsIam",
+}
+NOTICES = {
+    "okta": "app.integrations.identity.okta_events",
+    "aws_iam": "app.integrations.identity.aws_events",
 }
 # Kinds whose start waits for an answer, as long as their `timeout` says; the others return as soon as they have begun.
 SLOW_TARGETS = frozenset({"webhook"})
@@ -69,9 +73,26 @@ def target_options(kind: str) -> type[BaseModel]:
 class SourceClass(Protocol):
     """How an identity source's class is called. `options` are an instance of its module's `Options`."""
 
-    def __call__(self, options: BaseModel, *, secret: Callable[[str], Secret], clock: Clock) -> IdentitySource:
+    def __call__(self, options: BaseModel, tools: Tools) -> IdentitySource:
         """Make the source."""
         ...
+
+
+class NoticesModule(Protocol):
+    """What the module of a kind's notices holds."""
+
+    def parse(self, body: bytes) -> list[Event]:
+        """Read a notice; raises BadRequest."""
+        ...
+
+    def challenge_answer(self, value: str | None) -> dict[str, str]:
+        """Answer a first challenge; raises BadRequest."""
+        ...
+
+
+def notices_module(kind: str) -> NoticesModule:
+    """Return the module that reads the notices of an identity source's kind; raises BadConfiguration."""
+    return cast(NoticesModule, import_module(_spec(NOTICES, "notice", kind)))
 
 
 def source_class(kind: str) -> SourceClass:

@@ -37,6 +37,11 @@ class SystemIds:
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
+def pause(seconds: float) -> None:
+    """Sleep."""
+    time.sleep(seconds)
+
+
 def random_bytes(count: int) -> bytes:
     """Return `count` random bytes fit for keys."""
     return secrets.token_bytes(count)

@@ -11,7 +11,7 @@ from app.domain.clock import Clock, Ids
 from app.domain.deployment import Wake
 from app.domain.environment import Environment, Zone
 from app.integrations.forges.protocol import Forge
-from app.integrations.identity.protocol import AccessMap, IdentitySource
+from app.integrations.identity.protocol import AccessMap, Event, IdentitySource
 from app.integrations.policy.protocol import Policy
 from app.integrations.repositories.protocol import CommitSource
 from app.integrations.targets.protocol import Target
@@ -42,12 +42,22 @@ class ForgeBinding:
 
 
 @dataclass(frozen=True, slots=True)
+class Notices:
+    """How a source gives notice: the secret that it sends, what its notices mean, and how a first challenge is answered."""
+
+    secret: Callable[[], bytes]
+    parse: Callable[[bytes], list[Event]]
+    answer: Callable[[str | None], dict[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
 class SourceBinding:
-    """A configured identity source: how it is listened to, its kind's own options, and how to read it."""
+    """A configured identity source: how it is listened to, its kind's own options, how to read it, how it gives notice."""
 
     rule: SourceRule
     options: object
     reader: Callable[[], IdentitySource]
+    notices: Notices | None = None
 
 
 @dataclass(frozen=True, slots=True)

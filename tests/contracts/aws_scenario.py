@@ -10,7 +10,7 @@ from moto.server import ThreadedMotoServer
 
 from app.integrations.identity.aws_iam import AwsIam, Options
 from app.integrations.secrets.protocol import Secret
-from app.integrations.system import SystemClock
+from tests.sources import tools
 
 TRUST = '{"Version": "2012-10-17", "Statement": []}'
 
@@ -78,7 +78,7 @@ def source_at(url: str, access_key: str = "root", secret_key: str = "root", **op
     """Make a source that reads what answers at `url`, as whoever has these keys."""
     keys = {"env:ID": Secret(access_key.encode()), "env:KEY": Secret(secret_key.encode())}
     table = {"endpoint": url, "access_key_id": "env:ID", "secret_access_key": "env:KEY", **options}
-    return AwsIam(Options.model_validate(table), secret=keys.__getitem__, clock=SystemClock())
+    return AwsIam(Options.model_validate(table), tools(keys.__getitem__))
 
 
 def as_tags(tags: dict[str, str]) -> list[dict[str, str]]:

@@ -6,15 +6,13 @@ events delivered via AWS CloudTrail"). So a notice makes the next read come soon
 
 from __future__ import annotations
 
-import hmac
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.domain.access import Hint, HintKind
 from app.domain.errors import BadRequest
-from app.integrations.identity.events import Event
-from app.integrations.secrets.protocol import Secret
+from app.integrations.identity.protocol import Event
 
 LARGEST = 1024 * 1024  # PutEvents takes 256 KiB (its API reference); CloudTrail's records stay far below
 # IAM's calls that change who is there, what they are called, how they are tagged, or who is in a group.
@@ -46,17 +44,12 @@ class _Notice(BaseModel):
     detail: _Call
 
 
-def authentic(header_value: str, secret: Secret) -> bool:
-    """Tell whether the header that the connection was configured to send has exactly the secret as its value.
-
-    In constant time; an empty secret fits nothing. EventBridge signs nothing: this header is all its proof
-    (docs.aws.amazon.com/eventbridge, "Connections for API targets", API key).
-    """
-    expected = secret.reveal()
-    return bool(expected) and hmac.compare_digest(header_value.encode(errors="surrogatepass"), expected)
+def challenge_answer(value: str | None) -> dict[str, str]:
+    """Raise BadRequest: EventBridge asks for no proof at first."""
+    raise BadRequest("EventBridge sends no challenge")
 
 
-def parse(body: bytes) -> Event:
+def parse(body: bytes) -> list[Event]:
     """Read a notice; raises BadRequest for whatever is not an IAM call that EventBridge passes on."""
     if len(body) > LARGEST:
         raise BadRequest(f"the event is larger than {LARGEST} bytes")
@@ -66,7 +59,7 @@ def parse(body: bytes) -> Event:
         raise BadRequest(f"not an event of AWS IAM: {_place(fault)}") from None
     call = notice.detail
     has_changed = call.eventName in CHANGES and not call.errorCode
-    return Event(notice.id, (Hint(HintKind.ALL),) if has_changed else ())
+    return [Event(notice.id, (Hint(HintKind.ALL),) if has_changed else ())]
 
 
 def _place(fault: ValidationError) -> str:

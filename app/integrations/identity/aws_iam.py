@@ -6,7 +6,7 @@ What the answers mean is in `aws_details.py`; what EventBridge posts when someth
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from datetime import datetime
 from itertools import islice
@@ -27,10 +27,9 @@ from botocore.exceptions import (
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.domain.access import Hint, Page
-from app.domain.clock import Clock
 from app.domain.errors import SecretUnavailable, SourceUnavailable
 from app.integrations.identity.aws_details import Account, Details, Naming
-from app.integrations.secrets.protocol import Secret
+from app.integrations.identity.protocol import Tools
 
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 5, 20, 3
 PAGE_SIZE = 300  # of 1,000 that AWS would give: every user and role comes with its policies, some 10 kB each
@@ -75,9 +74,9 @@ class Options(BaseModel):
 class AwsIam:
     """An AWS account's IAM (protocol: IdentitySource). Safe to share between threads: every read has its own client."""
 
-    def __init__(self, options: Options, *, secret: Callable[[str], Secret], clock: Clock) -> None:
+    def __init__(self, options: Options, tools: Tools) -> None:
         self._options = options
-        self._secret = secret
+        self._secret = tools.secret
 
     def read_all(self) -> Iterator[Page]:
         """Read the account; raises SourceUnavailable."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from app.domain.access import Hint, Page, SourceRule, Standing
+from app.domain.clock import Clock
 from app.domain.event import Account
 from app.domain.principal import Principal
 from app.domain.signature import CommitKey
+from app.integrations.http import HttpClient
+from app.integrations.secrets.protocol import Secret
 
 
 class AccessMap(Protocol):
@@ -46,6 +50,24 @@ class AccessMap(Protocol):
     def rules(self) -> Mapping[str, SourceRule]:
         """The configured sources by name."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event of a source's notice. It may come twice under the same id; no hints: nothing that is read has changed."""
+
+    id: str
+    hints: tuple[Hint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What sources are made with: secrets by reference, the time, sleeping (for rate limits), and HTTP."""
+
+    secret: Callable[[str], Secret]
+    clock: Clock
+    pause: Callable[[float], None]
+    client: HttpClient
 
 
 class IdentitySource(Protocol):

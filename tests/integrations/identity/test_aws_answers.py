@@ -17,9 +17,9 @@ from app.integrations.identity import aws_iam
 from app.integrations.identity.aws_iam import PAGE_SIZE, AwsIam, Options
 from app.integrations.identity.protocol import IdentitySource
 from app.integrations.secrets.protocol import Secret
-from app.integrations.system import SystemClock
 from tests.contracts.aws_scenario import source_at
 from tests.integrations.targets.cast import Answer, Request, Service, hangs_up, says, serving
+from tests.sources import tools
 
 
 @pytest.fixture
@@ -166,7 +166,7 @@ def no_secret(reference: str) -> Secret:
 )
 def test_a_secret_that_is_none_is_not_sent(service: Service, secret: Callable[[str], Secret], fault: str) -> None:
     options = Options(endpoint=service.url, access_key_id="env:A", secret_access_key="env:B")
-    assert fault_of(AwsIam(options, secret=secret, clock=SystemClock())) == fault
+    assert fault_of(AwsIam(options, tools(secret))) == fault
     assert not service.requests
 
 
@@ -174,7 +174,7 @@ def test_keys_that_change_are_taken_at_the_next_read(service: Service) -> None:
     service.answer = pages("")
     keys = iter([b"first", b"canary-a", b"token", b"second", b"canary-b", b"token"])
     options = Options(endpoint=service.url, access_key_id="env:A", secret_access_key="env:B", session_token="file:/t")
-    source = AwsIam(options, secret=lambda _: Secret(next(keys)), clock=SystemClock())
+    source = AwsIam(options, tools(lambda _: Secret(next(keys))))
     for _ in range(2):
         list(source.read_all())
     sent = [request.headers["authorization"] for request in service.requests]
@@ -184,7 +184,7 @@ def test_keys_that_change_are_taken_at_the_next_read(service: Service) -> None:
 
 
 def test_without_keys_of_its_own_boto3_looks_for_them(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = AwsIam(Options(endpoint=service.url), secret=no_secret, clock=SystemClock())
+    source = AwsIam(Options(endpoint=service.url), tools(no_secret))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
