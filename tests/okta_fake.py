@@ -21,7 +21,8 @@ import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -100,6 +101,25 @@ class Filter:
         return lambda record: (record[attribute] or "") == value if operator == "eq" else (record[attribute] or "") > value
 
 
+class StillClock:
+    """A clock that stands still until it is moved, by a test or by a pause."""
+
+    def __init__(self) -> None:
+        self.moment = datetime(2026, 11, 2, 9, 0, 0, tzinfo=UTC)
+        self.pauses: list[float] = []
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def move(self, seconds: float) -> None:
+        self.moment += timedelta(seconds=seconds)
+
+    def pause(self, seconds: float) -> None:
+        """Be a pause that takes no time."""
+        self.pauses.append(seconds)
+        self.move(seconds)
+
+
 @dataclass
 class FakeOkta:
     """An org. Its methods are what administrators do; the rest answers the API."""
@@ -116,7 +136,6 @@ class FakeOkta:
     log: list[Record] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     answers: list[Response] = field(default_factory=list)
-    connections: int = 0
 
     def __post_init__(self) -> None:
         self._numbers = itertools.count(1)
@@ -165,7 +184,12 @@ class FakeOkta:
             group_id = f"00g{next(self._numbers):017d}"
             now = stamp(self.clock.now())
             times = {name: now for name in ("created", "lastUpdated", "lastMembershipUpdated")}
-            self.groups[group_id] = {"id": group_id, **times, "type": "OKTA_GROUP", "profile": {"name": name, "description": None}}
+            self.groups[group_id] = {
+                "id": group_id,
+                **times,
+                "type": "OKTA_GROUP",
+                "profile": {"name": name, "description": None},
+            }
             self.members[group_id] = set(members)
             self._happened("group.lifecycle.create", ("UserGroup", group_id))
             return group_id
@@ -331,7 +355,6 @@ class FakeOkta:
     def says(self, status: int, content: object, links: Iterable[str] = ()) -> Response:
         """Make an answer with the headers that Okta gives."""
         answer = Response(orjson.dumps(content), status, content_type="application/json")
-        answer.headers["Date"] = f"{self.clock.now().astimezone(UTC):%a, %d %b %Y %H:%M:%S} GMT"
         answer.headers["X-Rate-Limit-Limit"] = str(self.calls_a_minute)
         answer.headers["X-Rate-Limit-Remaining"] = str(max(0, self.calls_a_minute - self._calls))
         answer.headers["X-Rate-Limit-Reset"] = str((int(self.clock.now().timestamp()) // 60 + 1) * 60)
@@ -358,11 +381,8 @@ def serving_okta(clock: Clock) -> Iterator[FakeOkta]:
     app.add_url_rule("/api/v1/<path:path>", view_func=okta.answer)
 
     class Handler(WSGIRequestHandler):
-        protocol_version = "HTTP/1.1"  # so that a connection may be kept
-
-        def setup(self) -> None:
-            okta.connections += 1
-            super().setup()
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return format_datetime(clock.now().astimezone(UTC), usegmt=True)
 
         def log(self, *_: object, **__: object) -> None:
             """Say nothing: pytest shows what matters."""
