@@ -130,6 +130,7 @@ class FakeOkta:
     page_size: int = 200
     calls_a_minute: int = 600
     may_read_log: bool = True
+    search_omits_deactivated: bool = False  # of which the documents say nothing
     users: dict[str, Record] = field(default_factory=dict)
     groups: dict[str, Record] = field(default_factory=dict)
     members: dict[str, set[str]] = field(default_factory=dict)
@@ -310,7 +311,8 @@ class FakeOkta:
             wanted = Filter(request.args["filter"], ("id", "status", "lastUpdated")).matches
         else:
             return self._list([user for user in self.users.values() if user["status"] != "DEPROVISIONED"])
-        return self._list([user for user in self.users.values() if wanted(user)])
+        omitted = "DEPROVISIONED" if self.search_omits_deactivated and "search" in request.args else ""
+        return self._list([user for user in self.users.values() if wanted(user) and user["status"] != omitted])
 
     def _groups(self) -> Response:
         if "filter" not in request.args:

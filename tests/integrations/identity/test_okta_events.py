@@ -120,7 +120,7 @@ def test_several_events_keep_their_order() -> None:
         delivery(event(("UserGroup", GROUP + "\n"))),
         delivery(event(*[("User", f"00u{n}") for n in range(101)])),
         delivery(*[event()] * 1001),
-        b" " * (1024 * 1024 + 1),
+        delivery() + b" " * 1024 * 1024,
     ],
     ids=lambda body: repr(body[:60]),
 )
