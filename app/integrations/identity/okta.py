@@ -41,7 +41,7 @@ _DELETIONS = " or ".join(
     f'eventType eq "{kind}"'
     for kind in ("user.lifecycle.delete.initiated", "user.lifecycle.delete.completed", "group.lifecycle.delete")
 )
-_EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
+_EMAIL = re.compile(r"[^\s@]{1,64}@[^\s@]{1,255}")  # RFC 5321 §4.5.3.1
 _log = logging.getLogger(__name__)
 
 Reference = Annotated[str, Field(pattern=r"^(env|file):.+$")]
