@@ -1,6 +1,6 @@
 """The issuers whose tokens the gate takes: one `[issuers.NAME]` table of tidegate.toml, and the profile that follows from it.
 
-A profile is complete: `oidc.py` checks a token against it and asks nothing else. `kinds.py` holds what is special about a product.
+A profile is complete: `oidc.py` checks a token against it and asks nothing else. What is special about products is in `kinds.py`.
 """
 
 from __future__ import annotations
