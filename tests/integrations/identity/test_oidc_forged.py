@@ -126,6 +126,13 @@ def test_a_stranger_who_names_the_issuers_key_is_refused(issuer: Issuer, kind: s
     assert refused(a_validator(issuer, kind), signed(claims_of(kind, issuer), STRANGER)).startswith("signature")
 
 
+@pytest.mark.parametrize("more", ["\n", " ", "=", ".", ".e30", "\x00"])
+def test_a_good_token_with_anything_behind_or_before_it_is_refused(issuer: Issuer, more: str) -> None:
+    token = signed(claims_of("oidc", issuer))
+    assert refused(a_validator(issuer), token + more).startswith("form")
+    assert refused(a_validator(issuer), more + token).startswith("form")
+
+
 def test_an_altered_claim_or_header_is_refused(issuer: Issuer) -> None:
     head, body, signature = signed(claims_of("oidc", issuer)).split(".")
     other = signed(claims_of("oidc", issuer, sub="bob")).split(".")
