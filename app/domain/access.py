@@ -6,6 +6,7 @@ says otherwise, in every group that a source names, of the most restricted kind.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -196,7 +197,8 @@ def judge(
     counted = tuple(s for s in statements if s.source in rules)
     if not counted:
         return None
-    against = [*_inactive(counted), *_stale(counted, rules, now), *(f"source {name} was never read" for name in unread)]
+    against = [*_inactive(counted), *_several(counted), *_stale(counted, rules, now)]
+    against += [f"source {name} was never read" for name in unread]
     kinds = {s.identity.kind for s in counted if s.identity.kind is not None}
     owners = {s.identity.owner for s in counted if s.identity.owner}
     principal = Principal(
@@ -215,6 +217,12 @@ def judge(
 def _inactive(statements: Sequence[Statement]) -> list[str]:
     gone = [f"source {s.source} has it no longer" for s in statements if s.is_gone]
     return [f"source {s.source} says so" for s in statements if not s.is_gone and not s.identity.is_active] + gone
+
+
+def _several(statements: Sequence[Statement]) -> list[str]:
+    """Find sources that call two of theirs by one subject: nobody can tell which of them acts, or whose groups count."""
+    named = Counter(s.source for s in statements if not s.is_gone)
+    return [f"source {source} calls {count} of its identities so" for source, count in sorted(named.items()) if count > 1]
 
 
 def _stale(statements: Sequence[Statement], rules: Mapping[str, SourceRule], now: datetime) -> list[str]:

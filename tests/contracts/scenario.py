@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from app.domain.access import Group, Identity
-from app.integrations.identity.protocol import IdentitySource, Page
+from app.domain.access import Group, Identity, Page
+from app.integrations.identity.protocol import IdentitySource
 
 PEOPLE = ("alice", "bob", "carol")
 GROUPS: Mapping[str, Collection[str]] = {"deployers": ("alice", "bob"), "auditors": ("carol",), "empty": ()}

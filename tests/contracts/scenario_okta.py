@@ -13,6 +13,7 @@ from app.integrations.identity.protocol import IdentitySource
 from app.integrations.secrets.protocol import Secret
 from tests.contracts.scenario import GROUPS, PEOPLE
 from tests.okta_fake import TOKEN, FakeOkta, StillClock, serving_okta
+from tests.sources import tools
 
 
 class OktaScenario:
@@ -22,7 +23,7 @@ class OktaScenario:
         client = HttpClient(connect_timeout=5.0, read_timeout=20.0)
         options = Options(url=fake.url, token="env:OKTA_TOKEN")
         secret = Secret(TOKEN.encode())
-        self.source: IdentitySource = Okta(options, secret=lambda _: secret, clock=clock, pause=clock.pause, client=client)
+        self.source: IdentitySource = Okta(options, tools(lambda _: secret, clock=clock, pause=clock.pause, client=client))
         self._fake = fake
         self._clock = clock
         self._away = away

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from app.domain.access import subject_from
+from app.domain.access import Hint, HintKind, Page, subject_from
 from app.domain.errors import SourceUnavailable
-from app.integrations.identity.protocol import Hint, HintKind, Page
 from tests.contracts.scenario import GROUPS, PEOPLE, Picture, Scenario, whole
+from tests.contracts.scenario_aws import aws_scenario
 from tests.contracts.scenario_okta import okta_scenario
 
 SCENARIOS: dict[str, Callable[[Path], AbstractContextManager[Scenario]]] = {
+    "aws_iam": aws_scenario,
     "okta": okta_scenario,
 }
 Change = Callable[[Scenario], None]

@@ -49,6 +49,12 @@ def test_any_source_can_take_the_power_away(statements: tuple[Statement, ...], r
     assert active(*statements) == (False, reason)
 
 
+def test_of_two_whom_a_source_calls_the_same_none_can_act() -> None:
+    twin = said("okta", external_id="okta-2")
+    assert active(said("okta"), twin) == (False, "source okta calls 2 of its identities so")
+    assert active(said("okta"), said("okta", external_id="okta-2", gone=True)) == (False, "source okta has it no longer")
+
+
 def test_what_speaks_by_itself_holds_until_it_says_otherwise() -> None:
     assert active(said("directory", age=10**8)) == (True, "")
     assert active(said("okta", age=3600)) == (True, "")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from typing import Annotated, Any, TypeVar
@@ -17,16 +17,13 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from app.domain.access import Group, Identity, subject_from
-from app.domain.clock import Clock
+from app.domain.access import Group, Hint, HintKind, Identity, Page, subject_from
 from app.domain.errors import BadRequest, Forbidden, NotFound, SourceUnavailable
 from app.domain.plain import plain_line
 from app.domain.principal import GATE_PRINCIPAL
-from app.integrations.http import HttpClient
 from app.integrations.identity.okta_api import OktaApi
 from app.integrations.identity.okta_events import OKTA_ID, parse_event
-from app.integrations.identity.protocol import Hint, HintKind, Page
-from app.integrations.secrets.protocol import Secret
+from app.integrations.identity.protocol import Tools
 
 # Who can sign in. LOCKED_OUT and RECOVERY cannot by any factor, PASSWORD_EXPIRED can by another than the password; whoever is
 # STAGED or PROVISIONED has never been here (help.okta.com, "User account status"). A status that is new to us is inactive.
@@ -85,20 +82,16 @@ class _User(_Known):
 class Okta:
     """An Okta org (protocol: IdentitySource)."""
 
-    def __init__(
-        self,
-        options: Options,
-        *,
-        secret: Callable[[str], Secret],
-        clock: Clock,
-        pause: Callable[[float], None],
-        client: HttpClient,
-    ) -> None:
-        """Read with `client`; `pause` sleeps for the seconds that Okta's rate limits ask for."""
+    def __init__(self, options: Options, tools: Tools) -> None:
         self._options = options
-        self._clock = clock
-        token = options.token
-        self._api = OktaApi(options.url, token=lambda: secret(token), clock=clock, pause=pause, client=client)
+        self._clock = tools.clock
+        self._api = OktaApi(
+            options.url,
+            token=lambda: tools.secret(options.token),
+            clock=tools.clock,
+            pause=tools.pause,
+            client=tools.client,
+        )
         self._reported: set[str] = set()
 
     def read_all(self) -> Iterator[Page]:

@@ -7,16 +7,15 @@ by `Event.id`; a static secret in a header is the whole authentication. An event
 
 from __future__ import annotations
 
-import hmac
 import re
-from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from app.domain.access import Hint, HintKind
 from app.domain.errors import BadRequest
-from app.integrations.identity.protocol import Hint, HintKind
+from app.integrations.identity.protocol import Event
 
 OKTA_ID = r"^[A-Za-z0-9]{1,64}$"
 LARGEST_BODY = 1024 * 1024
@@ -24,14 +23,6 @@ MOST_EVENTS = 1000
 MOST_TARGETS = 100
 _CHALLENGE = re.compile(r"[!-~]{1,1000}")
 _KINDS = {"User": HintKind.IDENTITY, "UserGroup": HintKind.GROUP}
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One event: its own id, and what it gives reason to read again."""
-
-    id: UUID
-    hints: tuple[Hint, ...]
 
 
 class _Target(BaseModel):
@@ -61,16 +52,6 @@ def challenge_answer(value: str | None) -> dict[str, str]:
     if value is None or not _CHALLENGE.fullmatch(value):
         raise BadRequest("the header X-Okta-Verification-Challenge is missing or no challenge")
     return {"verification": value}
-
-
-def authentic(header_value: str | None, secret: bytes) -> bool:
-    """Tell, in constant time, whether the header that the event hook was given is the secret; an empty one never is."""
-    if not header_value:
-        return False
-    try:
-        return hmac.compare_digest(header_value.encode("latin-1"), secret)  # as WSGI hands headers on (PEP 3333)
-    except UnicodeEncodeError:
-        return False
 
 
 def parse(body: bytes) -> list[Event]:
@@ -104,7 +85,7 @@ def _event(event: _Event) -> Event:
     except ValueError:
         raise BadRequest("not events of Okta: an event's uuid is none") from None
     hints = (_hint(target) for target in event.target or ())
-    return Event(uuid, tuple(dict.fromkeys(hint for hint in hints if hint is not None)))
+    return Event(str(uuid), tuple(dict.fromkeys(hint for hint in hints if hint is not None)))
 
 
 def _hint(target: _Target) -> Hint | None:

@@ -15,6 +15,7 @@ from app.integrations.identity.okta import Okta, Options
 from app.integrations.secrets.protocol import Secret
 from app.integrations.system import SystemClock
 from tests.okta_fake import TOKEN, serving_okta
+from tests.sources import tools
 
 PEOPLE, GROUPS, MEMBERS = 10_000, 500, 60
 
@@ -44,7 +45,7 @@ def main() -> None:
     process.start()
     client = HttpClient(connect_timeout=5.0, read_timeout=30.0)
     options = Options(url=ours.recv(), token="env:TOKEN")
-    okta = Okta(options, secret=lambda _: Secret(TOKEN.encode()), clock=SystemClock(), pause=time.sleep, client=client)
+    okta = Okta(options, tools(lambda _: Secret(TOKEN.encode()), clock=SystemClock(), pause=time.sleep, client=client))
     next(okta.read_all())
     before, begun, peak = resident(), time.monotonic(), 0.0
     people = groups = memberships = 0

@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from app.domain.access import Group, Identity, subject_from
+from app.domain.access import Group, Hint, HintKind, Identity, Page, subject_from
 from app.domain.errors import SecretUnavailable, SourceUnavailable
 from app.integrations.http import HttpClient
 from app.integrations.identity import okta_api
 from app.integrations.identity.okta import Okta, Options
-from app.integrations.identity.protocol import Hint, HintKind, Page
 from app.integrations.secrets.protocol import Secret
 from tests.conftest import free_port
 from tests.integrations.targets.cast import Answer, Service, hangs_up, says, serving
 from tests.okta_fake import TOKEN, FakeOkta, StillClock, serving_okta
+from tests.sources import tools
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def source(
 ) -> Okta:
     client = HttpClient(connect_timeout=seconds, read_timeout=seconds)
     made = Options(url=url, token="env:OKTA_TOKEN", **options)
-    return Okta(made, secret=secret, clock=clock, pause=clock.pause, client=client)
+    return Okta(made, tools(secret, clock=clock, pause=clock.pause, client=client))
 
 
 @pytest.fixture
