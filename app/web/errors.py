@@ -21,6 +21,12 @@ STATUS: dict[str, int] = {
     "rate-limited": 429,
     "not-found": 404,
     "not-allowed": 409,
+    "bad-request": 400,
+    "bad-key": 400,
+    "bad-token": 401,
+    "forbidden": 403,
+    "issuer-unavailable": 503,
+    "source-unavailable": 503,
     "store-unavailable": 503,
     "secret-unavailable": 503,
 }

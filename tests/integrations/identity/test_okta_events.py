@@ -10,9 +10,10 @@ from uuid import UUID
 
 import pytest
 
+from app.domain.access import Hint, HintKind
 from app.domain.errors import BadRequest
 from app.integrations.identity.okta_events import challenge_answer, parse, parse_event
-from app.integrations.identity.protocol import Event, Hint, HintKind
+from app.integrations.identity.protocol import Event
 from app.pipeline.notice import is_authentic
 from tests.integrations.targets.cast import Request, says, serving
 from tests.okta_fake import StillClock, serving_okta
@@ -58,7 +59,7 @@ def event(*targets: tuple[Any, Any], uuid: Any = ID) -> dict[str, Any]:
 
 
 def test_the_published_delivery_is_understood() -> None:
-    assert parse(json.dumps(PUBLISHED).encode()) == [Event(UUID(ID), ())]
+    assert parse(json.dumps(PUBLISHED).encode()) == [Event(ID, ())]
 
 
 @pytest.mark.parametrize(
@@ -73,13 +74,13 @@ def test_the_published_delivery_is_understood() -> None:
     ],
 )
 def test_users_and_groups_are_to_be_read_again_and_nothing_else(targets: list[tuple[Any, Any]], hints: list[Hint]) -> None:
-    assert parse(delivery(event(*targets))) == [Event(UUID(ID), tuple(hints))]
-    assert parse_event(event(*targets)) == Event(UUID(ID), tuple(hints))
+    assert parse(delivery(event(*targets))) == [Event(ID, tuple(hints))]
+    assert parse_event(event(*targets)) == Event(ID, tuple(hints))
 
 
 @pytest.mark.parametrize("target", [None, []])
 def test_an_event_may_have_no_target(target: Any) -> None:
-    assert parse(delivery({"uuid": ID, "target": target})) == [Event(UUID(ID), ())]
+    assert parse(delivery({"uuid": ID, "target": target})) == [Event(ID, ())]
 
 
 def test_several_events_keep_their_order() -> None:
