@@ -50,7 +50,7 @@ def test_events_are_kept_once_and_have_the_source_read(services: Line) -> None:
     assert notice(line.services, "okta", "s3cret", okta(FIRST)) == 0
     assert line.wakes.syncs == ["okta", "okta"]
     with line.services.store.reading() as unit:
-        assert unit.hints.open("okta", 10) == dict.fromkeys((FIRST, SECOND), [Hint(HintKind.IDENTITY, USER)])
+        assert unit.hints.open("okta", 10) == {key: [Hint(HintKind.IDENTITY, USER)] for key in (FIRST, SECOND)}
     assert "okta" in due_sources(line.services)
 
 
