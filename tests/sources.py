@@ -25,3 +25,7 @@ def tools(
 ) -> Tools:
     """Make tools with real HTTP and the real clock where a test says nothing else."""
     return Tools(secret, clock or SystemClock(), pause, client or HttpClient(connect_timeout=5, read_timeout=10))
+
+
+class RealClock(SystemClock):
+    """The real clock, for stand-ins of systems that other processes talk to."""
