@@ -1,0 +1,62 @@
+"""Read single claims of a token whose signature holds: each is what it must be, is absent, or the token is refused. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from app.domain.errors import BadToken
+
+LONGEST_TEXT = 256
+MOST_GROUPS = 500
+_LAST = 253_402_300_799  # the end of the year 9999: later is no time that Python or Postgres could hold
+
+
+def text(claims: Mapping[str, Any], name: str) -> str:
+    """Return a claim that is one printable line of bounded length, else an empty string."""
+    value = claims.get(name)
+    return value if isinstance(value, str) and value.isprintable() and len(value) <= LONGEST_TEXT else ""
+
+
+def instant(claims: Mapping[str, Any], name: str) -> datetime | None:
+    """Return a NumericDate (RFC 7519 §2), None where absent; raises BadToken for anything else."""
+    if name not in claims:
+        return None
+    value = claims[name]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LAST:
+        raise BadToken(f"{name}: not a time")
+    return datetime.fromtimestamp(value, UTC)
+
+
+def needed_instant(claims: Mapping[str, Any], name: str) -> datetime:
+    """Return a NumericDate; raises BadToken where it is absent or none."""
+    found = instant(claims, name)
+    if found is None:
+        raise BadToken(f"{name}: missing")
+    return found
+
+
+def groups(claims: Mapping[str, Any], name: str) -> frozenset[str]:
+    """Return the groups; raises BadToken where not all are there, since one that is missing may be one that forbids.
+
+    OpenID Connect Core 1.0 §5.6.2: `_claim_names` lists claims to be fetched elsewhere; Entra does so with over 200 groups.
+    """
+    elsewhere = claims.get("_claim_names")
+    if (isinstance(elsewhere, dict) and name in elsewhere) or claims.get("hasgroups"):
+        raise BadToken(f"{name}: too many for the token, so it does not carry them")
+    value = claims.get(name, [])
+    found = [value] if isinstance(value, str) else value  # some issuers send a single one bare
+    if not isinstance(found, list) or len(found) > MOST_GROUPS or not all(map(_is_group, found)):
+        raise BadToken(f"{name}: not a list of at most {MOST_GROUPS} group names")
+    return frozenset(found)
+
+
+def methods(claims: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return how whoever it is proved to be so (`amr`, RFC 8176), as far as it is a list of texts."""
+    value = claims.get("amr")
+    return tuple(m for m in value if isinstance(m, str) and m.isprintable())[:20] if isinstance(value, list) else ()
+
+
+def _is_group(value: object) -> bool:
+    return isinstance(value, str) and value.isprintable() and 0 < len(value) <= LONGEST_TEXT

@@ -1,0 +1,342 @@
+"""The keys of an issuer, fetched from a real server that rotates them, redirects, drips, breaks and goes away."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+import pytest
+from joserfc.jwk import ECKey, OctKey, RSAKey
+
+from app.domain.errors import IssuerUnavailable
+from app.integrations.http import HttpClient
+from app.integrations.identity.jwks import LARGEST, MOST_KEYS, IssuerKeys
+from tests.conftest import free_port
+from tests.integrations.identity.cast import EC, RSA, RSA_NEXT, Issuer, StillClock, a_profile, issuing, public
+from tests.integrations.targets.cast import Request, hangs_up, says, wait_until
+
+DAY = 86_400
+
+
+@pytest.fixture
+def issuer() -> Iterator[Issuer]:
+    with issuing() as made:
+        yield made
+
+
+@pytest.fixture
+def clock() -> StillClock:
+    return StillClock()
+
+
+@pytest.fixture
+def keys(issuer: Issuer, clock: StillClock) -> IssuerKeys:
+    return keys_of(issuer, clock)
+
+
+def keys_of(issuer: Issuer | str, clock: StillClock, **options: Any) -> IssuerKeys:
+    client = HttpClient(connect_timeout=0.5, read_timeout=0.5)
+    return IssuerKeys(a_profile(issuer, **options), clock=clock, client=client)
+
+
+def rsa_jwk(**over: Any) -> dict[str, Any]:
+    jwk = {**RSA.as_dict(private=False), **over}
+    return {name: value for name, value in jwk.items() if value is not None}
+
+
+def test_a_key_is_found_by_its_id_and_fetched_once(issuer: Issuer, keys: IssuerKeys) -> None:
+    for _ in range(50):
+        found = keys.key("rsa-1")
+        assert found is not None
+        assert found.as_dict(private=False)["n"] == RSA.as_dict()["n"]
+    assert keys.key("ec-1") is not None
+    assert issuer.fetches == ["/keys"]
+
+
+def test_keys_are_fetched_before_the_first_token_and_not_again_for_it(issuer: Issuer, keys: IssuerKeys) -> None:
+    keys.warm()
+    keys.warm()
+    assert keys.key("rsa-1") is not None
+    assert issuer.fetches == ["/keys"]
+
+
+def test_a_configured_place_needs_no_discovery(issuer: Issuer, clock: StillClock) -> None:
+    assert keys_of(issuer, clock, jwks_url=f"{issuer.url}/mine").key("rsa-1") is not None
+    assert [request.path for request in issuer.service.requests] == ["/mine"]
+
+
+def test_an_issuer_with_a_slash_at_its_end_is_discovered_where_the_specification_says(issuer: Issuer, clock: StillClock) -> None:
+    issuer.discovery = {"issuer": f"{issuer.url}/"}
+    assert keys_of(f"{issuer.url}/", clock).key("rsa-1") is not None
+
+
+@pytest.mark.parametrize(
+    ("discovery", "reason"),
+    [
+        ({"issuer": "https://id.example"}, "of another issuer"),
+        ({"issuer": ""}, "of another issuer"),
+        ({"issuer": None}, "names no issuer"),
+        ({"issuer": ["x"]}, "names no issuer"),
+        ({"jwks_uri": None}, "no jwks_uri"),
+        ({"jwks_uri": 5}, "no jwks_uri"),
+        ({"jwks_uri": "http://id.example/keys"}, "no https URL"),
+        ({"jwks_uri": "http://169.254.169.254/latest"}, "no https URL"),
+        ({"jwks_uri": "file:///etc/passwd"}, "no https URL"),
+        ({"jwks_uri": "/keys"}, "no https URL"),
+    ],
+)
+def test_a_discovery_document_that_does_not_fit_is_refused(
+    issuer: Issuer, keys: IssuerKeys, discovery: dict[str, Any], reason: str
+) -> None:
+    issuer.discovery = discovery
+    with pytest.raises(IssuerUnavailable, match=reason):
+        keys.key("rsa-1")
+    assert issuer.fetches == []
+
+
+def test_discovery_is_asked_again_only_after_a_fault(issuer: Issuer, keys: IssuerKeys, clock: StillClock) -> None:
+    def discoveries() -> int:
+        return sum(request.path == "/.well-known/openid-configuration" for request in issuer.service.requests)
+
+    keys.warm()
+    clock.move(301)
+    keys.key("rsa-1")
+    assert discoveries() == 1
+    issuer.discovery = {"jwks_uri": f"{issuer.url}/moved"}
+    clock.move(301)
+    issuer.broken = says(404)
+    keys.key("rsa-1")
+    issuer.broken = None
+    clock.move(11)
+    keys.key("rsa-1")
+    assert (discoveries(), issuer.fetches[-1]) == (2, "/moved")
+
+
+def test_a_known_key_is_fetched_anew_when_it_is_five_minutes_old(issuer: Issuer, keys: IssuerKeys, clock: StillClock) -> None:
+    keys.warm()
+    clock.move(299)
+    keys.key("rsa-1")
+    assert len(issuer.fetches) == 1
+    clock.move(2)
+    keys.key("rsa-1")
+    assert len(issuer.fetches) == 2
+
+
+def test_a_withdrawn_key_is_trusted_for_five_minutes_and_no_longer(issuer: Issuer, keys: IssuerKeys, clock: StillClock) -> None:
+    keys.warm()
+    issuer.jwks = public(RSA_NEXT)
+    clock.move(299)
+    assert keys.key("rsa-1") is not None
+    clock.move(2)
+    assert keys.key("rsa-1") is None
+
+
+def test_a_new_key_is_found_once_the_cooldown_is_over(issuer: Issuer, keys: IssuerKeys, clock: StillClock) -> None:
+    keys.warm()
+    issuer.jwks = public(RSA, RSA_NEXT)
+    clock.move(9)
+    assert keys.key("rsa-2") is None
+    clock.move(2)
+    assert keys.key("rsa-2") is not None
+    assert len(issuer.fetches) == 2
+
+
+def test_two_hundred_forged_key_ids_cause_no_fetch(issuer: Issuer, keys: IssuerKeys) -> None:
+    keys.warm()
+    assert [keys.key(f"forged-{n}") for n in range(200)] == [None] * 200
+    assert len(issuer.fetches) == 1
+
+
+def test_forged_key_ids_cause_one_fetch_a_cooldown(issuer: Issuer, keys: IssuerKeys, clock: StillClock) -> None:
+    keys.warm()
+    for _ in range(100):  # one a second
+        clock.move(1)
+        assert keys.key("forged") is None
+    assert len(issuer.fetches) == 1 + 10
+
+
+def test_an_issuer_that_is_down_is_asked_once_a_cooldown(issuer: Issuer, keys: IssuerKeys, clock: StillClock) -> None:
+    issuer.broken = says(503)
+    for _ in range(20):
+        with pytest.raises(IssuerUnavailable, match="issuer corp cannot be had now: HTTP 503"):
+            keys.key("rsa-1")
+    assert len(issuer.service.requests) == 1
+    issuer.broken = None
+    clock.move(11)
+    assert keys.key("rsa-1") is not None
+
+
+def test_stale_keys_serve_for_a_day_while_the_issuer_is_down_and_then_no_token_is_checked(
+    issuer: Issuer, keys: IssuerKeys, clock: StillClock
+) -> None:
+    keys.warm()
+    issuer.broken = hangs_up
+    clock.move(DAY - 1)
+    assert keys.key("rsa-1") is not None
+    clock.move(2)
+    with pytest.raises(IssuerUnavailable, match="no answer"):
+        keys.key("rsa-1")
+    issuer.broken = None
+    clock.move(11)
+    assert keys.key("rsa-1") is not None
+
+
+def test_an_unknown_key_is_not_called_forged_while_the_issuer_is_down(issuer: Issuer, keys: IssuerKeys, clock: StillClock) -> None:
+    keys.warm()
+    issuer.broken = says(500)
+    clock.move(11)
+    with pytest.raises(IssuerUnavailable, match="HTTP 500"):
+        keys.key("rsa-2")
+    assert keys.key("rsa-1") is not None
+
+
+def test_a_clock_that_is_set_back_does_not_lengthen_trust(issuer: Issuer, keys: IssuerKeys, clock: StillClock) -> None:
+    keys.warm()
+    issuer.broken = says(500)
+    clock.move(-3600)
+    with pytest.raises(IssuerUnavailable):
+        keys.key("rsa-1")
+    issuer.broken = None
+    clock.move(11)
+    assert keys.key("rsa-1") is not None
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (says(200, b""), "not JSON"),
+        (says(200, b"<html>"), "not JSON"),
+        (says(200, b"\xff\xfe\xff"), "not JSON"),
+        (says(200, b"[" * 200_000), "not JSON"),
+        (says(200, b'{"keys":' * 20_000), "not JSON"),
+        (says(200, b"1" * 100_000), "not JSON"),
+        (says(200, b"[]"), "no key set"),
+        (says(200, b"{}"), "no key set"),
+        (says(200, b'{"keys": {}}'), "no key set"),
+        (says(200, b'{"keys": [5]}'), "no key set"),
+        (says(200, b'{"keys": []}'), "no usable key"),
+        (says(200, b" " * LARGEST + b"{}"), "larger than"),
+        (says(200, json.dumps({"keys": [rsa_jwk(kid=str(n)) for n in range(MOST_KEYS + 1)]}).encode()), "of more than 100"),
+        (says(204), "HTTP 204"),
+        (says(404, b'{"keys": []}'), "HTTP 404"),
+        (hangs_up, "no answer"),
+    ],
+)
+def test_an_answer_that_does_not_fit_is_not_kept(
+    issuer: Issuer, clock: StillClock, answer: Any, reason: str
+) -> None:
+    keys = keys_of(issuer, clock, jwks_url=f"{issuer.url}/keys")
+    keys.warm()
+    issuer.broken = answer
+    clock.move(301)
+    assert keys.key("rsa-1") is not None  # the old ones serve
+    with pytest.raises(IssuerUnavailable, match=reason):
+        keys.key("unknown")
+    fresh = keys_of(issuer, clock, jwks_url=f"{issuer.url}/keys")
+    with pytest.raises(IssuerUnavailable, match=reason):
+        fresh.warm()
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(issuer: Issuer, clock: StillClock, status: int) -> None:
+    issuer.broken = says(status, location=f"{issuer.url}/elsewhere")
+    with pytest.raises(IssuerUnavailable, match=f"HTTP {status}"):
+        keys_of(issuer, clock, jwks_url=f"{issuer.url}/keys").warm()
+    assert issuer.fetches == ["/keys"]
+
+
+def test_an_issuer_that_answers_too_slowly_is_given_up(issuer: Issuer, keys: IssuerKeys) -> None:
+    issuer.broken = issuer.service.is_silent
+    with pytest.raises(IssuerUnavailable, match="Timeout"):
+        keys.warm()
+
+
+def test_an_issuer_that_is_not_there_is_unavailable(clock: StillClock) -> None:
+    with pytest.raises(IssuerUnavailable, match="ConnectError"):
+        keys_of(f"http://127.0.0.1:{free_port()}", clock).warm()
+
+
+@pytest.mark.parametrize(
+    "jwk",
+    [
+        OctKey.generate_key(256, {"kid": "bad"}).as_dict(),
+        rsa_jwk(kid=None),
+        rsa_jwk(kid=""),
+        rsa_jwk(kid=5),
+        rsa_jwk(kid="bad", use="enc"),
+        rsa_jwk(kid="bad", use=["sig"]),
+        rsa_jwk(kid="bad", key_ops=["encrypt"]),
+        rsa_jwk(kid="bad", key_ops="verify"),
+        rsa_jwk(kid="bad", kty="oct", k="c2VjcmV0"),
+        rsa_jwk(kid="bad", kty=["RSA"]),
+        rsa_jwk(kid="bad", kty="AKP"),
+        rsa_jwk(kid="bad", n=None),
+        rsa_jwk(kid="bad", n=7),
+        rsa_jwk(kid="bad", n="!"),
+        rsa_jwk(kid="bad", n="AQAB"),
+        rsa_jwk(kid="bad", e="AA"),
+        rsa_jwk(kid="bad", alg=5),
+        rsa_jwk(kid="bad", n=base64.urlsafe_b64encode(b"\xff" * 4096).decode().rstrip("=")),
+        RSAKey.generate_key(1024, {"kid": "bad"}).as_dict(private=False),
+        ECKey.generate_key("secp256k1", {"kid": "bad"}).as_dict(private=False),
+        {**EC.as_dict(private=False), "kid": "bad", "x": EC.as_dict()["y"]},
+        {**EC.as_dict(private=False), "kid": "bad", "crv": "P-999"},
+        {"kty": "OKP", "crv": "X25519", "x": "A" * 43, "kid": "bad"},
+        {"kty": "OKP", "crv": "Ed25519", "x": "AA", "kid": "bad"},
+        {},
+    ],
+)
+def test_a_key_that_cannot_verify_is_left_out_and_the_others_stay(issuer: Issuer, keys: IssuerKeys, jwk: dict[str, Any]) -> None:
+    issuer.jwks = {"keys": [jwk, rsa_jwk()]}
+    assert keys.key("rsa-1") is not None
+    assert keys.key("bad") is None
+    assert keys.key("") is None
+
+
+def test_private_parts_and_unknown_members_of_a_published_key_are_dropped(issuer: Issuer, keys: IssuerKeys) -> None:
+    issuer.jwks = {"keys": [{**RSA.as_dict(private=True), "x5c": ["x"], "x5u": "https://evil.example", "issuer": "x"}]}
+    found = keys.key("rsa-1")
+    assert found is not None
+    assert not found.is_private
+    assert "x5u" not in found.as_dict()
+
+
+def test_of_two_keys_with_one_id_the_first_counts(issuer: Issuer, keys: IssuerKeys) -> None:
+    issuer.jwks = {"keys": [rsa_jwk(), {**RSA_NEXT.as_dict(private=False), "kid": "rsa-1"}]}
+    found = keys.key("rsa-1")
+    assert found is not None
+    assert found.as_dict(private=False)["n"] == RSA.as_dict()["n"]
+
+
+def test_many_threads_that_need_keys_cause_one_fetch(issuer: Issuer, keys: IssuerKeys) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(lambda _: keys.key("rsa-1"), range(64)))
+    assert all(found)
+    assert issuer.fetches == ["/keys"]
+
+
+def test_while_one_thread_fetches_the_others_go_on_with_what_is_held(
+    issuer: Issuer, keys: IssuerKeys, clock: StillClock
+) -> None:
+    keys.warm()
+    clock.move(301)
+    asked, go_on = threading.Event(), threading.Event()
+
+    def waits(handler: BaseHTTPRequestHandler, request: Request) -> None:
+        asked.set()
+        go_on.wait(10)
+        says(200, json.dumps(issuer.jwks).encode())(handler, request)
+
+    issuer.broken = waits
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(keys.key, "rsa-1")
+        wait_until(asked.is_set)
+        assert keys.key("rsa-1") is not None  # does not wait
+        go_on.set()
+        assert first.result(10) is not None
+    assert len(issuer.fetches) == 2
