@@ -16,6 +16,7 @@ from app.domain.audit import AuditEntry
 from app.domain.delivery import Delivery, Receipt
 from app.domain.deployment import Deployment, Dispatch, DispatchRow, Progress, Stage, StageResult, Step, Turn, Wake
 from app.domain.event import Account
+from app.pipeline.session_stores import Sessions
 
 
 class Inbox(Protocol):
@@ -265,6 +266,10 @@ class Statements(Protocol):
         """Delete what the source said of these: it says nothing any more, neither active nor inactive."""
         ...
 
+    def belong(self, source: str, external_id: str, groups: Collection[str], *, now: datetime) -> list[Change]:
+        """Say that one identity is in exactly these groups; who else is in them stays. A group's id is its name."""
+        ...
+
     def known(self, source: str) -> tuple[set[str], set[str]]:
         """Return the external ids of the identities (not gone) and groups that the source has, as far as it was heard."""
         ...
@@ -315,6 +320,8 @@ class Unit(Protocol):
     def access(self) -> Access: ...
     @property
     def statements(self) -> Statements: ...
+    @property
+    def sessions(self) -> Sessions: ...
 
     def remember_version(self, kind: str, digest: str, text: str) -> bool:
         """Keep a version of configuration, people or policies; True if it was not known before."""

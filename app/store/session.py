@@ -18,6 +18,7 @@ from app.store.deliveries import SqlDeliveries
 from app.store.deployments import SqlDeployments
 from app.store.dispatches import SqlDispatches, SqlSlots
 from app.store.schema import versions
+from app.store.sessions import SqlSessions
 from app.store.statements import SqlStatements
 
 
@@ -91,6 +92,7 @@ class SqlUnit:
     audit: SqlAudit
     access: SqlAccess
     statements: SqlStatements
+    sessions: SqlSessions
     known_versions: frozenset[tuple[str, str]]
     new_versions: set[tuple[str, str]]
 
@@ -138,6 +140,7 @@ class SqlStore:
             SqlAudit(connection),
             SqlAccess(connection),
             SqlStatements(connection),
+            SqlSessions(connection),
             self._known_versions,
             new,
         )

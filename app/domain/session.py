@@ -1,0 +1,61 @@
+"""A person's session: who signed in, when and from where, by whose word, and whether a second factor was shown. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+MULTI_FACTOR = "mfa"  # RFC 8176 §2
+# Values of `acr` that stand for more than one factor: RFC 9470's and OpenID EAP ACR Values 1.0 §3 (phr, phrh), PAPE 1.0 §4,
+# REFEDS MFA profile, NIST SP 800-63 as login.gov and others spell it, and Okta's (developer.okta.com, step-up authentication).
+# `urn:okta:loa:2fa:any:ifpossible` proves nothing and is not among them.
+MULTI_FACTOR_CLASSES = frozenset(
+    {
+        "phr",
+        "phrh",
+        "aal2",
+        "aal3",
+        "http://schemas.openid.net/pape/policies/2007/06/multi-factor",
+        "http://schemas.openid.net/pape/policies/2007/06/multi-factor-physical",
+        "https://refeds.org/profile/mfa",
+        "urn:okta:loa:2fa:any",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What is known of a session of somebody who signed in. `mfa_at`: when a second factor was shown, None if it was not.
+
+    `issuer` is the name of a configured one. `address` and `country` are empty where nobody trusted told them.
+    """
+
+    id: str
+    subject: str
+    issuer: str
+    signed_in_at: datetime
+    mfa_at: datetime | None
+    acr: str
+    amr: tuple[str, ...]
+    address: str
+    country: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSession:
+    """A session at rest, also one of nobody yet (`facts` is None). `digest` is the SHA-256 of its cookie."""
+
+    id: str
+    digest: str
+    data: Mapping[str, Any]
+    created_at: datetime
+    seen_at: datetime
+    ends_at: datetime
+    facts: Session | None = None
+
+
+def shows_mfa(acr: str, amr: tuple[str, ...]) -> bool:
+    """Tell whether an issuer says that more than one factor was shown; what is not understood says no."""
+    return MULTI_FACTOR in amr or acr in MULTI_FACTOR_CLASSES
