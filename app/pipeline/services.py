@@ -10,6 +10,7 @@ from app.domain.access import SourceRule
 from app.domain.clock import Clock, Ids
 from app.domain.deployment import Wake
 from app.domain.environment import Environment, Zone
+from app.domain.rate import Buckets
 from app.integrations.forges.protocol import AccountProof, Forge
 from app.integrations.identity.protocol import AccessMap, IdentitySource, LoginValidator, TokenValidator
 from app.integrations.policy.protocol import Policy
@@ -131,4 +132,5 @@ class Services:
     health: HealthProbe
     limits: Limits
     holder: str
+    link_limit: Buckets = field(default_factory=lambda: Buckets(rate=0.1, burst=10))  # by subject
     delivery_limits: DeliveryLimits = field(default_factory=lambda: DeliveryLimits.of(rate=20.0, burst=600))

@@ -16,9 +16,10 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from app.bootstrap import Process
 from app.domain.delivery import Receipt
-from app.domain.errors import BadDelivery, GateError, Overloaded, RateLimited, StoreUnavailable, TooLarge
+from app.domain.errors import BadDelivery, GateError, IssuerUnavailable, Overloaded, RateLimited, StoreUnavailable, TooLarge
 from app.integrations.forges.protocol import UnverifiedDelivery
 from app.pipeline.receive import receive
+from app.web.callers import check_access
 from app.web.deferred import Answer, Deferred
 from app.web.errors import status_of, unknown_error
 from app.web.metrics import count_delivery
@@ -29,7 +30,17 @@ RETRY_AFTER_SECONDS = 30
 PATIENCE_SECONDS = 12.0  # forges give up after 15 s at the latest
 # what a stranger can bring about; all other outcomes follow a proven signature
 STRANGERS = frozenset(
-    {"bad-signature", "bad-delivery", "unsupported-content", "unknown-forge", "too-large", "too-slow", "overloaded"}
+    {
+        "bad-signature",
+        "bad-delivery",
+        "unsupported-content",
+        "unknown-forge",
+        "too-large",
+        "too-slow",
+        "overloaded",
+        "bad-token",
+        "issuer-unavailable",
+    }
 )
 
 _log = structlog.get_logger("tidegate.receive")
@@ -44,6 +55,7 @@ def make_blueprint(process: Process) -> Blueprint:
     def hook(forge: str) -> Response:
         correlation_id = process.ids.new()
         try:
+            _check_access(process, forge)
             body = _read_body(process.settings.max_body_bytes)
             kept = receive(process.services, UnverifiedDelivery(forge, _headers(), body), correlation_id)
         except GateError as fault:
@@ -52,6 +64,23 @@ def make_blueprint(process: Process) -> Blueprint:
         return Deferred(kept, lambda done: _settled(forge, correlation_id, done))
 
     return blueprint
+
+
+def is_quick(process: Process, path: str) -> bool:
+    """Tell whether a small delivery to this path waits for nothing. Where a token comes with it, its issuer may be asked."""
+    room, _, forge = path.removeprefix("/").partition("/")
+    if room != "hooks":
+        return False
+    binding = process.services.guard().forges.get(forge)
+    return binding is None or binding.access_issuer is None
+
+
+def _check_access(process: Process, forge: str) -> None:
+    """Refuse what does not come through the access issuer of this forge; raises BadToken and IssuerUnavailable."""
+    guard = process.services.guard()
+    binding = guard.forges.get(forge)
+    if binding is not None and binding.access_issuer is not None:
+        check_access(guard, binding.access_issuer)
 
 
 def _settled(forge: str, correlation_id: str, kept: Future[Receipt]) -> Answer:
@@ -103,7 +132,7 @@ def _acceptance(forge: str, receipt: Receipt) -> Answer:
 
 def _refusal(forge: str, correlation_id: str, fault: GateError) -> Answer:
     answer = _answer(forge, correlation_id, status_of(fault), fault.code, str(fault))
-    if isinstance(fault, StoreUnavailable | Overloaded):
+    if isinstance(fault, StoreUnavailable | Overloaded | IssuerUnavailable):
         answer.headers.append(("Retry-After", str(RETRY_AFTER_SECONDS)))
     if isinstance(fault, RateLimited):
         answer.headers.append(("Retry-After", str(math.ceil(fault.retry_after))))

@@ -9,7 +9,7 @@ from typing import Protocol
 from app.domain.access import Hint, Page
 from app.domain.event import Account
 from app.domain.principal import Principal
-from app.integrations.identity.oidc import VerifiedToken
+from app.integrations.identity.oidc import VerifiedToken as VerifiedToken
 
 
 class AccessMap(Protocol):
