@@ -16,8 +16,8 @@ TAKEN = "this account already stands for somebody else; an admin can change that
 def prove_account(services: Services, subject: str, *, forge: str, token: str) -> AccountLink:
     """Let the account that `token` belongs to stand for `subject`; return the link, also one that was there already.
 
-    Raises UnknownForge, Forbidden (not an active person), RateLimited, BadRequest (the forge does not take the token), SourceUnavailable
-    (the forge cannot be asked now) and NotAllowed (the account stands for somebody else, whoever linked it).
+    Raises UnknownForge, Forbidden (not an active person), RateLimited, BadRequest (the forge does not take the token),
+    SourceUnavailable (the forge cannot be asked now) and NotAllowed (it stands for somebody else, whoever linked it).
     """
     _check_person(services, subject)
     if wait := services.link_limit.take(subject, services.clock.now().timestamp()):

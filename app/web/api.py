@@ -1,4 +1,4 @@
-"""`/api/v1`: JSON for programs and for people's own scripts. Who calls is said by `callers.py`; every error is a problem document."""
+"""`/api/v1`: JSON for programs and people's own scripts. Who calls: `callers.py`. Every error is a problem document."""
 
 from __future__ import annotations
 

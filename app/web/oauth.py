@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from authlib.integrations.base_client import OAuthError
+from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.flask_client import FlaskIntegration, FlaskOAuth2App
 from authlib.integrations.requests_client import OAuth2Session
 from flask import redirect, request
@@ -25,7 +25,7 @@ from requests.structures import CaseInsensitiveDict
 from werkzeug.wrappers import Response
 
 from app.bootstrap import Process
-from app.domain.errors import BadRequest, BadToken, IssuerUnavailable, NotFound
+from app.domain.errors import BadRequest, BadToken, IssuerUnavailable, NotFound, SecretUnavailable
 from app.guard import secret
 from app.integrations.http import HttpClient, NotSent, Unanswered
 from app.integrations.identity.issuers import IssuerOptions, is_fetchable
@@ -145,7 +145,7 @@ class LoginClient(FlaskOAuth2App):  # type: ignore[misc] # Authlib is untyped
         try:
             self._check_iss()
             answer = self.authorize_access_token()
-        except OAuthError as fault:
+        except AuthlibBaseError as fault:
             _log.warning("sign-in with %s was refused: %s", self.name, type(fault).__name__)
             raise BadRequest(f"issuer {self.name} refused the sign-in") from None
         except (RequestException, ValueError, TypeError, KeyError, AttributeError) as fault:
@@ -174,6 +174,15 @@ def _forget_oldest() -> None:
         session.pop(name)
 
 
+def _made(name: str, options: IssuerOptions, validator: LoginValidator) -> LoginClient:
+    """Make a client; where its secret lies is told to the log, not to whoever wants to sign in."""
+    try:
+        return LoginClient(name, options, validator)
+    except SecretUnavailable as fault:
+        _log.error("nobody can sign in with %s: %s", name, fault)
+        raise IssuerUnavailable(f"issuer {name} cannot be used now") from None
+
+
 @dataclass(frozen=True, slots=True)
 class _Kept:
     digest: str
@@ -195,7 +204,7 @@ class LoginClients:
         return sorted(name for name, issuer in issuers.items() if issuer.logins is not None)
 
     def of(self, name: str) -> LoginClient:
-        """Return the client of an issuer; raises NotFound and SecretUnavailable."""
+        """Return the client of an issuer; raises NotFound and IssuerUnavailable."""
         guard, now = self._process.services.guard(), self._process.clock.now()
         binding = guard.issuers.get(name)
         if binding is None or binding.logins is None:
@@ -203,6 +212,6 @@ class LoginClients:
         with self._lock:
             kept = self._kept.get(name)
             if kept is None or kept.digest != guard.digest or not now < kept.until:
-                client = LoginClient(name, cast(IssuerOptions, binding.options), binding.logins)
+                client = _made(name, cast(IssuerOptions, binding.options), binding.logins)
                 kept = self._kept[name] = _Kept(guard.digest, now + KEEP, client)
             return kept.client
