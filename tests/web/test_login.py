@@ -221,7 +221,7 @@ def test_an_id_token_without_the_nonce_that_was_sent_is_refused(gate: Gate, brow
 def test_the_code_verifier_must_fit(gate: Gate, browser: Browser) -> None:
     callback = browser.callback()
     with gate.process.engine.begin() as connection:
-        query = "UPDATE sessions SET data = replace(data::text, '\"code_verifier\": \"', '\"code_verifier\": \"x')::jsonb"
+        query = 'UPDATE sessions SET data = replace(data::text, \'"code_verifier": "\', \'"code_verifier": "x\')::jsonb'
         connection.exec_driver_sql(query)
     assert browser.get(callback).status_code == 400
 

@@ -186,7 +186,9 @@ def test_stale_keys_serve_for_a_day_while_the_issuer_is_down_and_then_no_token_i
     assert keys.key("rsa-1") is not None
 
 
-def test_an_unknown_key_is_not_called_forged_while_the_issuer_is_down(issuer: Issuer, keys: IssuerKeys, clock: StillClock) -> None:
+def test_an_unknown_key_is_not_called_forged_while_the_issuer_is_down(
+    issuer: Issuer, keys: IssuerKeys, clock: StillClock
+) -> None:
     keys.warm()
     issuer.broken = says(500)
     clock.move(11)
@@ -227,9 +229,7 @@ def test_a_clock_that_is_set_back_does_not_lengthen_trust(issuer: Issuer, keys: 
         (hangs_up, "no answer"),
     ],
 )
-def test_an_answer_that_does_not_fit_is_not_kept(
-    issuer: Issuer, clock: StillClock, answer: Any, reason: str
-) -> None:
+def test_an_answer_that_does_not_fit_is_not_kept(issuer: Issuer, clock: StillClock, answer: Any, reason: str) -> None:
     keys = keys_of(issuer, clock, jwks_url=f"{issuer.url}/keys")
     keys.warm()
     issuer.broken = answer
@@ -320,9 +320,7 @@ def test_many_threads_that_need_keys_cause_one_fetch(issuer: Issuer, keys: Issue
     assert issuer.fetches == ["/keys"]
 
 
-def test_while_one_thread_fetches_the_others_go_on_with_what_is_held(
-    issuer: Issuer, keys: IssuerKeys, clock: StillClock
-) -> None:
+def test_while_one_thread_fetches_the_others_go_on_with_what_is_held(issuer: Issuer, keys: IssuerKeys, clock: StillClock) -> None:
     keys.warm()
     clock.move(301)
     asked, go_on = threading.Event(), threading.Event()
