@@ -1,4 +1,4 @@
-"""Sessions: they end when they are idle or old, cost nothing until they are needed, and are never anybody's without the database."""
+"""Sessions: they end when idle or old, cost nothing until they are needed, and without the database are nobody's."""
 
 from __future__ import annotations
 
