@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
-from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from app.domain.errors import IssuerUnavailable
-from app.integrations.http import HttpClient
+from app.integrations.http import HttpAnswer, HttpClient
 from app.integrations.identity.jwks import LARGEST, MOST_KEYS, IssuerKeys
 from tests.conftest import free_port
-from tests.integrations.identity.cast import EC, RSA, RSA_NEXT, Issuer, StillClock, a_profile, issuing, public
+from tests.integrations.identity.oidc_cast import RSA, RSA_NEXT, Issuer, StillClock, a_profile, issuing, public
 from tests.integrations.targets.cast import Request, hangs_up, says, wait_until
 
 DAY = 86_400
@@ -261,58 +259,6 @@ def test_an_issuer_that_is_not_there_is_unavailable(clock: StillClock) -> None:
         keys_of(f"http://127.0.0.1:{free_port()}", clock).warm()
 
 
-@pytest.mark.parametrize(
-    "jwk",
-    [
-        OctKey.generate_key(256, {"kid": "bad"}).as_dict(),
-        rsa_jwk(kid=None),
-        rsa_jwk(kid=""),
-        rsa_jwk(kid=5),
-        rsa_jwk(kid="bad", use="enc"),
-        rsa_jwk(kid="bad", use=["sig"]),
-        rsa_jwk(kid="bad", key_ops=["encrypt"]),
-        rsa_jwk(kid="bad", key_ops="verify"),
-        rsa_jwk(kid="bad", kty="oct", k="c2VjcmV0"),
-        rsa_jwk(kid="bad", kty=["RSA"]),
-        rsa_jwk(kid="bad", kty="AKP"),
-        rsa_jwk(kid="bad", n=None),
-        rsa_jwk(kid="bad", n=7),
-        rsa_jwk(kid="bad", n="!"),
-        rsa_jwk(kid="bad", n="AQAB"),
-        rsa_jwk(kid="bad", e="AA"),
-        rsa_jwk(kid="bad", alg=5),
-        rsa_jwk(kid="bad", n=base64.urlsafe_b64encode(b"\xff" * 4096).decode().rstrip("=")),
-        RSAKey.generate_key(1024, {"kid": "bad"}).as_dict(private=False),
-        ECKey.generate_key("secp256k1", {"kid": "bad"}).as_dict(private=False),
-        {**EC.as_dict(private=False), "kid": "bad", "x": EC.as_dict()["y"]},
-        {**EC.as_dict(private=False), "kid": "bad", "crv": "P-999"},
-        {"kty": "OKP", "crv": "X25519", "x": "A" * 43, "kid": "bad"},
-        {"kty": "OKP", "crv": "Ed25519", "x": "AA", "kid": "bad"},
-        {},
-    ],
-)
-def test_a_key_that_cannot_verify_is_left_out_and_the_others_stay(issuer: Issuer, keys: IssuerKeys, jwk: dict[str, Any]) -> None:
-    issuer.jwks = {"keys": [jwk, rsa_jwk()]}
-    assert keys.key("rsa-1") is not None
-    assert keys.key("bad") is None
-    assert keys.key("") is None
-
-
-def test_private_parts_and_unknown_members_of_a_published_key_are_dropped(issuer: Issuer, keys: IssuerKeys) -> None:
-    issuer.jwks = {"keys": [{**RSA.as_dict(private=True), "x5c": ["x"], "x5u": "https://evil.example", "issuer": "x"}]}
-    found = keys.key("rsa-1")
-    assert found is not None
-    assert not found.is_private
-    assert "x5u" not in found.as_dict()
-
-
-def test_of_two_keys_with_one_id_the_first_counts(issuer: Issuer, keys: IssuerKeys) -> None:
-    issuer.jwks = {"keys": [rsa_jwk(), {**RSA_NEXT.as_dict(private=False), "kid": "rsa-1"}]}
-    found = keys.key("rsa-1")
-    assert found is not None
-    assert found.as_dict(private=False)["n"] == RSA.as_dict()["n"]
-
-
 def test_many_threads_that_need_keys_cause_one_fetch(issuer: Issuer, keys: IssuerKeys) -> None:
     with ThreadPoolExecutor(16) as pool:
         found = list(pool.map(lambda _: keys.key("rsa-1"), range(64)))
@@ -320,9 +266,8 @@ def test_many_threads_that_need_keys_cause_one_fetch(issuer: Issuer, keys: Issue
     assert issuer.fetches == ["/keys"]
 
 
-def test_while_one_thread_fetches_the_others_go_on_with_what_is_held(issuer: Issuer, keys: IssuerKeys, clock: StillClock) -> None:
-    keys.warm()
-    clock.move(301)
+def waiting(issuer: Issuer) -> tuple[threading.Event, threading.Event]:
+    """Let the issuer answer only when told: give what says that it was asked, and what lets it answer."""
     asked, go_on = threading.Event(), threading.Event()
 
     def waits(handler: BaseHTTPRequestHandler, request: Request) -> None:
@@ -331,10 +276,47 @@ def test_while_one_thread_fetches_the_others_go_on_with_what_is_held(issuer: Iss
         says(200, json.dumps(issuer.jwks).encode())(handler, request)
 
     issuer.broken = waits
+    return asked, go_on
+
+
+def test_while_one_thread_fetches_the_others_go_on_with_what_is_held(issuer: Issuer, clock: StillClock) -> None:
+    keys = IssuerKeys(a_profile(issuer), clock=clock)
+    keys.warm()
+    clock.move(301)
+    asked, go_on = waiting(issuer)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(keys.key, "rsa-1")
         wait_until(asked.is_set)
-        assert keys.key("rsa-1") is not None  # does not wait
+        assert keys.key("rsa-1") is not None
+        assert not first.done()
         go_on.set()
         assert first.result(10) is not None
     assert len(issuer.fetches) == 2
+
+
+def test_who_needs_a_key_that_another_thread_is_fetching_waits_for_it(issuer: Issuer, clock: StillClock) -> None:
+    keys = IssuerKeys(a_profile(issuer, jwks_url=f"{issuer.url}/keys"), clock=clock)
+    asked, go_on = waiting(issuer)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(keys.key, "rsa-1")
+        wait_until(asked.is_set)
+        second = pool.submit(keys.key, "ec-1")
+        wait([second], timeout=0.2)
+        go_on.set()
+        assert first.result(10) is not None
+        assert second.result(10) is not None
+    assert issuer.fetches == ["/keys"]
+
+
+class _SecureIssuer(HttpClient):
+    """Stands in for an issuer behind TLS, for which there is no certificate here; it sends the gate to itself for keys."""
+
+    def get(self, url: str, *, headers: Mapping[str, str] | None = None, limit: int = LARGEST) -> HttpAnswer:
+        assert url == "https://id.example/.well-known/openid-configuration"
+        return HttpAnswer(200, b'{"issuer": "https://id.example", "jwks_uri": "http://127.0.0.1:6379/"}')
+
+
+def test_an_issuer_elsewhere_cannot_send_the_gate_to_its_own_machine(clock: StillClock) -> None:
+    keys = IssuerKeys(a_profile("https://id.example"), clock=clock, client=_SecureIssuer(connect_timeout=1.0, read_timeout=1.0))
+    with pytest.raises(IssuerUnavailable, match="no https URL"):
+        keys.warm()

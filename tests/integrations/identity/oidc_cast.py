@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,13 +12,15 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
+import pytest
 from joserfc import jws
-from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
+from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 
+from app.domain.errors import BadToken
 from app.integrations.http import HttpClient
 from app.integrations.identity.issuers import IssuerOptions, IssuerProfile, profile_of
 from app.integrations.identity.jwks import IssuerKeys
-from app.integrations.identity.oidc import Validator
+from app.integrations.identity.oidc import Validator, Validators
 from tests.integrations.targets.cast import Request, Service, says, serving
 
 AUDIENCE = "https://gate.example"
@@ -65,10 +68,10 @@ def forged(header: Any, claims: Any, signature: bytes = b"x" * 256) -> str:
 
 
 def hmac_with_public_key(claims: dict[str, Any]) -> str:
-    """Sign with HS256 and the issuer's public key as the secret, the oldest trick (RFC 8725 §2.1)."""
-    secret = OctKey.import_key({"kty": "oct", "k": base64.urlsafe_b64encode(RSA.as_pem(private=False)).decode().rstrip("=")})
-    registry = jws.JWSRegistry(algorithms=["HS256"], strict_check_header=False)
-    return jws.serialize_compact({"alg": "HS256", "kid": "rsa-1", "typ": "JWT"}, json.dumps(claims), secret, registry=registry)
+    """Sign with HS256 and the issuer's public key as the secret, the oldest trick (RFC 8725 §2.1), without a library."""
+    content = forged({"alg": "HS256", "kid": "rsa-1", "typ": "JWT"}, claims, b"").rstrip(".")
+    digest = hmac.digest(RSA.as_pem(private=False), content.encode(), "sha256")
+    return f"{content}.{base64.urlsafe_b64encode(digest).decode().rstrip('=')}"
 
 
 @dataclass
@@ -129,6 +132,16 @@ def claims_of(kind: str, issuer: Issuer, *, service: bool = False, **over: Any) 
     shared = {"iss": issuer.url, "aud": AUDIENCE, "iat": NOW, "exp": NOW + 300}
     claims = {**shared, **(_SERVICES if service else _USERS)[kind], **over}
     return {name: value for name, value in claims.items() if value is not None}
+
+
+def refused(validator: Validator | Validators, token: str) -> str:
+    """Give the reason for which a token is refused, which is one line and holds no part of the token."""
+    with pytest.raises(BadToken) as caught:
+        validator.validate(token)
+    reason = str(caught.value)
+    assert "\n" not in reason
+    assert all(part not in reason for part in token.split(".") if len(part) > 12)
+    return reason
 
 
 _ARN = "arn:aws:iam::123456789012:role/deployer"
