@@ -43,6 +43,8 @@ def links_of(services: Services, principal: Principal) -> list[AccountLink]:
 
 def unlink_account(services: Services, subject: str, account: Account) -> None:
     """Take back what this person said of an account; raises NotFound where they said nothing of it."""
+    if not account.key.isprintable():
+        raise NotFound("you have not linked this account")
     with services.store.unit() as unit:
         gone = unit.access.unlink(account, [LinkedBy.PERSON])
         if [link.subject for link in gone] != [subject]:

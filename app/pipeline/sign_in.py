@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from app.domain.access import Identity, Page
+from app.domain.access import Identity, Page, SourceRule
 from app.domain.errors import Forbidden
 from app.domain.session import Session, StoredSession, shows_mfa
 from app.integrations.identity.protocol import VerifiedToken
 from app.pipeline.say import Scribe
-from app.pipeline.services import IssuerBinding, Services
+from app.pipeline.services import Services
 from app.pipeline.session_entries import SessionScribe
 from app.pipeline.stores import Unit
 
@@ -43,9 +43,11 @@ def sign_in(services: Services, act: SignIn) -> StoredSession:
     scribe = SessionScribe.of(services.clock, services.ids)
     if act.token.is_service:
         raise _refusal(services, scribe, facts, f"{facts.subject} is a program; people sign in, programs bring a token")
-    binding = guard.issuers[act.token.issuer]
+    binding = guard.issuers.get(act.token.issuer)
+    if binding is None:
+        raise Forbidden(f"issuer {act.token.issuer} is not configured any more")
     if binding.rule is not None:
-        _take_down(services, binding, act.token, now)
+        _take_down(services, binding.rule, act.token, now)
     principal = guard.identity.principal(facts.subject)
     if principal is None:
         raise _refusal(services, scribe, facts, f"no source of people knows {facts.subject}")
@@ -83,13 +85,11 @@ def _refusal(services: Services, scribe: SessionScribe, facts: Session, why: str
     return Forbidden(why)
 
 
-def _take_down(services: Services, binding: IssuerBinding, token: VerifiedToken, now: datetime) -> None:
+def _take_down(services: Services, rule: SourceRule, token: VerifiedToken, now: datetime) -> None:
     """Let the issuer say what its token says, and vouch for it: all or nothing.
 
     A subject that comes under another `sub` is somebody else's by now, who must not inherit the former one's groups.
     """
-    rule = binding.rule
-    assert rule is not None
     scribe = Scribe.of(services.clock, services.ids, f"source:{rule.name}")
     with services.store.unit() as unit:
         unit.statements.open(rule.name, rule.kind)

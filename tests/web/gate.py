@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -99,6 +99,7 @@ class Gate:
     provider: Provider
     forge: Service
     engine: Engine
+    close: Callable[[], None]
     tokens: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def configure(self, *, top: str = "", corp: str = "", more: str = "", people: str = PEOPLE) -> None:
@@ -141,19 +142,17 @@ def a_gate(engine: Engine, folder: Path, provider: Provider, forge: Service, *, 
     clock = FakeClock()
     settings = load_settings({f"TIDEGATE_{name}": value for name, value in needed.items()})
     process = Process(settings, engine, make_celery(NOWHERE), clock=clock)  # type: ignore[arg-type]
-    gate = Gate(Flask(__name__), process, clock, url, folder, provider, forge, engine)
-    forge.answer = gate.answer
-    gate.configure()
-    gate.app = create_app(process)
-    server = make_server("127.0.0.1", port, gate.app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    try:
+    with ExitStack() as serving:
+        gate = Gate(Flask(__name__), process, clock, url, folder, provider, forge, engine, serving.close)
+        forge.answer = gate.answer
+        gate.configure()
+        gate.app = create_app(process)
+        server = make_server("127.0.0.1", port, gate.app, threaded=True)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        for end in (thread.join, server.server_close, server.shutdown):  # the last is the first
+            serving.callback(end)
         yield gate
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 class Browser:

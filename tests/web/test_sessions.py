@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.domain.session import shows_mfa
+from app.pipeline.expire import expire_sessions
 from app.settings import load_settings
 from app.store.session import make_engine
 from app.web.sessions import LARGEST, Cookie, WebSession
@@ -75,17 +76,15 @@ def test_that_it_is_in_use_is_written_once_a_minute(gate: Gate, browser: Browser
 def test_what_has_ended_is_found_no_more_and_is_deleted_by_beat(gate: Gate, browser: Browser) -> None:
     browser.sign_in()
     Browser(gate).get("/login/corp")
-    now = gate.clock.now()
-    with gate.process.services.store.unit() as unit:
-        assert unit.sessions.expire(now) == 0
+    assert expire_sessions(gate.process.services) == 0
     gate.clock.move(700)
+    assert expire_sessions(gate.process.services) == 1  # the one of nobody yet
     with gate.process.services.store.unit() as unit:
-        assert unit.sessions.expire(gate.clock.now()) == 1  # the one of nobody yet
         assert unit.sessions.newest("alice", gate.clock.now()) is not None
     gate.clock.move(HOUR)
     with gate.process.services.store.unit() as unit:
         assert unit.sessions.newest("alice", gate.clock.now()) is None
-        assert unit.sessions.expire(gate.clock.now()) == 1
+    assert expire_sessions(gate.process.services) == 1
 
 
 def test_of_several_sessions_the_newest_speaks(gate: Gate, browser: Browser) -> None:
