@@ -12,7 +12,7 @@ from app.domain.event import Account
 from app.domain.session import StoredSession
 from app.pipeline.link import links_of, prove_account, unlink_account
 from app.pipeline.sign_out import end_sessions
-from app.web.callers import Caller, caller
+from app.web.callers import Caller, How, caller, proofs_of
 from app.web.pages import make_room, render, to
 from app.web.sessions import current
 
@@ -23,11 +23,10 @@ def make_blueprint(process: Process) -> Blueprint:
 
     @blueprint.get("/account")
     def account() -> Response:
-        try:
-            found = _signed_in(process)
-        except BadToken:
+        proofs = proofs_of(process.services.guard())  # one that is bad is told, not led round in circles
+        if not any(proof.how is How.SESSION for proof in proofs):
             return to(f"/login?next={quote(request.path, safe='')}")
-        return _page(process, found)
+        return _page(process, caller(process))
 
     @blueprint.post("/account/links")
     def link() -> Response:

@@ -13,7 +13,7 @@ from app.observe import start_sentry
 from app.settings import load_settings
 from app.web import account, api, errors, health, hooks, login, metrics, wellknown
 from app.web.front import Front, FrontLimits
-from app.web.hooks import is_quick
+from app.web.hooks import Quick
 from app.web.protect import protect
 from app.web.request import FAULT
 from app.web.sessions import Sessions
@@ -50,7 +50,7 @@ def create_front(app: Flask) -> Front:
     process: Process = app.config["PROCESS"]
     given = process.settings
     limits = FrontLimits(given.max_body_bytes, given.body_seconds, given.max_bytes_in_flight)
-    return Front(app, limits, each_turn=process.inbox.hand_over_by, is_quick=lambda path: is_quick(process, path))
+    return Front(app, limits, each_turn=process.inbox.hand_over_by, is_quick=Quick(process))
 
 
 def _refuse_faulty() -> None:

@@ -27,6 +27,7 @@ from app.web.refusals import Refusals
 from app.web.request import BODY, FAULT, HEADERS
 
 RETRY_AFTER_SECONDS = 30
+LOOK_SECONDS = 1.0
 PATIENCE_SECONDS = 12.0  # forges give up after 15 s at the latest
 # what a stranger can bring about; all other outcomes follow a proven signature
 STRANGERS = frozenset(
@@ -66,13 +67,25 @@ def make_blueprint(process: Process) -> Blueprint:
     return blueprint
 
 
-def is_quick(process: Process, path: str) -> bool:
-    """Tell whether a small delivery to this path waits for nothing. Where a token comes with it, its issuer may be asked."""
-    room, _, forge = path.removeprefix("/").partition("/")
-    if room != "hooks":
-        return False
-    binding = process.services.guard().forges.get(forge)
-    return binding is None or binding.access_issuer is None
+class Quick:
+    """Tells of a path whether a small delivery to it waits for nothing. Where a token comes with it, its issuer may be asked.
+
+    It looks at the configuration once a second, since a look takes some system calls: at worst the loop waits once.
+    """
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._slow: frozenset[str] = frozenset()
+        self._until = 0.0
+
+    def __call__(self, path: str) -> bool:
+        """Tell it of this path."""
+        now = time.monotonic()
+        if now >= self._until:
+            forges = self._process.services.guard().forges
+            self._slow = frozenset(f"/hooks/{name}" for name, forge in forges.items() if forge.access_issuer is not None)
+            self._until = now + LOOK_SECONDS
+        return path.startswith("/hooks/") and path not in self._slow
 
 
 def _check_access(process: Process, forge: str) -> None:

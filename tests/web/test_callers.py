@@ -120,6 +120,13 @@ def test_an_assertion_is_not_proven_by_another_issuers_token(gate: Gate, edge: S
     assert get(gate, **{ASSERTION: gate.provider.client_token()}).status_code == 401
 
 
+def test_a_page_with_a_bad_assertion_says_so_and_leads_nowhere(gate: Gate, browser: Browser, edge: Service) -> None:
+    browser.sign_in()
+    gate.configure(more=edge_table(edge))
+    page = browser.http.get(f"{gate.url}/account", headers={ASSERTION: "x.y.z"})
+    assert page.status_code == 401 and "location" not in page.headers
+
+
 def test_an_assertion_and_a_session_must_agree(gate: Gate, browser: Browser, edge: Service) -> None:
     people = '[[people]]\nsubject = "alice"\n\n[[people]]\nsubject = "alice@example.com"\n'
     gate.configure(more=edge_table(edge), people=people)

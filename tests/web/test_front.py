@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from app.web.front import Front, FrontLimits
-from app.web.hooks import is_quick
+from app.web.hooks import Quick
 from tests.web.gate import Gate
 
 LIMITS = FrontLimits(1024 * 1024, 5.0, 8 * 1024 * 1024)
@@ -75,12 +75,13 @@ def test_only_deliveries_run_on_the_loop() -> None:
 
 @pytest.mark.parametrize("path", ["/hooks/gogs", "/hooks/nowhere"])
 def test_a_delivery_waits_for_nothing(gate: Gate, path: str) -> None:
-    assert is_quick(gate.process, path)
+    assert Quick(gate.process)(path)
 
 
 def test_a_delivery_that_must_bring_a_token_may_wait_for_the_issuers_keys(gate: Gate) -> None:
     path: Path = gate.folder / "tidegate.toml"
     path.write_text(path.read_text().replace('kind = "gogs"', 'kind = "gogs"\naccess_issuer = "corp"'))
-    assert not is_quick(gate.process, "/hooks/gogs") and is_quick(gate.process, "/hooks/other")
-    seen = threads_of("/hooks/gogs", "/hooks/other", is_quick=lambda path: is_quick(gate.process, path))
+    quick = Quick(gate.process)
+    assert not quick("/hooks/gogs") and quick("/hooks/other") and not quick("/logout")
+    seen = threads_of("/hooks/gogs", "/hooks/other", is_quick=quick)
     assert seen["/hooks/gogs"].startswith("web-") and not seen["/hooks/other"].startswith("web-")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qs, urlencode, urljoin, urlsplit, urlunsplit
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.web.login import HOME, safe_path
 from tests.web.gate import Browser, Gate
@@ -94,6 +96,12 @@ def test_a_path_of_this_site_is_kept(path: str) -> None:
 )
 def test_whatever_a_browser_could_take_for_another_site_is_not_gone_to(trick: str) -> None:
     assert safe_path(trick) == HOME
+
+
+@given(st.one_of(st.text(), st.from_regex(r"[/\\\\a-z:.@?#%\x00-\x20-]{1,12}")))
+def test_no_path_leads_to_another_site(given_path: str) -> None:
+    found = urlsplit(urljoin("https://gate.example/login/corp/callback", safe_path(given_path)))
+    assert (found.scheme, found.netloc) == ("https", "gate.example")
 
 
 def test_nobody_knows_mallory(gate: Gate, browser: Browser) -> None:
