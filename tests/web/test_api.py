@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import httpx
@@ -61,6 +63,23 @@ def test_linking_again_changes_nothing(gate: Gate, alice: Browser) -> None:
     assert link(alice).status_code == 201
     before = len(gate.audit())
     assert link(alice).status_code == 201 and len(gate.audit()) == before
+
+
+def test_of_two_who_prove_one_account_at_once_one_gets_it(gate: Gate, alice: Browser) -> None:
+    gate.configure(people='[[people]]\nsubject = "alice"\n\n[[people]]\nsubject = "bob"\n')
+    bob = Browser(gate)
+    bob.sign_in("bob")
+    bob.http.headers["x-csrf-token"] = bob.api("GET", "/me").json()["csrf_token"]
+    meet = Barrier(2, timeout=20)
+
+    def answer(handler: Any, request: Any) -> None:
+        meet.wait()
+        gate.answer(handler, request)
+
+    gate.forge.answer = answer
+    with ThreadPoolExecutor(2) as both:
+        answers = sorted(each.status_code for each in both.map(link, (alice, bob)))
+    assert answers == [201, 409] and len(gate.rows("SELECT 1 FROM account_links WHERE account_id = '72'")) == 1
 
 
 @pytest.mark.parametrize("how", list(LinkedBy))
