@@ -16,7 +16,7 @@ from app.integrations.http import HttpClient
 from tests.conftest import free_port
 from tests.integrations.targets.cast import says, serving
 
-RECORDED = sorted((Path(__file__).parent / "gogs").glob("*-push.body"))
+RECORDED = [p for p in sorted((Path(__file__).parent / "gogs").glob("*-push.body")) if p.read_bytes().startswith(b"{")]
 TOKEN = "a" * 40
 
 
