@@ -5,12 +5,15 @@ BIN := .venv/bin
 UV := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
 UV_VERSION := 0.13.9
 
+# command:package of Debian, of what only tests need
+TEST_TOOLS := node:nodejs npm:npm chromium:chromium chromedriver:chromium-driver gpg:gnupg ssh-keygen:openssh-client
+
 SEED ?= 1
 DELIVERIES ?= 10000
 FAULTS ?= 200
 SECONDS ?= 60
 
-.PHONY: up demo test check fuzz bench bench-tools torture lock clean help
+.PHONY: up demo test test-tools check fuzz bench bench-tools torture lock clean help
 
 up: .venv/.stack ## start everything on this machine, until Ctrl-C
 	@$(BIN)/tidegate up
@@ -18,8 +21,16 @@ up: .venv/.stack ## start everything on this machine, until Ctrl-C
 demo: .venv/.stack ## see the whole line at work, in a minute
 	@$(BIN)/tidegate demo
 
-test: check ## everything that must be green: lint, types, import rules, tests
+test: check test-tools ## everything that must be green: lint, types, import rules, tests
 	@$(BIN)/python -m pytest
+
+test-tools: # what tests need beside Python: an OpenID provider on Node.js, and a browser; installed where we may
+	@missing=; for tool in $(TEST_TOOLS); do \
+		command -v $${tool%%:*} > /dev/null || missing="$$missing $${tool#*:}"; done; \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+		apt-get update -qq && apt-get install -qq -y --no-install-recommends $$missing > /dev/null; missing=; fi; \
+	for tool in $(foreach each,$(TEST_TOOLS),$(firstword $(subst :, ,$(each)))); do command -v $$tool > /dev/null || missing="$$missing $$tool"; done; \
+	if [ -n "$$missing" ]; then echo "the tests need these, and they are not installed:$$missing (Debian: apt-get install $(foreach each,$(TEST_TOOLS),$(lastword $(subst :, ,$(each)))))"; exit 1; fi
 
 bench: .venv/.dev bench-tools ## measure everything beside Debian's `webhook`, in some twenty minutes (ARGS="--quick", "--only receiver", "--soak")
 	@$(BIN)/python -m bench $(ARGS)

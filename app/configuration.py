@@ -6,25 +6,22 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from string import Formatter
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from app.domain.access import SourceKind, SourceRule
 from app.domain.environment import Environment, HealthCheck, TargetSettings, Zone
 from app.domain.errors import BadConfiguration
+from app.tables import EnvironmentTable, File, ForgeTable, IssuerTable, SourceTable, TargetTable
 from app.toml_lines import Where, bad_places, line_of, lines_of
 
-_NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
-_DURATION = re.compile(r"\A(\d+(?:\.\d+)?)(ms|s|m|h)\Z")
 FILE = SourceKind.FILE.value
 _MAX_AGE = {"okta": 3600.0, "aws_iam": 7200.0}  # of what is read; what speaks by itself holds until it says otherwise
 _REFRESH = {"okta": 300.0, "aws_iam": 900.0}
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +47,14 @@ class SourceSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class IssuerSettings:
+    """An issuer as configured: its own options, already validated; `rule` where its sign-ins are a source of people."""
+
+    options: BaseModel
+    rule: SourceRule | None
+
+
+@dataclass(frozen=True, slots=True)
 class Configuration:
     """One version of tidegate.toml, checked."""
 
@@ -61,108 +66,14 @@ class Configuration:
     sources: Mapping[str, SourceSettings]
     people: Path | None
     policies: Path
-
-    def rules(self) -> dict[str, SourceRule]:
-        """List how each source is listened to, people.toml among them."""
-        file = {} if self.people is None else {FILE: SourceRule(FILE, SourceKind.FILE)}
-        return file | {name: source.rule for name, source in self.sources.items()}
-
-
-def _seconds(value: object) -> object:
-    """Read `60s`, `2m`, `500ms` or a number as seconds."""
-    found = _DURATION.match(value) if isinstance(value, str) else None
-    return float(found[1]) * _UNITS[found[2]] if found else value
-
-
-def _reference(value: str) -> str:
-    kind, _, rest = value.partition(":")
-    if kind not in ("env", "file") or not rest:
-        raise ValueError('must be a reference, "env:NAME" or "file:PATH": no secret stands in this file')
-    return value
-
-
-def _clone(value: str) -> str:
-    try:
-        fields = {name for _, name, _, _ in Formatter().parse(value) if name is not None}
-    except ValueError:
-        fields = {""}
-    if not fields <= {"url", "repository"}:
-        raise ValueError("may name {url} and {repository}, and no other field")
-    return value
-
-
-def _pattern(value: str) -> str:
-    kind, _, glob = value.partition(":")
-    if value != "release" and (kind not in ("branch", "tag") or not glob):
-        raise ValueError('must be "branch:GLOB", "tag:GLOB" or "release"')
-    return value
-
-
-Name = Annotated[str, Field(pattern=_NAME)]
-Reference = Annotated[str, AfterValidator(_reference)]
-Pattern = Annotated[str, AfterValidator(_pattern)]
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=86_400)]
-Clone = Annotated[str, AfterValidator(_clone)]
-Url = Annotated[str, Field(pattern=r"^(https?|ssh|file)://\S+$")]
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _Forge(_Table):
-    kind: str
-    url: Url
-    clone: Clone = "{url}/{repository}.git"
-    webhook_secrets: list[Reference] = Field(min_length=1)
-    api_token: Reference | None = None
-    link_by_login: bool = False
+    issuers: Mapping[str, IssuerSettings] = field(default_factory=dict)
     access_issuer: str | None = None
 
-
-class _Source(BaseModel):
-    model_config = ConfigDict(extra="allow", frozen=True)
-    kind: str
-    max_age: Seconds | None = None
-    refresh: Seconds | None = None
-    reconcile: Seconds = 21_600.0
-
-
-class _Zone(_Table):
-    kind: Literal["compute", "storage"]
-    region: str = Field(min_length=1)
-
-
-class _Target(BaseModel):
-    model_config = ConfigDict(extra="allow", frozen=True)
-    kind: str
-    zone: str
-    pool: Literal["fast", "slow"] | None = None
-
-
-class _Health(_Table):
-    url: Annotated[str, Field(pattern=r"^https?://\S+$")]
-    within: Seconds = 60.0
-
-
-class _Environment(_Table):
-    name: Name
-    repository: Annotated[str, Field(pattern=r"^[a-z0-9-]+:[^/\s]+/[^/\s]+$")]
-    repository_id: int | None = Field(None, gt=0)
-    deploys: list[Pattern] = Field(min_length=1)
-    targets: list[str] = Field(min_length=1)
-    audience: str = Field(min_length=1)
-    health: _Health | None = None
-
-
-class _File(_Table):
-    people: Path | None = None
-    policies: Path = Path("policies")
-    identity: dict[Name, _Source] = {}
-    forges: dict[Name, _Forge] = Field(min_length=1)
-    zones: dict[Name, _Zone] = Field(min_length=1)
-    targets: dict[Name, _Target] = Field(min_length=1)
-    environments: list[_Environment] = Field(min_length=1)
+    def rules(self) -> dict[str, SourceRule]:
+        """List how each source is listened to, people.toml and issuers that are sources among them."""
+        file = {} if self.people is None else {FILE: SourceRule(FILE, SourceKind.FILE)}
+        issuers = {name: issuer.rule for name, issuer in self.issuers.items() if issuer.rule is not None}
+        return file | issuers | {name: source.rule for name, source in self.sources.items()}
 
 
 OptionsOf = Callable[[str], type[BaseModel]]
@@ -177,6 +88,7 @@ class Kinds:
     forges: frozenset[str]
     target_options: OptionsOf
     source_options: OptionsOf
+    issuer_options: type[BaseModel]
 
 
 def load_configuration(path: Path, kinds: Kinds) -> Configuration:
@@ -197,13 +109,15 @@ def load_configuration(path: Path, kinds: Kinds) -> Configuration:
     if bad := list(bad_places(data)):
         raise located(bad)
     try:
-        file = _File.model_validate(data)
+        file = File.model_validate(data)
     except ValidationError as fault:
         raise located([(e["loc"], e["msg"].removeprefix("Value error, ")) for e in fault.errors()]) from None
     faults = [
         *_dangling(file, kinds.forges),
-        *_unfit("targets", file.targets, kinds.target_options),
-        *_unfit("identity", file.identity, kinds.source_options),
+        *_dangling_issuers(file),
+        *_unfit("targets", {n: (t, t.kind) for n, t in file.targets.items()}, kinds.target_options),
+        *_unfit("identity", {n: (s, s.kind) for n, s in file.identity.items()}, kinds.source_options),
+        *_unfit("issuers", {n: (i, "") for n, i in file.issuers.items()}, lambda _: kinds.issuer_options),
     ]
     if faults:
         raise located(faults)
@@ -215,7 +129,7 @@ def _syntax_fault(path: Path, fault: Exception) -> str:
     return f"{path}:{found[1] if found else 1}: not TOML: {fault}"
 
 
-def _dangling(file: _File, forge_kinds: frozenset[str]) -> Iterator[Fault]:
+def _dangling(file: File, forge_kinds: frozenset[str]) -> Iterator[Fault]:
     """Find names that refer to nothing, and environments that share a name."""
     for name, forge in file.forges.items():
         if forge.kind not in forge_kinds:
@@ -233,7 +147,7 @@ def _dangling(file: _File, forge_kinds: frozenset[str]) -> Iterator[Fault]:
     yield from _dangling_environments(file)
 
 
-def _dangling_environments(file: _File) -> Iterator[Fault]:
+def _dangling_environments(file: File) -> Iterator[Fault]:
     seen: set[str] = set()
     for index, environment in enumerate(file.environments):
         where: Where = ("environments", index)
@@ -249,11 +163,28 @@ def _dangling_environments(file: _File) -> Iterator[Fault]:
             yield (*where, "targets"), "names a target twice"
 
 
-def _unfit(table: str, entries: Mapping[str, _Target] | Mapping[str, _Source], options_of: OptionsOf) -> Iterator[Fault]:
-    """Find entries whose own keys their kind does not take."""
-    for name, entry in entries.items():
+def _dangling_issuers(file: File) -> Iterator[Fault]:
+    """Find issuers that are named and not there, that take each other's tokens, or that share a name with a source."""
+    named: list[tuple[Where, str | None]] = [(("access_issuer",), file.access_issuer)]
+    named += [(("forges", name, "access_issuer"), forge.access_issuer) for name, forge in file.forges.items()]
+    for where, issuer in named:
+        if issuer is not None and issuer not in file.issuers:
+            yield where, f"there is no issuer {issuer!r}"
+    seen: dict[tuple[str, str], str] = {}
+    for name, table in file.issuers.items():
+        if table.max_age is not None and (name == FILE or name in file.identity):
+            yield ("issuers", name, "max_age"), "makes it a source of people, and there is another one of this name"
+        options = table.model_extra or {}
+        other = seen.setdefault((str(options.get("issuer")), str(options.get("audience"))), name)
+        if other != name:
+            yield ("issuers", name), f"has the issuer and audience of {other!r}"
+
+
+def _unfit(table: str, entries: Mapping[str, tuple[BaseModel, str]], options_of: OptionsOf) -> Iterator[Fault]:
+    """Find entries (each with its kind) whose own keys their kind does not take."""
+    for name, (entry, kind) in entries.items():
         try:
-            options_of(entry.kind).model_validate(entry.model_extra or {})
+            options_of(kind).model_validate(entry.model_extra or {})
         except BadConfiguration as fault:
             yield (table, name, "kind"), str(fault)
         except ValidationError as fault:
@@ -261,13 +192,14 @@ def _unfit(table: str, entries: Mapping[str, _Target] | Mapping[str, _Source], o
                 yield (table, name, *error["loc"]), error["msg"].removeprefix("Value error, ")
 
 
-def _configuration(file: _File, path: Path, text: str, kinds: Kinds) -> Configuration:
+def _configuration(file: File, path: Path, text: str, kinds: Kinds) -> Configuration:
     zones = {name: Zone(name, zone.kind, zone.region) for name, zone in file.zones.items()}
 
-    def options(target: _Target) -> dict[str, Any]:
+    def options(target: TargetTable) -> dict[str, Any]:
         return kinds.target_options(target.kind).model_validate(target.model_extra or {}).model_dump()
 
-    people = file.people or (None if file.identity else Path("people.toml"))
+    has_source = bool(file.identity) or any(issuer.max_age for issuer in file.issuers.values())
+    people = file.people or (None if has_source else Path("people.toml"))
     return Configuration(
         digest=hashlib.sha256(text.encode()).hexdigest(),
         forges={name: _forge(name, forge) for name, forge in file.forges.items()},
@@ -277,10 +209,12 @@ def _configuration(file: _File, path: Path, text: str, kinds: Kinds) -> Configur
         sources={name: _source(name, source, kinds.source_options) for name, source in file.identity.items()},
         people=path.parent / people if people else None,
         policies=path.parent / file.policies,
+        issuers={name: _issuer(name, issuer, kinds) for name, issuer in file.issuers.items()},
+        access_issuer=file.access_issuer,
     )
 
 
-def _forge(name: str, table: _Forge) -> ForgeSettings:
+def _forge(name: str, table: ForgeTable) -> ForgeSettings:
     return ForgeSettings(
         name=name,
         kind=table.kind,
@@ -293,7 +227,7 @@ def _forge(name: str, table: _Forge) -> ForgeSettings:
     )
 
 
-def _source(name: str, table: _Source, options_of: OptionsOf) -> SourceSettings:
+def _source(name: str, table: SourceTable, options_of: OptionsOf) -> SourceSettings:
     kind = SourceKind(table.kind)
     refresh, max_age = table.refresh or _REFRESH.get(kind), table.max_age or _MAX_AGE.get(kind)
     rule = SourceRule(
@@ -306,7 +240,12 @@ def _source(name: str, table: _Source, options_of: OptionsOf) -> SourceSettings:
     return SourceSettings(rule, options_of(table.kind).model_validate(table.model_extra or {}))
 
 
-def _environment(table: _Environment) -> Environment:
+def _issuer(name: str, table: IssuerTable, kinds: Kinds) -> IssuerSettings:
+    rule = SourceRule(name, SourceKind.OIDC, timedelta(seconds=table.max_age)) if table.max_age else None
+    return IssuerSettings(kinds.issuer_options.model_validate(table.model_extra or {}), rule)
+
+
+def _environment(table: EnvironmentTable) -> Environment:
     health = HealthCheck(table.health.url, table.health.within) if table.health else None
     return Environment(
         name=table.name,

@@ -11,17 +11,20 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
-from app.configuration import Configuration, ForgeSettings, Kinds, SourceSettings, load_configuration
+from app.configuration import Configuration, ForgeSettings, IssuerSettings, Kinds, SourceSettings, load_configuration
 from app.domain.audit import AuditEntry
 from app.domain.clock import Clock, Ids
 from app.domain.environment import Environment, TargetSettings
 from app.domain.errors import BadConfiguration, GateError
+from app.integrations.forges.accounts import ForgeAccounts
 from app.integrations.http import HttpClient
 from app.integrations.identity.file import load as load_people
+from app.integrations.identity.issuers import IssuerOptions, login_profile_of, profile_of
+from app.integrations.identity.oidc import HeldKeys, Validator, Validators
 from app.integrations.identity.protocol import Tools
 from app.integrations.policy.cedar import CedarPolicy
 from app.integrations.policy.cedar import load as load_policies
@@ -43,11 +46,11 @@ from app.integrations.system import pause
 from app.integrations.targets.protocol import Target
 from app.observe import never_send
 from app.pipeline.access_map import StoredAccessMap
-from app.pipeline.services import ForgeBinding, Guard, Notices, SourceBinding
+from app.pipeline.services import ForgeBinding, Guard, IssuerBinding, Notices, SourceBinding
 from app.pipeline.stores import Store, Unit
 from app.settings import Settings, environ
 
-KINDS = Kinds(frozenset(FORGES), target_options, source_options)
+KINDS = Kinds(frozenset(FORGES), target_options, source_options, IssuerOptions)
 SOURCE_TIMEOUT = 5.0  # seconds
 TELL_EVERY = 1.0  # seconds between two tries while the database is away
 
@@ -76,6 +79,7 @@ class GuardSource:
         self._store = store
         self._clock = clock
         self._ids = ids
+        self._memory = Memory(store, ids)
         self._lock = threading.Lock()
         self._guard: Guard | None = None
         self._files: tuple[Path, ...] = (settings.config,)
@@ -121,7 +125,7 @@ class GuardSource:
     def _loaded(self) -> tuple[Fingerprint, Guard]:
         while True:
             seen = _fingerprint(self._files)
-            _, guard = load_guard(self._settings, self._clock, Memory(self._store, self._ids), self._watch)
+            _, guard = load_guard(self._settings, self._clock, self._memory, self._watch)
             if _fingerprint(self._files) == seen:
                 return seen, guard
 
@@ -167,10 +171,11 @@ def _is_news(unit: Unit, action: str, digest: str, other: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What the guard remembers by."""
+    """What the guard remembers by. `keys` of issuers are held from version to version."""
 
     store: Store
     ids: Ids
+    keys: HeldKeys = field(default_factory=dict)
 
 
 def load_guard(
@@ -196,7 +201,9 @@ def load_guard(
         people=people,
         linking_forges=frozenset(name for name, forge in configuration.forges.items() if forge.link_by_login),
     )
-    return configuration, _guard(settings, clock, configuration, access_map, policies)
+    return configuration, _with_issuers(
+        _guard(settings, clock, configuration, access_map, policies), configuration, clock, memory
+    )
 
 
 def _or_faults(faults: list[str], load: Callable[[], Loaded]) -> Loaded | None:
@@ -230,6 +237,33 @@ def _guard(
     )
 
 
+def _with_issuers(guard: Guard, configuration: Configuration, clock: Clock, memory: Memory) -> Guard:
+    options = {name: _options(issuer) for name, issuer in configuration.issuers.items()}
+    profiles = {name: profile_of(name, each) for name, each in options.items()}
+    tokens = Validators(list(profiles.values()), clock=clock, keys=memory.keys)
+    places = {name: (profile.issuer, profile.jwks_url) for name, profile in profiles.items()}
+    for place in set(memory.keys) - set(places.values()):
+        del memory.keys[place]  # its issuer has left the configuration
+
+    def bound(name: str) -> IssuerBinding:
+        keys, login = memory.keys[places[name]], login_profile_of(name, options[name])
+        return IssuerBinding(
+            options=options[name],
+            tokens=Validator(profiles[name], keys, clock),
+            logins=Validator(login, keys, clock) if login else None,
+            rule=configuration.issuers[name].rule,
+        )
+
+    issuers = {name: bound(name) for name in options}
+    return replace(guard, issuers=issuers, tokens=tokens, access_issuer=configuration.access_issuer)
+
+
+def _options(issuer: IssuerSettings) -> IssuerOptions:
+    options = issuer.options
+    assert isinstance(options, IssuerOptions)
+    return options
+
+
 def _source(source: SourceSettings, clock: Clock) -> SourceBinding:
     options, kind = source.options, source.rule.kind
     client = HttpClient(connect_timeout=SOURCE_TIMEOUT, read_timeout=4 * SOURCE_TIMEOUT)
@@ -249,7 +283,12 @@ def _is_slow(configuration: Configuration, environment: Environment) -> bool:
 
 def _binding(forge: ForgeSettings) -> ForgeBinding:
     references = forge.webhook_secrets
-    return ForgeBinding(forge_class(forge.kind)(), lambda: [secret(r).reveal() for r in references])
+    return ForgeBinding(
+        forge_class(forge.kind)(),
+        lambda: [secret(r).reveal() for r in references],
+        ForgeAccounts(forge.name, forge.url),
+        forge.access_issuer,
+    )
 
 
 def _target(target: TargetSettings, state: Path, clock: Clock) -> Target:

@@ -6,6 +6,7 @@ import base64
 import contextlib
 import os
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal
 
@@ -67,6 +68,11 @@ class Settings(BaseModel):
         75.0, gt=0, description="seconds to end in after the successor is at work (restart, too much memory); then it is killed"
     )
     max_rss_mb: int = Field(0, ge=0, description="memory (MiB) above which a process gets a successor; 0: no limit")
+    session_idle: float = Field(3600.0, gt=0, description="seconds without a request after which a session ends")
+    session_longest: float = Field(43_200.0, gt=0, description="seconds after the sign-in after which a session ends in any case")
+    trusted_proxies: str = Field("", description="networks (CIDR, with commas) of the edge, whose two headers below are believed")
+    address_header: str = Field("X-Forwarded-For", description="header in which the edge says the address of who asks")
+    country_header: str = Field("", description="header in which the edge says the country of who asks (CF-IPCountry)")
     web_host: str = Field("127.0.0.1", description="address that the receiver listens on")
     web_port: int = Field(8300, gt=0, lt=65536, description="port of the receiver")
     flower_port: int = Field(5556, gt=0, lt=65536, description="port of Flower")
@@ -83,6 +89,21 @@ class Settings(BaseModel):
         if not separator or scheme not in ("postgresql", "postgres", "postgresql+psycopg"):
             raise ValueError("must begin with postgresql+psycopg://")
         return SecretStr(f"postgresql+psycopg://{rest}")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        for network in filter(None, map(str.strip, value.split(","))):
+            try:
+                ip_network(network)
+            except ValueError:
+                raise ValueError("must be networks like 10.0.0.0/8, with commas between them") from None
+        return value
+
+    @property
+    def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The networks of the edge."""
+        return tuple(ip_network(network) for network in filter(None, map(str.strip, self.trusted_proxies.split(","))))
 
     def master_key_bytes(self) -> bytes:
         """Return the master key; raises BadConfiguration where it is missing or not 32 bytes in base64."""

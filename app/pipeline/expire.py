@@ -1,4 +1,4 @@
-"""Delete what is kept for a time only: hints that were followed, sessions that have ended."""
+"""Delete what has ended and is kept for a time only. Beat calls it; nothing waits for it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ HINTS_KEPT = timedelta(days=14)  # longer than a source sends an event again
 
 
 def expire(services: Services) -> None:
-    """Delete all that has had its time."""
+    """Delete the sessions that have ended and the hints that were followed long ago. Raises StoreUnavailable."""
     now = services.clock.now()
     with services.store.unit() as unit:
+        unit.sessions.expire(now)
         unit.hints.expire(now - HINTS_KEPT)

@@ -10,8 +10,9 @@ from app.domain.access import SourceRule
 from app.domain.clock import Clock, Ids
 from app.domain.deployment import Wake
 from app.domain.environment import Environment, Zone
-from app.integrations.forges.protocol import Forge
-from app.integrations.identity.protocol import AccessMap, Event, IdentitySource
+from app.domain.rate import Buckets
+from app.integrations.forges.protocol import AccountProof, Forge
+from app.integrations.identity.protocol import AccessMap, Event, IdentitySource, LoginValidator, TokenValidator
 from app.integrations.policy.protocol import Policy
 from app.integrations.repositories.protocol import CommitSource
 from app.integrations.targets.protocol import Target
@@ -35,10 +36,15 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class ForgeBinding:
-    """A configured forge: its adapter, and its webhook secrets read anew at each delivery."""
+    """A configured forge: its adapter, its webhook secrets read anew at each delivery, and who tells whose a token is.
+
+    `access_issuer` names the issuer whose token every delivery of it must bring.
+    """
 
     forge: Forge
     secrets: Callable[[], list[bytes]]
+    accounts: AccountProof | None = None
+    access_issuer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +67,24 @@ class SourceBinding:
 
 
 @dataclass(frozen=True, slots=True)
+class IssuerBinding:
+    """A configured issuer: its own options, who checks its tokens, and who the ID tokens of sign-ins (None without a client).
+
+    `rule` is there where its sign-ins are a source of people.
+    """
+
+    options: object
+    tokens: TokenValidator
+    logins: LoginValidator | None
+    rule: SourceRule | None
+
+
+@dataclass(frozen=True, slots=True)
 class Guard:
-    """What the gate guards and by which rules: one consistent version of configuration, people and policies."""
+    """What the gate guards and by which rules: one consistent version of configuration, people and policies.
+
+    `tokens` checks those of any configured issuer. `access_issuer` names the one whose token pages and API demand too.
+    """
 
     digest: str
     environments: tuple[Environment, ...]
@@ -73,6 +95,9 @@ class Guard:
     policy: Policy
     repositories: CommitSource
     sources: Mapping[str, SourceBinding] = field(default_factory=dict)
+    issuers: Mapping[str, IssuerBinding] = field(default_factory=dict)
+    tokens: TokenValidator | None = None
+    access_issuer: str | None = None
 
     def environment(self, name: str) -> Environment | None:
         """Return the environment of this name, or None where the configuration has none (any more)."""
@@ -121,4 +146,5 @@ class Services:
     health: HealthProbe
     limits: Limits
     holder: str
+    link_limit: Buckets = field(default_factory=lambda: Buckets(rate=0.1, burst=10))  # by subject
     delivery_limits: DeliveryLimits = field(default_factory=lambda: DeliveryLimits.of(rate=20.0, burst=600))

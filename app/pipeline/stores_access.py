@@ -78,6 +78,10 @@ class Statements(Protocol):
         """Delete what the source said of these: it says nothing any more, neither active nor inactive."""
         ...
 
+    def belong(self, source: str, external_id: str, groups: Collection[str], *, now: datetime) -> list[Change]:
+        """Say that one identity is in exactly these groups; who else is in them stays. A group's id is its name."""
+        ...
+
     def known(self, source: str) -> tuple[set[str], set[str]]:
         """Return the external ids of the identities (not gone) and groups that the source has, as far as it was heard."""
         ...

@@ -45,6 +45,21 @@ class SqlStatements:
         self._leave_all(source, [change.external_id for change in found])
         return found
 
+    def belong(self, source: str, external_id: str, groups: Collection[str], *, now: datetime) -> list[Change]:
+        """Say that one identity is in exactly these groups; who else is in them stays. A group's id is its name."""
+        mine = (memberships.c.source == source, memberships.c.external_id == external_id)
+        former = set(self.connection.execute(select(memberships.c.group_id).where(*mine)).scalars())
+        joined, left = sorted(set(groups) - former), sorted(former - set(groups))
+        made = self._make_groups(source, joined, now)
+        for group in joined:
+            self._join(source, group, [external_id], now)
+        for group in left:
+            self._leave(source, group, [external_id])
+        changes = [
+            _membership_change("group-added" if name in made else "group-changed", name, joined=[external_id]) for name in joined
+        ]
+        return changes + [_membership_change("group-changed", name, left=[external_id]) for name in left]
+
     def known(self, source: str) -> tuple[set[str], set[str]]:
         """Return the external ids of the identities (not gone) and groups that the source has, as far as it was heard."""
         people = select(identities.c.external_id).where(identities.c.source == source, identities.c.gone.is_(False))
@@ -163,6 +178,14 @@ class SqlStatements:
         detail = {"group": group.name, "former_name": former, "joined": joined, "left": left}
         return [Change("group-added" if former is None else "group-changed", group.external_id, None, detail)]
 
+    def _make_groups(self, source: str, names: Collection[str], now: datetime) -> set[str]:
+        """Make the groups that are not there; return those."""
+        rows = [{"source": source, "external_id": name, "name": name, "said_at": now} for name in names]
+        if not rows:
+            return set()
+        made = insert(access_groups).values(rows).on_conflict_do_nothing().returning(access_groups.c.external_id)
+        return set(self.connection.execute(made).scalars())
+
     def _join(self, source: str, group_id: str, members: Collection[str], now: datetime) -> None:
         rows = [{"source": source, "group_id": group_id, "external_id": member, "said_at": now} for member in members]
         if rows:
@@ -223,6 +246,10 @@ def _identity_change(former: tuple[Identity, bool] | None, said: Identity) -> Ch
     elif said.is_active and (former[1] or not former[0].is_active):
         verb = "identity-activated"
     return Change(verb, said.external_id, said.subject, changed)
+
+
+def _membership_change(verb: str, name: str, *, joined: Sequence[str] = (), left: Sequence[str] = ()) -> Change:
+    return Change(verb, name, None, {"group": name, "joined": list(joined), "left": list(left)})
 
 
 def _told(identity: Identity) -> dict[str, Any]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from app.domain.errors import GateError
+from app.domain.errors import GateError, RateLimited
 
 STATUS: dict[str, int] = {
     "bad-signature": 401,
@@ -41,14 +42,21 @@ def status_of(fault: GateError) -> int:
 
 def register(app: Flask) -> None:
     """Render every error of the app as a problem document."""
-    app.register_error_handler(GateError, _gate_error)
+    app.register_error_handler(GateError, problem_of)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, unknown_error)
 
 
-def _gate_error(fault: GateError) -> Response:
+def problem_of(fault: GateError) -> Response:
+    """Render an error as a problem document."""
     status = status_of(fault)
-    return _problem(status, fault.code, str(fault) if status != 500 else "")
+    answer = _problem(status, fault.code, str(fault) if status != 500 else "")
+    if status == 401:  # RFC 6750 §3: no error is named to who brought nothing
+        said = ', error="invalid_token"' if "Authorization" in request.headers else ""
+        answer.headers["WWW-Authenticate"] = f'Bearer realm="tidegate"{said}'
+    if isinstance(fault, RateLimited):
+        answer.headers["Retry-After"] = str(math.ceil(fault.retry_after))
+    return answer
 
 
 def _http_error(fault: HTTPException) -> Response:

@@ -11,9 +11,12 @@ from app.bootstrap import Process, build
 from app.logs import configure_logs
 from app.observe import start_sentry
 from app.settings import load_settings
-from app.web import errors, events, health, hooks, metrics, wellknown
+from app.web import account, api, errors, events, health, hooks, login, metrics, wellknown
 from app.web.front import Front, FrontLimits
+from app.web.hooks import Quick
+from app.web.protect import protect
 from app.web.request import FAULT
+from app.web.sessions import Sessions
 
 POOL_SIZE = 4  # group commit needs one connection; probes and key look-ups a few
 
@@ -32,10 +35,12 @@ def create_app(process: Process | None = None) -> Flask:
         process = build(settings, pool_size=POOL_SIZE, aside=_in_a_thread)
     process.services.guard()  # a faulty configuration stops the start, not the first delivery
     app = Flask(__name__)
-    for room in (hooks, events, wellknown, health, metrics):
+    app.session_interface = Sessions(process)
+    for room in (hooks, events, wellknown, health, metrics, login, account, api):
         app.register_blueprint(room.make_blueprint(process))
     errors.register(app)
     app.before_request(_refuse_faulty)
+    protect(app, process)
     app.config["PROCESS"] = process
     return app
 
@@ -45,7 +50,7 @@ def create_front(app: Flask) -> Front:
     process: Process = app.config["PROCESS"]
     given = process.settings
     limits = FrontLimits(given.max_body_bytes, given.body_seconds, given.max_bytes_in_flight)
-    return Front(app, limits, each_turn=process.inbox.hand_over_by)
+    return Front(app, limits, each_turn=process.inbox.hand_over_by, is_quick=Quick(process))
 
 
 def _refuse_faulty() -> None:

@@ -64,9 +64,20 @@ class FrontLimits:
 class Front:
     """An RSGI application around a WSGI one."""
 
-    def __init__(self, app: WsgiApp, limits: FrontLimits, each_turn: Callable[[Soon], None] = lambda _: None) -> None:
-        """Tell `each_turn` how to have something done at the end of a turn of the loop: for all that came in it, once."""
+    def __init__(
+        self,
+        app: WsgiApp,
+        limits: FrontLimits,
+        each_turn: Callable[[Soon], None] = lambda _: None,
+        *,
+        is_quick: Callable[[str], bool] = lambda path: path.startswith("/hooks/"),
+    ) -> None:
+        """Tell `each_turn` how to have something done at the end of a turn of the loop: for all that came in it, once.
+
+        `is_quick` tells of a path whether a small POST to it waits for nothing: a delivery does not, all else may.
+        """
         self._app = app
+        self._is_quick = is_quick
         self._each_turn = each_turn
         self._limits = limits
         small = limits.bytes_in_flight // SMALL_SHARE
@@ -142,7 +153,7 @@ class Front:
         environ[BODY] = body
         deferred: list[Deferred] = []
         environ[DEFER] = deferred.append
-        if environ["REQUEST_METHOD"] == "POST" and len(body) <= SMALL_BYTES:
+        if environ["REQUEST_METHOD"] == "POST" and len(body) <= SMALL_BYTES and self._is_quick(environ["PATH_INFO"]):
             _call(self._app, environ, exchange)  # a fraction of a millisecond that waits for nothing: no thread is faster
         else:
             await self._threads.run(partial(_call, self._app, environ, exchange))

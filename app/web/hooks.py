@@ -16,9 +16,10 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from app.bootstrap import Process
 from app.domain.delivery import Receipt
-from app.domain.errors import BadDelivery, GateError, Overloaded, RateLimited, StoreUnavailable, TooLarge
+from app.domain.errors import BadDelivery, GateError, IssuerUnavailable, Overloaded, RateLimited, StoreUnavailable, TooLarge
 from app.integrations.forges.protocol import UnverifiedDelivery
 from app.pipeline.receive import receive
+from app.web.callers import check_access
 from app.web.deferred import Answer, Deferred
 from app.web.errors import status_of, unknown_error
 from app.web.metrics import count_delivery
@@ -26,10 +27,21 @@ from app.web.refusals import Refusals
 from app.web.request import BODY, FAULT, HEADERS
 
 RETRY_AFTER_SECONDS = 30
+LOOK_SECONDS = 1.0
 PATIENCE_SECONDS = 12.0  # forges give up after 15 s at the latest
 # what a stranger can bring about; all other outcomes follow a proven signature
 STRANGERS = frozenset(
-    {"bad-signature", "bad-delivery", "unsupported-content", "unknown-forge", "too-large", "too-slow", "overloaded"}
+    {
+        "bad-signature",
+        "bad-delivery",
+        "unsupported-content",
+        "unknown-forge",
+        "too-large",
+        "too-slow",
+        "overloaded",
+        "bad-token",
+        "issuer-unavailable",
+    }
 )
 
 _log = structlog.get_logger("tidegate.receive")
@@ -44,6 +56,7 @@ def make_blueprint(process: Process) -> Blueprint:
     def hook(forge: str) -> Response:
         correlation_id = process.ids.new()
         try:
+            _check_access(process, forge)
             body = _read_body(process.settings.max_body_bytes)
             kept = receive(process.services, UnverifiedDelivery(forge, _headers(), body), correlation_id)
         except GateError as fault:
@@ -52,6 +65,35 @@ def make_blueprint(process: Process) -> Blueprint:
         return Deferred(kept, lambda done: _settled(forge, correlation_id, done))
 
     return blueprint
+
+
+class Quick:
+    """Tells of a path whether a small delivery to it waits for nothing. Where a token comes with it, its issuer may be asked.
+
+    It looks at the configuration once a second, since a look takes some system calls: at worst the loop waits once.
+    """
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._slow: frozenset[str] = frozenset()
+        self._until = 0.0
+
+    def __call__(self, path: str) -> bool:
+        """Tell it of this path."""
+        now = time.monotonic()
+        if now >= self._until:
+            forges = self._process.services.guard().forges
+            self._slow = frozenset(f"/hooks/{name}" for name, forge in forges.items() if forge.access_issuer is not None)
+            self._until = now + LOOK_SECONDS
+        return path.startswith("/hooks/") and path not in self._slow
+
+
+def _check_access(process: Process, forge: str) -> None:
+    """Refuse what does not come through the access issuer of this forge; raises BadToken and IssuerUnavailable."""
+    guard = process.services.guard()
+    binding = guard.forges.get(forge)
+    if binding is not None and binding.access_issuer is not None:
+        check_access(guard, binding.access_issuer)
 
 
 def _settled(forge: str, correlation_id: str, kept: Future[Receipt]) -> Answer:
@@ -103,7 +145,7 @@ def _acceptance(forge: str, receipt: Receipt) -> Answer:
 
 def _refusal(forge: str, correlation_id: str, fault: GateError) -> Answer:
     answer = _answer(forge, correlation_id, status_of(fault), fault.code, str(fault))
-    if isinstance(fault, StoreUnavailable | Overloaded):
+    if isinstance(fault, StoreUnavailable | Overloaded | IssuerUnavailable):
         answer.headers.append(("Retry-After", str(RETRY_AFTER_SECONDS)))
     if isinstance(fault, RateLimited):
         answer.headers.append(("Retry-After", str(math.ceil(fault.retry_after))))

@@ -73,7 +73,9 @@ def _okta(site: Site, people: int, groups: int) -> dict[str, float]:
 def _answers(site: Site, rounds: int) -> dict[str, float]:
     """Ask the access map whom an account stands for, among all the people that the former parts have made."""
     services = site.process.services
-    people = StoredAccessMap(services.store, services.clock, services.ids, rules={"okta": OKTA, "file": SourceRule("file", SourceKind.FILE)})
+    people = StoredAccessMap(
+        services.store, services.clock, services.ids, rules={"okta": OKTA, "file": SourceRule("file", SourceKind.FILE)}
+    )
     people.people = services.guard().identity.people  # type: ignore[attr-defined]
     account = Account("gogs", str(site.alice[0]), "alice")
     return summary(_milliseconds(lambda: people.principal_of(account), rounds))
@@ -89,9 +91,7 @@ def _milliseconds(act: Callable[[], object], rounds: int) -> list[float]:
 
 
 def _reading(services: Services, url: str) -> Services:
-    tools = Tools(
-        lambda _: Secret(TOKEN.encode()), SystemClock(), pause, HttpClient(connect_timeout=5, read_timeout=30)
-    )
+    tools = Tools(lambda _: Secret(TOKEN.encode()), SystemClock(), pause, HttpClient(connect_timeout=5, read_timeout=30))
     source = Okta(Options(url=url, token="env:TOKEN"), tools)
     former = services.guard
 

@@ -1,4 +1,4 @@
-"""What every forge adapter does: prove a delivery's signature and say what it means. Pure; no network."""
+"""What every forge adapter does: prove a delivery's signature and say what it means (pure, no network), and who owns a token."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from app.domain.event import Event, Ignored
+from app.domain.event import Account, Event, Ignored
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,4 +45,15 @@ class Forge(Protocol):
 
     def parse(self, payload: VerifiedPayload) -> Event | Ignored:
         """Say what the payload means. Raises BadDelivery, and nothing else, for anything it cannot understand."""
+        ...
+
+
+class AccountProof(Protocol):
+    """Asks a forge whose a personal access token is."""
+
+    def account_of(self, token: str) -> Account:
+        """Return the account that the token belongs to.
+
+        Raises BadRequest (the forge does not take the token) or SourceUnavailable (the forge cannot be asked now).
+        """
         ...

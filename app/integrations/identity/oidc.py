@@ -55,6 +55,7 @@ class VerifiedToken:
     issued_at: datetime
     expires_at: datetime
     country: str
+    login: str = ""
 
 
 class Validator:
@@ -148,6 +149,7 @@ class Validator:
             issued_at=needed_instant(claims, "iat"),
             expires_at=needed_instant(claims, "exp"),
             country=country if _COUNTRY.fullmatch(country) else "",
+            login=text(claims, "preferred_username"),
         )
 
     def _user(self, claims: Mapping[str, Any]) -> str:
@@ -168,13 +170,18 @@ class Validator:
         return self.profile.rules.vouches_for_email or claims.get("email_verified") is True
 
 
+HeldKeys = dict[tuple[str, str | None], IssuerKeys]  # by issuer and jwks_url
+
+
 class Validators:
     """Checks tokens of any configured issuer. Profiles of one issuer (for several audiences) share its keys."""
 
-    def __init__(self, profiles: Sequence[IssuerProfile], *, clock: Clock, client: HttpClient | None = None) -> None:
-        """Raises BadConfiguration where two profiles would take the same tokens."""
+    def __init__(
+        self, profiles: Sequence[IssuerProfile], *, clock: Clock, client: HttpClient | None = None, keys: HeldKeys | None = None
+    ) -> None:
+        """Raises BadConfiguration where two profiles would take the same tokens. `keys` are those that are held already."""
         self._by_issuer: dict[str, list[Validator]] = {}
-        keys: dict[tuple[str, str | None], IssuerKeys] = {}
+        keys = {} if keys is None else keys
         for profile in profiles:
             known = self._by_issuer.setdefault(profile.issuer, [])
             for other in known:

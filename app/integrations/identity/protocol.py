@@ -13,6 +13,7 @@ from app.domain.event import Account
 from app.domain.principal import Principal
 from app.domain.signature import CommitKey
 from app.integrations.http import HttpClient
+from app.integrations.identity.oidc import VerifiedToken as VerifiedToken
 from app.integrations.secrets.protocol import Secret
 
 
@@ -83,4 +84,20 @@ class IdentitySource(Protocol):
 
     def read_again(self, hint: Hint) -> Iterator[Page] | None:
         """Read again what a hint is about; None where only the whole can be read."""
+        ...
+
+
+class TokenValidator(Protocol):
+    """Checks tokens of one issuer, or of all that are configured."""
+
+    def validate(self, token: str) -> VerifiedToken:
+        """Return what the token proves; raises BadToken or IssuerUnavailable."""
+        ...
+
+
+class LoginValidator(Protocol):
+    """Checks the ID tokens that a sign-in with one issuer brings."""
+
+    def validate(self, token: str, *, nonce: str | None = None) -> VerifiedToken:
+        """Return what the token proves, if it holds this nonce; raises BadToken or IssuerUnavailable."""
         ...

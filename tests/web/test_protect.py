@@ -1,0 +1,57 @@
+"""Every route that changes something is protected: by a signature, by who calls, or by the token of a session's form."""
+
+from __future__ import annotations
+
+import httpx
+from flask import Blueprint
+from werkzeug.routing import Rule
+
+from app.web.protect import ROOMS, Proof
+from tests.web.gate import Gate
+
+READING = {"GET", "HEAD", "OPTIONS"}
+
+
+def changing(gate: Gate) -> list[tuple[Rule, str]]:
+    return [(rule, method) for rule in gate.app.url_map.iter_rules() for method in sorted((rule.methods or set()) - READING)]
+
+
+def blueprint_of(rule: Rule) -> str:
+    return rule.endpoint.rpartition(".")[0]
+
+
+def test_every_route_that_changes_something_is_in_a_room_that_says_how_it_is_protected(gate: Gate) -> None:
+    found = {(str(rule), method): ROOMS[blueprint_of(rule)].changes for rule, method in changing(gate)}
+    assert found == {
+        ("/hooks/<forge>", "POST"): Proof.SIGNATURE,
+        ("/events/<source>", "POST"): Proof.SECRET,
+        ("/logout", "POST"): Proof.FORM,
+        ("/account/links", "POST"): Proof.FORM,
+        ("/account/links/remove", "POST"): Proof.FORM,
+        ("/account/sessions/end", "POST"): Proof.FORM,
+        ("/api/v1/links", "POST"): Proof.CALLER,
+        ("/api/v1/links/<forge>/<account_id>", "DELETE"): Proof.CALLER,
+    }
+
+
+def test_none_of_them_does_anything_for_a_stranger(gate: Gate) -> None:
+    before = [
+        gate.rows(f"SELECT count(*) FROM {table}") for table in ("account_links", "sessions", "deliveries", "audit_entries")
+    ]
+    for rule, method in changing(gate):
+        path = str(rule).replace("<forge>", "gogs").replace("<source>", "okta").replace("<account_id>", "71")
+        answer = httpx.request(method, gate.url + path, headers={"origin": gate.url})
+        assert answer.status_code in (401, 403, 404), (path, method)
+    after = [gate.rows(f"SELECT count(*) FROM {table}") for table in ("account_links", "sessions", "deliveries", "audit_entries")]
+    assert before == after
+
+
+def test_a_room_that_says_nothing_takes_no_changes(gate: Gate) -> None:
+    reached: list[str] = []
+    room = Blueprint("new", __name__)
+    room.add_url_rule("/new", "new", lambda: reached.append("new") or "done", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
+    gate.app._got_first_request = False
+    gate.app.register_blueprint(room)
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        assert httpx.request(method, gate.url + "/new", headers={"origin": gate.url}).status_code == 403
+    assert reached == [] and httpx.get(gate.url + "/new").status_code == 200
