@@ -6,7 +6,7 @@ import logging
 
 import typer
 
-from app.cli import audit, config, delivery, demo, deployment, stack
+from app.cli import audit, config, delivery, demo, deployment, scim, stack
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.command("up")(stack.up)
@@ -16,6 +16,7 @@ app.add_typer(delivery.app, name="delivery")
 app.add_typer(deployment.app, name="deployment")
 app.add_typer(audit.app, name="audit")
 app.add_typer(config.app, name="config")
+app.add_typer(scim.app, name="scim")
 
 
 def main() -> None:

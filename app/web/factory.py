@@ -11,7 +11,7 @@ from app.bootstrap import Process, build
 from app.logs import configure_logs
 from app.observe import start_sentry
 from app.settings import load_settings
-from app.web import errors, health, hooks, metrics, wellknown
+from app.web import errors, health, hooks, metrics, scim, wellknown
 from app.web.front import Front, FrontLimits
 from app.web.request import FAULT
 
@@ -32,7 +32,7 @@ def create_app(process: Process | None = None) -> Flask:
         process = build(settings, pool_size=POOL_SIZE, aside=_in_a_thread)
     process.services.guard()  # a faulty configuration stops the start, not the first delivery
     app = Flask(__name__)
-    for room in (hooks, wellknown, health, metrics):
+    for room in (hooks, wellknown, health, metrics, scim):
         app.register_blueprint(room.make_blueprint(process))
     errors.register(app)
     app.before_request(_refuse_faulty)
