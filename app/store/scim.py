@@ -30,8 +30,8 @@ from sqlalchemy.exc import DataError, IntegrityError
 
 from app.domain.access import SourceKind
 from app.domain.clock import Clock, Ids
-from app.store.scim_search import SearchIn, page_of, plan
 from app.store.schema import scim_resources
+from app.store.scim_search import SearchIn, page_of, plan
 from app.store.session import SqlUnit
 
 LONGEST_NAME = 500  # characters: beyond some 2,700 bytes the index takes none (PostgreSQL, "B-Tree Indexes")

@@ -93,4 +93,5 @@ def _condition(asked: ScimFilter[Any], term: FilterNode, names: Sequence[str]) -
     column = columns.get((names[0], binding.field_name)) or {"external_id": "external_id", "id": "id"}.get(binding.field_name)
     if column is None:
         return None
-    return scim_resources.c[column] == binding.comparable(term.value)
+    found: ColumnElement[bool] = scim_resources.c[column] == binding.comparable(term.value)
+    return found

@@ -62,7 +62,7 @@ class SqlScimTokens:
         return [_token(row) for row in self.connection.execute(select(scim_tokens).order_by(scim_tokens.c.created_at))]
 
     def revoke(self, identifier: str, now: datetime) -> ScimToken | None:
-        """Revoke a token by its id or the end of it; None if it was revoked before. Raises NotFound where it names none or several."""
+        """Revoke a token by its id or the end of it; None if it was before. Raises NotFound where that names none or several."""
         mine = scim_tokens.c.id.cast(Text).endswith(identifier, autoescape=True)
         rows = self.connection.execute(select(scim_tokens).where(mine).with_for_update()).all()
         if len(rows) != 1:

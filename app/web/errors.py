@@ -12,6 +12,9 @@ from app.domain.errors import GateError
 
 STATUS: dict[str, int] = {
     "bad-signature": 401,
+    "bad-token": 401,
+    "bad-request": 400,
+    "forbidden": 403,
     "bad-delivery": 400,
     "unsupported-content": 415,
     "too-large": 413,

@@ -162,7 +162,8 @@ class Front:
 
 def _is_delivery(environ: dict[str, Any]) -> bool:
     """Tell a delivery, whose receipt is deferred, from a request that may wait for the database: not on the loop's thread."""
-    return environ["REQUEST_METHOD"] == "POST" and environ["PATH_INFO"].startswith(HOOKS)
+    path: str = environ["PATH_INFO"]
+    return environ["REQUEST_METHOD"] == "POST" and path.startswith(HOOKS)
 
 
 def _call(app: WsgiApp, environ: dict[str, Any], exchange: Exchange) -> None:

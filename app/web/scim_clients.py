@@ -76,7 +76,7 @@ class Clients:
         return binding.options
 
     def _heard(self, store: SqlStore, token: ScimToken) -> None:
-        """Note, at most once a minute, that the token is in use, and that its source is there and would have said what changed."""
+        """Note, at most once a minute, that the token is in use and its source heard: what it has not said has not changed."""
         now = self.process.clock.now()
         if token.last_used_at is not None and now - token.last_used_at < USE_NOTED_EVERY:
             return
