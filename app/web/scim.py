@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from flask import Blueprint, Response, g, request
 from scim2_flask import ScimServer
+from scim2_flask.extension import METHODS
 from scim2_models import (
     Error,
     InvalidFilterException,
@@ -125,6 +126,10 @@ class _Server(ScimServer):
             raise PayloadTooLargeException(detail=f"a request has at most {LARGEST_BODY} bytes")
         return standard(body) if scim_request.method == "PATCH" else body
 
+    def serve(self, **_: str) -> Response:
+        """Serve a request by its path, which the library reads without slashes at its ends."""
+        return self._to_response(self.handler.handle(self.read_request()))
+
     def refuse(self, fault: GateError) -> Response:
         """Render the gate's error as a SCIM error (RFC 7644 §3.12)."""
         answer = self._to_response(self.service.error_response(_scim_error(fault)))
@@ -144,6 +149,8 @@ def make_blueprint(process: Process) -> Blueprint:
     """Make the SCIM server's routes."""
     server = _Server(process)
     blueprint = server.create_blueprint()
+    for rule in ("", "//", "//<path:path>"):  # a redirection would lose a client that sends a body: the base URL in every form
+        blueprint.add_url_rule(rule, f"base{rule}", server.serve, methods=METHODS)
     blueprint.before_request(server.enter)
     blueprint.teardown_request(server.leave)
     blueprint.register_error_handler(GateError, server.refuse)
