@@ -13,16 +13,14 @@ import threading
 from typing import Any, cast
 
 from flask import Blueprint, Response, g, request
+from flask.blueprints import BlueprintSetupState
 from scim2_flask import ScimServer
 from scim2_flask.extension import METHODS
 from scim2_models import (
     Error,
-    InvalidFilterException,
     InvalidValueException,
     PayloadTooLargeException,
-    ResourceType,
     SCIMException,
-    SearchRequest,
     UnauthorizedException,
 )
 from scim2_server.handler import ScimHandler
@@ -39,26 +37,15 @@ from app.web.errors import status_of
 from app.web.request import FAULT, source
 from app.web.scim_clients import Caller, Clients
 from app.web.scim_said import said
-from app.web.scim_service import make_provider, standard
+from app.web.scim_service import Service, make_provider, standard
 
 PREFIX = "/scim/v2"
 LARGEST_BODY = 1024 * 1024
-LONGEST_FILTER = 4096
 AT_ONCE = 2  # requests of one process at the database: the rest of its few connections are for deliveries
 PATIENCE_SECONDS = 5.0
 RETRY_AFTER_SECONDS = 5
 
 _log = logging.getLogger(__name__)
-
-
-class _Service(ScimService):
-    """The protocol, with a limit to what is parsed."""
-
-    def read_search(self, resource_types: list[ResourceType], payload: Any) -> tuple[SearchRequest[Any], Any]:
-        """Read a search; raises InvalidFilterException where its filter is longer than anybody needs."""
-        if isinstance(payload, dict) and len(str(payload.get("filter", ""))) > LONGEST_FILTER:
-            raise InvalidFilterException(detail=f"a filter has at most {LONGEST_FILTER} characters")
-        return super().read_search(resource_types, payload)
 
 
 class _Handler:
@@ -89,7 +76,7 @@ class _Server(ScimServer):
     def __init__(self, process: Process) -> None:
         provider = make_provider()
         super().__init__(InMemoryStorage(), provider, url_prefix=PREFIX)  # that storage is never asked: see _Handler
-        self.service = _Service(provider)
+        self.service = Service(provider)
         self.handler = cast(ScimHandler, _Handler(process, self.service))
         self._clients = Clients(process)
         self._places = threading.BoundedSemaphore(AT_ONCE)
@@ -126,6 +113,12 @@ class _Server(ScimServer):
             raise PayloadTooLargeException(detail=f"a request has at most {LARGEST_BODY} bytes")
         return standard(body) if scim_request.method == "PATCH" else body
 
+    def add_bases(self, state: BlueprintSetupState) -> None:
+        """Serve under the base URL without a slash at its end, or with two: a redirection would lose a client with a body."""
+        for number, rule in enumerate(("", "//", "//<path:path>")):
+            endpoint = f"{self.name}.base{number}"
+            state.app.add_url_rule(f"{PREFIX}{rule}", endpoint, self.serve, methods=METHODS, merge_slashes=False)
+
     def serve(self, **_: str) -> Response:
         """Serve a request by its path, which the library reads without slashes at its ends."""
         return self._to_response(self.handler.handle(self.read_request()))
@@ -149,8 +142,7 @@ def make_blueprint(process: Process) -> Blueprint:
     """Make the SCIM server's routes."""
     server = _Server(process)
     blueprint = server.create_blueprint()
-    for rule in ("", "//", "//<path:path>"):  # a redirection would lose a client that sends a body: the base URL in every form
-        blueprint.add_url_rule(rule, f"base{rule}", server.serve, methods=METHODS)
+    blueprint.record(server.add_bases)
     blueprint.before_request(server.enter)
     blueprint.teardown_request(server.leave)
     blueprint.register_error_handler(GateError, server.refuse)

@@ -7,6 +7,7 @@ it is dropped while it is read, and reaches neither a filter nor the database. N
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from typing import Any
 from unicodedata import normalize
@@ -19,18 +20,34 @@ from scim2_models import (
     ETag,
     Filter,
     Group,
+    InvalidFilterException,
+    InvalidPathException,
+    InvalidValueException,
     Patch,
+    PatchOp,
+    PayloadTooLargeException,
+    Resource,
     ResourceType,
     ScimPolicy,
     ScimProvider,
+    SearchRequest,
     ServiceProviderConfig,
     Sort,
     User,
 )
+from scim2_server.conditions import Conditions
+from scim2_server.service import ScimService
 
 MOST_RESULTS = 1000
+MOST_OPERATIONS = 100
+LONGEST_PATH = 1024
+LONGEST_FILTER = 4096
+MEMBERS = "members"
 _NOT_SERVED = {"password", "groups"}
 _MEMBERS = ("members", "urn:ietf:params:scim:schemas:core:2.0:group:members")
+_ONE_MEMBER = re.compile(
+    r'(?:urn:ietf:params:scim:schemas:core:2\.0:Group:)?members\[\s*value\s+eq\s+"([^"\\]+)"\s*\]', re.IGNORECASE
+)
 _MANAGER = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:user:manager"
 
 
@@ -80,28 +97,90 @@ def _config() -> ServiceProviderConfig:
 
 
 def standard(body: bytes) -> bytes:
-    """Rewrite a PATCH as Microsoft Entra sends it into the standard's form; what is not understood stays as it is.
+    """Rewrite a PATCH into one form of the standard; what is not understood stays as it is, for the library to refuse.
 
-    A removal lists members in its value instead of in a filter, with attributes beside the id that match nothing (`$ref`:
-    null); a manager is a bare id instead of an object (learn.microsoft.com/entra/identity/app-provisioning,
-    application-provisioning-config-problem-scim-compatibility and use-scim-to-provision-users-and-groups).
+    Microsoft Entra lists members to remove in a value instead of in a filter, with attributes beside the id that match nothing
+    (`$ref`: null), and names a manager by a bare id (learn.microsoft.com/entra/identity/app-provisioning:
+    application-provisioning-config-problem-scim-compatibility, use-scim-to-provision-users-and-groups). Members that are added
+    or removed one by one become one operation: each costs a look at all members. Raises PayloadTooLargeException where more
+    operations are left than anybody sends, and InvalidPathException where a path is longer than any.
     """
     try:
-        document = json.loads(body)
-        operations = [_standard(operation) for operation in document["Operations"]]
-    except (ValueError, KeyError, TypeError, RecursionError):
+        document = _lower(json.loads(body))
+        operations = _joined([_standard(_lower(operation)) for operation in document["operations"]])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return body
-    return json.dumps(document | {"Operations": operations}).encode()
+    if len(operations) > MOST_OPERATIONS:
+        raise PayloadTooLargeException(detail=f"a PATCH has at most {MOST_OPERATIONS} operations")
+    if any(len(str(each.get("path", ""))) > LONGEST_PATH for each in operations):
+        raise InvalidPathException(detail=f"a path has at most {LONGEST_PATH} characters")
+    return json.dumps(document | {"operations": operations}).encode()
+
+
+def _lower(document: dict[str, Any]) -> dict[str, Any]:
+    """Spell the names of attributes in one way: they are compared without case (RFC 7643 §2.1)."""
+    return {name.casefold(): value for name, value in document.items()}
 
 
 def _standard(operation: dict[str, Any]) -> dict[str, Any]:
-    path, value = str(operation.get("path", "")).casefold(), operation.get("value")
-    if path in _MEMBERS and str(operation.get("op")).casefold() == "remove" and isinstance(value, list):
-        return operation | {"value": [_only_id(member) for member in value]}
-    if path == _MANAGER and isinstance(value, str):
+    path, value, op = str(operation.get("path", "")), operation.get("value"), str(operation["op"]).casefold()
+    if op == "remove" and value is None and (one := _ONE_MEMBER.fullmatch(path)):
+        return {"op": op, "path": MEMBERS, "value": [{"value": one[1]}]}
+    if op == "remove" and value is not None and path.casefold() in _MEMBERS:
+        return {"op": op, "path": MEMBERS, "value": [_only_id(each) for each in (value if isinstance(value, list) else [value])]}
+    if op == "add" and path.casefold() in _MEMBERS:
+        return operation | {"op": op, "path": MEMBERS}
+    if path.casefold() == _MANAGER and isinstance(value, str):
         return operation | {"value": {"value": value}}
     return operation
 
 
-def _only_id(member: Any) -> Any:
-    return {"value": member["value"]} if isinstance(member, dict) and "value" in member else member
+def _only_id(member: Any) -> dict[str, str]:
+    """Leave what tells a member; anything else in its place could match all of them."""
+    if not isinstance(member, dict) or not isinstance(member.get("value"), str):
+        raise InvalidValueException(detail="members that are removed are listed by their value, an id")
+    return {"value": member["value"]}
+
+
+def _joined(operations: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Make one of those that follow each other and do the same to a list of members."""
+    joined: list[dict[str, Any]] = []
+    for each in operations:
+        last = joined[-1] if joined else {}
+        if _does(each) and _does(each) == _does(last):
+            joined[-1] = last | {"value": last["value"] + each["value"]}
+        else:
+            joined.append(each)
+    return joined
+
+
+def _does(operation: dict[str, Any]) -> tuple[str, str] | None:
+    is_of_members = operation.get("path") == MEMBERS and isinstance(operation.get("value"), list)
+    return (operation["op"], MEMBERS) if is_of_members else None
+
+
+class Service(ScimService):
+    """The protocol, with a limit to what is parsed, and members removed at the cost of one look at the group."""
+
+    def read_search(self, resource_types: list[ResourceType], payload: Any) -> tuple[SearchRequest[Any], Any]:
+        """Read a search; raises InvalidFilterException where its filter is longer than anybody needs."""
+        if isinstance(payload, dict) and len(str(_lower(payload).get("filter", ""))) > LONGEST_FILTER:
+            raise InvalidFilterException(detail=f"a filter has at most {LONGEST_FILTER} characters")
+        return super().read_search(resource_types, payload)
+
+    def apply_patch(self, current: Resource[Any], patch_op: PatchOp[Any], conditions: Conditions) -> Resource[Any] | None:
+        """Apply a PATCH; return None where it changes nothing."""
+        self.check_preconditions(current, "PATCH", conditions)
+        changes = [_apply(current, operation, type(patch_op)) for operation in patch_op.operations or []]
+        return current if any(changes) else None
+
+
+def _apply(current: Any, operation: Any, patch: type[PatchOp[Any]]) -> bool:
+    """Apply one operation. The library would compare every member with every one that is to be removed: minutes, for many."""
+    if operation.op != "remove" or operation.path != MEMBERS or operation.value is None:
+        return patch(Operations=[operation]).patch(current)
+    gone = {member["value"] for member in operation.value}
+    left = [member for member in current.members or [] if member.value not in gone]
+    is_change = len(left) != len(current.members or [])
+    current.members = left or None
+    return is_change
