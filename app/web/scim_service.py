@@ -146,17 +146,16 @@ def _joined(operations: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Make one of those that follow each other and do the same to a list of members."""
     joined: list[dict[str, Any]] = []
     for each in operations:
-        last = joined[-1] if joined else {}
-        if _does(each) and _does(each) == _does(last):
-            joined[-1] = last | {"value": last["value"] + each["value"]}
+        if joined and _is_joinable(each) and _is_joinable(joined[-1]) and each["op"] == joined[-1]["op"]:
+            joined[-1] = joined[-1] | {"value": joined[-1]["value"] + each["value"]}
         else:
             joined.append(each)
     return joined
 
 
-def _does(operation: dict[str, Any]) -> tuple[str, str] | None:
+def _is_joinable(operation: dict[str, Any]) -> bool:
     is_of_members = operation.get("path") == MEMBERS and isinstance(operation.get("value"), list)
-    return (operation["op"], MEMBERS) if is_of_members else None
+    return is_of_members and operation["op"] in ("add", "remove")
 
 
 class Service(ScimService):

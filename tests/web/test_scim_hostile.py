@@ -186,6 +186,9 @@ def test_many_members_one_operation_each_are_one_look_at_the_group(client: Clien
     removes = [{"op": "Remove", "path": f'members[value eq "{user}"]'} for user in users[:50] * 4]
     assert client.patch(f"/Groups/{group}", *removes).status_code == 204
     assert client.members(group) == set(users[50:])
+    replaces = [{"op": "replace", "path": "members", "value": [{"value": user}]} for user in users[:2]]
+    assert client.patch(f"/Groups/{group}", *replaces).status_code == 204
+    assert client.members(group) == {users[1]}
 
 
 @pytest.mark.parametrize(
