@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from functools import cache
 from typing import Any
 from unicodedata import normalize
@@ -41,6 +42,7 @@ from scim2_server.service import ScimService
 MOST_RESULTS = 1000
 MOST_OPERATIONS = 100
 LONGEST_PATH = 1024
+PATCH_SECONDS = 5.0  # until which it may begin another operation; meanwhile nobody else writes to the source
 LONGEST_FILTER = 4096
 MEMBERS = "members"
 _NOT_SERVED = {"password", "groups"}
@@ -170,8 +172,12 @@ class Service(ScimService):
     def apply_patch(self, current: Resource[Any], patch_op: PatchOp[Any], conditions: Conditions) -> Resource[Any] | None:
         """Apply a PATCH; return None where it changes nothing."""
         self.check_preconditions(current, "PATCH", conditions)
-        changes = [_apply(current, operation, type(patch_op)) for operation in patch_op.operations or []]
-        return current if any(changes) else None
+        is_changed, ends_at = False, time.monotonic() + PATCH_SECONDS
+        for operation in patch_op.operations or []:
+            if time.monotonic() > ends_at:
+                raise PayloadTooLargeException(detail="this PATCH takes too long; send its operations in several")
+            is_changed |= _apply(current, operation, type(patch_op))
+        return current if is_changed else None
 
 
 def _apply(current: Any, operation: Any, patch: type[PatchOp[Any]]) -> bool:

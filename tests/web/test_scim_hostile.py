@@ -153,6 +153,28 @@ def test_filters_that_mean_nothing_or_too_much_are_refused_soon(client: Client, 
     assert time.monotonic() - begun < SOON
 
 
+def test_a_search_that_would_look_through_too_much_is_refused_and_one_by_name_is_not(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(5):
+        client.user(f"user-{n}", title="x")
+    monkeypatch.setattr("app.store.scim_search.MOST_WORK", 40)
+    for query in ("sortBy=userName", 'filter=title eq "x"', 'filter=title eq "x" or userName eq "user-1"'):
+        answer = client.send("GET", f"/Users?{query}")
+        assert answer.status_code == 400
+        assert answer.json["scimType"] == "tooMany"
+    assert len(client.found("Users", 'userName eq "user-1" and title eq "x"')) == 1
+    assert client.send("GET", "/Users").json["totalResults"] == 5
+
+
+def test_a_patch_that_takes_too_long_is_refused(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    alice = client.user("alice")
+    monkeypatch.setattr("app.web.scim_service.PATCH_SECONDS", 0.0)
+    answer = client.patch(f"/Users/{alice}", *[{"op": "replace", "path": "title", "value": f"t{n}"} for n in range(50)])
+    assert answer.status_code == 413
+    assert "title" not in client.send("GET", f"/Users/{alice}").json
+
+
 @pytest.mark.parametrize(
     ("query", "status"),
     [
