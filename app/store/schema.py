@@ -379,7 +379,6 @@ scim_resources = Table(
     Column("unique_name", Text, nullable=False),
     Column("external_id", Text),
     Column("document", JSONB, nullable=False),
-    Column("version", BigInteger, nullable=False),
     Column("created_at", _TIME, nullable=False),
     Column("modified_at", _TIME, nullable=False),
     UniqueConstraint("source", "type", "unique_name", name="uq_scim_resources_unique_name"),

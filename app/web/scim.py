@@ -42,7 +42,7 @@ from app.web.scim_service import Service, make_provider, standard
 PREFIX = "/scim/v2"
 LARGEST_BODY = 1024 * 1024
 AT_ONCE = 2  # requests of one process at the database: the rest of its few connections are for deliveries
-PATIENCE_SECONDS = 5.0
+PATIENCE_SECONDS = 2.0  # whoever waits holds one of the threads that answer probes too
 RETRY_AFTER_SECONDS = 5
 
 _log = logging.getLogger(__name__)

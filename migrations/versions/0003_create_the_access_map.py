@@ -177,7 +177,6 @@ CREATE = (
         unique_name TEXT NOT NULL,
         external_id TEXT,
         document JSONB NOT NULL,
-        version BIGINT NOT NULL,
         created_at TIMESTAMP WITH TIME ZONE NOT NULL,
         modified_at TIMESTAMP WITH TIME ZONE NOT NULL,
         CONSTRAINT pk_scim_resources PRIMARY KEY (source, type, id),

@@ -445,12 +445,12 @@ def seed(world: World, count: int) -> None:
     with world.engine.begin() as connection:
         connection.execute(
             text("""
-            INSERT INTO scim_resources (source, type, id, unique_name, external_id, document, version, created_at, modified_at)
+            INSERT INTO scim_resources (source, type, id, unique_name, external_id, document, created_at, modified_at)
             SELECT 'directory', 'User', 'id-' || lpad(n::text, 5, '0'), 'user-' || lpad(n::text, 5, '0'), 'x-' || n,
                 jsonb_build_object('schemas', jsonb_build_array(CAST(:schema AS text)), 'active', true, 'externalId', 'x-' || n,
                     'userName', 'user-' || lpad(n::text, 5, '0'), 'displayName', 'User ' || n,
                     'emails', jsonb_build_array(jsonb_build_object('value', 'user' || n || '@example.com', 'type', 'work'))),
-                1, now(), now()
+                now(), now()
             FROM generate_series(0, :last) n
             """),
             {"schema": USER, "last": count - 1},

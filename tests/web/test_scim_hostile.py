@@ -158,7 +158,7 @@ def test_a_search_that_would_look_through_too_much_is_refused_and_one_by_name_is
 ) -> None:
     for n in range(5):
         client.user(f"user-{n}", title="x")
-    monkeypatch.setattr("app.store.scim_search.MOST_WORK", 40)
+    monkeypatch.setattr("app.store.scim_search.MOST_WORK", 32)
     for query in ("sortBy=userName", 'filter=title eq "x"', 'filter=title eq "x" or userName eq "user-1"'):
         answer = client.send("GET", f"/Users?{query}")
         assert answer.status_code == 400
