@@ -13,6 +13,9 @@ from app.domain.errors import GateError, RateLimited
 
 STATUS: dict[str, int] = {
     "bad-signature": 401,
+    "bad-token": 401,
+    "bad-request": 400,
+    "forbidden": 403,
     "bad-delivery": 400,
     "unsupported-content": 415,
     "too-large": 413,
@@ -22,10 +25,7 @@ STATUS: dict[str, int] = {
     "rate-limited": 429,
     "not-found": 404,
     "not-allowed": 409,
-    "bad-request": 400,
     "bad-key": 400,
-    "bad-token": 401,
-    "forbidden": 403,
     "issuer-unavailable": 503,
     "source-unavailable": 503,
     "store-unavailable": 503,

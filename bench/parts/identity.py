@@ -92,7 +92,7 @@ def _milliseconds(act: Callable[[], object], rounds: int) -> list[float]:
 
 def _reading(services: Services, url: str) -> Services:
     tools = Tools(lambda _: Secret(TOKEN.encode()), SystemClock(), pause, HttpClient(connect_timeout=5, read_timeout=30))
-    source = Okta(Options(url=url, token="env:TOKEN"), tools)
+    source = Okta(Options(url=url, token="env:TOKEN"), tools)  # noqa: S106 - a reference
     former = services.guard
 
     def guard() -> Guard:

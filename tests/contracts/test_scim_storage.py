@@ -1,0 +1,27 @@
+"""The library's own contract of a SCIM storage, over ours in a real Postgres."""
+
+from __future__ import annotations
+
+import pytest
+from scim2_models import ScimProvider
+from scim2_server.storage import ScimStorage
+from scim2_server.testing import ScimStorageContract
+from sqlalchemy import Engine
+
+from app.integrations.system import SystemClock, SystemIds
+from app.store.scim import Desk, SqlScim
+from app.store.session import SqlStore
+from app.web.scim_service import make_provider
+
+
+class TestSqlScim(ScimStorageContract):
+    """Every rule of the contract, with what we announce."""
+
+    @pytest.fixture
+    def provider(self) -> ScimProvider:
+        return make_provider()
+
+    @pytest.fixture
+    def storage(self, engine: Engine) -> ScimStorage:
+        store, provider = SqlStore(engine), make_provider()
+        return SqlScim("directory", Desk(store.unit, lambda *_: None, clock=SystemClock(), ids=SystemIds(), provider=provider))
