@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import httpx
 import pytest
@@ -16,6 +17,7 @@ from sqlalchemy import Engine
 
 from app.cli.demo_scene import Scene
 from app.domain.deployment import Stage, State
+from app.integrations.system import write_private
 from app.store.reads import Reads
 from tests.e2e.test_durability import ended, standing_at, until
 from tests.okta_fake import TOKEN, FakeOkta, serving_okta
@@ -95,8 +97,8 @@ def okta(scene: Scene, configured: Path) -> Iterator[FakeOkta]:
     """An org at which alice is an active deployer, which the running gate reads."""
     with serving_okta(RealClock()) as fake:
         fake.calls_a_minute = 10**6
-        (scene.folder / "okta.token").write_text(TOKEN)
-        (scene.folder / "okta.events").write_text(EVENTS_SECRET)
+        write_private(scene.folder / "okta.token", TOKEN)
+        write_private(scene.folder / "okta.events", EVENTS_SECRET)
         table = {"kind": "okta", "url": fake.url, "token": f"file:{scene.folder}/okta.token"}
         table["events_secret"] = f"file:{scene.folder}/okta.events"
         lines = "".join(f'{name} = "{value}"\n' for name, value in table.items())
@@ -113,7 +115,8 @@ def test_an_event_of_okta_has_its_subject_read_again_and_denied(scene: Scene, re
     events = f"{scene.running.web_url}/events/okta"
     assert okta.verify(events)
     okta.set_status(alice, "SUSPENDED")
-    assert okta.deliver(events, "wrong") == 401
+    with pytest.raises(HTTPError, match="401"):
+        okta.deliver(events, "wrong")
     assert okta.deliver(events, EVENTS_SECRET) == 202
     until(lambda: not tidegate(scene, "access", "show", "alice")["principal"]["active"], "alice is inactive")
     denied = ended(reads, scene.push("suspended", account=scene.alice))
@@ -123,11 +126,11 @@ def test_an_event_of_okta_has_its_subject_read_again_and_denied(scene: Scene, re
 def test_an_org_that_is_away_is_told_and_tried_again(scene: Scene, reads: Reads, okta: FakeOkta) -> None:
     okta.add_user("alice")
     until(lambda: tidegate(scene, "access", "sources")["okta"]["state"]["refreshed_at"], "okta was read", 90)
-    (scene.folder / "okta.token").write_text("another")
+    write_private(scene.folder / "okta.token", "another")
     command = [TIDEGATE, "access", "sync", "okta", "--whole"]
     done = subprocess.run(command, env=scene.env, cwd=scene.folder, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 1 and "Okta refuses the token" in done.stderr
+    assert done.returncode == 4 and "Okta refuses the token" in done.stderr
     assert "refuses the token" in tidegate(scene, "access", "sources")["okta"]["state"]["fault"]
-    (scene.folder / "okta.token").write_text(TOKEN)
+    write_private(scene.folder / "okta.token", TOKEN)
     tidegate(scene, "access", "sync", "okta", "--whole")
     assert tidegate(scene, "access", "sources")["okta"]["state"]["fault"] is None
