@@ -114,9 +114,9 @@ def test_an_event_of_okta_has_its_subject_read_again_and_denied(scene: Scene, re
     assert ended(reads, scene.push("read", account=scene.alice)).state is State.SUCCEEDED
     events = f"{scene.running.web_url}/events/okta"
     assert okta.verify(events)
-    okta.set_status(alice, "SUSPENDED")
     with pytest.raises(HTTPError, match="401"):
         okta.deliver(events, "wrong")
+    okta.set_status(alice, "SUSPENDED")
     assert okta.deliver(events, EVENTS_SECRET) == 202
     until(lambda: not tidegate(scene, "access", "show", "alice")["principal"]["active"], "alice is inactive")
     denied = ended(reads, scene.push("suspended", account=scene.alice))
