@@ -31,6 +31,8 @@ def draw(results: Found, out: Path) -> None:
     """Draw every part that was measured."""
     with plt.rc_context(SETTINGS):
         for name, part in results["parts"].items():
+            if name not in PLOTS:
+                continue  # a table says it better
             figure, axes = plt.subplots(figsize=SIZES.get(name, (6.5, 3.2)), layout="constrained")
             PLOTS[name](axes, part["found"])
             figure.savefig(out / f"{name}.svg", metadata={"Date": None})

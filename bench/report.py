@@ -19,6 +19,7 @@ _PARTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "backlog": tables.backlog,
     "inbox": tables.inbox,
     "rules": tables.rules,
+    "identity": tables.identity,
     "memory": tables.memory,
     "cost": tables.cost,
     "profile": tables.profile,

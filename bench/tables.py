@@ -175,6 +175,20 @@ def rules(found: Found) -> str:
     return table(["pipelines/s with", *(f"{count:,}" for count in counts)], rows)
 
 
+def identity(found: Found) -> str:
+    """What it costs to ask who somebody is."""
+    asked = [(f"a token, {name}", each) for name, each in found["tokens"].items()]
+    asked += [(f"SCIM: a person by `userName`, of {found['people']:,}", found["scim"])]
+    asked += [(f"the access map: whom an account stands for, of {2 * found['people']:,}", found["map"])]
+    rows = [[what, *(number(each[name]) for name in ("p50", "p99", "least"))] for what, each in asked]
+    okta = found["okta"]
+    text = (
+        f"A whole reading of Okta, {okta['identities']:,} people and {okta['groups']:,} groups, written down: "
+        f"**{number(okta['first_s'])} s** the first time, {number(okta['again_s'])} s where nothing has changed."
+    )
+    return table(["asked, in ms", "p50", "p99", "least"], rows) + f"\n\n{text}"
+
+
 def memory(found: Found) -> str:
     """Megabytes by process, and the receiver's growth."""
     states = ("at_start_mb", "after_pipelines_mb", "after_all_mb")

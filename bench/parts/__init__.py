@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bench.effort import Effort
-from bench.parts import backlog, commands, cost, inbox, latency, memory, profile, receiver, rules, scaling
+from bench.parts import backlog, commands, cost, identity, inbox, latency, memory, profile, receiver, rules, scaling
 
 PARTS: dict[str, Callable[[Effort], dict[str, Any]]] = {
     "receiver": receiver.measure,
@@ -15,6 +15,7 @@ PARTS: dict[str, Callable[[Effort], dict[str, Any]]] = {
     "backlog": backlog.measure,
     "inbox": inbox.measure,
     "rules": rules.measure,
+    "identity": identity.measure,
     "memory": memory.measure,
     "cost": cost.measure,
     "profile": profile.measure,
