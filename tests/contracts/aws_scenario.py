@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import boto3
@@ -16,7 +18,7 @@ TRUST = '{"Version": "2012-10-17", "Statement": []}'
 
 
 class AwsScenario:
-    """People, groups and roles of an empty account, and the source that reads it. `close` it at the end."""
+    """People, groups and roles of an empty account, and the source that reads it. `moto_account` gives one."""
 
     def __init__(self) -> None:
         self._server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
@@ -59,19 +61,40 @@ class AwsScenario:
         """Let IAM decide on every call from here on."""
         self._tell("reset-auth", b"0")
 
+    def empty(self) -> None:
+        """Forget everybody, and let everybody in."""
+        self._tell("reset-auth", b"inf")  # kept by the process, not by the server
+        self._tell("reset")
+
     def go_away(self) -> None:
         """Let nothing listen here any more."""
         if self._is_there:
-            self._tell("reset-auth", b"inf")  # kept by the process, not by the server
+            self.empty()
             self._server.stop()
             self._is_there = False
 
-    close = go_away
+    @property
+    def is_there(self) -> bool:
+        """Tell whether it answers."""
+        return self._is_there
 
     def _tell(self, what: str, body: bytes = b"") -> None:
         """Order moto itself (docs.getmoto.org, "Moto APIs" and "IAM-like Access Control")."""
         request = urllib.request.Request(f"{self.url}/moto-api/{what}", body, {"content-type": "text/plain"}, method="POST")
         urllib.request.urlopen(request).read()
+
+
+_kept: list[AwsScenario] = []
+
+
+@contextmanager
+def moto_account() -> Iterator[AwsScenario]:
+    """Give an empty account, on a server that the next test takes over: starting one takes longer than most tests."""
+    account = _kept.pop() if _kept else AwsScenario()
+    account.empty()
+    yield account
+    if account.is_there:
+        _kept.append(account)
 
 
 def source_at(url: str, access_key: str = "root", secret_key: str = "root", **options: Any) -> AwsIam:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
-from tests.contracts.aws_scenario import AwsScenario, as_tags
+from tests.contracts.aws_scenario import AwsScenario, as_tags, moto_account
 from tests.contracts.scenario import GROUPS, PEOPLE
 
 
@@ -78,8 +78,7 @@ class AwsAccount:
 @contextmanager
 def aws_scenario(_folder: Path) -> Iterator[AwsAccount]:
     """Run an account with the people and groups that every scenario begins with."""
-    account = AwsScenario()
-    try:
+    with moto_account() as account:
         made = AwsAccount(account)
         for login in PEOPLE:
             made.add(login)
@@ -88,5 +87,3 @@ def aws_scenario(_folder: Path) -> Iterator[AwsAccount]:
             for login in members:
                 made.add_to_group(name, login)
         yield made
-    finally:
-        account.close()

@@ -6,9 +6,11 @@ What the answers mean is in `aws_details.py`; what EventBridge posts when someth
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from datetime import datetime
+from functools import cache
 from itertools import islice
 from typing import Annotated, Any, Self
 
@@ -71,6 +73,11 @@ class Options(BaseModel):
         return self
 
 
+_making = (
+    threading.Lock()
+)  # sessions make one client at a time (boto3's guide, "Multithreading or multiprocessing with sessions")
+
+
 class AwsIam:
     """An AWS account's IAM (protocol: IdentitySource). Safe to share between threads: every read has its own client."""
 
@@ -111,20 +118,23 @@ class AwsIam:
             raise SourceUnavailable("AWS IAM: the answer is not whole")
 
     def _client(self) -> Any:
-        """Make a client, which takes 0.1 s, with the secrets as they are now."""
+        """Make a client with the secrets as they are now; only the first one of a process takes a third of a second."""
         options = self._options
-        session = boto3.session.Session(
-            aws_access_key_id=self._value(options.access_key_id),
-            aws_secret_access_key=self._value(options.secret_access_key),
-            aws_session_token=self._value(options.session_token),
-            region_name=options.region,
-        )
         limits = Config(
             connect_timeout=CONNECT_SECONDS,
             read_timeout=READ_SECONDS,
             retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
         )
-        return session.client("iam", endpoint_url=options.endpoint, config=limits)
+        with _making:
+            return _session().client(
+                "iam",
+                region_name=options.region,
+                endpoint_url=options.endpoint,
+                aws_access_key_id=self._value(options.access_key_id),
+                aws_secret_access_key=self._value(options.secret_access_key),
+                aws_session_token=self._value(options.session_token),
+                config=limits,
+            )
 
     def _value(self, reference: str | None) -> str | None:
         if reference is None:
@@ -133,6 +143,12 @@ class AwsIam:
         if not _KEY.fullmatch(value):
             raise SecretUnavailable(f"{reference} holds nothing that could be an AWS key")
         return value
+
+
+@cache
+def _session() -> Any:
+    """Return the process's one session, which has read what AWS's services look like."""
+    return boto3.session.Session()
 
 
 def _pages(client: Any) -> Iterable[object]:

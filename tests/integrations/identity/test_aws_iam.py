@@ -15,7 +15,7 @@ from app.domain.access import Hint, HintKind, Identity
 from app.domain.principal import PrincipalKind
 from app.integrations.identity.aws_iam import AwsIam, Options
 from app.integrations.identity.protocol import IdentitySource
-from tests.contracts.aws_scenario import AwsScenario, as_tags, source_at
+from tests.contracts.aws_scenario import AwsScenario, as_tags, moto_account, source_at
 from tests.integrations.identity.test_aws_answers import fault_of
 
 READER = """{"Version": "2012-10-17", "Statement": [
@@ -24,9 +24,8 @@ READER = """{"Version": "2012-10-17", "Statement": [
 
 @pytest.fixture
 def account() -> Iterator[AwsScenario]:
-    scenario = AwsScenario()
-    yield scenario
-    scenario.close()
+    with moto_account() as scenario:
+        yield scenario
 
 
 def identities(source: IdentitySource) -> dict[str, Identity]:
