@@ -11,10 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from unicodedata import normalize
 
 from app.domain.principal import GATE_PRINCIPAL, Principal, PrincipalKind
 
 LONGEST_SUBJECT = 200
+SKEW = timedelta(minutes=1)  # a time that lies further ahead is of a clock that has been set back since, and proves nothing
 _RESTRICTED_FIRST = (PrincipalKind.AGENT, PrincipalKind.MACHINE, PrincipalKind.HUMAN)
 
 
@@ -117,6 +119,10 @@ class Change:
     detail: Mapping[str, object]
 
 
+NOBODY = ""  # the subject of a link that was taken back, so that no rule makes it again
+PASSED_ON = "subject-passed-on"  # the verb of a change: from now on the subject may be somebody else
+
+
 class LinkedBy(StrEnum):
     """How a forge account came to stand for a principal."""
 
@@ -173,7 +179,9 @@ def subject_from(text: str) -> str | None:
 
     Lower case, since identity providers compare user names so (RFC 7643 §4.1.1, `userName` is not caseExact).
     """
-    subject = text.strip().casefold()
+    subject = normalize("NFC", normalize("NFD", text.strip()).casefold())
+    if subject.isascii() and not text.isascii():
+        return None  # a long s, the Kelvin sign and their like fold to letters of somebody else's name
     if not subject.isprintable() or not 0 < len(subject) <= LONGEST_SUBJECT or subject == GATE_PRINCIPAL.subject:
         return None
     return subject
@@ -230,7 +238,7 @@ def _stale(statements: Sequence[Statement], rules: Mapping[str, SourceRule], now
     for source in sorted({s.source for s in statements}):
         max_age = rules[source].max_age
         confirmed = max((s.confirmed_at for s in statements if s.source == source and s.confirmed_at), default=None)
-        if max_age is not None and (confirmed is None or now - confirmed > max_age):
+        if max_age is not None and (confirmed is None or not -SKEW < now - confirmed <= max_age):
             since = f"since {confirmed:%Y-%m-%d %H:%M} UTC" if confirmed else "ever"
             found.append(f"source {source} is stale: it has not been heard {since}")
     return found

@@ -7,13 +7,13 @@ by `say.py` and `sync.py`, judged in `domain/access.py`.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from app.domain.access import AccountLink, LinkedBy, SourceRule, Standing, Statement, judge
+from app.domain.access import NOBODY, AccountLink, LinkedBy, SourceRule, Standing, Statement, judge
 from app.domain.clock import Clock, Ids
 from app.domain.event import GATE_ACCOUNT, Account
-from app.domain.principal import GATE_PRINCIPAL, Principal
+from app.domain.principal import GATE_PRINCIPAL, Principal, PrincipalKind
 from app.domain.signature import CommitKey
 from app.pipeline.say import Scribe
 from app.pipeline.stores import Store, Unit
@@ -42,9 +42,9 @@ class StoredAccessMap:
             return GATE_PRINCIPAL
         self._ensure_file()
         with self.store.reading() as unit:
-            links = self._counted(unit.access.links(account))
+            links = unit.access.links(account)
             if links or account.forge not in self.linking_forges:
-                return self._linked(unit, account, links)
+                return self._linked(unit, account, self._counted(links))
         return self._link_by_login(account)
 
     def principal(self, subject: str) -> Principal | None:
@@ -117,27 +117,50 @@ class StoredAccessMap:
             judge(subject, said, [n for n in links if n.subject == subject], rules=self.rules, unread=unread, now=now)
             for subject, said in sorted(statements.items())
         )
-        return [each for each in judged if each is not None]
+        return self._with_owners(unit, [each for each in judged if each is not None], unread)
+
+    def _with_owners(self, unit: Unit, standings: list[Standing], unread: Sequence[str]) -> list[Standing]:
+        """Let no agent act whose owner does not: nobody would answer for it."""
+        owners = {s.principal.owner for s in standings if s.principal.kind is PrincipalKind.AGENT and s.principal.owner}
+        if not owners:
+            return standings
+        now, active = self.clock.now(), set()
+        for subject, said in unit.access.statements({owner for owner in owners if owner}).items():
+            owner = judge(subject, said, [], rules=self.rules, unread=unread, now=now)
+            if owner is not None and owner.principal.active and owner.principal.kind is PrincipalKind.HUMAN:
+                active.add(subject)
+        return [_without_owner(s) if s.principal.owner in owners - active else s for s in standings]
 
     def _link_by_login(self, account: Account) -> Principal | None:
-        """Link an account to the one active principal whom a source knows by its login; from here on its id counts."""
+        """Link an account to the one active person whom a source knows by its login; from here on its id counts.
+
+        Not to somebody who has an account there: who renames an account to a login that became free would be that person.
+        """
         with self.store.unit() as unit:
             judged = self._judged(unit, unit.access.statements_of_login(account.login), [])
-            fitting = [s.principal.subject for s in judged if s.principal.active]
-            if len(fitting) != 1:
+            fitting = [s.principal.subject for s in judged if s.principal.active and s.principal.kind is PrincipalKind.HUMAN]
+            if len(fitting) != 1 or any(link.forge == account.forge for link in unit.access.links_of(fitting)):
                 return None
             link = AccountLink(account.forge, account.id, fitting[0], LinkedBy.RULE, GATE_PRINCIPAL.subject, self.clock.now())
             Scribe.of(self.clock, self.ids, GATE_ACCOUNT.key).link(unit, link)
             return self._linked(unit, account, [link])
 
     def _counted(self, links: Sequence[AccountLink]) -> list[AccountLink]:
-        """Leave out what a file says that is no source any more."""
-        return [link for link in links if link.how is not LinkedBy.FILE or self.people is not None]
+        """Leave out what a file says that is no source any more, and that an account was unlinked."""
+        return [n for n in links if n.subject != NOBODY and (n.how is not LinkedBy.FILE or self.people is not None)]
 
     def _ensure_file(self) -> None:
         if self.people is not None and not self._is_taken_over:
             take_over(self.store, Scribe.of(self.clock, self.ids, "source:file"), self.people)
             self._is_taken_over = True
+
+
+def _without_owner(standing: Standing) -> Standing:
+    agent = standing.principal
+    if agent.kind is not PrincipalKind.AGENT:
+        return standing
+    why = "; ".join(filter(None, (agent.why_inactive, f"its owner {agent.owner} is no active person")))
+    return replace(standing, principal=replace(agent, active=False, why_inactive=why))
 
 
 def _disputed(account: Account, links: Sequence[AccountLink]) -> Principal:

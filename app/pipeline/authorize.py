@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from app.domain.decision import Action, Decision, DecisionRequest, Effect
 from app.domain.deployment import Deployment, Stage, State
 from app.domain.environment import Environment
@@ -10,6 +12,8 @@ from app.pipeline.facts import Act, facts
 from app.pipeline.identify import proven, wrote
 from app.pipeline.services import Guard, Services
 from app.pipeline.stage import Finding, Outcome, run_stage
+
+EVIDENCE_HOLDS = timedelta(minutes=1)  # a source may have become stale since
 
 
 def authorize(services: Services, deployment_id: str) -> Outcome:
@@ -45,8 +49,9 @@ def decide_now(services: Services, guard: Guard, deployment: Deployment) -> tupl
     if identified is None:
         raise GateError("validate_identity has left no result")
     found = identified.detail
-    if known != found.get("access_version"):  # whose an e-mail or a key is may have changed since
-        found = found | wrote(guard, deployment)
+    is_old = services.clock.now() - identified.finished_at > EVIDENCE_HOLDS
+    if is_old or (known, guard.digest) != (found.get("access_version"), found.get("guard")):
+        found = found | wrote(services, guard, deployment)  # whose an e-mail or a key is may have changed since
     with services.store.unit() as unit:
         unit.remember_version("policy", guard.policy.digest, guard.policy.text)
     act = Act(deployment.trigger.value, deployment.ref, deployment.sha, deployment.actor.login)

@@ -67,11 +67,15 @@ def _claim_environment(
     for _ in range(MOST_LOOKS):
         if isinstance(known, Outcome):
             return known
+        guard = services.guard()
         checked = _last_check(services, guard, deployment)
-        claimed = _claim(services, guard, deployment, checked, known, started_at)
+        if services.guard().digest == guard.digest:
+            claimed = _claim(services, guard, deployment, checked, known, started_at)
+        else:
+            claimed = None
         if claimed is not None:
             return claimed
-        # Somebody's rights changed since they were looked at: they count as they are now.
+        # Somebody's rights, or the rules, changed since they were looked at: they count as they are now.
         known = _refused_by_order(services, deployment, started_at)
     with services.store.unit() as unit:
         return _waits(services, unit, deployment, "the access map, which keeps changing")

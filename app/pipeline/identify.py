@@ -27,7 +27,8 @@ def _find(services: Services, guard: Guard, deployment: Deployment) -> Finding:
     fault, principal = proven(guard.identity, deployment)
     if principal is None:
         return Finding(State.DENIED, "denied", {"account": deployment.actor.key}, reason=fault)
-    detail = {"access_version": version, **_who(deployment, principal), **wrote(guard, deployment)}
+    basis = {"access_version": version, "guard": guard.digest}
+    detail = {**basis, **_who(deployment, principal), **wrote(services, guard, deployment)}
     return Finding(State.IDENTIFIED, "identified", detail, principal=principal.subject)
 
 
@@ -40,7 +41,7 @@ def _who(deployment: Deployment, principal: Principal) -> dict[str, object]:
     }
 
 
-def wrote(guard: Guard, deployment: Deployment) -> dict[str, object]:
+def wrote(services: Services, guard: Guard, deployment: Deployment) -> dict[str, object]:
     """Say who wrote and signed what is new, all of it (evidence for policies, not identity)."""
     commits = _commits(guard, deployment)
     is_whole = len(commits) <= COMMITS_LISTED

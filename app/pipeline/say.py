@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.domain.access import AccountLink, Change, Page
+from app.domain.access import PASSED_ON, AccountLink, Change, LinkedBy, Page
 from app.domain.audit import AuditEntry
 from app.domain.clock import Clock, Ids
+from app.domain.event import Account
 from app.pipeline.stores import Unit
+
+_ENDS_SESSIONS = frozenset({"identity-deactivated", "identity-gone", PASSED_ON})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +33,19 @@ class Scribe:
         """Take down a page of an opened source; return what it changed."""
         return self.audit(unit, source, unit.statements.say(source, page, self.clock.now()))
 
+    def acts_of(self, unit: Unit, source: str, changes: Sequence[Change]) -> list[tuple[str, dict[str, Any]]]:
+        """List what changes of a source come to, with what follows from them for links, keys and sessions."""
+        acts = [(c.verb, _detail(source, c)) for c in changes]
+        for change in changes:
+            if change.subject is not None and change.verb in _ENDS_SESSIONS:
+                acts += self._end_sessions(unit, change.subject)
+            if change.subject is not None and change.verb == PASSED_ON:
+                acts += self._take_back(unit, change.subject)
+        return acts
+
     def audit(self, unit: Unit, source: str, changes: Sequence[Change]) -> list[Change]:
         """Audit changes of a source, made in the same unit."""
-        self.note(unit, [(c.verb, _detail(source, c)) for c in changes])
+        self.note(unit, self.acts_of(unit, source, changes))
         return list(changes)
 
     def link(self, unit: Unit, link: AccountLink) -> bool:
@@ -47,6 +60,24 @@ class Scribe:
         if acts:
             unit.audit.append([self._entry(verb, detail) for verb, detail in acts])
             unit.access.raise_version()
+
+    def _end_sessions(self, unit: Unit, subject: str) -> list[tuple[str, dict[str, Any]]]:
+        live = unit.sessions.of(subject, self.clock.now())
+        if live:
+            unit.sessions.end([session.id for session in live])
+        return [("sessions-ended", {"subject": subject, "count": len(live)})] if live else []
+
+    def _take_back(self, unit: Unit, subject: str) -> list[tuple[str, dict[str, Any]]]:
+        """Take from a subject what belonged to whoever bore it: another person may bear it now, or will."""
+        acts = []
+        ways = [how for how in LinkedBy if how is not LinkedBy.FILE]
+        for link in unit.access.links_of([subject]):
+            for gone in unit.access.unlink(Account(link.forge, link.account_id, ""), ways) if link.how in ways else ():
+                acts.append(("unlinked", {"account": gone.key, "subject": gone.subject, "how": gone.how.value}))
+        for key in unit.commit_keys.all(subject):
+            if not key.is_revoked and unit.commit_keys.revoke(key.fingerprint, self.actor, self.clock.now()):
+                acts.append(("key-revoked", {"subject": subject, "kind": key.kind.value, "fingerprint": key.fingerprint}))
+        return acts
 
     def _entry(self, verb: str, detail: dict[str, Any]) -> AuditEntry:
         return AuditEntry(

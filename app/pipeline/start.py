@@ -19,6 +19,7 @@ from app.pipeline.stage import Finding, Outcome, conclude
 from app.pipeline.stores import Unit
 
 _TAKEN = "another worker is starting it"
+_NO_TARGET = "the configuration has no such target any more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,10 @@ def _answer(
     """Bring one target to an answer: the one already written, the one it gives to a poll, or a start."""
     if row.progress is not Progress.UNKNOWN:
         return _Answer(Report(row.progress, row.detail))
-    claimed = leased if row.dispatch is leased else _claimed(services, deployment, row)
+    if leased is not None and row.dispatch is leased:  # decided in the transaction of the intent
+        with kept_alive(services, leased):
+            return _start(services, guard, deployment, leased)
+    claimed = _claimed(services, deployment, row)
     if claimed is None:
         return Outcome(_TAKEN, goes_on=False)
     return _ask_or_start(services, guard, deployment, claimed, row.detail)
@@ -115,9 +119,10 @@ def _write_down(services: Services, unit: Unit, deployment: Deployment, answer: 
 
 
 def _ask_or_start(services: Services, guard: Guard, deployment: Deployment, claimed: Dispatch, last: str) -> _Answer:
+    """Start, unless the target has begun already; who has lost the right since the intent starts no more (invariant 8)."""
     target = guard.targets.get(claimed.target)
     if target is None:
-        return _Answer(Report(Progress.FAILED, "the configuration has no such target any more"), claimed)
+        return _Answer(Report(Progress.FAILED, _NO_TARGET), claimed)
     with kept_alive(services, claimed):
         if claimed.attempts > 1:
             known = target.poll(claimed)
@@ -125,13 +130,16 @@ def _ask_or_start(services: Services, guard: Guard, deployment: Deployment, clai
                 return _Answer(known, claimed)
             if claimed.attempts > services.limits.dispatch_attempts:
                 return _Answer(Report(Progress.FAILED, f"gave up after {claimed.attempts - 1} attempts: {last}"), claimed)
-            reason, decision = decide_now(services, guard, deployment)
-            if decision is None or decision.effect is not Effect.ALLOW:
-                return _Answer(Report(Progress.FAILED, decision.reason if decision else reason), claimed)
+        reason, decision = decide_now(services, guard, deployment)
+        if decision is None or decision.effect is not Effect.ALLOW:
+            return _Answer(Report(Progress.FAILED, decision.reason if decision else reason), claimed)
         return _start(services, guard, deployment, claimed)
 
 
 def _start(services: Services, guard: Guard, deployment: Deployment, claimed: Dispatch) -> _Answer:
+    target = guard.targets.get(claimed.target)
+    if target is None:
+        return _Answer(Report(Progress.FAILED, _NO_TARGET), claimed)
     with services.store.reading() as unit:
         result = unit.deployments.result(deployment.id, Stage.INJECT_TOKEN)
     if result is None:
@@ -149,7 +157,7 @@ def _start(services: Services, guard: Guard, deployment: Deployment, claimed: Di
         export=lambda folder: _export(guard, deployment, folder),
     )
     try:
-        return _Answer(guard.targets[claimed.target].start(order, token), claimed, token.id)
+        return _Answer(target.start(order, token), claimed, token.id)
     except GateError as fault:
         return _Answer(_unstarted(fault), claimed, token.id)
 

@@ -54,6 +54,10 @@ class Access(Protocol):
         """Say for whom an account stands; False if that was already said in the same way, of whomever."""
         ...
 
+    def link_all(self, links: Sequence[AccountLink]) -> None:
+        """Say for whom accounts stand of which it is not yet said in the same way."""
+        ...
+
     def unlink(self, account: Account, how: Collection[LinkedBy]) -> list[AccountLink]:
         """Take back what was said of an account in these ways; return it."""
         ...
@@ -98,20 +102,20 @@ class Statements(Protocol):
         """Note that a file of this digest was taken over."""
         ...
 
-    def lease(self, source: str, now: datetime, seconds: float) -> bool:
-        """Be the only one to read this source for a while; False if somebody is at it."""
+    def lease(self, source: str, holder: str, now: datetime, seconds: float) -> bool:
+        """Have `holder` be the only one to read this source for a while; False if somebody is at it."""
         ...
 
-    def extend(self, source: str, now: datetime, seconds: float) -> None:
-        """Keep the lease for that much longer, while the reading goes on."""
+    def extend(self, source: str, holder: str, now: datetime, seconds: float) -> bool:
+        """Keep the lease for that much longer, while the reading goes on; False if it was lost to another reader."""
         ...
 
     def heard(self, source: str, at: datetime, *, whole: bool) -> None:
-        """Note that all that the source says was known at this time, and end the lease."""
+        """Note that all that the source says was known at this time."""
         ...
 
-    def unheard(self, source: str, fault: str) -> None:
-        """Note why the source could not be read, and end the lease."""
+    def release(self, source: str, holder: str, fault: str | None) -> None:
+        """End the lease, and note why the source could not be read, if it could not; not if the lease was lost."""
         ...
 
     def confirm(self, source: str, external_id: str, at: datetime) -> None:

@@ -12,16 +12,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain
 
-from app.domain.access import Hint, Page, SourceRule, SourceState
+from app.domain.access import SKEW, Hint, Page, SourceRule, SourceState
 from app.domain.errors import GateError, NotFound, SourceUnavailable, StoreUnavailable
 from app.domain.plain import plain_line
 from app.integrations.identity.protocol import IdentitySource
 from app.pipeline.say import Scribe
 from app.pipeline.services import Services
+from app.pipeline.stores import Unit
 
 LEASE_SECONDS = 300.0
 OVERLAP = timedelta(minutes=2)  # between two readings of changes: the source's clock is not ours
 RETRY_AFTER = timedelta(seconds=30)
+AGAIN_AFTER = timedelta(seconds=4)
 MOST_EVENTS = 100
 FEW = 20  # as many may vanish from a source without a word
 
@@ -63,24 +65,25 @@ def sync(services: Services, name: str, *, whole: bool = False, force: bool = Fa
     with services.store.unit() as unit:
         state = unit.statements.open(name, binding.rule.kind)
         events = unit.hints.open(name, MOST_EVENTS)
-        if not unit.statements.lease(name, started_at, LEASE_SECONDS):
+        holder = services.ids.new()
+        if not unit.statements.lease(name, holder, started_at, LEASE_SECONDS):
             return Reading(name, is_taken=True)
-    reading = _Reading(services, binding.rule, state, events, started_at)
+    reading = _Reading(services, binding.rule, state, events, started_at, holder)
     try:
         return reading.run(binding.reader(), whole=whole or force, force=force)
-    except GateError as fault:
-        _note(services, name, fault)
+    except Exception as fault:
+        why = str(fault) if isinstance(fault, GateError) else f"an unexpected {type(fault).__name__}; the log tells more"
+        with suppress(StoreUnavailable), services.store.unit() as unit:
+            unit.statements.release(name, holder, plain_line(why))
         raise
 
 
-def _note(services: Services, name: str, fault: GateError) -> None:
-    with suppress(StoreUnavailable), services.store.unit() as unit:
-        unit.statements.unheard(name, plain_line(str(fault)))
-
-
 def _may_try(state: SourceState | None, now: datetime) -> bool:
-    """Tell whether it was not tried in vain just now."""
-    return state is None or state.fault is None or state.tried_at is None or now - state.tried_at >= RETRY_AFTER
+    """Tell whether it was not tried just now, in vain or by somebody who may still be at it."""
+    if state is None or state.tried_at is None:
+        return True
+    pause = RETRY_AFTER if state.fault is not None else AGAIN_AFTER
+    return _has_passed(state.tried_at, pause, now)
 
 
 def _is_due(state: SourceState | None, rule: SourceRule, now: datetime) -> bool:
@@ -92,7 +95,7 @@ def _is_whole_due(state: SourceState | None, rule: SourceRule, now: datetime) ->
 
 
 def _has_passed(since: datetime | None, interval: timedelta | None, now: datetime) -> bool:
-    return since is None or interval is None or now - since >= interval
+    return since is None or interval is None or not -SKEW < now - since < interval
 
 
 @dataclass(slots=True)
@@ -104,6 +107,7 @@ class _Reading:
     state: SourceState
     events: dict[str, list[Hint]]
     started_at: datetime
+    holder: str
 
     def run(self, source: IdentitySource, *, whole: bool, force: bool) -> Reading:
         """Read what is due; the whole where nothing less will do."""
@@ -141,13 +145,18 @@ class _Reading:
         for page in pages:
             with self.services.store.unit() as unit:
                 unit.statements.open(self.rule.name, self.rule.kind)
-                unit.statements.extend(self.rule.name, self.services.clock.now(), LEASE_SECONDS)
+                self._hold(unit)
                 reading.changes += len(scribe.say(unit, self.rule.name, page))
             reading.identities += len(page.identities)
             reading.groups += len(page.groups)
             seen.update(each.external_id for each in page.identities)
             seen_groups.update(each.external_id for each in page.groups)
         return reading, seen, seen_groups
+
+    def _hold(self, unit: Unit) -> None:
+        """Go on only as long as nobody else has begun to read: what was read before may not overwrite what was read after."""
+        if not unit.statements.extend(self.rule.name, self.holder, self.services.clock.now(), LEASE_SECONDS):
+            raise SourceUnavailable(f"the reading of {self.rule.name} took too long, and another one has begun")
 
     def _close(self, done: tuple[Reading, set[str], set[str]], *, force: bool) -> None:
         """Note what is gone after the whole was read, that the source was heard, and which hints that answers."""
@@ -156,24 +165,28 @@ class _Reading:
         scribe = Scribe.of(self.services.clock, self.services.ids, f"source:{name}")
         with self.services.store.unit() as unit:
             unit.statements.open(name, self.rule.kind)
+            self._hold(unit)
             if reading.is_whole:
                 said, groups = unit.statements.known(name)
                 gone = said - seen
-                _refuse_great_loss(len(gone), len(said), name, force=force)
+                if not force:
+                    _refuse_great_loss("people", len(gone), len(said), name)
+                    _refuse_great_loss("groups", len(groups - seen_groups), len(groups), name)
                 changes = unit.statements.forget(name, sorted(gone), sorted(groups - seen_groups), now=now)
                 reading.changes += len(scribe.audit(unit, name, changes))
             unit.hints.close(name, list(self.events), now)
             is_refreshed = reading.is_whole or self._is_refresh_due()
             heard_at = self.started_at if is_refreshed else self.state.refreshed_at or self.started_at
             unit.statements.heard(name, heard_at, whole=reading.is_whole)
+            unit.statements.release(name, self.holder, None)
 
 
-def _refuse_great_loss(gone: int, of: int, name: str, *, force: bool) -> None:
-    """Take an answer without half of the people for a faulty one, until somebody says that it is right.
+def _refuse_great_loss(what: str, gone: int, of: int, name: str) -> None:
+    """Take an answer without half of the people, or groups, for a faulty one, until somebody says that it is right.
 
     People who are disabled are still named, as inactive: this is about those who vanished without a word.
     """
-    if gone > FEW and gone * 2 > of and not force:
+    if gone > FEW and gone * 2 > of:
         raise SourceUnavailable(
-            f"{gone} of {of} people are missing in what {name} says; if that is right: tidegate access sync {name} --force"
+            f"{gone} of {of} {what} are missing in what {name} says; if that is right: tidegate access sync {name} --force"
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.domain.access import AccountLink, LinkedBy
+from app.domain.access import NOBODY, AccountLink, LinkedBy
 from app.domain.errors import NotAllowed, NotFound
 from app.domain.event import Account
 from app.pipeline.say import Scribe
@@ -23,7 +23,7 @@ def vouch(services: Services, account: Account, subject: str, by: Account) -> Ac
         raise NotFound(f"no identity source speaks of {subject}")
     link = AccountLink(account.forge, account.id, subject, LinkedBy.ADMIN, by.key, services.clock.now())
     with services.store.unit() as unit:
-        others = [n for n in unit.access.links(account) if n.subject != subject]
+        others = [n for n in unit.access.links(account) if n.subject not in (subject, NOBODY)]
         if others:
             raise NotAllowed(f"{account.key} stands for {others[0].subject} ({others[0].how.value}); unlink it first")
         Scribe.of(services.clock, services.ids, by.key).link(unit, link)
@@ -37,7 +37,9 @@ def withdraw(services: Services, account: Account, by: Account) -> list[AccountL
     """
     ways = [how for how in LinkedBy if how is not LinkedBy.FILE]
     with services.store.unit() as unit:
-        gone = unit.access.unlink(account, ways)
+        gone = [n for n in unit.access.unlink(account, ways) if n.subject != NOBODY]
+        if any(n.how is LinkedBy.RULE for n in gone):  # or the account's next act would make it again
+            unit.access.link(AccountLink(account.forge, account.id, NOBODY, LinkedBy.RULE, by.key, services.clock.now()))
         details = [{"account": n.key, "subject": n.subject, "how": n.how.value} for n in gone]
         Scribe.of(services.clock, services.ids, by.key).note(unit, [("unlinked", detail) for detail in details])
         if not gone and unit.access.links(account):

@@ -80,7 +80,7 @@ class SqlAccess:
 
     def unread(self, names: Collection[str]) -> list[str]:
         """List those of these sources that were never read whole."""
-        query = select(sources.c.name).where(sources.c.name.in_(list(names)), sources.c.refreshed_at.is_not(None))
+        query = select(sources.c.name).where(sources.c.name.in_(list(names)), sources.c.reconciled_at.is_not(None))
         return sorted(set(names) - set(self.connection.execute(query).scalars())) if names else []
 
     def link(self, link: AccountLink) -> bool:
@@ -90,6 +90,11 @@ class SqlAccess:
             insert(account_links).values(row).on_conflict_do_nothing().returning(account_links.c.forge)
         )
         return made.first() is not None
+
+    def link_all(self, links: Sequence[AccountLink]) -> None:
+        """Say for whom accounts stand of which it is not yet said in the same way."""
+        if links:
+            self.connection.execute(insert(account_links), [_link_row(link) for link in links])
 
     def unlink(self, account: Account, how: Collection[LinkedBy]) -> list[AccountLink]:
         """Take back what was said of an account in these ways; return it."""

@@ -34,6 +34,7 @@ sources = Table(
     Column("reconciled_at", TIME),
     Column("tried_at", TIME),
     Column("lease_until", TIME),
+    Column("lease_holder", Text),
     Column("fault", Text),
     Column("digest", Text),
     CheckConstraint(one_of("kind", SourceKind), name="kind"),

@@ -14,10 +14,11 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
-from app.domain.access import Change, Group, Identity, Page, SourceKind, SourceState
+from app.domain.access import PASSED_ON, Change, Group, Identity, Page, SourceKind, SourceState
 from app.store.access import identity_from
 from app.store.schema_access import access_groups, identities, identity_emails, memberships, sources
 
+PART = 500  # rows of one statement: Postgres takes 65,535 parameters
 _COLUMNS = ("subject", "login", "name", "kind", "owner", "active", "gone", "said_at")
 
 
@@ -29,7 +30,8 @@ class SqlStatements:
 
     def say(self, source: str, page: Page, now: datetime) -> list[Change]:
         """Write down what `source` says in this page; return what that changed. The source is known (`open`)."""
-        changes = self._say_identities(source, page.identities, now) if page.identities else []
+        parts = (page.identities[start : start + PART] for start in range(0, len(page.identities), PART))
+        changes = [change for part in parts for change in self._say_identities(source, part, now)]
         changes += [change for group in page.groups for change in self._say_group(source, group, now)]
         return changes + self.forget(source, page.gone, page.gone_groups, now=now)
 
@@ -69,10 +71,17 @@ class SqlStatements:
     def open(self, source: str, kind: SourceKind) -> SourceState:
         """Make the source known, lock its row, and return how far it was heard."""
         row = {"name": source, "kind": kind.value}
-        self.connection.execute(
-            insert(sources).values(row).on_conflict_do_update(index_elements=["name"], set_={"kind": kind.value})
-        )
+        known = insert(sources).values(row).on_conflict_do_update(index_elements=["name"], set_={"name": source})
+        former = self.connection.execute(known.returning(sources.c.kind)).scalar_one()
+        if former != kind.value:
+            self._begin_anew(source, kind)
         return self.state(source)
+
+    def _begin_anew(self, source: str, kind: SourceKind) -> None:
+        """Forget what another kind of source has said under this name: nobody would ever take it back."""
+        for table in (access_groups, identities):
+            self.connection.execute(delete(table).where(table.c.source == source))
+        self._set(source, kind=kind.value, refreshed_at=None, reconciled_at=None, fault=None, digest=None)
 
     def state(self, source: str) -> SourceState:
         """Return how far a known source was heard."""
@@ -90,24 +99,27 @@ class SqlStatements:
         """Note that a file of this digest was taken over."""
         self._set(source, digest=digest, refreshed_at=now, reconciled_at=now, tried_at=now, fault=None)
 
-    def lease(self, source: str, now: datetime, seconds: float) -> bool:
-        """Be the only one to read this source for a while; False if somebody is at it."""
-        free = or_(sources.c.lease_until.is_(None), sources.c.lease_until < now)
+    def lease(self, source: str, holder: str, now: datetime, seconds: float) -> bool:
+        """Have `holder` be the only one to read this source for a while; False if somebody is at it."""
         until = now + timedelta(seconds=seconds)
-        taken = update(sources).where(sources.c.name == source, free).values(lease_until=until, tried_at=now)
-        return self.connection.execute(taken).rowcount == 1
+        # One that ends later than any that is taken now is of a clock that has been set back since.
+        free = or_(sources.c.lease_until.is_(None), sources.c.lease_until < now, sources.c.lease_until > until)
+        taken = update(sources).where(sources.c.name == source, free)
+        return self.connection.execute(taken.values(lease_until=until, lease_holder=holder, tried_at=now)).rowcount == 1
 
-    def extend(self, source: str, now: datetime, seconds: float) -> None:
-        """Keep the lease for that much longer, while the reading goes on."""
-        self._set(source, lease_until=now + timedelta(seconds=seconds))
+    def extend(self, source: str, holder: str, now: datetime, seconds: float) -> bool:
+        """Keep the lease for that much longer, while the reading goes on; False if it was lost to another reader."""
+        mine = update(sources).where(sources.c.name == source, sources.c.lease_holder == holder)
+        return self.connection.execute(mine.values(lease_until=now + timedelta(seconds=seconds))).rowcount == 1
+
+    def release(self, source: str, holder: str, fault: str | None) -> None:
+        """End the lease, and note why the source could not be read, if it could not; not if the lease was lost."""
+        mine = update(sources).where(sources.c.name == source, sources.c.lease_holder == holder)
+        self.connection.execute(mine.values(lease_until=None, lease_holder=None, fault=fault))
 
     def heard(self, source: str, at: datetime, *, whole: bool) -> None:
-        """Note that all that the source says was known at this time, and end the lease."""
-        self._set(source, refreshed_at=at, lease_until=None, fault=None, **({"reconciled_at": at} if whole else {}))
-
-    def unheard(self, source: str, fault: str) -> None:
-        """Note why the source could not be read, and end the lease."""
-        self._set(source, lease_until=None, fault=fault)
+        """Note that all that the source says was known at this time."""
+        self._set(source, refreshed_at=at, fault=None, **({"reconciled_at": at} if whole else {}))
 
     def confirm(self, source: str, external_id: str, at: datetime) -> None:
         """Note that the source has just vouched for this one identity (a sign-in)."""
@@ -127,8 +139,9 @@ class SqlStatements:
         excluded = {name: put.excluded[name] for name in _COLUMNS}
         self.connection.execute(put.on_conflict_do_update(index_elements=["source", "external_id"], set_=excluded))
         self._put_emails(source, changed.values())
-        self._bury(source, changed)
-        return [_identity_change(former.get(external_id), each) for external_id, each in changed.items()]
+        changes = [_identity_change(former.get(external_id), each) for external_id, each in changed.items()]
+        renamed = {i.subject for i, _ in former.values()} - {each.subject for each in said}
+        return changes + self._bury(source, changed) + self._left_behind(renamed)
 
     def _identities(self, source: str, external_ids: Collection[str]) -> dict[str, tuple[Identity, bool]]:
         ids = list(external_ids)
@@ -149,15 +162,22 @@ class SqlStatements:
         if rows:
             self.connection.execute(insert(identity_emails), rows)
 
-    def _bury(self, source: str, said: Mapping[str, Identity]) -> None:
-        """Delete those who are gone where the source now has somebody else of their subject: a person made anew."""
+    def _bury(self, source: str, said: Mapping[str, Identity]) -> list[Change]:
+        """Delete those who are gone where the source now has somebody of their subject: made anew, or somebody else."""
         gone = delete(identities).where(
             identities.c.source == source,
             identities.c.gone.is_(True),
             identities.c.subject.in_([each.subject for each in said.values()]),
             identities.c.external_id.not_in(list(said)),
         )
-        self.connection.execute(gone)
+        rows = self.connection.execute(gone.returning(identities.c.external_id, identities.c.subject))
+        return [Change(PASSED_ON, row.external_id, row.subject, {}) for row in rows]
+
+    def _left_behind(self, subjects: Collection[str]) -> list[Change]:
+        """List those of these subjects, which somebody has just ceased to be called, whom nobody is called any more."""
+        theirs = select(identities.c.subject).where(identities.c.subject.in_(list(subjects)))
+        still = set(self.connection.execute(theirs).scalars()) if subjects else set()
+        return [Change(PASSED_ON, "", subject, {}) for subject in sorted(set(subjects) - still)]
 
     def _say_group(self, source: str, group: Group, now: datetime) -> list[Change]:
         mine = (access_groups.c.source == source, access_groups.c.external_id == group.external_id)
@@ -239,7 +259,7 @@ def _identity_change(former: tuple[Identity, bool] | None, said: Identity) -> Ch
     if former is None:
         return Change("identity-added", said.external_id, said.subject, {"is_active": said.is_active})
     old, new = _told(former[0]), _told(said)
-    changed = {name: [old[name], new[name]] for name in new if old[name] != new[name]}
+    changed = {name: [old[name], new[name]] if name in _TOLD else "changed" for name in new if old[name] != new[name]}
     verb = "identity-changed"
     if former[0].is_active and not said.is_active:
         verb = "identity-deactivated"
@@ -250,6 +270,10 @@ def _identity_change(former: tuple[Identity, bool] | None, said: Identity) -> Ch
 
 def _membership_change(verb: str, name: str, *, joined: Sequence[str] = (), left: Sequence[str] = ()) -> Change:
     return Change(verb, name, None, {"group": name, "joined": list(joined), "left": list(left)})
+
+
+# Of whom a decision may depend on; what else is personal is only said to have changed: the log is kept for ever.
+_TOLD = ("subject", "is_active", "kind", "owner")
 
 
 def _told(identity: Identity) -> dict[str, Any]:

@@ -24,6 +24,7 @@ CREATE = (
         reconciled_at TIMESTAMP WITH TIME ZONE,
         tried_at TIMESTAMP WITH TIME ZONE,
         lease_until TIMESTAMP WITH TIME ZONE,
+        lease_holder TEXT,
         fault TEXT,
         digest TEXT,
         CONSTRAINT pk_sources PRIMARY KEY (name),

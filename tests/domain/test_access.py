@@ -55,6 +55,11 @@ def test_of_two_whom_a_source_calls_the_same_none_can_act() -> None:
     assert active(said("okta"), said("okta", external_id="okta-2", gone=True)) == (False, "source okta has it no longer")
 
 
+def test_a_time_that_has_not_come_yet_confirms_nothing() -> None:
+    assert not active(said("okta", age=-3600))[0]
+    assert active(said("okta", age=-30))[0]
+
+
 def test_what_speaks_by_itself_holds_until_it_says_otherwise() -> None:
     assert active(said("directory", age=10**8)) == (True, "")
     assert active(said("okta", age=3600)) == (True, "")
@@ -105,13 +110,21 @@ def test_one_more_statement_never_makes_anybody_active(statements: list[Statemen
 
 @pytest.mark.parametrize(
     ("text", "subject"),
-    [("Alice", "alice"), ("  bob@Example.com\n", "bob@example.com"), ("Straße", "strasse"), ("a" * 200, "a" * 200)],
+    [
+        ("Alice", "alice"),
+        ("  bob@Example.com\n", "bob@example.com"),
+        ("José", "josé"),
+        ("Jose\u0301", "josé"),
+        ("a" * 200, "a" * 200),
+    ],
 )
 def test_subjects_are_compared_in_one_spelling(text: str, subject: str) -> None:
     assert subject_from(text) == subject
 
 
-@pytest.mark.parametrize("text", ["", "  ", "Tidegate", "a\x00b", "a\u202eb", "a" * 201, "a\nb"])
+@pytest.mark.parametrize(
+    "text", ["", "  ", "Tidegate", "bo\u017fs", "\u212aim", "Straße", "a\x00b", "a\u202eb", "a" * 201, "a\nb"]
+)
 def test_what_can_be_no_subject_is_none(text: str) -> None:
     assert subject_from(text) is None
 

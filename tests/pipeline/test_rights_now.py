@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from app.domain.access import Group, Page
-from app.domain.decision import Decision, DecisionRequest
+from app.domain.decision import Decision, DecisionRequest, Effect
 from app.domain.deployment import Deployment, Stage, State
 from app.domain.signature import CommitKey, KeyKind, ObjectKind, SignedObject, Verdict
 from app.pipeline.access_map import StoredAccessMap
 from app.pipeline.commit_key import add_key, revoke_key
+from app.pipeline.services import Guard
 from app.pipeline.vouch import vouch, withdraw
-from tests.fakes import FakePolicy
+from tests.fakes import FakePolicy, FakeTarget
 from tests.people import PUSHED, access_map, say, somebody
 from tests.pipeline.conftest import ALICE, CHARLIE, Line, sha
 
@@ -182,3 +183,39 @@ def test_going_back_verifies_the_commit_that_is_brought_back(line: Line, people:
         sha("one"),
         "all",
     )
+
+
+def test_who_lost_the_right_while_a_worker_was_away_starts_no_second_target(line: Line, people: StoredAccessMap) -> None:
+    second = FakeTarget()
+    line.targets["second"] = second
+    line.environments[0] = replace(line.environments[0], targets=("box", "second"))
+    made = line.push("one")
+    line.target.on_start = lambda: say(people, PUSHED, Page((somebody("alice", is_active=False),)))
+    ended = line.run(made)
+    assert (ended.state, second.started) == (State.FAILED, [])
+    assert "alice is not active" in (ended.reason or "")
+
+
+def test_rules_that_change_between_the_last_decision_and_the_claim_are_asked(line: Line, people: StoredAccessMap) -> None:
+    made = line.push("one")
+    line.run(made, last=Stage.INJECT_TOKEN)
+    former, digests = line.services.guard, iter(["old", "old", "new", "new", "new", "new"])
+    nobody = FakePolicy()
+    nobody.decide = lambda request: Decision(Effect.DENY, (), "the new rules say no", "n", {})  # type: ignore[method-assign]
+
+    def guard() -> Guard:
+        digest = next(digests, "new")
+        return replace(former(), digest=digest, policy=line.policy if digest == "old" else nobody)
+
+    line.services = replace(line.services, guard=guard)
+    ended = line.run(made)
+    assert (ended.state, ended.reason) == (State.DENIED, "the new rules say no")
+
+
+def test_evidence_that_is_a_minute_old_is_gathered_again(line: Line, people: StoredAccessMap) -> None:
+    made = line.push("one")
+    line.run(made, last=Stage.INJECT_TOKEN)
+    line.repositories.emails = ["eve@example.com"]
+    line.clock.move(61)
+    line.run(made)
+    assert [asked.context["authors_known"] for asked in line.policy.asked] == [True, False]

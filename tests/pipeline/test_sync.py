@@ -172,6 +172,8 @@ def test_a_hint_is_followed_by_reading_that_one_again(desk: Desk) -> None:
     desk.source.add(replace(somebody("alice"), is_active=False))
     assert desk.hint("event-1", Hint(HintKind.IDENTITY, "id-alice"))
     assert not desk.hint("event-1", Hint(HintKind.IDENTITY, "id-alice"))
+    assert due_sources(desk.line.services) == []  # it was tried just now
+    desk.line.clock.move(5)
     assert due_sources(desk.line.services) == ["okta"]
     before = desk.state().refreshed_at
     sync(desk.line.services, "okta")
@@ -209,9 +211,62 @@ def test_a_hint_stays_open_while_the_source_cannot_be_read(desk: Desk) -> None:
 def test_two_never_read_one_source_at_once(desk: Desk) -> None:
     sync(desk.line.services, "okta")
     with desk.line.services.store.unit() as unit:
-        assert unit.statements.lease("okta", desk.line.clock.now(), 60)
+        assert unit.statements.lease("okta", "another", desk.line.clock.now(), 60)
     assert sync(desk.line.services, "okta", whole=True).is_taken
     desk.line.clock.move(61)  # its reader died
+    assert sync(desk.line.services, "okta", whole=True).is_whole
+
+
+def test_a_reader_that_was_overtaken_writes_no_more(desk: Desk) -> None:
+    """One page may take longer than the lease: what was read before may not overwrite what was read after."""
+    sync(desk.line.services, "okta")
+    desk.source.page = 1
+    slow = desk.source._pages
+
+    def overtaken(people: list[Identity]) -> Iterator[Page]:
+        for number, page in enumerate(slow(people)):
+            if number == 1:
+                desk.source._pages = slow  # type: ignore[method-assign]
+                desk.line.clock.move(400)
+                desk.source.add(replace(somebody("bob"), is_active=False))
+                sync(desk.line.services, "okta", whole=True)
+            yield page
+
+    desk.source._pages = overtaken  # type: ignore[method-assign]
+    with pytest.raises(SourceUnavailable, match="another one has begun"):
+        sync(desk.line.services, "okta", whole=True)
+    assert desk.active("bob") is False
+    assert desk.state().fault is None
+
+
+def test_a_clock_that_was_a_year_ahead_leaves_nothing_behind(desk: Desk) -> None:
+    year = 366 * 86_400.0
+    desk.line.clock.move(year)
+    sync(desk.line.services, "okta")
+    with desk.line.services.store.unit() as unit:
+        assert unit.statements.lease("okta", "of the wrong time", desk.line.clock.now(), 300)
+    desk.line.clock.move(-year)
+    assert not desk.active("alice")
+    assert due_sources(desk.line.services) == ["okta"]
+    assert sync(desk.line.services, "okta").is_whole
+    assert desk.active("alice")
+
+
+def test_an_answer_without_most_of_the_groups_is_not_believed_either(desk: Desk) -> None:
+    desk.source.groups = {f"g{n}": Group(f"g{n}", f"g{n}", frozenset({"id-alice"})) for n in range(30)}
+    sync(desk.line.services, "okta")
+    desk.source.groups.clear()
+    with pytest.raises(SourceUnavailable, match="30 of 30 groups are missing"):
+        sync(desk.line.services, "okta", whole=True)
+
+
+def test_a_fault_that_nobody_foresaw_is_told_and_lets_the_next_one_read(desk: Desk) -> None:
+    sync(desk.line.services, "okta")
+    desk.source.people["odd"] = None  # type: ignore[assignment]
+    with pytest.raises(AttributeError):
+        sync(desk.line.services, "okta", whole=True)
+    assert desk.state().fault == "an unexpected AttributeError; the log tells more"
+    del desk.source.people["odd"]
     assert sync(desk.line.services, "okta", whole=True).is_whole
 
 

@@ -53,9 +53,17 @@ class _File(BaseModel):
 class FilePeople:
     """One version of people.toml (protocol: pipeline.take_over.FilePeople)."""
 
-    def __init__(self, people: list[_Person], digest: str) -> None:
+    def __init__(self, people: list[_Person], digest: str, path: Path) -> None:
         self.digest = digest
+        self._path = path
         self._people = tuple(people)
+
+    def is_current(self) -> bool:
+        """Tell whether the file still holds these bytes."""
+        try:
+            return hashlib.sha256(self._path.read_bytes()).hexdigest() == self.digest
+        except OSError:
+            return False
 
     def identities(self) -> tuple[Identity, ...]:
         """List the people; the file's own id of a person is the subject."""
@@ -93,7 +101,7 @@ def load(path: Path) -> FilePeople:
     faults += [_located(path, raw.decode(), ("people", index), what) for index, what in _clashes(file.people)]
     if faults:
         raise BadConfiguration(faults)
-    return FilePeople(file.people, hashlib.sha256(raw).hexdigest())
+    return FilePeople(file.people, hashlib.sha256(raw).hexdigest(), path)
 
 
 def _identity(person: _Person) -> Identity:
