@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.domain.deployment import Deployment, Stage, State
 from app.domain.environment import TAGS
 from app.domain.errors import UnknownCommit
+from app.domain.event import Repository
 from app.domain.principal import Principal
 from app.domain.signature import Signatures, objection, summary
 from app.integrations.identity.protocol import AccessMap
@@ -42,9 +43,8 @@ def _who(deployment: Deployment, principal: Principal) -> dict[str, object]:
 
 
 def wrote(services: Services, guard: Guard, deployment: Deployment) -> dict[str, object]:
-    """Say who wrote and signed what is new, all of it (evidence for policies, not identity)."""
-    commits = _commits(guard, deployment)
-    is_whole = len(commits) <= COMMITS_LISTED
+    """Say who wrote and signed what is new here, all of it (evidence for policies, not identity)."""
+    commits, is_whole = _commits(services, guard, deployment)
     emails = sorted({e for c in commits for e in (c.author_email, c.committer_email)})
     owners = guard.identity.owners_of(emails)
     unknown = [email for email in emails if email.casefold() not in owners]
@@ -52,7 +52,7 @@ def wrote(services: Services, guard: Guard, deployment: Deployment) -> dict[str,
         "authors": emails[:LISTED],
         "authors_known": is_whole and not unknown,
         "unknown_authors": unknown[:LISTED],
-        **_signed(guard, deployment, [c.sha for c in commits]),
+        **_signed(guard, deployment, [c.sha for c in commits], is_whole=is_whole),
     }
 
 
@@ -70,17 +70,31 @@ def proven(identity: AccessMap, deployment: Deployment) -> tuple[str, Principal 
     return "", principal
 
 
-def _commits(guard: Guard, deployment: Deployment) -> list[CommitAuthor]:
-    """List what is new, as git has it: never as the payload says. A rollback brings nothing new."""
+def _commits(services: Services, guard: Guard, deployment: Deployment) -> tuple[list[CommitAuthor], bool]:
+    """List what is new, as git has it, never as the payload says, and tell whether that is all. A rollback brings nothing new.
+
+    New is what this act brings, and what the environment's release does not hold: else whatever an earlier push brought in
+    vain would come along with the next one, unseen.
+    """
     if deployment.is_rollback:
-        return []
-    key = deployment.repository.key
-    guard.repositories.fetch(key, deployment.ref, deployment.sha)
-    return guard.repositories.authors(key, deployment.before, deployment.sha)
+        return [], True
+    key, repositories = deployment.repository.key, guard.repositories
+    repositories.fetch(key, deployment.ref, deployment.sha)
+    with services.store.reading() as unit:
+        release = unit.deployments.last_release(deployment.environment)
+    parts = [repositories.authors(key, deployment.before, deployment.sha)]
+    if release is not None and _is_same(release.repository, deployment.repository):
+        parts.append(repositories.authors(key, release.sha, deployment.sha))
+    commits = {commit.sha: commit for part in parts for commit in part}
+    return list(commits.values()), all(len(part) <= COMMITS_LISTED for part in parts)
 
 
-def _signed(guard: Guard, deployment: Deployment, new: list[str]) -> dict[str, object]:
-    """Verify what is new and the tag; where nothing is new, the commit itself. Without keys nobody can have signed."""
+def _is_same(one: Repository, other: Repository) -> bool:
+    return (one.forge, one.id) == (other.forge, other.id)
+
+
+def _signed(guard: Guard, deployment: Deployment, new: list[str], *, is_whole: bool) -> dict[str, object]:
+    """Verify what is new and the tag; of a rollback the commit itself. Without keys nobody can have signed."""
     keys = guard.identity.commit_keys()
     if not keys:
         return {"signatures": Signatures.NONE.value, "unsigned": []}
@@ -88,9 +102,11 @@ def _signed(guard: Guard, deployment: Deployment, new: list[str]) -> dict[str, o
     tag = deployment.ref if deployment.ref.startswith(TAGS) and not deployment.is_rollback else None
     try:
         signed = guard.repositories.signatures(deployment.repository.key, commits=commits, tag_ref=tag, keys=keys)
-    except UnknownCommit:  # going back must not hang on a mirror that was made anew
-        signed = []
+    except UnknownCommit:
+        if not deployment.is_rollback:
+            raise
+        signed = []  # going back must not hang on a mirror that was made anew
     owners = guard.identity.owners_of({s.committer_email for s in signed if s.committer_email})
-    is_whole = len(commits) <= COMMITS_VERIFIED
+    is_whole = is_whole and len(commits) <= COMMITS_VERIFIED
     objections = [why for why in (objection(s, owners) for s in signed) if why is not None]
     return {"signatures": summary(signed, owners, is_whole=is_whole).value, "unsigned": objections[:LISTED]}

@@ -77,18 +77,21 @@ class Mirror:
         return self._commit(mirror, _tracking(ref))  # it may have moved on since it was asked
 
     def authors(self, repository: str, before: str | None, sha: str) -> list[CommitAuthor]:
-        """List who wrote `before..sha`, newest first; without a known `before`, what is on no other known branch."""
+        """List who wrote `before..sha`, newest first; without a known `before`, what is on no other known branch.
+
+        Where that is nothing, who wrote `sha` itself: no answer means that there is nobody to be known.
+        """
         mirror = self._mirror(repository)
         opened = _opened(mirror)
         if before is not None and self._commit(mirror, before) is not None:
             known = [before]
         else:
-            known = [oid for oid in _tips(opened) if oid != sha]
+            known = [tip for tip in _tips(opened) if not self._contains(mirror, sha, tip)]
         try:
             walk = opened.walk(sha, pygit2.enums.SortMode.TOPOLOGICAL | pygit2.enums.SortMode.TIME)
             for oid in known:
                 walk.hide(oid)
-            return [CommitAuthor(str(c.id), _email(c.author), _email(c.committer)) for c in islice(walk, COMMITS_LISTED + 1)]
+            return [_author(c) for c in islice(walk, COMMITS_LISTED + 1)] or [_author(opened[sha].peel(pygit2.Commit))]
         except (KeyError, ValueError, pygit2.GitError) as fault:
             raise RepositoryUnavailable(f"the commits of {sha} cannot be read: {fault}") from None
 
@@ -104,6 +107,8 @@ class Mirror:
         Raises RepositoryUnavailable, also where ssh-keygen or gpg is missing and needed, or UnknownCommit.
         """
         mirror = self._mirror(repository)
+        if tag_ref is not None:
+            self._fetch(mirror, repository, tag_ref)  # its commit may be here without it, and it may have been moved
         tag = self._tag(mirror, tag_ref) if tag_ref is not None else None
         return verify(self._git, mirror, commits, tag=tag, keys=keys)
 
@@ -221,6 +226,10 @@ def _tips(repository: pygit2.Repository) -> list[str]:
     """List the commits on which the known branches stand."""
     branches = repository.references.iterator()
     return [str(b.target) for b in branches if b.name.startswith("refs/tidegate/heads/")]
+
+
+def _author(commit: pygit2.Commit) -> CommitAuthor:
+    return CommitAuthor(str(commit.id), _email(commit.author), _email(commit.committer))
 
 
 def _email(who: pygit2.Signature) -> str:

@@ -43,6 +43,8 @@ class CommitSource(Protocol):
     def authors(self, repository: str, before: str | None, sha: str) -> list[CommitAuthor]:
         """List who wrote `before..sha`, newest first (None or unknown `before`: the commits on no other known branch).
 
+        Never empty: where nothing is new, `sha` itself.
+
         Not more than one beyond COMMITS_LISTED: that one tells that there are more.
         """
         ...
