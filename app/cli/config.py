@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from app.cli.output import JSON, command, console, errors, listing, print_json
+from app.configuration import Configuration
 from app.configuration_example import write_example
 from app.domain.errors import StoreUnavailable
 from app.guard import Memory, load_guard
@@ -33,7 +34,7 @@ def check(as_json: JSON = False) -> None:
         table.add_row(*row)
     console.print(table)
     console.print(f"no faults; version {guard.digest[:12]}")
-    _warn(settings)
+    _warn(settings, configuration)
 
 
 @app.command()
@@ -44,8 +45,11 @@ def example(folder: Path = Path()) -> None:
         console.print(f"wrote {path}")
 
 
-def _warn(settings: Settings) -> None:
+def _warn(settings: Settings, configuration: Configuration) -> None:
     """Say what is allowed and not wise."""
+    beside = settings.config.parent / "people.toml"
+    if configuration.people is None and beside.exists():
+        errors.print(f'warning: {beside} does not count; `people = "people.toml"` in tidegate.toml makes it a source again')
     try:
         if Reads(make_engine(settings.database_url.get_secret_value())).may_change_audit():
             errors.print("warning: this database role may change audit entries; use a role that does not own the tables")

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -52,6 +52,7 @@ class Options(BaseModel):
     token: Reference
     subject: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,99}$")] = "login"
     group_prefix: Annotated[str, Field(max_length=50, pattern=r"^[!-~]*$")] = ""
+    group_types: list[Literal["OKTA_GROUP", "APP_GROUP", "BUILT_IN"]] = ["OKTA_GROUP"]
     events_secret: Reference | None = None
 
     @field_validator("url")
@@ -70,6 +71,7 @@ class _Known(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore")
     id: Annotated[str, Field(pattern=OKTA_ID)]
     profile: Any = None
+    type: Any = None
 
 
 M = TypeVar("M", bound=_Known)
@@ -174,6 +176,8 @@ class Okta:
 
     def _group_page(self, group: _Known) -> Page:
         name = _text(group.profile, "name")
+        if group.type not in self._options.group_types:  # whoever runs an application that is imported may name groups there
+            return Page(gone_groups=(group.id,))
         if not name or not name.isprintable() or len(name) > LONGEST_NAME:
             self._report(group.id, "group %s has no usable name")
             return Page(gone_groups=(group.id,))

@@ -646,3 +646,12 @@ def test_the_fake_answers_as_okta_does(fake: FakeOkta) -> None:
         refused = client.get(f"{fake.url}/api/v1/users?{query}", headers=asked)
         assert refused.status in (400, 500)
     assert json.loads(client.get(f"{fake.url}/api/v1/users").body)["errorCode"] == "E0000011"
+
+
+def test_groups_of_an_imported_application_count_only_where_that_is_configured(fake: FakeOkta, clock: StillClock) -> None:
+    """Whoever runs an application that Okta imports may call a group as they like."""
+    ours, theirs = fake.add_group("deployers"), fake.add_group("release-managers")
+    fake.groups[theirs]["type"] = "APP_GROUP"
+    for types, expected in ((["OKTA_GROUP"], {ours}), (["OKTA_GROUP", "APP_GROUP"], {ours, theirs})):
+        pages = list(source(fake.url, clock, group_types=types).read_all())
+        assert {group.external_id for page in pages for group in page.groups} == expected
