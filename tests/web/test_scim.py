@@ -240,7 +240,7 @@ def test_a_member_must_be_a_user_of_this_source(world: World, client: Client, me
     assert client.members(group) == set()
 
 
-@pytest.mark.parametrize(("one", "other"), [("alice", "ALICE"), ("straße", "STRASSE"), ("é", "e\u0301"), ("alice", " alice ")])
+@pytest.mark.parametrize(("one", "other"), [("alice", "ALICE"), ("josé", "JOSÉ"), ("é", "e\u0301"), ("alice", " alice ")])
 def test_a_second_user_of_one_name_is_refused_in_whatever_spelling(client: Client, one: str, other: str) -> None:
     client.user(one)
     answer = client.send("POST", "/Users", {"schemas": [USER], "userName": other})

@@ -210,7 +210,7 @@ def test_who_has_no_usable_subject_is_nobody_and_is_told_of_once(
     assert [record.getMessage() for record in caplog.records] == [f"okta: user {odd} has no usable subject, so it is nobody here"]
 
 
-@pytest.mark.parametrize("login", ["alice", " Alice ", "ALICE@EXAMPLE.COM", "Straße", "ﬁ", "İ", "名前", "x" * 200])
+@pytest.mark.parametrize("login", ["alice", " Alice ", "ALICE@EXAMPLE.COM", "José", "ÅNGSTRÖM", "İ", "名前", "x" * 200])
 def test_a_subject_is_spelt_as_subjects_are(fake: FakeOkta, okta: Okta, login: str) -> None:
     user = fake.add_user(login)
     subject = identities(okta.read_all())[user].subject
