@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from app.domain.access import AccountLink, Identity, LinkedBy, Statement
 from app.domain.event import Account
 from app.domain.principal import PrincipalKind
-from app.store.schema_access import access_version, account_links, identities, sources
+from app.store.schema_access import account_links, identities
 
 _SAID = """
 SELECT i.source, i.external_id, i.subject, i.login, i.name, i.kind, i.owner, i.active, i.gone, i.said_at,
@@ -30,6 +30,12 @@ _OWNERS = text("""
 SELECT e.email, i.subject FROM identity_emails e JOIN identities i ON i.source = e.source AND i.external_id = e.external_id
 WHERE e.email = ANY(:emails)
 """)
+_LINKS = text("SELECT * FROM account_links WHERE forge = :forge AND account_id = :id ORDER BY how")
+_UNREAD = text("""
+SELECT name FROM unnest(CAST(:names AS text[])) AS asked (name)
+WHERE NOT EXISTS (SELECT FROM sources WHERE sources.name = asked.name AND reconciled_at IS NOT NULL) ORDER BY name
+""")
+_VERSION = text("SELECT coalesce((SELECT version FROM access_version), 0)")
 _RAISE = text(
     "INSERT INTO access_version (id, version) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET version = access_version.version + 1"
 )
@@ -43,7 +49,7 @@ class SqlAccess:
 
     def version(self) -> int:
         """Return the number of the newest change; one that is not committed yet does not count."""
-        return self.connection.execute(select(access_version.c.version)).scalar_one_or_none() or 0
+        return int(self.connection.execute(_VERSION).scalar_one())
 
     def raise_version(self) -> None:
         """Make whoever decided by what was known until now ask again; the last write of a transaction, since it locks."""
@@ -51,8 +57,7 @@ class SqlAccess:
 
     def links(self, account: Account) -> list[AccountLink]:
         """List for whom an account stands, and who says so."""
-        mine = (account_links.c.forge == account.forge, account_links.c.account_id == account.id)
-        return self._links(*mine)
+        return [_link(row) for row in self.connection.execute(_LINKS, {"forge": account.forge, "id": account.id})]
 
     def links_of(self, subjects: Collection[str] | None) -> list[AccountLink]:
         """List the accounts that stand for these principals; None: all."""
@@ -80,8 +85,7 @@ class SqlAccess:
 
     def unread(self, names: Collection[str]) -> list[str]:
         """List those of these sources that were never read whole."""
-        query = select(sources.c.name).where(sources.c.name.in_(list(names)), sources.c.reconciled_at.is_not(None))
-        return sorted(set(names) - set(self.connection.execute(query).scalars())) if names else []
+        return list(self.connection.execute(_UNREAD, {"names": list(names)}).scalars()) if names else []
 
     def link(self, link: AccountLink) -> bool:
         """Say for whom an account stands; False if that was already said in the same way, of whomever."""
