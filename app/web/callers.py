@@ -15,7 +15,7 @@ from flask import g, request
 
 from app.bootstrap import Process
 from app.domain.errors import BadRequest, BadToken, Forbidden
-from app.domain.principal import Principal
+from app.domain.principal import Principal, PrincipalKind
 from app.domain.session import Session
 from app.integrations.identity.issuers import IssuerOptions
 from app.integrations.identity.protocol import TokenValidator, VerifiedToken
@@ -98,6 +98,8 @@ def _caller(guard: Guard) -> Caller:
         raise Forbidden(f"no source of people knows {subject}")
     if not principal.active:
         raise Forbidden(f"{subject} is not active: {principal.why_inactive}")
+    if principal.kind is PrincipalKind.HUMAN and any(proof.token is not None and proof.token.is_service for proof in proofs):
+        raise Forbidden(f'the token is of a program, and no source says that {subject} is one: set kind = "machine" or "agent"')
     return Caller(principal, proofs)
 
 
