@@ -20,6 +20,7 @@ from app.domain.session import Session
 from app.integrations.identity.issuers import IssuerOptions
 from app.integrations.identity.protocol import TokenValidator, VerifiedToken
 from app.pipeline.services import Guard
+from app.pipeline.sign_in import issuer_urls
 from app.settings import Settings
 from app.web.sessions import current
 
@@ -115,9 +116,9 @@ def _bearer(guard: Guard) -> Proof | None:
 
 
 def _session(guard: Guard) -> Proof | None:
-    """A session counts as long as its issuer is configured."""
+    """A session counts as long as its issuer is configured, and is the same one."""
     facts = current().facts
-    return Proof(How.SESSION, facts.subject, session=facts) if facts and facts.issuer in guard.issuers else None
+    return Proof(How.SESSION, facts.subject, session=facts) if facts and facts.counts(issuer_urls(guard)) else None
 
 
 def _access(guard: Guard) -> Proof | None:
