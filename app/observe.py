@@ -17,6 +17,7 @@ from app.settings import Settings
 
 DENIED = [*DEFAULT_DENYLIST, "token", "signature", "payload", "body"]
 DENIED += ["x-gogs-signature", "x-gitea-signature", "x-forgejo-signature", "x-hub-signature", "x-hub-signature-256"]
+DENIED += ["authorization", "cf-access-jwt-assertion", "x-csrf-token", "referer"]  # a referrer may be a callback with its code
 
 
 _SIGNATURE = re.compile(r"\b(?:[0-9a-f]{64}|sha1=[0-9a-f]{40})\b", re.IGNORECASE)
@@ -44,10 +45,17 @@ def start_sentry(settings: Settings) -> None:
         max_request_body_size="never",
         include_local_variables=False,
         event_scrubber=EventScrubber(denylist=DENIED, recursive=True),
-        before_send=_scrubbed,
+        before_send=_sent,
         before_breadcrumb=_scrubbed,
         integrations=[FlaskIntegration(), CeleryIntegration(), SqlalchemyIntegration()],
     )
+
+
+def _sent(event: Any, hint: Any) -> Any:
+    """Leave out what of a request proves who sent it: the query of a sign-in's callback holds its code and state."""
+    request = event.get("request", {})
+    kept = {name: value for name, value in request.items() if name not in ("query_string", "cookies")}
+    return _scrubbed(event | ({"request": kept} if kept else {}), hint)
 
 
 def _scrubbed(event: Any, _hint: Any) -> Any:

@@ -276,7 +276,7 @@ def test_a_value_under_a_name_of_secrets_never_leaves(started: Listener, name: s
     assert CANARY not in started.text()
 
 
-def failing_request(headers: dict[str, str]) -> None:
+def failing_request(headers: dict[str, str], query: str = "") -> None:
     web = flask.Flask("gate")
 
     @web.post("/hooks/<forge>")
@@ -285,7 +285,7 @@ def failing_request(headers: dict[str, str]) -> None:
         assert flask.request.get_json() is not None
         raise RuntimeError(f"{forge} cannot be served")
 
-    answer = web.test_client().post("/hooks/gogs", json={"secret_plan": CANARY}, headers=headers)
+    answer = web.test_client().post(f"/hooks/gogs{query}", json={"secret_plan": CANARY}, headers=headers)
     assert answer.status_code == 500
 
 
@@ -298,7 +298,25 @@ def test_a_failed_request_arrives_without_its_signed_body(started: Listener) -> 
     assert CANARY not in started.text()
 
 
-@pytest.mark.parametrize("name", ["Authorization", "Cookie", "Proxy-Authorization", "X-Forwarded-For", *SIGNATURE_HEADERS])
+def test_a_failed_request_arrives_without_its_query(started: Listener) -> None:
+    failing_request({"Cookie": "tidegate=0badc0de"}, "?code=0badc0de&state=0badc0de")
+    request = started.event()["request"]
+    assert request["url"].endswith("/hooks/gogs") and not request.keys() & {"query_string", "cookies"}
+    assert "0badc0de" not in started.text()
+
+
+PROOFS = [
+    "Authorization",
+    "Cookie",
+    "Proxy-Authorization",
+    "Cf-Access-Jwt-Assertion",
+    "X-Csrf-Token",
+    "X-Forwarded-For",
+    "Referer",
+]
+
+
+@pytest.mark.parametrize("name", [*PROOFS, *SIGNATURE_HEADERS])
 def test_a_failed_request_arrives_without_what_proves_its_sender(started: Listener, name: str) -> None:
     failing_request({name: "sha256=0badc0de0badc0de"})
     assert started.event()["exception"]["values"][0]["value"] == "gogs cannot be served"

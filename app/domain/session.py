@@ -29,7 +29,8 @@ MULTI_FACTOR_CLASSES = frozenset(
 class Session:
     """What is known of a session of somebody who signed in. `mfa_at`: when a second factor was shown, None if it was not.
 
-    `issuer` is the name of a configured one. `address` and `country` are empty where nobody trusted told them.
+    `issuer` is the name of a configured one, and `issuer_url` what it was configured with then.
+    `address` and `country` are empty where nobody trusted told them.
     """
 
     id: str
@@ -41,6 +42,11 @@ class Session:
     amr: tuple[str, ...]
     address: str
     country: str
+    issuer_url: str
+
+    def counts(self, issuers: Mapping[str, str]) -> bool:
+        """Tell whether its issuer is still configured (`issuers`: URLs by name), and is the same one."""
+        return issuers.get(self.issuer) == self.issuer_url
 
 
 @dataclass(frozen=True, slots=True)

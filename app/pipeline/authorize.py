@@ -11,6 +11,7 @@ from app.domain.errors import GateError
 from app.pipeline.facts import Act, facts
 from app.pipeline.identify import proven, wrote
 from app.pipeline.services import Guard, Services
+from app.pipeline.sign_in import issuer_urls
 from app.pipeline.stage import Finding, Outcome, run_stage
 
 EVIDENCE_HOLDS = timedelta(minutes=1)  # a source may have become stale since
@@ -45,7 +46,7 @@ def decide_now(services: Services, guard: Guard, deployment: Deployment) -> tupl
     with services.store.reading() as unit:
         identified = unit.deployments.result(deployment.id, Stage.VALIDATE_IDENTITY)
         known = unit.access.version()
-        session = unit.sessions.newest(principal.subject, services.clock.now())
+        session = unit.sessions.newest(principal.subject, services.clock.now(), issuer_urls(guard))
     if identified is None:
         raise GateError("validate_identity has left no result")
     found = identified.detail

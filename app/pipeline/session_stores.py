@@ -16,8 +16,8 @@ class Sessions(Protocol):
         """Return the live session whose cookie has this digest."""
         ...
 
-    def newest(self, subject: str, now: datetime) -> Session | None:
-        """Return the live session that this principal began last."""
+    def newest(self, subject: str, now: datetime, issuers: Mapping[str, str]) -> Session | None:
+        """Return the live session that this principal began last with one of these issuers (URLs by name)."""
         ...
 
     def of(self, subject: str, now: datetime) -> list[StoredSession]:

@@ -8,31 +8,47 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Protocol, cast
 
 from app.domain.access import Identity, Page, SourceRule
 from app.domain.errors import Forbidden
 from app.domain.session import Session, StoredSession, shows_mfa
 from app.integrations.identity.protocol import VerifiedToken
 from app.pipeline.say import Scribe
-from app.pipeline.services import Services
+from app.pipeline.services import Guard, Services
 from app.pipeline.session_entries import SessionScribe
 from app.pipeline.stores import Unit
+
+
+class _Options(Protocol):
+    """What is asked of an issuer's own options."""
+
+    @property
+    def issuer(self) -> str:
+        """Its URL."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
     """A proven token, where it was brought from, and the session that shall begin: its cookie's digest and how long it may last.
 
-    `former` is the id of the session that ends with it.
+    `issuer_url` is that of the issuer that was asked. `former` is the id of the session that ends with it.
     """
 
     token: VerifiedToken
+    issuer_url: str
     address: str
     country: str
     digest: str
     idle: timedelta
     longest: timedelta
     former: str | None
+
+
+def issuer_urls(guard: Guard) -> dict[str, str]:
+    """List the URLs of the configured issuers by their names: sessions of others do not count (`Session.counts`)."""
+    return {name: cast(_Options, binding.options).issuer for name, binding in guard.issuers.items()}
 
 
 def sign_in(services: Services, act: SignIn) -> StoredSession:
@@ -44,7 +60,7 @@ def sign_in(services: Services, act: SignIn) -> StoredSession:
     if act.token.is_service:
         raise _refusal(services, scribe, facts, f"{facts.subject} is a program; people sign in, programs bring a token")
     binding = guard.issuers.get(act.token.issuer)
-    if binding is None:
+    if binding is None or not facts.counts(issuer_urls(guard)):
         raise Forbidden(f"issuer {act.token.issuer} is not configured any more")
     if binding.rule is not None:
         _take_down(services, binding.rule, act.token, now)
@@ -75,8 +91,11 @@ def _facts(act: SignIn, session_id: str, now: datetime) -> Session:
         amr=token.amr,
         address=act.address,
         country=act.country,
+        issuer_url=act.issuer_url,
     )
-    return replace(facts, mfa_at=min(token.auth_time or now, now)) if shows_mfa(token.acr, token.amr) else facts
+    if token.auth_time is None or not shows_mfa(token.acr, token.amr):
+        return facts  # an old sign-in at the issuer may be behind it: without `auth_time` nobody knows when a factor was shown
+    return replace(facts, mfa_at=min(token.auth_time, now))
 
 
 def _refusal(services: Services, scribe: SessionScribe, facts: Session, why: str) -> Forbidden:

@@ -12,6 +12,7 @@ from app.domain.errors import BadRequest, NotFound
 from app.domain.signature import Signatures
 from app.pipeline.facts import Act, facts
 from app.pipeline.services import Guard, Services
+from app.pipeline.sign_in import issuer_urls
 from app.pipeline.stores import Unit
 
 EVENTS = {"branch": "push", "tag": "tag", "release": "release"}
@@ -71,7 +72,7 @@ def _answer(
         return Answer(*said, allowed=False, reason=f"not active: {who.why_inactive}")
     if not who.accounts:
         return Answer(*said, allowed=False, reason="no account stands for this principal: tidegate access link")
-    session = unit.sessions.newest(who.subject, now)
+    session = unit.sessions.newest(who.subject, now, issuer_urls(guard))
     context = facts(guard, environment, act, evidence=BEST, session=session, now=now)
     decision = guard.policy.decide(DecisionRequest(who, action, environment.name, environment.repository, context))
     return Answer(*said, allowed=decision.effect is Effect.ALLOW, reason=decision.reason)

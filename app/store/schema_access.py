@@ -137,6 +137,7 @@ sessions = Table(
     Column("data", JSONB, nullable=False),
     Column("subject", Text),
     Column("issuer", Text),
+    Column("issuer_url", Text),
     Column("signed_in_at", TIME),
     Column("acr", Text, nullable=False, server_default=text("''")),
     Column("amr", JSONB, nullable=False, server_default=text("'[]'")),

@@ -26,10 +26,9 @@ class SqlSessions:
         row = self.connection.execute(live).one_or_none()
         return _stored(row) if row is not None else None
 
-    def newest(self, subject: str, now: datetime) -> Session | None:
-        """Return the live session that this principal began last."""
-        found = self.of(subject, now)
-        return found[0].facts if found else None
+    def newest(self, subject: str, now: datetime, issuers: Mapping[str, str]) -> Session | None:
+        """Return the live session that this principal began last with one of these issuers (URLs by name)."""
+        return next((s.facts for s in self.of(subject, now) if s.facts is not None and s.facts.counts(issuers)), None)
 
     def of(self, subject: str, now: datetime) -> list[StoredSession]:
         """List the live sessions of a principal, newest first."""
@@ -81,6 +80,7 @@ def _facts(row: Any) -> Session:
         amr=tuple(row.amr),
         address=row.address,
         country=row.country,
+        issuer_url=row.issuer_url,
     )
 
 
@@ -105,4 +105,5 @@ def _row(session: StoredSession) -> dict[str, object]:
         "mfa_at": facts.mfa_at,
         "address": facts.address,
         "country": facts.country,
+        "issuer_url": facts.issuer_url,
     }

@@ -15,11 +15,12 @@ from flask import g, request
 
 from app.bootstrap import Process
 from app.domain.errors import BadRequest, BadToken, Forbidden
-from app.domain.principal import Principal
+from app.domain.principal import Principal, PrincipalKind
 from app.domain.session import Session
 from app.integrations.identity.issuers import IssuerOptions
 from app.integrations.identity.protocol import TokenValidator, VerifiedToken
 from app.pipeline.services import Guard
+from app.pipeline.sign_in import issuer_urls
 from app.settings import Settings
 from app.web.sessions import current
 
@@ -98,6 +99,8 @@ def _caller(guard: Guard) -> Caller:
         raise Forbidden(f"no source of people knows {subject}")
     if not principal.active:
         raise Forbidden(f"{subject} is not active: {principal.why_inactive}")
+    if principal.kind is PrincipalKind.HUMAN and any(proof.token is not None and proof.token.is_service for proof in proofs):
+        raise Forbidden(f'the token is of a program, and no source says that {subject} is one: set kind = "machine" or "agent"')
     return Caller(principal, proofs)
 
 
@@ -113,9 +116,9 @@ def _bearer(guard: Guard) -> Proof | None:
 
 
 def _session(guard: Guard) -> Proof | None:
-    """A session counts as long as its issuer is configured."""
+    """A session counts as long as its issuer is configured, and is the same one."""
     facts = current().facts
-    return Proof(How.SESSION, facts.subject, session=facts) if facts and facts.issuer in guard.issuers else None
+    return Proof(How.SESSION, facts.subject, session=facts) if facts and facts.counts(issuer_urls(guard)) else None
 
 
 def _access(guard: Guard) -> Proof | None:

@@ -59,9 +59,10 @@ def make_blueprint(process: Process) -> Blueprint:
 
     @blueprint.get("/login/<issuer>/callback")
     def finish(issuer: str) -> Response:
-        token, next_path = clients.of(issuer).finish()
+        client = clients.of(issuer)
+        token, next_path = client.finish()
         try:
-            _begin(process, token)
+            _begin(process, token, client.issuer)
         except GateError as fault:
             _log.warning("sign-in refused", issuer=issuer, outcome=fault.code)
             return refusal(fault)
@@ -83,13 +84,14 @@ def callback_of(process: Process, issuer: str) -> str:
     return f"{str(process.settings.public_url).rstrip('/')}/login/{issuer}/callback"
 
 
-def _begin(process: Process, token: VerifiedToken) -> None:
+def _begin(process: Process, token: VerifiedToken, issuer_url: str) -> None:
     session = current()
     place = place_of(request.remote_addr or "", request.headers, process.settings)
 
     def begin(digest: str, former: str | None) -> StoredSession:
         act = SignIn(
             token=token,
+            issuer_url=issuer_url,
             address=place.address,
             country=place.country,
             digest=digest,

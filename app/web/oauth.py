@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+import math
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -96,7 +97,7 @@ class LoginClient(FlaskOAuth2App):  # type: ignore[misc] # Authlib is untyped
             server_metadata_url=f"{options.issuer.rstrip('/')}/.well-known/openid-configuration",
             client_kwargs={"scope": " ".join(options.scopes), "code_challenge_method": "S256"},
         )
-        self._issuer, self._validator = options.issuer, validator
+        self.issuer, self._validator = options.issuer, validator
 
     def load_server_metadata(self) -> dict[str, Any]:
         """Return the issuer's description (OpenID Connect Discovery 1.0 §4.3: it names itself); raises IssuerUnavailable."""
@@ -105,8 +106,8 @@ class LoginClient(FlaskOAuth2App):  # type: ignore[misc] # Authlib is untyped
         except (RequestException, ValueError, TypeError, AttributeError):
             raise IssuerUnavailable(f"issuer {self.name} cannot be asked now") from None
         places = [found.get(name) for name in ("authorization_endpoint", "token_endpoint")]
-        is_local = self._issuer.startswith("http://")
-        if found.get("issuer") != self._issuer or not all(
+        is_local = self.issuer.startswith("http://")
+        if found.get("issuer") != self.issuer or not all(
             isinstance(p, str) and is_fetchable(p, loopback=is_local) for p in places
         ):
             self.server_metadata.clear()
@@ -130,7 +131,8 @@ class LoginClient(FlaskOAuth2App):  # type: ignore[misc] # Authlib is untyped
 
     def start(self, callback: str, next_path: str) -> Response:
         """Send the browser to the issuer, and remember in its session what the answer must fit."""
-        made = self.create_authorization_url(callback)
+        # With `max_age` an issuer must say in `auth_time` when somebody signed in there (OpenID Connect Core 1.0 §3.1.2.1).
+        made = self.create_authorization_url(callback, max_age=str(math.ceil(current().longest.total_seconds())))
         _forget_oldest()
         kept = {name: made[name] for name in ("state", "nonce", "code_verifier")}
         self.save_authorize_data(redirect_uri=callback, next=next_path, **kept)
@@ -163,7 +165,7 @@ class LoginClient(FlaskOAuth2App):  # type: ignore[misc] # Authlib is untyped
         promised = self.load_server_metadata().get("authorization_response_iss_parameter_supported") is True
         if given is None and not promised:
             return
-        if given is None or not hmac.compare_digest(given.encode(), self._issuer.encode()):
+        if given is None or not hmac.compare_digest(given.encode(), self.issuer.encode()):
             raise BadRequest("the answer is of another issuer than the one that was asked")
 
 

@@ -24,6 +24,7 @@ from app.domain.errors import BadRequest, Forbidden, GateError
 from app.domain.session import Session, StoredSession
 from app.integrations.system import random_bytes
 from app.pipeline.services import Services
+from app.pipeline.sign_in import issuer_urls
 from app.settings import Settings
 from app.web.errors import problem_of
 
@@ -71,7 +72,7 @@ class WebSession(SessionMixin):
 
     @property
     def facts(self) -> Session | None:
-        """Who signed in, or None."""
+        """Who signed in, or None; whether that still counts is `callers.py`'s to say."""
         self._open()
         return self._row.facts if self._row else None
 
@@ -138,7 +139,9 @@ class WebSession(SessionMixin):
             if row is None:
                 return
             self._data = dict(row.data)
-            if row.facts is not None and now - row.seen_at >= min(TOUCH_EVERY, self.idle / 2):
+            if row.facts is None or now - row.seen_at < min(TOUCH_EVERY, self.idle / 2):
+                return
+            if row.facts.counts(issuer_urls(self._services.guard())):
                 unit.sessions.touch(row.id, now, min(now + self.idle, row.facts.signed_in_at + self.longest))
 
     def __getitem__(self, name: str) -> Any:

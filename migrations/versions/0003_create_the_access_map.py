@@ -137,6 +137,7 @@ CREATE = (
         data JSONB NOT NULL,
         subject TEXT,
         issuer TEXT,
+        issuer_url TEXT,
         signed_in_at TIMESTAMP WITH TIME ZONE,
         acr TEXT DEFAULT '' NOT NULL,
         amr JSONB DEFAULT '[]' NOT NULL,

@@ -87,6 +87,18 @@ def test_who_is_unknown_or_inactive_is_403_with_the_reason(gate: Gate) -> None:
     assert answer.status_code == 403 and "no source of people knows robot" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize("said", ["", 'kind = "human"\n'])
+def test_a_programs_token_never_passes_as_a_person(gate: Gate, edge: Service, said: str) -> None:
+    named = [f'[[people]]\nsubject = "{name}"\n{said}' for name in ("robot", "abc.access")]
+    gate.configure(more=edge_table(edge), people="\n".join(named))
+    for given in (
+        {"authorization": f"Bearer {gate.provider.client_token()}"},
+        {ASSERTION: assertion(gate, service="abc.access")},
+    ):
+        answer = get(gate, **given)
+        assert answer.status_code == 403 and "the token is of a program" in answer.json()["detail"]
+
+
 def test_without_the_issuers_keys_it_is_503_and_not_401(gate: Gate) -> None:
     token = gate.provider.client_token()
     gate.provider.stop()

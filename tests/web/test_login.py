@@ -32,6 +32,7 @@ def test_who_is_known_signs_in_and_sees_who_they_are(gate: Gate, browser: Browse
 def test_the_request_to_the_provider_carries_pkce_state_and_nonce(browser: Browser) -> None:
     query = parse_qs(urlsplit(browser.get("/login/corp").headers["location"]).query)
     assert query["code_challenge_method"] == ["S256"] and len(query["code_challenge"][0]) == 43
+    assert query["max_age"] == ["43200"]  # with it an issuer must say when the second factor was shown
     assert len(query["state"][0]) >= 30 and len(query["nonce"][0]) >= 20
 
 
@@ -276,7 +277,7 @@ def test_a_second_factor_is_noted_where_the_provider_says_so(gate: Gate, browser
     session = browser.api("GET", "/me").json()["session"]
     assert session["mfa_at"] is not None and session["amr"] == ["pwd", "mfa"]
     with gate.process.services.store.reading() as unit:
-        newest = unit.sessions.newest("alice", gate.clock.now())
+        newest = unit.sessions.newest("alice", gate.clock.now(), {"corp": gate.provider.url})
     assert newest is not None and newest.mfa_at is not None and newest.issuer == "corp"
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from io import BytesIO
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from werkzeug.test import run_wsgi_app
 
 from app.domain.errors import BadDelivery, GateError, UnsupportedContent
 from app.web.request import FAULT, announced, environ_of, source
+from tests.web.gate import Gate
 
 
 @dataclass
@@ -84,3 +87,41 @@ def test_no_two_names_become_one(headers: list[tuple[str, str]]) -> None:
 )
 def test_an_ipv6_network_is_one_sender(one: str, other: str, same: bool) -> None:
     assert (source(one) == source(other)) is same
+
+
+PATHS = ("/hooks/gogs", "/login", "/login/corp", "/login/corp/callback", "/logout", "/account", "/account/links", "/api/v1/me")
+COOKIES = st.text(st.characters(max_codepoint=255), max_size=50)
+GARBAGE = st.one_of(st.text(max_size=60), st.text("&=%;+€é\x00", max_size=30).map(lambda text: f"next={text}&state={text}"))
+
+
+def status(gate: Gate, method: str, path: str, query: str, **headers: str) -> int:
+    """Hand the app a request as the front would."""
+    scope = asked(("content-length", "0"), *headers.items())
+    scope.method, scope.path, scope.query_string = method, path, query
+    _, said, _ = run_wsgi_app(gate.app, environ_of(scope) | {"wsgi.input": BytesIO()})
+    return int(said[:3])
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "query"),
+    [
+        ("POST", "/hooks/gogs", "x=€"),
+        ("GET", "/login", "next=€"),
+        ("GET", "/login", "next=é"),
+        ("GET", "/login/corp", "next=é"),
+        ("GET", "/login/corp/callback", "state=€&code=\x00"),
+    ],
+)
+def test_a_query_that_is_no_ascii_is_read_as_utf8(gate: Gate, method: str, path: str, query: str) -> None:
+    assert status(gate, method, path, query) < 500
+
+
+def test_no_query_and_no_cookie_makes_an_error_that_nobody_foresaw(gate: Gate) -> None:
+    @settings(max_examples=150, deadline=None)
+    @given(
+        st.sampled_from(("GET", "POST")), st.sampled_from(PATHS), GARBAGE, st.text(st.characters(max_codepoint=255), max_size=50)
+    )
+    def ask(method: str, path: str, query: str, cookie: str) -> None:
+        assert status(gate, method, path, query, cookie=f"tidegate={cookie}") != 500
+
+    ask()

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 import pytest
 
+from app.domain.errors import Forbidden
 from app.domain.session import shows_mfa
+from app.integrations.identity.protocol import VerifiedToken
 from app.pipeline.expire import expire
+from app.pipeline.sign_in import SignIn, sign_in
 from app.settings import load_settings
 from app.store.session import make_engine
 from app.web.sessions import LARGEST, Cookie, WebSession
@@ -84,10 +89,10 @@ def test_what_has_ended_is_found_no_more_and_is_deleted_by_beat(gate: Gate, brow
     gate.clock.move(700)
     assert left() == 1  # without the one of nobody yet
     with gate.process.services.store.unit() as unit:
-        assert unit.sessions.newest("alice", gate.clock.now()) is not None
+        assert unit.sessions.newest("alice", gate.clock.now(), {"corp": gate.provider.url}) is not None
     gate.clock.move(HOUR)
     with gate.process.services.store.unit() as unit:
-        assert unit.sessions.newest("alice", gate.clock.now()) is None
+        assert unit.sessions.newest("alice", gate.clock.now(), {"corp": gate.provider.url}) is None
     assert left() == 0
 
 
@@ -99,8 +104,73 @@ def test_of_several_sessions_the_newest_speaks(gate: Gate, browser: Browser) -> 
     with gate.process.services.store.unit() as unit:
         first, second = (s.facts for s in unit.sessions.of("alice", gate.clock.now()))
         assert first is not None and second is not None and first.signed_in_at > second.signed_in_at
-        assert unit.sessions.newest("alice", gate.clock.now()) == first
-        assert unit.sessions.newest("bob", gate.clock.now()) is None
+        assert unit.sessions.newest("alice", gate.clock.now(), {"corp": gate.provider.url}) == first
+        assert unit.sessions.newest("bob", gate.clock.now(), {"corp": gate.provider.url}) is None
+
+
+def test_a_session_of_an_issuer_that_is_not_configured_any_more_is_not_the_newest(gate: Gate, browser: Browser) -> None:
+    browser.sign_in()
+    with gate.process.services.store.unit() as unit:
+        for issuers in ({}, {"other": gate.provider.url}, {"corp": "https://other.example"}):
+            assert unit.sessions.newest("alice", gate.clock.now(), issuers) is None
+
+
+def test_a_session_whose_issuer_is_another_one_by_now_proves_nothing_and_its_time_does_not_grow(
+    gate: Gate, browser: Browser
+) -> None:
+    browser.sign_in()
+    text = (gate.folder / "tidegate.toml").read_text()
+    (gate.folder / "tidegate.toml").write_text(text.replace(gate.provider.url, "https://other.example"))
+    gate.clock.move(120)
+    before = gate.rows("SELECT seen_at, ends_at FROM sessions")
+    assert browser.get("/account").status_code == 303 and browser.api("GET", "/me").status_code == 401
+    assert gate.rows("SELECT seen_at, ends_at FROM sessions") == before
+    (gate.folder / "tidegate.toml").write_text(text)
+    assert browser.get("/account").status_code == 200
+    assert gate.rows("SELECT seen_at, ends_at FROM sessions") > before
+
+
+def test_who_was_asked_at_another_url_than_is_configured_now_gets_no_session(gate: Gate) -> None:
+    with pytest.raises(Forbidden, match="issuer corp is not configured any more"):
+        sign_in(gate.process.services, an_act(gate, issuer_url="https://other.example"))
+
+
+@pytest.mark.parametrize("ago", [None, 600])
+def test_when_a_second_factor_was_shown_is_what_the_issuer_says_and_nothing_else(gate: Gate, ago: float | None) -> None:
+    at = gate.clock.now() - timedelta(seconds=ago) if ago else None
+    facts = sign_in(gate.process.services, an_act(gate, auth_time=at)).facts
+    assert facts is not None and facts.amr == ("mfa",) and facts.mfa_at == at
+
+
+def an_act(gate: Gate, *, issuer_url: str = "", auth_time: datetime | None = None) -> SignIn:
+    """Bring a token by which alice has shown a second factor."""
+    now = gate.clock.now()
+    token = VerifiedToken(
+        issuer="corp",
+        subject="alice",
+        sub="alice",
+        is_service=False,
+        client_id="",
+        groups=frozenset(),
+        email="",
+        name="",
+        acr="",
+        amr=("mfa",),
+        auth_time=auth_time,
+        issued_at=now,
+        expires_at=now + timedelta(minutes=5),
+        country="",
+    )
+    return SignIn(
+        token=token,
+        issuer_url=issuer_url or gate.provider.url,
+        address="",
+        country="",
+        digest="0" * 64,
+        idle=timedelta(hours=1),
+        longest=timedelta(hours=12),
+        former=None,
+    )
 
 
 def test_a_session_is_bounded_in_size(gate: Gate) -> None:
