@@ -26,7 +26,8 @@ from scim2_models import (
     UniquenessException,
 )
 from scim2_server.storage import ScimStorage, SearchPage
-from sqlalchemy import ColumnElement, Row, delete, insert, select, text, update
+from sqlalchemy import ColumnElement, Row, Text, any_, delete, insert, literal, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import DataError, IntegrityError
 
 from app.domain.access import SourceKind
@@ -180,8 +181,8 @@ class SqlScim(ScimStorage):
     def _members(self, unit: SqlUnit, members: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the members, each once; raises InvalidValueException unless each is a user of this source."""
         once = {str(member.get("value") or ""): member for member in members}
-        users = _where(self._source, "User", None)
-        ids = unit.connection.execute(select(scim_resources.c.id).where(*users, scim_resources.c.id.in_(list(once))))
+        asked = scim_resources.c.id == any_(literal(list(once), ARRAY(Text)))  # one value: a statement has at most 65,535
+        ids = unit.connection.execute(select(scim_resources.c.id).where(*_where(self._source, "User", None), asked))
         if missing := set(once) - set(ids.scalars()):
             _refuse(f"members must be users of this source, by id: {min(missing)!r} is none")
         return list(once.values())

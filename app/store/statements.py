@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, or_, select, tuple_, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, Connection, Row, Text, any_, delete, func, literal, or_, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from app.domain.access import PASSED_ON, Change, Group, Identity, Page, SourceKind, SourceState
 from app.store.access import identity_from
@@ -144,11 +144,11 @@ class SqlStatements:
         return changes + self._bury(source, changed) + self._left_behind(renamed)
 
     def _identities(self, source: str, external_ids: Collection[str]) -> dict[str, tuple[Identity, bool]]:
-        ids = list(external_ids)
-        mine = select(identities).where(identities.c.source == source, identities.c.external_id.in_(ids)).with_for_update()
+        ids = _array(external_ids)
+        mine = select(identities).where(identities.c.source == source, identities.c.external_id == any_(ids)).with_for_update()
         rows = self.connection.execute(mine.order_by(identities.c.external_id)).all()
         emails: dict[str, set[str]] = {}
-        theirs = select(identity_emails).where(identity_emails.c.source == source, identity_emails.c.external_id.in_(ids))
+        theirs = select(identity_emails).where(identity_emails.c.source == source, identity_emails.c.external_id == any_(ids))
         for row in self.connection.execute(theirs):
             emails.setdefault(row.external_id, set()).add(row.email)
         return {r.external_id: (identity_from(r, frozenset(emails.get(r.external_id, ()))), r.gone) for r in rows}
@@ -207,25 +207,26 @@ class SqlStatements:
         return set(self.connection.execute(made).scalars())
 
     def _join(self, source: str, group_id: str, members: Collection[str], now: datetime) -> None:
-        rows = [{"source": source, "group_id": group_id, "external_id": member, "said_at": now} for member in members]
-        if rows:
-            self.connection.execute(insert(memberships).on_conflict_do_nothing(), rows)
+        if members:
+            member = func.unnest(_array(members)).column_valued("member")
+            rows = select(literal(source), literal(group_id), member, literal(now))
+            put = insert(memberships).from_select(["source", "group_id", "external_id", "said_at"], rows)
+            self.connection.execute(put.on_conflict_do_nothing())
 
     def _leave(self, source: str, group_id: str, members: Collection[str]) -> None:
         if members:
-            keys = [(source, group_id, member) for member in members]
-            key = tuple_(memberships.c.source, memberships.c.group_id, memberships.c.external_id)
-            self.connection.execute(delete(memberships).where(key.in_(keys)))
+            theirs = (memberships.c.group_id == group_id, memberships.c.external_id == any_(_array(members)))
+            self.connection.execute(delete(memberships).where(memberships.c.source == source, *theirs))
 
     def _leave_all(self, source: str, external_ids: Collection[str]) -> None:
-        mine = (memberships.c.source == source, memberships.c.external_id.in_(list(external_ids)))
+        mine = (memberships.c.source == source, memberships.c.external_id == any_(_array(external_ids)))
         self.connection.execute(delete(memberships).where(*mine))
 
     def _gone(self, source: str, external_ids: Collection[str], now: datetime) -> list[Change]:
         if not external_ids:
             return []
-        theirs = (identities.c.source == source, identities.c.external_id.in_(list(external_ids)), identities.c.gone.is_(False))
-        gone = update(identities).where(*theirs).values(gone=True, active=False, said_at=now)
+        theirs = (identities.c.source == source, identities.c.external_id == any_(_array(external_ids)))
+        gone = update(identities).where(*theirs, identities.c.gone.is_(False)).values(gone=True, active=False, said_at=now)
         rows = self.connection.execute(gone.returning(identities.c.external_id, identities.c.subject)).all()
         self._leave_all(source, [row.external_id for row in rows])
         return [Change("identity-gone", row.external_id, row.subject, {}) for row in rows]
@@ -238,6 +239,11 @@ class SqlStatements:
             delete(access_groups).where(*theirs).returning(access_groups.c.external_id, access_groups.c.name)
         )
         return [Change("group-gone", row.external_id, None, {"group": row.name}) for row in rows]
+
+
+def _array(texts: Collection[str]) -> ColumnElement[Sequence[str]]:
+    """Bind many texts as one value: a statement has at most 65,535 (PostgreSQL, "Frontend/Backend Protocol", Bind)."""
+    return literal(list(texts), ARRAY(Text))
 
 
 def _row(source: str, said: Identity, now: datetime) -> dict[str, object]:

@@ -2,14 +2,13 @@
 
 What a request writes, what it says to the access map and its audit entries are one transaction: a deactivation holds when it
 is answered. The protocol is scim2-server's; here is who may call, what is recorded, and how refusals look. Next:
-`scim_clients.py`, `store/scim.py`.
+`scim_clients.py`, `scim_places.py`, `store/scim.py`.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-import threading
 from typing import Any, cast
 
 from flask import Blueprint, Response, g, request
@@ -33,16 +32,16 @@ from app.domain.errors import BadRequest, BadToken, GateError, Overloaded, RateL
 from app.pipeline.say import Scribe
 from app.store.scim import Desk, SqlScim, Written
 from app.store.session import SqlStore, SqlUnit
+from app.web.edge import place_of
 from app.web.errors import status_of
 from app.web.request import FAULT, source
 from app.web.scim_clients import Caller, Clients
+from app.web.scim_places import Places
 from app.web.scim_said import said
 from app.web.scim_service import Service, make_provider, standard
 
 PREFIX = "/scim/v2"
 LARGEST_BODY = 1024 * 1024
-AT_ONCE = 2  # requests of one process at the database: the rest of its few connections are for deliveries
-PATIENCE_SECONDS = 2.0  # whoever waits holds one of the threads that answer probes too
 RETRY_AFTER_SECONDS = 5
 
 _log = logging.getLogger(__name__)
@@ -79,22 +78,24 @@ class _Server(ScimServer):
         self.service = Service(provider)
         self.handler = cast(ScimHandler, _Handler(process, self.service))
         self._clients = Clients(process)
-        self._places = threading.BoundedSemaphore(AT_ONCE)
+        self._places = Places()
+        self._settings = process.settings
         self._base_url = str(process.settings.public_url).rstrip("/") + PREFIX
 
     def enter(self) -> None:
-        """Let in whoever has a valid token, a few at a time; raises GateError."""
+        """Let in whoever has a valid token, one request of a source at a time; raises GateError. Strangers wait for nobody."""
         if fault := request.environ.get(FAULT):
             raise fault
-        if not self._places.acquire(timeout=PATIENCE_SECONDS):
-            raise Overloaded("too many SCIM requests at once")
-        g.scim_place = self._places
-        g.scim_caller = self._clients.admit(request.headers.get("Authorization", ""), source(request.remote_addr or ""))
+        address = place_of(request.remote_addr or "", request.headers, self._settings).address
+        caller = self._clients.admit(request.headers.get("Authorization", ""), source(address))
+        self._places.take(caller.token.source)
+        g.scim_caller = caller
+        self._clients.heard(caller)
 
     def leave(self, _fault: BaseException | None) -> None:
         """Make room for the next one."""
-        if place := g.pop("scim_place", None):
-            place.release()
+        if caller := g.pop("scim_caller", None):
+            self._places.leave(caller.token.source)
 
     def get_subject(self) -> Caller:
         """Return who calls."""

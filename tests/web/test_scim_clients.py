@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, text
 
+from app.domain.errors import Overloaded
 from app.store.scim_tokens import SqlScimTokens
 from app.store.session import SqlStore, make_engine
 from app.web import scim_clients
+from app.web.scim_places import MOST_WAITING, Places
 from tests.fakes import FakeClock
 from tests.web.scim_world import SOURCES, Client, World, make_world
 
@@ -91,13 +95,23 @@ def make_again(world: World) -> object:
     return create_app(world.process)
 
 
-def test_who_guesses_is_slowed_down_and_who_is_known_does_not_notice(world: World) -> None:
-    world.token()
-    assert world.client().send("GET", "/Users").status_code == 200
+def test_who_guesses_is_slowed_down_and_whoever_has_a_token_does_not_notice(world: World) -> None:
     seen = [world.client(f"guess-{n}").send("GET", "/Users").status_code for n in range(80)]
+    seen += [Client(world.app, {}).send("GET", "/Users").status_code for _ in range(2)]
     assert seen[0] == 401
+    assert seen[-3:] == [429, 429, 429]
+    world.token()
+    assert world.client().send("GET", "/Users").status_code == 200, "its first request, from the address of who guesses"
+
+
+def test_behind_the_edge_each_stranger_is_slowed_down_for_himself(world: World) -> None:
+    behind = {"trusted_proxies": "127.0.0.1/32", "address_header": "X-Forwarded-For"}
+    world.process.settings = world.process.settings.model_copy(update=behind)
+    world = World(make_again(world), world.process, world.engine)
+    client = Client(world.app, {})
+    seen = [client.send("GET", "/Users", X_Forwarded_For="192.0.2.1").status_code for _ in range(70)]
     assert seen[-1] == 429
-    assert world.client().send("GET", "/Users").status_code == 200
+    assert client.send("GET", "/Users", X_Forwarded_For="192.0.2.2").status_code == 401
 
 
 def test_use_is_noted_at_most_once_a_minute_and_the_source_is_heard(world: World) -> None:
@@ -123,22 +137,77 @@ def test_without_the_database_the_answer_is_503_in_scims_words(world: World) -> 
     assert answer.headers["Retry-After"] == "5"
 
 
-def test_no_more_than_a_few_requests_are_at_the_database_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.web.scim.PATIENCE_SECONDS", 0.05)
-    monkeypatch.setattr("app.web.scim.AT_ONCE", 1)
-    world = World(make_again(world), world.process, world.engine)
+@pytest.fixture
+def held(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """Hold the place of `directory`: a request of it is at the database, and stays."""
     world.token()
-    inside: list[int] = []
+    world.token("second", client="entra")
+    world.token("other", source="other")
+    arrived, go, answers = threading.Event(), threading.Event(), []
+    heard = scim_clients.Clients.heard
 
-    def admit(self: object, *_: object) -> None:
-        monkeypatch.undo()
-        inside.append(world.client().send("GET", "/Users").status_code)
-        raise RuntimeError
+    def hold(self: scim_clients.Clients, caller: scim_clients.Caller) -> None:
+        if not arrived.is_set():
+            arrived.set()
+            go.wait(30)
+        heard(self, caller)
 
-    monkeypatch.setattr("app.web.scim_clients.Clients.admit", admit)
-    assert world.client().send("GET", "/Users").status_code == 500
-    assert inside == [503]
+    monkeypatch.setattr("app.web.scim_clients.Clients.heard", hold)
+    first = threading.Thread(target=lambda: answers.append(world.client().send("GET", "/Users").status_code))
+    first.start()
+    assert arrived.wait(10)
+    yield world
+    go.set()
+    first.join()
+    assert answers == [200]
     assert world.client().send("GET", "/Users").status_code == 200, "the place was given back"
+
+
+def test_one_request_of_a_source_is_at_the_database_at_once_and_other_sources_do_not_wait_for_it(held: World) -> None:
+    for secret in ("secret-of-okta", "second"):
+        refused = held.client(secret).send("GET", "/Users")
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+    assert held.client("other").send("GET", "/Users").status_code == 200
+
+
+def test_strangers_do_not_wait_for_a_place(held: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.web.scim_places.Places.take", lambda *_: pytest.fail("a stranger asked for a place"))
+    assert held.client("guess").send("GET", "/Users").status_code == 401
+    assert Client(held.app, {}).send("GET", "/Users").status_code == 401
+    monkeypatch.undo()
+
+
+def test_who_fails_inside_gives_the_place_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.token()
+    with monkeypatch.context() as patched:
+        patched.setattr("app.web.scim_clients.Clients.heard", lambda *_: 1 / 0)
+        assert [world.client().send("GET", "/Users").status_code for _ in range(3)] == [500, 500, 500]
+    assert world.client().send("GET", "/Users").status_code == 200
+
+
+def test_there_is_a_bound_for_all_sources_together_and_for_those_who_wait() -> None:
+    places = Places()
+    places.take("a")
+    places.take("b")
+    with pytest.raises(Overloaded):
+        places.take("c")
+    refused: list[int] = []
+
+    def wait(number: int) -> None:
+        try:
+            places.take("a")
+        except Overloaded:
+            refused.append(number)
+
+    waiting = [threading.Thread(target=wait, args=(number,)) for number in range(MOST_WAITING)]
+    for thread in waiting:
+        thread.start()
+    places.leave("a")
+    for thread in waiting:
+        thread.join()
+    assert len(refused) == MOST_WAITING - 1, "one got the place that became free"
+    places.leave("b")
+    places.take("c")
 
 
 def test_no_token_or_password_is_logged(world: World, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,0 +1,50 @@
+"""How many SCIM requests are at the database at once: one of each source, and a few in all. Whoever comes on top waits a moment.
+
+Writers of one source would wait for each other inside the database, each with one of the process's few connections. Those who
+wait here hold a thread that answers probes too, so few may, and not for long.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+from app.domain.errors import Overloaded
+
+AT_ONCE = 2  # of a process, whose connections are four: the rest of them is for deliveries
+MOST_WAITING = 4  # of a source
+PATIENCE_SECONDS = 0.3
+
+
+class Places:
+    """Lets one request of each source in. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._turn = threading.Condition()
+        self._inside: set[str] = set()
+        self._waiting: Counter[str] = Counter()
+
+    def take(self, source: str) -> None:
+        """Take the source's place, which is given back with `leave`; raises Overloaded where it does not become free soon."""
+        with self._turn:
+            if not self._is_free(source) and not self._wait(source):
+                raise Overloaded("too many SCIM requests at once")
+            self._inside.add(source)
+
+    def leave(self, source: str) -> None:
+        """Make room for the next one."""
+        with self._turn:
+            self._inside.discard(source)
+            self._turn.notify_all()
+
+    def _is_free(self, source: str) -> bool:
+        return source not in self._inside and len(self._inside) < AT_ONCE
+
+    def _wait(self, source: str) -> bool:
+        if self._waiting[source] >= MOST_WAITING:
+            return False
+        self._waiting[source] += 1
+        try:
+            return self._turn.wait_for(lambda: self._is_free(source), timeout=PATIENCE_SECONDS)
+        finally:
+            self._waiting[source] -= 1
