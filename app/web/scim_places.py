@@ -12,8 +12,8 @@ from collections import Counter
 from app.domain.errors import Overloaded
 
 AT_ONCE = 2  # of a process, whose connections are four: the rest of them is for deliveries
-MOST_WAITING = 4  # of a source
-PATIENCE_SECONDS = 0.3
+MOST_WAITING = 8  # of a source: as many as a provider sends side by side
+PATIENCE_SECONDS = 2.0
 
 
 class Places:

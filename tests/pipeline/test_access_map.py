@@ -90,7 +90,7 @@ def _belongings(people: StoredAccessMap, subject: str) -> None:
         unit.commit_keys.add(
             CommitKey(people.ids.new(), subject, KeyKind.SSH, "ssh-ed25519 A", f"f-{subject}", False), "os:root", now
         )
-        begun = Session(people.ids.new(), subject, "corp", now, now, "", (), "", "")
+        begun = Session(people.ids.new(), subject, "corp", now, now, "", (), "", "", "https://id.example")
         unit.sessions.add(StoredSession(begun.id, begun.id, {}, now, now, now + timedelta(hours=1), begun))
 
 
