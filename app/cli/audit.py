@@ -6,6 +6,8 @@ import typer
 
 from app.cli.output import JSON, LIMIT, command, console, listing, print_json, process, when
 
+ABOUT = ("reason", "subject", "account", "group", "client")  # the first of these says most
+
 app = typer.Typer(no_args_is_help=True, help="The append-only log.")
 
 
@@ -26,9 +28,9 @@ def show(deployment: str | None = None, delivery: str | None = None, limit: LIMI
     )
     if as_json:
         return print_json(entries)
-    table = listing("seq", "at", "action", "actor", "environment", "reason")
+    table = listing("seq", "at", "action", "actor", "environment", "reason or whom")
     for entry in entries:
         detail = entry.detail
         row = (str(entry.seq), when(entry.at), entry.action, entry.actor, detail.get("environment", ""))
-        table.add_row(*row, str(detail.get("reason", "")))
+        table.add_row(*row, str(next((detail[name] for name in ABOUT if name in detail), "")))
     console.print(table)
