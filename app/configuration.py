@@ -178,6 +178,22 @@ def _dangling_issuers(file: File) -> Iterator[Fault]:
         other = seen.setdefault((str(options.get("issuer")), str(options.get("audience"))), name)
         if other != name:
             yield ("issuers", name), f"has the issuer and audience of {other!r}"
+    yield from _mistakable_tokens(file)
+
+
+def _mistakable_tokens(file: File) -> Iterator[Fault]:
+    """Find audiences that are clients of the same issuer: ID tokens are for those, and would open the API as bearers.
+
+    A user pool of Cognito knows no audience but its clients; there `token_use` tells the tokens apart.
+    """
+    options = {name: table.model_extra or {} for name, table in file.issuers.items()}
+    clients = {(o.get("issuer"), str(o["client_id"])): name for name, o in options.items() if "client_id" in o}
+    for name, own in options.items():
+        where: Where = ("issuers", name, "audience")
+        if own.get("kind") != "cognito" and "client_id" in own and own.get("audience") == own["client_id"]:
+            yield where, "is the client_id too, so whoever has an ID token could call the API with it: choose another one"
+        elif (other := clients.get((own.get("issuer"), str(own.get("audience"))), name)) != name:
+            yield where, f"is the client_id of {other!r}, so its ID tokens would open the API: choose another one"
 
 
 def _unfit(table: str, entries: Mapping[str, tuple[BaseModel, str]], options_of: OptionsOf) -> Iterator[Fault]:

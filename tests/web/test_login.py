@@ -38,7 +38,7 @@ def test_the_request_to_the_provider_carries_pkce_state_and_nonce(browser: Brows
 
 def test_the_only_issuer_is_gone_to_at_once_and_several_are_listed(gate: Gate, browser: Browser) -> None:
     assert browser.get("/login?next=/account").headers["location"] == "/login/corp?next=%2Faccount"
-    other = '[issuers.other]\nkind = "oidc"\nissuer = "https://other.example"\naudience = "gate"\nclient_id = "gate"\n'
+    other = '[issuers.other]\nkind = "oidc"\nissuer = "https://other.example"\naudience = "urn:gate"\nclient_id = "gate"\n'
     service = '[issuers.service]\nkind = "oidc"\nissuer = "https://service.example"\naudience = "gate"\n'
     gate.configure(more=other + service)
     page = browser.get("/login")
