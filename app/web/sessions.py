@@ -98,6 +98,14 @@ class WebSession(SessionMixin):
         self._cookie = self.fresh = fresh
         self._data, self.modified = {}, False
 
+    def take(self, name: str) -> bool:
+        """Take something out at once and for good; of requests that do so at the same time only one is told True."""
+        self._open()
+        if self._row is None:
+            return False
+        with self._services.store.unit() as unit:
+            return unit.sessions.take(self._row.id, name)
+
     def forget(self) -> None:
         """Let the browser forget the cookie of a session that was ended."""
         self._row, self._cookie, self._data = None, None, {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from urllib.parse import parse_qs, urlencode, urljoin, urlsplit, urlunsplit
 
 import httpx
@@ -9,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.integrations.http import HttpClient
 from app.web.login import HOME, safe_path
 from tests.web.gate import Browser, Gate
 
@@ -198,6 +201,43 @@ def test_an_answer_counts_once(gate: Gate, browser: Browser) -> None:
     other = Browser(gate)
     other.http.cookies.update(browser.http.cookies)
     assert other.get(callback).status_code == 400
+
+
+def test_an_answer_that_comes_many_times_at_once_is_asked_about_once(
+    gate: Gate, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    posted = count_requests(monkeypatch, "post")
+    callback = browser.callback()
+    cookies = {"tidegate": browser.cookie or ""}
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda _: httpx.get(callback, cookies=cookies, timeout=20).status_code, range(12)))
+    assert sorted(answers) == [303] + [400] * 11 and len(posted) == 1
+
+
+def test_an_issuer_that_is_slow_or_away_is_asked_by_one_thread_and_then_not_for_a_while(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate.provider.stop()
+    asked = count_requests(monkeypatch, "get")
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda _: httpx.get(f"{gate.url}/login/corp", timeout=20).status_code, range(12)))
+    assert answers == [503] * 12 and len(asked) == 1
+    gate.provider.reset()
+    gate.clock.move(11)  # the cooldown
+    assert httpx.get(f"{gate.url}/login/corp").status_code == 302 and len(asked) == 2
+
+
+def count_requests(monkeypatch: pytest.MonkeyPatch, method: str) -> list[str]:
+    """Note where the gate sends requests of this method."""
+    sent: list[str] = []
+    real = getattr(HttpClient, method)
+
+    def noting(self: HttpClient, url: str, **options: Any) -> Any:
+        sent.append(url)
+        return real(self, url, **options)
+
+    monkeypatch.setattr(HttpClient, method, noting)
+    return sent
 
 
 def test_after_a_refused_answer_the_true_one_does_not_count_either(browser: Browser) -> None:
