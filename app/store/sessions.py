@@ -46,7 +46,7 @@ class SqlSessions:
     def take(self, session_id: str, name: str) -> bool:
         """Take one thing out of what a session holds; False where it is not in there (any more)."""
         held = sessions.c.data.has_key(name)
-        taken = update(sessions).where(sessions.c.id == session_id, held).values(data=sessions.c.data - name)
+        taken = update(sessions).where(sessions.c.id == session_id, held).values(data=sessions.c.data.delete_path([name]))
         return self.connection.execute(taken).rowcount == 1
 
     def touch(self, session_id: str, now: datetime, ends_at: datetime) -> None:
