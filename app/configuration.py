@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from app.domain.access import SourceKind, SourceRule
 from app.domain.environment import Environment, HealthCheck, TargetSettings, Zone
 from app.domain.errors import BadConfiguration
+from app.settings import Settings
 from app.tables import EnvironmentTable, File, ForgeTable, IssuerTable, SourceTable, TargetTable
 from app.toml_lines import Where, bad_places, line_of, lines_of
 
@@ -74,6 +75,13 @@ class Configuration:
         file = {} if self.people is None else {FILE: SourceRule(FILE, SourceKind.FILE)}
         issuers = {name: issuer.rule for name, issuer in self.issuers.items() if issuer.rule is not None}
         return file | issuers | {name: source.rule for name, source in self.sources.items()}
+
+
+def unwise(settings: Settings) -> list[str]:
+    """List what of the settings is allowed and not wise."""
+    if settings.public_url.scheme == "https" and not settings.proxies:
+        return ["TIDEGATE_TRUSTED_PROXIES: is not set: behind a proxy that ends TLS everybody shares its address, and its limit"]
+    return []
 
 
 OptionsOf = Callable[[str], type[BaseModel]]

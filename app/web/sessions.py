@@ -71,6 +71,12 @@ class WebSession(SessionMixin):
         self.is_ended = False
 
     @property
+    def id(self) -> str | None:
+        """Its id, or None where there is no session (yet)."""
+        self._open()
+        return self._row.id if self._row else None
+
+    @property
     def facts(self) -> Session | None:
         """Who signed in, or None; whether that still counts is `callers.py`'s to say."""
         self._open()

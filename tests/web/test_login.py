@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.integrations.http import HttpClient
+from app.web import login
+from app.web.factory import create_app
 from app.web.login import HOME, safe_path
 from tests.web.gate import Browser, Gate
 
@@ -327,9 +329,17 @@ def test_one_browser_may_begin_some_sign_ins_and_only_the_newest_are_kept(gate: 
     assert browser.get(callbacks[-1]).status_code == 303
 
 
-def test_sign_ins_from_one_address_are_bounded(gate: Gate) -> None:
-    answers = [httpx.get(f"{gate.url}/login/corp").status_code for _ in range(40)]
-    assert answers[:20] == [302] * 20 and answers[-1] == 429
+def test_sign_ins_of_one_browser_are_bounded_and_others_at_its_address_go_on(gate: Gate, browser: Browser) -> None:
+    answers = [browser.get("/login/corp").status_code for _ in range(60)]
+    assert answers[:30] == [302] * 30 and answers[-1] == 429
+    assert Browser(gate).get("/login/corp").status_code == 302
+
+
+def test_sign_ins_from_one_address_are_bounded(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(login, "ADDRESS_RATE", 0.01)
+    monkeypatch.setattr(login, "ADDRESS_BURST", 5.0)
+    ask = create_app(gate.process).test_client(use_cookies=False)
+    assert [ask.get("/login/corp").status_code for _ in range(6)] == [302] * 5 + [429]
 
 
 def test_a_page_lets_nothing_run_in_it_and_is_kept_nowhere(browser: Browser) -> None:
