@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from app.domain.access import SourceKind, SourceRule
 from app.domain.environment import Environment, HealthCheck, TargetSettings, Zone
 from app.domain.errors import BadConfiguration
+from app.settings import Settings
 from app.tables import EnvironmentTable, File, ForgeTable, IssuerTable, SourceTable, TargetTable
 from app.toml_lines import Where, bad_places, line_of, lines_of
 
@@ -74,6 +75,13 @@ class Configuration:
         file = {} if self.people is None else {FILE: SourceRule(FILE, SourceKind.FILE)}
         issuers = {name: issuer.rule for name, issuer in self.issuers.items() if issuer.rule is not None}
         return file | issuers | {name: source.rule for name, source in self.sources.items()}
+
+
+def unwise(settings: Settings) -> list[str]:
+    """List what of the settings is allowed and not wise."""
+    if settings.public_url.scheme == "https" and not settings.proxies:
+        return ["TIDEGATE_TRUSTED_PROXIES: is not set: behind a proxy that ends TLS everybody shares its address, and its limit"]
+    return []
 
 
 OptionsOf = Callable[[str], type[BaseModel]]
@@ -178,6 +186,22 @@ def _dangling_issuers(file: File) -> Iterator[Fault]:
         other = seen.setdefault((str(options.get("issuer")), str(options.get("audience"))), name)
         if other != name:
             yield ("issuers", name), f"has the issuer and audience of {other!r}"
+    yield from _mistakable_tokens(file)
+
+
+def _mistakable_tokens(file: File) -> Iterator[Fault]:
+    """Find audiences that are clients of the same issuer: ID tokens are for those, and would open the API as bearers.
+
+    A user pool of Cognito knows no audience but its clients; there `token_use` tells the tokens apart.
+    """
+    options = {name: table.model_extra or {} for name, table in file.issuers.items()}
+    clients = {(o.get("issuer"), str(o["client_id"])): name for name, o in options.items() if "client_id" in o}
+    for name, own in options.items():
+        where: Where = ("issuers", name, "audience")
+        if own.get("kind") != "cognito" and "client_id" in own and own.get("audience") == own["client_id"]:
+            yield where, "is the client_id too, so whoever has an ID token could call the API with it: choose another one"
+        elif (other := clients.get((own.get("issuer"), str(own.get("audience"))), name)) != name:
+            yield where, f"is the client_id of {other!r}, so its ID tokens would open the API: choose another one"
 
 
 def _unfit(table: str, entries: Mapping[str, tuple[BaseModel, str]], options_of: OptionsOf) -> Iterator[Fault]:

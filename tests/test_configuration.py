@@ -9,10 +9,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.configuration import Configuration, load_configuration
+from app.configuration import Configuration, load_configuration, unwise
 from app.domain.environment import HealthCheck, Zone
 from app.domain.errors import BadConfiguration
 from app.guard import KINDS
+from app.settings import load_settings
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "tidegate.toml"
 GOOD = """\
@@ -432,3 +433,16 @@ def test_a_mangled_file_never_raises_anything_else(fuzzed: Path, data: st.DataOb
         other = data.draw(st.sampled_from(LINES))
         lines[at] = data.draw(st.sampled_from(["", other, *(f"{key}= {value}" for value in VALUES)]))
     refuses_or_loads(fuzzed, "\n".join(lines))
+
+
+@pytest.mark.parametrize(
+    ("env", "warnings"),
+    [
+        ({}, 0),
+        ({"TIDEGATE_PUBLIC_URL": "https://gate.example"}, 1),
+        ({"TIDEGATE_PUBLIC_URL": "https://gate.example", "TIDEGATE_TRUSTED_PROXIES": "10.0.0.0/8"}, 0),
+    ],
+)
+def test_a_public_url_of_a_proxy_that_is_not_trusted_is_warned_of(env: dict[str, str], warnings: int) -> None:
+    found = unwise(load_settings({"TIDEGATE_DATABASE_URL": "postgresql://x", "TIDEGATE_REDIS_URL": "redis://h/0"} | env))
+    assert len(found) == warnings and all("TIDEGATE_TRUSTED_PROXIES" in each for each in found)

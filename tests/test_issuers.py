@@ -23,7 +23,7 @@ CORP = """
 [issuers.corp]
 kind = "oidc"
 issuer = "https://corp.example"
-audience = "gate"
+audience = "urn:gate"
 client_id = "gate"
 """
 OTHER = CORP.replace("corp]", "other]").replace("corp.example", "other.example")
@@ -114,3 +114,21 @@ def test_keys_are_held_from_version_to_version_and_let_go_with_their_issuer(
     assert {issuer for issuer, _ in source._memory.keys} == {"https://corp.example", "https://new.example"}
     (tmp_path / "tidegate.toml").write_text(text + "\n")
     assert keys("corp") == first
+
+
+def test_an_audience_that_is_a_client_is_a_fault_since_id_tokens_would_open_the_api(tmp_path: Path) -> None:
+    text = GOOD + CORP.replace('audience = "urn:gate"', 'audience = "gate"')
+    with pytest.raises(BadConfiguration) as caught:
+        load(tmp_path, text)
+    line = text.splitlines().index('audience = "gate"') + 1
+    assert caught.value.faults[0].startswith(f"{tmp_path / 'tidegate.toml'}:{line}: issuers.corp.audience: is the client_id too")
+    api = '\n[issuers.api]\nkind = "oidc"\nissuer = "https://corp.example"\naudience = "gate"\n'
+    assert fault(tmp_path, GOOD + CORP + api).startswith("issuers.api.audience: is the client_id of 'corp'")
+    assert fault(tmp_path, GOOD + api + CORP).startswith("issuers.api.audience: is the client_id of 'corp'")
+
+
+def test_at_another_issuer_and_in_a_pool_of_cognito_an_audience_may_be_a_client(tmp_path: Path) -> None:
+    pool = CORP.replace('audience = "urn:gate"', 'audience = "gate"').replace('"oidc"', '"cognito"')
+    assert set(load(tmp_path, GOOD + pool).issuers) == {"corp"}
+    api = '\n[issuers.api]\nkind = "oidc"\nissuer = "https://other.example"\naudience = "gate"\n'
+    assert set(load(tmp_path, GOOD + CORP + api).issuers) == {"corp", "api"}

@@ -32,6 +32,10 @@ class Sessions(Protocol):
         """Keep what a session holds; one that has ended meanwhile does not come back."""
         ...
 
+    def take(self, session_id: str, name: str) -> bool:
+        """Take one thing out of what a session holds; False where it is not in there (any more)."""
+        ...
+
     def touch(self, session_id: str, now: datetime, ends_at: datetime) -> None:
         """Note that a session is in use."""
         ...

@@ -43,6 +43,12 @@ class SqlSessions:
         """Keep what a session holds; one that has ended meanwhile does not come back."""
         self.connection.execute(update(sessions).where(sessions.c.id == session_id).values(data=dict(data)))
 
+    def take(self, session_id: str, name: str) -> bool:
+        """Take one thing out of what a session holds; False where it is not in there (any more)."""
+        held = sessions.c.data.has_key(name)
+        taken = update(sessions).where(sessions.c.id == session_id, held).values(data=sessions.c.data.delete_path([name]))
+        return self.connection.execute(taken).rowcount == 1
+
     def touch(self, session_id: str, now: datetime, ends_at: datetime) -> None:
         """Note that a session is in use."""
         self.connection.execute(update(sessions).where(sessions.c.id == session_id).values(seen_at=now, ends_at=ends_at))

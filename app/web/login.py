@@ -23,7 +23,8 @@ from app.web.request import source
 from app.web.sessions import current
 
 HOME = "/account"
-RATE, BURST = 0.5, 30.0  # sign-ins that one address may begin: in a second for long, and at once
+RATE, BURST = 0.5, 30.0  # sign-ins that one browser may begin: in a second for long, and at once
+ADDRESS_RATE, ADDRESS_BURST = 5.0, 300.0  # that browsers without a session may begin from one address, which many may share
 _LONGEST_PATH = 512
 _PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@%?-][A-Za-z0-9._~!$&'()*+,;=:@%?/-]*)?")
 
@@ -41,7 +42,7 @@ def make_blueprint(process: Process) -> Blueprint:
     """Make the routes of signing in and out."""
     blueprint = make_room("login")
     clients = LoginClients(process)
-    begun = Buckets(RATE, BURST)
+    by_session, by_address = Buckets(RATE, BURST), Buckets(ADDRESS_RATE, ADDRESS_BURST)
 
     @blueprint.get("/login")
     def choose() -> Response:
@@ -53,8 +54,9 @@ def make_blueprint(process: Process) -> Blueprint:
     @blueprint.get("/login/<issuer>")
     def start(issuer: str) -> Response:
         place = place_of(request.remote_addr or "", request.headers, process.settings)
-        if wait := begun.take(source(place.address), time.monotonic()):
-            raise RateLimited("too many sign-ins were begun from this address", retry_after=wait)
+        session_id, now = current().id, time.monotonic()
+        if wait := by_session.take(session_id, now) if session_id else by_address.take(source(place.address), now):
+            raise RateLimited(f"too many sign-ins were begun {'here' if session_id else 'from this address'}", retry_after=wait)
         return make_response(clients.of(issuer).start(callback_of(process, issuer), safe_path(request.args.get("next", ""))))
 
     @blueprint.get("/login/<issuer>/callback")

@@ -26,10 +26,12 @@ from requests.structures import CaseInsensitiveDict
 from werkzeug.wrappers import Response
 
 from app.bootstrap import Process
+from app.domain.clock import Clock
 from app.domain.errors import BadRequest, BadToken, IssuerUnavailable, NotFound, SecretUnavailable
 from app.guard import secret
 from app.integrations.http import HttpClient, NotSent, Unanswered
 from app.integrations.identity.issuers import IssuerOptions, is_fetchable
+from app.integrations.identity.jwks import WAIT_SECONDS, Fetches
 from app.integrations.identity.protocol import LoginValidator, VerifiedToken
 from app.web.sessions import current
 
@@ -87,7 +89,7 @@ class LoginClient(FlaskOAuth2App):  # type: ignore[misc] # Authlib is untyped
 
     client_cls = _Session
 
-    def __init__(self, name: str, options: IssuerOptions, validator: LoginValidator) -> None:
+    def __init__(self, name: str, options: IssuerOptions, *, validator: LoginValidator, clock: Clock) -> None:
         client_secret = secret(options.client_secret).reveal().decode().strip() if options.client_secret else None
         super().__init__(
             FlaskIntegration(name),
@@ -98,21 +100,36 @@ class LoginClient(FlaskOAuth2App):  # type: ignore[misc] # Authlib is untyped
             client_kwargs={"scope": " ".join(options.scopes), "code_challenge_method": "S256"},
         )
         self.issuer, self._validator = options.issuer, validator
+        self._fetches = Fetches(clock)
+        self._described: dict[str, Any] | None = None
+        self._fault = "cannot be asked now"
 
     def load_server_metadata(self) -> dict[str, Any]:
-        """Return the issuer's description (OpenID Connect Discovery 1.0 §4.3: it names itself); raises IssuerUnavailable."""
+        """Return the issuer's description; raises IssuerUnavailable. One thread asks, and after a fault nobody for a while."""
+        if self._described is None:
+            self._fetches.run(self._describe, wait=WAIT_SECONDS)
+        if self._described is None:
+            raise IssuerUnavailable(f"issuer {self.name} {self._fault}")
+        return self._described
+
+    def _describe(self) -> None:
+        """Ask the issuer for its description, in which it must name itself (OpenID Connect Discovery 1.0 §4.3)."""
+        if self._described is not None:
+            return  # by the thread that this one has waited for
         try:
             found = cast(dict[str, Any], super().load_server_metadata())
         except (RequestException, ValueError, TypeError, AttributeError):
-            raise IssuerUnavailable(f"issuer {self.name} cannot be asked now") from None
+            self._fault = "cannot be asked now"
+            return
         places = [found.get(name) for name in ("authorization_endpoint", "token_endpoint")]
         is_local = self.issuer.startswith("http://")
         if found.get("issuer") != self.issuer or not all(
             isinstance(p, str) and is_fetchable(p, loopback=is_local) for p in places
         ):
             self.server_metadata.clear()
-            raise IssuerUnavailable(f"issuer {self.name} describes itself in a way that cannot be used")
-        return found
+            self._fault = "describes itself in a way that cannot be used"
+            return
+        self._described = found
 
     def _get_oauth_client(self, **metadata: Any) -> Any:
         """Take only what is needed from the description: Authlib would hand all of it to the session as options."""
@@ -142,7 +159,8 @@ class LoginClient(FlaskOAuth2App):  # type: ignore[misc] # Authlib is untyped
         """Return what the issuer's answer proves, and where to go next; raises BadRequest, BadToken, IssuerUnavailable."""
         state = request.args.get("state", "")
         begun = self.framework.get_state_data(current(), state)
-        if not begun:
+        # Out of the database before the issuer is asked: one answer that comes many times at once is asked about once.
+        if not begun or not current().take(f"{_STATE}{self.name}_{state}"):
             raise BadRequest("this sign-in was not begun in this browser, was finished already, or took too long")
         try:
             self._check_iss()
@@ -176,10 +194,10 @@ def _forget_oldest() -> None:
         session.pop(name)
 
 
-def _made(name: str, options: IssuerOptions, validator: LoginValidator) -> LoginClient:
+def _made(name: str, options: IssuerOptions, *, validator: LoginValidator, clock: Clock) -> LoginClient:
     """Make a client; where its secret lies is told to the log, not to whoever wants to sign in."""
     try:
-        return LoginClient(name, options, validator)
+        return LoginClient(name, options, validator=validator, clock=clock)
     except SecretUnavailable as fault:
         _log.error("nobody can sign in with %s: %s", name, fault)
         raise IssuerUnavailable(f"issuer {name} cannot be used now") from None
@@ -214,6 +232,6 @@ class LoginClients:
         with self._lock:
             kept = self._kept.get(name)
             if kept is None or kept.digest != guard.digest or not now < kept.until:
-                client = _made(name, cast(IssuerOptions, binding.options), binding.logins)
+                client = _made(name, cast(IssuerOptions, binding.options), validator=binding.logins, clock=self._process.clock)
                 kept = self._kept[name] = _Kept(guard.digest, now + KEEP, client)
             return kept.client

@@ -71,6 +71,12 @@ class WebSession(SessionMixin):
         self.is_ended = False
 
     @property
+    def id(self) -> str | None:
+        """Its id, or None where there is no session (yet)."""
+        self._open()
+        return self._row.id if self._row else None
+
+    @property
     def facts(self) -> Session | None:
         """Who signed in, or None; whether that still counts is `callers.py`'s to say."""
         self._open()
@@ -97,6 +103,14 @@ class WebSession(SessionMixin):
         self._row = begin(digest_of(fresh), self._row.id if self._row else None)
         self._cookie = self.fresh = fresh
         self._data, self.modified = {}, False
+
+    def take(self, name: str) -> bool:
+        """Take something out at once and for good; of requests that do so at the same time only one is told True."""
+        self._open()
+        if self._row is None:
+            return False
+        with self._services.store.unit() as unit:
+            return unit.sessions.take(self._row.id, name)
 
     def forget(self) -> None:
         """Let the browser forget the cookie of a session that was ended."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from urllib.parse import parse_qs, urlencode, urljoin, urlsplit, urlunsplit
 
 import httpx
@@ -9,6 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.integrations.http import HttpClient
+from app.web import login
+from app.web.factory import create_app
 from app.web.login import HOME, safe_path
 from tests.web.gate import Browser, Gate
 
@@ -38,7 +43,7 @@ def test_the_request_to_the_provider_carries_pkce_state_and_nonce(browser: Brows
 
 def test_the_only_issuer_is_gone_to_at_once_and_several_are_listed(gate: Gate, browser: Browser) -> None:
     assert browser.get("/login?next=/account").headers["location"] == "/login/corp?next=%2Faccount"
-    other = '[issuers.other]\nkind = "oidc"\nissuer = "https://other.example"\naudience = "gate"\nclient_id = "gate"\n'
+    other = '[issuers.other]\nkind = "oidc"\nissuer = "https://other.example"\naudience = "urn:gate"\nclient_id = "gate"\n'
     service = '[issuers.service]\nkind = "oidc"\nissuer = "https://service.example"\naudience = "gate"\n'
     gate.configure(more=other + service)
     page = browser.get("/login")
@@ -200,6 +205,43 @@ def test_an_answer_counts_once(gate: Gate, browser: Browser) -> None:
     assert other.get(callback).status_code == 400
 
 
+def test_an_answer_that_comes_many_times_at_once_is_asked_about_once(
+    gate: Gate, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    posted = count_requests(monkeypatch, "post")
+    callback = browser.callback()
+    cookies = {"tidegate": browser.cookie or ""}
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda _: httpx.get(callback, cookies=cookies, timeout=20).status_code, range(12)))
+    assert sorted(answers) == [303] + [400] * 11 and len(posted) == 1
+
+
+def test_an_issuer_that_is_slow_or_away_is_asked_by_one_thread_and_then_not_for_a_while(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate.provider.stop()
+    asked = count_requests(monkeypatch, "get")
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda _: httpx.get(f"{gate.url}/login/corp", timeout=20).status_code, range(12)))
+    assert answers == [503] * 12 and len(asked) == 1
+    gate.provider.reset()
+    gate.clock.move(11)  # the cooldown
+    assert httpx.get(f"{gate.url}/login/corp").status_code == 302 and len(asked) == 2
+
+
+def count_requests(monkeypatch: pytest.MonkeyPatch, method: str) -> list[str]:
+    """Note where the gate sends requests of this method."""
+    sent: list[str] = []
+    real = getattr(HttpClient, method)
+
+    def noting(self: HttpClient, url: str, **options: Any) -> Any:
+        sent.append(url)
+        return real(self, url, **options)
+
+    monkeypatch.setattr(HttpClient, method, noting)
+    return sent
+
+
 def test_after_a_refused_answer_the_true_one_does_not_count_either(browser: Browser) -> None:
     callback = browser.callback()
     assert browser.get(with_query(callback, code="x")).status_code == 400
@@ -287,9 +329,17 @@ def test_one_browser_may_begin_some_sign_ins_and_only_the_newest_are_kept(gate: 
     assert browser.get(callbacks[-1]).status_code == 303
 
 
-def test_sign_ins_from_one_address_are_bounded(gate: Gate) -> None:
-    answers = [httpx.get(f"{gate.url}/login/corp").status_code for _ in range(40)]
-    assert answers[:20] == [302] * 20 and answers[-1] == 429
+def test_sign_ins_of_one_browser_are_bounded_and_others_at_its_address_go_on(gate: Gate, browser: Browser) -> None:
+    answers = [browser.get("/login/corp").status_code for _ in range(60)]
+    assert answers[:30] == [302] * 30 and answers[-1] == 429
+    assert Browser(gate).get("/login/corp").status_code == 302
+
+
+def test_sign_ins_from_one_address_are_bounded(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(login, "ADDRESS_RATE", 0.01)
+    monkeypatch.setattr(login, "ADDRESS_BURST", 5.0)
+    ask = create_app(gate.process).test_client(use_cookies=False)
+    assert [ask.get("/login/corp").status_code for _ in range(6)] == [302] * 5 + [429]
 
 
 def test_a_page_lets_nothing_run_in_it_and_is_kept_nowhere(browser: Browser) -> None:

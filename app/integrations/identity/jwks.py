@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any
@@ -24,6 +24,7 @@ from app.integrations.identity.issuers import IssuerProfile, is_fetchable
 
 TTL = timedelta(seconds=300)
 COOLDOWN = timedelta(seconds=10)  # from the end of one fetch to the next, whatever its outcome
+WAIT_SECONDS = 3.0  # for another thread's fetch: a slow issuer must not hold every thread
 LONGEST_STALE = timedelta(hours=24)
 CONNECT_SECONDS = 2.0
 READ_SECONDS = 3.0
@@ -54,6 +55,37 @@ class _Held:
     at: datetime
 
 
+class Fetches:
+    """Lets one thread at a time ask an issuer, and nobody within COOLDOWN after, whatever came of it."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._fetching = threading.Lock()
+        self._tried_at: datetime | None = None
+
+    def run(self, fetch: Callable[[], None], *, wait: float) -> bool:
+        """Call `fetch` if that is due. Tell whether nobody else is at it still after so many seconds."""
+        if not self._fetching.acquire(timeout=wait):
+            return False
+        try:
+            if self._tried_at is None or not is_within(COOLDOWN, self._tried_at, self._clock.now()):
+                self._fetch(fetch)
+        finally:
+            self._fetching.release()
+        return True
+
+    def _fetch(self, fetch: Callable[[], None]) -> None:
+        try:
+            fetch()
+        finally:
+            self._tried_at = self._clock.now()
+
+
+def is_within(limit: timedelta, since: datetime, now: datetime) -> bool:
+    """Tell whether less than `limit` has passed; a clock that was set back proves nothing, so it says no."""
+    return timedelta(0) <= now - since < limit
+
+
 class IssuerKeys:
     """The keys of one issuer. Threads share it: one of them fetches, the others go on with what is held or wait for it."""
 
@@ -61,9 +93,8 @@ class IssuerKeys:
         self._profile = profile
         self._clock = clock
         self._client = client or HttpClient(connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS)
-        self._fetching = threading.Lock()
+        self._fetches = Fetches(clock)
         self._held: _Held | None = None
-        self._tried_at: datetime | None = None
         self._fault = ""
         self._discovered: str | None = None
 
@@ -83,15 +114,11 @@ class IssuerKeys:
         """Return what is held after a fetch, if one is due. Wait for another thread's fetch only where nothing held serves."""
         held = self._usable()
         must_wait = held is None or kid not in held.keys
-        if self._fetching.acquire(blocking=must_wait):
-            try:
-                if self._tried_at is None or not self._is_within(COOLDOWN, self._tried_at):
-                    self._fetch()
-            finally:
-                self._fetching.release()
+        is_done = self._fetches.run(self._fetch, wait=WAIT_SECONDS if must_wait else 0)
         held = self._usable()
-        if held is None or (self._fault and kid not in held.keys):
-            raise IssuerUnavailable(f"the keys of issuer {self._profile.name} cannot be had now: {self._fault or 'too old'}")
+        fault = self._fault if is_done else self._fault or "it has not answered yet"
+        if held is None or (fault and kid not in held.keys):
+            raise IssuerUnavailable(f"the keys of issuer {self._profile.name} cannot be had now: {fault or 'too old'}")
         return held
 
     def _usable(self) -> _Held | None:
@@ -99,8 +126,7 @@ class IssuerKeys:
         return held if held is not None and self._is_within(LONGEST_STALE, held.at) else None
 
     def _is_within(self, limit: timedelta, since: datetime) -> bool:
-        """Tell whether less than `limit` has passed; a clock that was set back proves nothing, so it says no."""
-        return timedelta(0) <= self._clock.now() - since < limit
+        return is_within(limit, since, self._clock.now())
 
     def _fetch(self) -> None:
         begun = self._clock.now()
@@ -109,8 +135,6 @@ class IssuerKeys:
             self._held, self._fault = _Held(keys, begun), ""
         except _Unfit as fault:
             self._fault, self._discovered = str(fault), None
-        finally:
-            self._tried_at = self._clock.now()
 
     def _place(self) -> str:
         """Ask the issuer where its keys are (OpenID Connect Discovery 1.0 §4); asked again only after a fault."""

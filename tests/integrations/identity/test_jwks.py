@@ -13,6 +13,7 @@ import pytest
 
 from app.domain.errors import IssuerUnavailable
 from app.integrations.http import HttpAnswer, HttpClient
+from app.integrations.identity import jwks
 from app.integrations.identity.jwks import LARGEST, MOST_KEYS, IssuerKeys
 from tests.conftest import free_port
 from tests.integrations.identity.oidc_cast import RSA, RSA_NEXT, Issuer, StillClock, a_profile, issuing, public
@@ -320,3 +321,28 @@ def test_an_issuer_elsewhere_cannot_send_the_gate_to_its_own_machine(clock: Stil
     keys = IssuerKeys(a_profile("https://id.example"), clock=clock, client=_SecureIssuer(connect_timeout=1.0, read_timeout=1.0))
     with pytest.raises(IssuerUnavailable, match="no https URL"):
         keys.warm()
+
+
+def test_who_waits_too_long_for_another_threads_fetch_is_told_so(
+    issuer: Issuer, keys: IssuerKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jwks, "WAIT_SECONDS", 0.05)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        begun.set()
+        go_on.wait(10)
+
+    monkeypatch.setattr(keys, "_fetch", slow)
+
+    def ask() -> None:
+        with pytest.raises(IssuerUnavailable):
+            keys.key("rsa-1")
+
+    first = threading.Thread(target=ask)
+    first.start()
+    assert begun.wait(10)
+    with pytest.raises(IssuerUnavailable, match="it has not answered yet"):
+        keys.key("rsa-1")
+    go_on.set()
+    first.join(10)
