@@ -32,7 +32,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 
 from app.domain.access import SourceKind
 from app.domain.clock import Clock, Ids
-from app.store.schema_access import scim_resources
+from app.store.schema_access import identities, scim_resources
 from app.store.scim_search import SearchIn, page_of, plan
 from app.store.session import SqlUnit
 
@@ -135,7 +135,7 @@ class SqlScim(ScimStorage):
                 self._current = unit
                 self._begin_writing(unit, writing)
                 yield unit
-        except DataError:  # a NUL character, which is no text to Postgres
+        except (DataError, UnicodeEncodeError):  # a NUL character or half of a surrogate pair, which are no text to Postgres
             raise InvalidValueException(detail="the request holds a character that cannot be stored") from None
         finally:
             self._current, self._is_writing = None, False
@@ -201,7 +201,7 @@ class SqlScim(ScimStorage):
             row = unit.connection.execute(statement).one()
         except IntegrityError:
             raise UniquenessException(detail="another one of this source has this name, in whatever case") from None
-        self._desk.record(unit, Written(row.type, row.id, row.document))
+        self._desk.record(unit, Written(row.type, row.id, _meant(unit, row)))
         return self._resource(row)
 
     def _resource(self, row: Row[Any]) -> Resource[Any]:
@@ -218,6 +218,19 @@ def _where(source: str, name: str, resource_id: str | None) -> list[ColumnElemen
 
 def _key(row: Row[Any]) -> list[ColumnElement[bool]]:
     return _where(row.source, row.type, row.id)
+
+
+def _meant(unit: SqlUnit, row: Row[Any]) -> dict[str, Any]:
+    """Return the document, with `active` as the access map has it where it says nothing: silence undoes no deactivation.
+
+    What a PUT leaves out the server may keep (RFC 7644 §3.5.1). Who is new is not in the map yet.
+    """
+    document: dict[str, Any] = row.document
+    if row.type != "User" or document.get("active") is not None:
+        return document
+    known = select(identities.c.active).where(identities.c.source == row.source, identities.c.external_id == row.id)
+    active = unit.connection.execute(known).scalar_one_or_none()
+    return document if active is None else document | {"active": active}
 
 
 def _name(resource_type: ResourceType) -> str:

@@ -11,7 +11,7 @@ from scim2_client.engines.wsgi import WSGISCIMClient
 from scim2_tester import Status, check_server
 from sqlalchemy import Engine, text
 
-from tests.web.scim_world import ENTERPRISE, GROUP, USER, Client, World, make_world
+from tests.web.scim_world import ENTERPRISE, GROUP, PATCH, USER, Client, World, make_world
 
 CLIENT = "scim:okta"
 
@@ -439,6 +439,31 @@ def test_a_user_who_is_deleted_while_it_joins_a_group_does_not_stay_in_it(client
         assert deleted == 204
         assert joined in (204, 400)
         assert client.members(group) == set()
+
+
+@pytest.mark.parametrize(
+    "silence",
+    [
+        ("PUT", {"schemas": [USER], "userName": "alice", "title": "x"}),
+        ("PUT", {"schemas": [USER], "userName": "alice", "active": None}),
+        ("PATCH", {"schemas": [PATCH], "Operations": [{"op": "remove", "path": "active"}]}),
+        ("PATCH", {"schemas": [PATCH], "Operations": [{"op": "remove", "path": f"{USER}:active"}]}),
+        ("PATCH", {"schemas": [PATCH], "Operations": [{"op": "replace", "path": "active", "value": None}]}),
+        ("PATCH", {"schemas": [PATCH], "Operations": [{"op": "replace", "value": {"active": None, "title": "y"}}]}),
+    ],
+    ids=str,
+)
+def test_a_deactivation_is_not_undone_by_silence(world: World, client: Client, silence: tuple[str, Any]) -> None:
+    alice = client.user("alice")
+    assert client.patch(f"/Users/{alice}", {"op": "replace", "path": "active", "value": False}).status_code == 204
+    method, document = silence
+    for _ in range(2):
+        assert client.send(method, f"/Users/{alice}", document).status_code in (200, 204)
+        assert not world.principal("alice").active
+    assert client.patch(f"/Users/{alice}", {"op": "replace", "path": "userName", "value": "bob"}).status_code == 204
+    assert not world.principal("bob").active
+    assert client.patch(f"/Users/{alice}", {"op": "replace", "value": {"active": True, "userName": "alice"}}).status_code == 204
+    assert world.principal("alice").active
 
 
 def seed(world: World, count: int) -> None:

@@ -6,12 +6,14 @@ import json
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from sqlalchemy import Engine, text
 
 from tests.web.scim_world import GROUP, PATCH, USER, Client, World, make_world
 
+SEARCH = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
 SOON = 10.0  # seconds; what is not bounded takes minutes
 
 
@@ -236,3 +238,15 @@ def test_a_group_name_that_is_taken_in_another_case_is_refused(client: Client) -
     client.group("Deployers")
     answer = client.send("POST", "/Groups", {"schemas": [GROUP], "displayName": "DEPLOYERS"})
     assert answer.status_code == 409
+
+
+@pytest.mark.parametrize(
+    "asked", ['userName eq "\\ud800"', 'externalId eq "\\udc00"', 'id eq "\\ud800"', 'userName eq "\\u0000"']
+)
+def test_a_filter_with_what_is_no_text_is_refused(client: Client, asked: str) -> None:
+    for method, path, document in [
+        ("GET", f"/Users?{urlencode({'filter': asked})}", None),
+        ("POST", "/Users/.search", {"schemas": [SEARCH], "filter": asked}),
+    ]:
+        answer = client.send(method, path, document)
+        assert (answer.status_code, answer.json["status"]) == (400, "400")

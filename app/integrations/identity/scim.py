@@ -57,7 +57,8 @@ class Scim:
 def identity_from(user_id: str, document: Mapping[str, Any], options: Options) -> Identity:
     """Read a User document; raises BadRequest where its subject can be none.
 
-    Active where it does not say otherwise: the attribute is optional (RFC 7643 §4.1.1), and clients that leave it out mean so.
+    Active where it does not say otherwise: the attribute is optional (RFC 7643 §4.1.1), and clients that leave it out mean so
+    when they create somebody. A change that leaves it out changes nothing of it: see `store/scim.py`.
     """
     subject = subject_from(str(document.get(options.subject) or ""))
     if subject is None:
