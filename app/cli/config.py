@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from app.cli.output import JSON, command, console, errors, listing, print_json
-from app.configuration import Configuration
+from app.configuration import Configuration, unwise
 from app.configuration_example import write_example
 from app.domain.errors import StoreUnavailable
 from app.guard import Memory, load_guard
@@ -47,6 +47,8 @@ def example(folder: Path = Path()) -> None:
 
 def _warn(settings: Settings, configuration: Configuration) -> None:
     """Say what is allowed and not wise."""
+    for each in unwise(settings):
+        errors.print(f"warning: {each}")
     beside = settings.config.parent / "people.toml"
     if configuration.people is None and beside.exists():
         errors.print(f'warning: {beside} does not count; `people = "people.toml"` in tidegate.toml makes it a source again')
