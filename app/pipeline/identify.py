@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from app.domain.deployment import Deployment, Stage, State
 from app.domain.environment import TAGS
 from app.domain.errors import UnknownCommit
@@ -84,6 +86,8 @@ def _commits(services: Services, guard: Guard, deployment: Deployment) -> tuple[
         release = unit.deployments.last_release(deployment.environment)
     parts = [repositories.authors(key, deployment.before, deployment.sha)]
     if release is not None and _is_same(release.repository, deployment.repository):
+        with suppress(UnknownCommit):  # a ref that has left it: then what no known branch holds counts as new
+            repositories.fetch(key, release.ref, release.sha)  # for a mirror that was made anew
         parts.append(repositories.authors(key, release.sha, deployment.sha))
     commits = {commit.sha: commit for part in parts for commit in part}
     return list(commits.values()), all(len(part) <= COMMITS_LISTED for part in parts)
