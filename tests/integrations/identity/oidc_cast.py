@@ -172,3 +172,15 @@ _SERVICES: dict[str, dict[str, Any]] = {
     "aws_federation": _AWS,
 }
 KINDS_SEEN = tuple(_USERS)
+
+
+def keys_of(issuer: Issuer | str, clock: StillClock, **options: Any) -> IssuerKeys:
+    """Make the keys of an issuer, as they are held, with short time limits."""
+    client = HttpClient(connect_timeout=0.5, read_timeout=0.5)
+    return IssuerKeys(a_profile(issuer, **options), clock=clock, client=client)
+
+
+def rsa_jwk(**over: Any) -> dict[str, Any]:
+    """Publish the RSA key with members of one's own; None leaves one out."""
+    jwk = {**RSA.as_dict(private=False), **over}
+    return {name: value for name, value in jwk.items() if value is not None}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -16,36 +16,10 @@ from app.integrations.http import HttpAnswer, HttpClient
 from app.integrations.identity import jwks
 from app.integrations.identity.jwks import LARGEST, MOST_KEYS, IssuerKeys
 from tests.conftest import free_port
-from tests.integrations.identity.oidc_cast import RSA, RSA_NEXT, Issuer, StillClock, a_profile, issuing, public
+from tests.integrations.identity.oidc_cast import RSA, RSA_NEXT, Issuer, StillClock, a_profile, keys_of, public, rsa_jwk
 from tests.integrations.targets.cast import Request, hangs_up, says, wait_until
 
 DAY = 86_400
-
-
-@pytest.fixture
-def issuer() -> Iterator[Issuer]:
-    with issuing() as made:
-        yield made
-
-
-@pytest.fixture
-def clock() -> StillClock:
-    return StillClock()
-
-
-@pytest.fixture
-def keys(issuer: Issuer, clock: StillClock) -> IssuerKeys:
-    return keys_of(issuer, clock)
-
-
-def keys_of(issuer: Issuer | str, clock: StillClock, **options: Any) -> IssuerKeys:
-    client = HttpClient(connect_timeout=0.5, read_timeout=0.5)
-    return IssuerKeys(a_profile(issuer, **options), clock=clock, client=client)
-
-
-def rsa_jwk(**over: Any) -> dict[str, Any]:
-    jwk = {**RSA.as_dict(private=False), **over}
-    return {name: value for name, value in jwk.items() if value is not None}
 
 
 def test_a_key_is_found_by_its_id_and_fetched_once(issuer: Issuer, keys: IssuerKeys) -> None:

@@ -3,41 +3,13 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
-from app.integrations.http import HttpClient
 from app.integrations.identity.jwks import IssuerKeys
-from tests.integrations.identity.oidc_cast import EC, RSA, RSA_NEXT, Issuer, StillClock, a_profile, issuing
-
-
-@pytest.fixture
-def issuer() -> Iterator[Issuer]:
-    with issuing() as made:
-        yield made
-
-
-@pytest.fixture
-def clock() -> StillClock:
-    return StillClock()
-
-
-@pytest.fixture
-def keys(issuer: Issuer, clock: StillClock) -> IssuerKeys:
-    return keys_of(issuer, clock)
-
-
-def keys_of(issuer: Issuer | str, clock: StillClock, **options: Any) -> IssuerKeys:
-    client = HttpClient(connect_timeout=0.5, read_timeout=0.5)
-    return IssuerKeys(a_profile(issuer, **options), clock=clock, client=client)
-
-
-def rsa_jwk(**over: Any) -> dict[str, Any]:
-    jwk = {**RSA.as_dict(private=False), **over}
-    return {name: value for name, value in jwk.items() if value is not None}
+from tests.integrations.identity.oidc_cast import EC, RSA, RSA_NEXT, Issuer, rsa_jwk
 
 
 @pytest.mark.parametrize(
