@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
+from itertools import accumulate
 from pathlib import Path
 
 from app.domain.errors import UnknownCommit
@@ -25,6 +26,8 @@ from app.integrations.repositories.protocol import COMMITS_VERIFIED
 from app.integrations.repositories.signed import Form, Raw, read_commit, read_tag
 
 _LEAST_SHARE, _MOST_SHARES = 8, 8  # commits worth a git of their own, and gits at a time
+LARGEST_OBJECT = 1024 * 1024  # bytes; a commit with a signature has one or two thousand
+LARGEST_SUM = 32 * LARGEST_OBJECT  # of all objects of one call: they are packed small, and unpacked they lie in memory
 _SSH_PUBLIC = re.compile(r"\A[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}\Z")
 _GOOD_SSH = re.compile(r'\AGood "git" signature (?P<known>for k\d+ )?with \S+ key (?P<fingerprint>SHA256:\S+)\n')
 _UNREPLACED = {"GIT_NO_REPLACE_OBJECTS": "1"}
@@ -41,6 +44,15 @@ class TagObject:
 
     id: str
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What an object is, and how large."""
+
+    id: str
+    kind: str
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,32 +107,53 @@ def _needs_asking(raw: Raw, keys: Sequence[CommitKey]) -> bool:
 
 
 def _read(git: Git, mirror: Path, commits: list[str], *, tag: TagObject | None) -> list[Raw]:
-    """Read the objects as they lie there, all in one process."""
+    """Read the objects as they lie there. What is too large to be read counts as malformed, and so is never good."""
     names = [*commits, *((tag.id, f"{tag.id}^{{commit}}") if tag else ())]
-    if not all(is_object_id(name.removesuffix("^{commit}")) for name in names):
-        raise UnknownCommit("what is to be verified is not named by object ids")
-    given = "".join(f"{name}\n" for name in names).encode()
-    out = BytesIO(git.read(mirror, "cat-file", "--batch", more=_UNREPLACED, given=given) if names else b"")
-    objects = [_next(out, name) for name in names]
-    if any(kind != "commit" for _, kind, _ in objects[: len(commits)]):
+    heads = _heads(git, mirror, names)
+    if any(head.kind != "commit" for head in heads[: len(commits)]):
         raise UnknownCommit("what is to be verified is not a commit")
-    raws = [read_commit(oid, raw) for oid, _, raw in objects[: len(commits)]]
+    texts = _texts(git, mirror, heads[: len(commits) + (tag is not None)])
+    raws = [
+        read_commit(oid, texts[oid]) if oid in texts else Raw(oid, ObjectKind.COMMIT, "", Form.MALFORMED)
+        for oid in (head.id for head in heads[: len(commits)])
+    ]
     if tag is None:
         return raws
-    (oid, _, raw), (target, _, _) = objects[-2:]
-    read = read_tag(oid, raw, tag.name)
+    oid, target = heads[-2].id, heads[-1].id
+    read = read_tag(oid, texts[oid], tag.name) if oid in texts else Raw(oid, ObjectKind.TAG, "", Form.MALFORMED)
     is_elsewhere = bool(commits) and target not in commits and read.form is not Form.NONE
     return [*raws, replace(read, form=Form.MALFORMED) if is_elsewhere else read]
 
 
-def _next(out: BytesIO, name: str) -> tuple[str, str, bytes]:
-    """Read one answer of `git cat-file --batch`: `ID TYPE SIZE`, a newline, the object, a newline."""
+def _heads(git: Git, mirror: Path, names: Sequence[str]) -> list[_Head]:
+    """Ask what the objects are and how large, before one is read; raises UnknownCommit where the mirror lacks one."""
+    if not all(is_object_id(name.removesuffix("^{commit}")) for name in names):
+        raise UnknownCommit("what is to be verified is not named by object ids")
+    given = "".join(f"{name}\n" for name in names).encode()
+    out = BytesIO(git.read(mirror, "cat-file", "--batch-check", more=_UNREPLACED, given=given) if names else b"")
+    return [_head(out, name) for name in names]
+
+
+def _head(out: BytesIO, name: str) -> _Head:
+    """Read one `ID TYPE SIZE` (git-cat-file(1), BATCH OUTPUT)."""
     words = out.readline().decode(errors="replace").split()
     if len(words) != 3 or not words[2].isdecimal():
         raise UnknownCommit(f"the repository does not hold {name}")
-    raw = out.read(int(words[2]))
-    out.read(1)
-    return words[0], words[1], raw
+    return _Head(words[0], words[1], int(words[2]))
+
+
+def _texts(git: Git, mirror: Path, heads: Sequence[_Head]) -> dict[str, bytes]:
+    """Read the objects that are not too large, and no more than fit the sum, all in one process."""
+    small = [head for head in heads if head.size <= LARGEST_OBJECT]
+    sums = accumulate(head.size for head in small)
+    wanted = [head for head, total in zip(small, sums, strict=True) if total <= LARGEST_SUM]
+    given = "".join(f"{head.id}\n" for head in wanted).encode()
+    out = BytesIO(git.read(mirror, "cat-file", "--batch", more=_UNREPLACED, given=given) if wanted else b"")
+    texts: dict[str, bytes] = {}
+    for head in wanted:
+        texts[head.id] = out.read(_head(out, head.id).size)
+        out.read(1)  # a newline ends each
+    return texts
 
 
 def _prepared(git: Git, mirror: Path, scratch: Path, *, forms: Set[Form], keys: Sequence[CommitKey]) -> _Verifier:

@@ -354,6 +354,22 @@ def test_not_more_than_the_bound_is_verified(origin: Origin, alice: dict[str, Si
     assert [f.id for f in origin.verify(shas, alice["ssh"])] == shas[:2]
 
 
+def test_what_is_too_large_is_bad_and_is_not_read(
+    origin: Origin, alice: dict[str, Signer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what git packs into a few bytes, hundreds of megabytes would lie in memory."""
+    sha = origin.commit(alice["ssh"])
+    large = origin.write("commit", origin.raw(sha) + b"x" * signatures.LARGEST_OBJECT)
+    tag = TagObject(origin.write("tag", origin.raw(origin.tag(None, "v1", sha).id) + b"x" * signatures.LARGEST_OBJECT), "v1")
+    largest: list[int] = []
+    read = Git.read
+    monkeypatch.setattr(Git, "read", lambda *a, **k: largest.append(len(out := read(*a, **k))) or out)
+    assert origin.verdicts([large, sha], *alice.values(), tag=tag) == [Verdict.BAD, Verdict.GOOD, Verdict.BAD]
+    assert max(largest) < 10_000
+    monkeypatch.setattr(signatures, "LARGEST_SUM", 2 * len(origin.raw(sha)) - 1)
+    assert origin.verdicts([sha, origin.commit(alice["ssh"])], *alice.values()) == [Verdict.GOOD, Verdict.BAD]
+
+
 NAMES = ["%G? %H'\"", 'G :SHA256:x" with k0', "\x1b[2J\u2028\u0085", 'Good "git" signature for k0 with ED25519 key SHA256:x']
 
 
