@@ -31,8 +31,6 @@ def draw(results: Found, out: Path) -> None:
     """Draw every part that was measured."""
     with plt.rc_context(SETTINGS):
         for name, part in results["parts"].items():
-            if name not in PLOTS:
-                continue  # a table says it better
             figure, axes = plt.subplots(figsize=SIZES.get(name, (6.5, 3.2)), layout="constrained")
             PLOTS[name](axes, part["found"])
             figure.savefig(out / f"{name}.svg", metadata={"Date": None})
@@ -45,7 +43,7 @@ def _bars(axes: Axes, groups: Sequence[str], series: Mapping[str, tuple[str, Seq
     for index, (label, (colour, values)) in enumerate(series.items()):
         places = [n + (index - (len(series) - 1) / 2) * width for n in range(len(groups))]
         drawn = axes.bar(places, values, width * 0.92, color=colour, label=label)
-        axes.bar_label(drawn, fmt="{:,.0f}", fontsize=7, padding=1)
+        axes.bar_label(drawn, fmt=lambda value: f"{value:,.0f}" if value >= 10 else f"{value:.2g}", fontsize=7, padding=1)
     axes.set_xticks(range(len(groups)), groups)
     axes.set_ylim(bottom=0)
     axes.margins(y=0.12)
@@ -123,6 +121,20 @@ def _rules(axes: Axes, found: Found) -> None:
     _legend_above(axes, 3)
 
 
+def _identity(axes: Axes, found: Found) -> None:
+    asked = {f"token\n{name}": each for name, each in found["tokens"].items()} | {
+        "SCIM\nuserName": found["scim"],
+        "access\nmap": found["map"],
+    }
+    series = {
+        "median": (OURS, [each["p50"] for each in asked.values()]),
+        "99 of 100 within": (THEIRS, [each["p99"] for each in asked.values()]),
+    }
+    _bars(axes, list(asked), series)
+    axes.set_ylabel("ms")
+    _legend_above(axes, 2)
+
+
 def _memory(axes: Axes, found: Found) -> None:
     curve = found["receiver"]
     axes.plot([s["deliveries"] for s in curve], [s["mb"] for s in curve], "o-", color=OURS, markersize=3)
@@ -185,6 +197,7 @@ PLOTS: dict[str, Callable[[Axes, Found], None]] = {
     "backlog": _backlog,
     "inbox": _inbox,
     "rules": _rules,
+    "identity": _identity,
     "memory": _memory,
     "cost": _cost,
     "profile": _profile,
