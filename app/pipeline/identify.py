@@ -84,11 +84,12 @@ def _commits(services: Services, guard: Guard, deployment: Deployment) -> tuple[
     repositories.fetch(key, deployment.ref, deployment.sha)
     with services.store.reading() as unit:
         release = unit.deployments.last_release(deployment.environment)
-    parts = [repositories.authors(key, deployment.before, deployment.sha)]
+    bases = [deployment.before] if deployment.before is not None else []
     if release is not None and _is_same(release.repository, deployment.repository):
         with suppress(UnknownCommit):  # a ref that has left it: then what no known branch holds counts as new
             repositories.fetch(key, release.ref, release.sha)  # for a mirror that was made anew
-        parts.append(repositories.authors(key, release.sha, deployment.sha))
+        bases.append(release.sha)
+    parts = [repositories.authors(key, base, deployment.sha) for base in bases or [None]]
     commits = {commit.sha: commit for part in parts for commit in part}
     return list(commits.values()), all(len(part) <= COMMITS_LISTED for part in parts)
 

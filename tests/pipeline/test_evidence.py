@@ -71,3 +71,15 @@ def test_a_release_of_another_repository_is_no_base(gate: Line, origin: Origin) 
     made = push(gate, first, second)
     gate.run(made, last=Stage.VALIDATE_IDENTITY)
     assert known(gate, made) == (True, ["alice@example.com"])
+
+
+def test_of_a_new_ref_that_counts_which_the_release_does_not_hold(gate: Line, origin: Origin) -> None:
+    origin.commit("old", email="gone@example.com")
+    first = origin.commit("first")
+    assert gate.run(push(gate, None, first)).state is State.SUCCEEDED
+    second = origin.commit("second", email="eve@example.com")
+    origin.git("tag", "v2")
+    origin.git("push", "-q", "origin", "v2")
+    made = push(gate, None, second, "refs/tags/v2")
+    gate.run(made, last=Stage.VALIDATE_IDENTITY)
+    assert known(gate, made) == (False, ["eve@example.com"])

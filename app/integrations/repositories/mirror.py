@@ -28,6 +28,7 @@ from app.integrations.repositories.git import Git
 from app.integrations.repositories.protocol import COMMITS_LISTED, CommitAuthor
 from app.integrations.repositories.signatures import TagObject, verify
 
+LONGEST_EMAIL = 320  # RFC 3696, erratum 1690, says 254; more is kept to be told
 _SAFE_KEY = re.compile(r"\A[a-z0-9][a-z0-9-]*:(?!\.)[A-Za-z0-9._-]+/(?!\.)[A-Za-z0-9._-]+\Z")
 _SAFE_REF = re.compile(r"\Arefs/(heads|tags)/(?!.*(?:\.\.|//|@\{|\.lock(?:/|\Z)|/\.))[^\x00-\x20\x7f~^:?*\[\\]+(?<![./])\Z")
 _EXACTLY = RepositoryOpenFlag.BARE | RepositoryOpenFlag.NO_SEARCH | RepositoryOpenFlag.NO_DOTGIT
@@ -234,7 +235,8 @@ def _author(commit: pygit2.Commit) -> CommitAuthor:
 
 def _email(who: pygit2.Signature) -> str:
     """Return the e-mail as its bytes say it; what is no UTF-8 is marked as such."""
-    return bytes(who.raw_email or b"").decode(errors="replace")
+    email = bytes(who.raw_email or b"").decode(errors="replace")
+    return email if len(email) <= LONGEST_EMAIL else f"{email[:LONGEST_EMAIL]}…"  # which is nobody's
 
 
 def _tracking(ref: str) -> str:
