@@ -84,7 +84,7 @@ def _commits(services: Services, guard: Guard, deployment: Deployment) -> tuple[
     repositories.fetch(key, deployment.ref, deployment.sha)
     with services.store.reading() as unit:
         release = unit.deployments.last_release(deployment.environment)
-    bases = [deployment.before] if deployment.before is not None else []
+    bases: list[str | None] = [deployment.before] if deployment.before is not None else []
     if release is not None and _is_same(release.repository, deployment.repository):
         with suppress(UnknownCommit):  # a ref that has left it: then what no known branch holds counts as new
             repositories.fetch(key, release.ref, release.sha)  # for a mirror that was made anew
