@@ -129,7 +129,8 @@ def test_who_is_made_inactive_is_out_at_once(gate: Gate, browser: Browser) -> No
     gate.configure(people='[[people]]\nsubject = "alice"\nactive = false\n')
     page = browser.get("/account")
     assert page.status_code == 403 and "alice is not active" in page.text
-    assert browser.api("GET", "/me").status_code == 403
+    assert gate.rows("SELECT id FROM sessions") == []  # with the word of the source, for good
+    assert browser.api("GET", "/me").status_code == 401
 
 
 def test_the_cookie_changes_at_sign_in_and_the_former_session_is_gone(gate: Gate, browser: Browser) -> None:
