@@ -99,7 +99,10 @@ class SourceRule:
 
 @dataclass(frozen=True, slots=True)
 class SourceState:
-    """How far a source has been heard. `refreshed_at`: when all that it says was last known; `fault`: why not since."""
+    """How far a source has been heard. `refreshed_at`: when all that it says was last known; `fault`: why not since.
+
+    `former_kind` is there where it was another kind of source until this very moment.
+    """
 
     name: str
     kind: SourceKind
@@ -107,6 +110,7 @@ class SourceState:
     reconciled_at: datetime | None
     tried_at: datetime | None
     fault: str | None
+    former_kind: SourceKind | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from app.domain.access import AccountLink, LinkedBy
+from app.domain.access import NOBODY, AccountLink, LinkedBy
 from app.domain.errors import Forbidden, NotAllowed, NotFound, RateLimited, UnknownForge
 from app.domain.event import Account
 from app.domain.principal import Principal, PrincipalKind
-from app.pipeline.say import Scribe
+from app.pipeline.say import Scribe, told_of
 from app.pipeline.services import Services
 from app.pipeline.stores import Unit
 
@@ -49,8 +49,7 @@ def unlink_account(services: Services, subject: str, account: Account) -> None:
         gone = unit.access.unlink(account, [LinkedBy.PERSON])
         if [link.subject for link in gone] != [subject]:
             raise NotFound("you have not linked this account")  # and what was somebody else's stays: the unit is undone
-        detail = {"account": account.key, "subject": subject, "how": LinkedBy.PERSON.value}
-        Scribe.of(services.clock, services.ids, subject).note(unit, [("unlinked", detail)])
+        Scribe.of(services.clock, services.ids, subject).note(unit, [("unlinked", told_of(link)) for link in gone])
 
 
 def _check_person(services: Services, subject: str) -> None:
@@ -63,7 +62,7 @@ def _check_person(services: Services, subject: str) -> None:
 
 def _known(unit: Unit, account: Account, subject: str) -> AccountLink | None:
     """Return the link that there is already; raises NotAllowed where it is somebody else's."""
-    links = unit.access.links(account)
+    links = [link for link in unit.access.links(account) if link.subject != NOBODY]
     if any(link.subject != subject for link in links):
         raise NotAllowed(TAKEN)
     return links[0] if links else None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.domain.access import PASSED_ON, AccountLink, Change, LinkedBy, Page
+from app.domain.access import PASSED_ON, AccountLink, Change, LinkedBy, Page, SourceKind, SourceState
 from app.domain.audit import AuditEntry
 from app.domain.clock import Clock, Ids
 from app.domain.event import Account
@@ -28,6 +28,14 @@ class Scribe:
     def of(cls, clock: Clock, ids: Ids, actor: str) -> Scribe:
         """Make a scribe for one act."""
         return cls(clock, ids, actor, ids.new())
+
+    def open(self, unit: Unit, source: str, kind: SourceKind) -> SourceState:
+        """Make a source known and lock it; that what another kind has said under its name is forgotten is audited."""
+        state = unit.statements.open(source, kind)
+        if state.former_kind is not None:
+            kinds = {"kind": kind.value, "former_kind": state.former_kind.value}
+            self.note(unit, [("source-begun-anew", {"source": source, **kinds})])
+        return state
 
     def say(self, unit: Unit, source: str, page: Page) -> list[Change]:
         """Take down a page of an opened source; return what it changed."""
@@ -52,7 +60,7 @@ class Scribe:
         """Say for whom an account stands; False if it was already said in the same way."""
         if not unit.access.link(link):
             return False
-        self.note(unit, [("linked", {"account": link.key, "subject": link.subject, "how": link.how.value})])
+        self.note(unit, [("linked", told_of(link))])
         return True
 
     def note(self, unit: Unit, acts: Sequence[tuple[str, dict[str, Any]]]) -> None:
@@ -69,11 +77,11 @@ class Scribe:
 
     def _take_back(self, unit: Unit, subject: str) -> list[tuple[str, dict[str, Any]]]:
         """Take from a subject what belonged to whoever bore it: another person may bear it now, or will."""
-        acts = []
-        ways = [how for how in LinkedBy if how is not LinkedBy.FILE]
+        acts: list[tuple[str, dict[str, Any]]] = []
         for link in unit.access.links_of([subject]):
-            for gone in unit.access.unlink(Account(link.forge, link.account_id, ""), ways) if link.how in ways else ():
-                acts.append(("unlinked", {"account": gone.key, "subject": gone.subject, "how": gone.how.value}))
+            if link.how is not LinkedBy.FILE:
+                unit.access.unlink(Account(link.forge, link.account_id, ""), [link.how])
+                acts.append(("unlinked", told_of(link)))
         for key in unit.commit_keys.all(subject):
             if not key.is_revoked and unit.commit_keys.revoke(key.fingerprint, self.actor, self.clock.now()):
                 acts.append(("key-revoked", {"subject": subject, "kind": key.kind.value, "fingerprint": key.fingerprint}))
@@ -90,6 +98,11 @@ class Scribe:
             correlation_id=self.correlation_id,
             detail=detail,
         )
+
+
+def told_of(link: AccountLink) -> dict[str, Any]:
+    """Spell a link for the log."""
+    return {"account": link.key, "subject": link.subject, "how": link.how.value}
 
 
 def _detail(source: str, change: Change) -> dict[str, Any]:

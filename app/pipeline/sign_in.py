@@ -107,12 +107,12 @@ def _refusal(services: Services, scribe: SessionScribe, facts: Session, why: str
 def _take_down(services: Services, rule: SourceRule, token: VerifiedToken, now: datetime) -> None:
     """Let the issuer say what its token says, and vouch for it: all or nothing.
 
-    A subject that comes under another `sub` is somebody else's by now, who must not inherit the former one's groups.
+    A subject that comes under another `sub` is somebody else's by now, who inherits nothing of the former one.
     """
     scribe = Scribe.of(services.clock, services.ids, f"source:{rule.name}")
     with services.store.unit() as unit:
-        unit.statements.open(rule.name, rule.kind)
-        scribe.audit(unit, rule.name, unit.statements.withdraw(rule.name, _former(unit, rule.name, token)))
+        scribe.open(unit, rule.name, rule.kind)
+        scribe.say(unit, rule.name, Page(gone=tuple(_former(unit, rule.name, token))))
         scribe.say(unit, rule.name, Page((_identity(token),)))
         scribe.audit(unit, rule.name, unit.statements.belong(rule.name, token.sub, token.groups, now=now))
         unit.statements.confirm(rule.name, token.sub, now)

@@ -62,19 +62,19 @@ def sync(services: Services, name: str, *, whole: bool = False, force: bool = Fa
     if binding is None or binding.rule.refresh is None:
         raise NotFound(f"there is no identity source {name} that is read")
     started_at = services.clock.now()
+    scribe = Scribe.of(services.clock, services.ids, f"source:{name}")
     with services.store.unit() as unit:
-        state = unit.statements.open(name, binding.rule.kind)
+        state = scribe.open(unit, name, binding.rule.kind)
         events = unit.hints.open(name, MOST_EVENTS)
-        holder = services.ids.new()
-        if not unit.statements.lease(name, holder, started_at, LEASE_SECONDS):
+        if not unit.statements.lease(name, scribe.correlation_id, started_at, LEASE_SECONDS):
             return Reading(name, is_taken=True)
-    reading = _Reading(services, binding.rule, state, events, started_at, holder)
+    reading = _Reading(services, binding.rule, state, events, started_at, scribe)
     try:
         return reading.run(binding.reader(), whole=whole or force, force=force)
     except Exception as fault:
         why = str(fault) if isinstance(fault, GateError) else f"an unexpected {type(fault).__name__}; the log tells more"
         with suppress(StoreUnavailable), services.store.unit() as unit:
-            unit.statements.release(name, holder, plain_line(why))
+            unit.statements.release(name, scribe.correlation_id, plain_line(why))
         raise
 
 
@@ -100,14 +100,14 @@ def _has_passed(since: datetime | None, interval: timedelta | None, now: datetim
 
 @dataclass(slots=True)
 class _Reading:
-    """One reading under its lease."""
+    """One reading under its lease, which bears the scribe's correlation id."""
 
     services: Services
     rule: SourceRule
     state: SourceState
     events: dict[str, list[Hint]]
     started_at: datetime
-    holder: str
+    scribe: Scribe
 
     def run(self, source: IdentitySource, *, whole: bool, force: bool) -> Reading:
         """Read what is due; the whole where nothing less will do."""
@@ -140,13 +140,11 @@ class _Reading:
         return (self.state.refreshed_at or self.started_at) - OVERLAP
 
     def _take_down(self, pages: Iterator[Page], *, is_whole: bool) -> tuple[Reading, set[str], set[str]]:
-        scribe = Scribe.of(self.services.clock, self.services.ids, f"source:{self.rule.name}")
         reading, seen, seen_groups = Reading(self.rule.name, is_whole), set[str](), set[str]()
         for page in pages:
             with self.services.store.unit() as unit:
-                unit.statements.open(self.rule.name, self.rule.kind)
                 self._hold(unit)
-                reading.changes += len(scribe.say(unit, self.rule.name, page))
+                reading.changes += len(self.scribe.say(unit, self.rule.name, page))
             reading.identities += len(page.identities)
             reading.groups += len(page.groups)
             seen.update(each.external_id for each in page.identities)
@@ -155,16 +153,14 @@ class _Reading:
 
     def _hold(self, unit: Unit) -> None:
         """Go on only as long as nobody else has begun to read: what was read before may not overwrite what was read after."""
-        if not unit.statements.extend(self.rule.name, self.holder, self.services.clock.now(), LEASE_SECONDS):
+        if not unit.statements.extend(self.rule.name, self.scribe.correlation_id, self.services.clock.now(), LEASE_SECONDS):
             raise SourceUnavailable(f"the reading of {self.rule.name} took too long, and another one has begun")
 
     def _close(self, done: tuple[Reading, set[str], set[str]], *, force: bool) -> None:
         """Note what is gone after the whole was read, that the source was heard, and which hints that answers."""
         reading, seen, seen_groups = done
         name, now = self.rule.name, self.services.clock.now()
-        scribe = Scribe.of(self.services.clock, self.services.ids, f"source:{name}")
         with self.services.store.unit() as unit:
-            unit.statements.open(name, self.rule.kind)
             self._hold(unit)
             if reading.is_whole:
                 said, groups = unit.statements.known(name)
@@ -173,12 +169,12 @@ class _Reading:
                     _refuse_great_loss("people", len(gone), len(said), name)
                     _refuse_great_loss("groups", len(groups - seen_groups), len(groups), name)
                 changes = unit.statements.forget(name, sorted(gone), sorted(groups - seen_groups), now=now)
-                reading.changes += len(scribe.audit(unit, name, changes))
+                reading.changes += len(self.scribe.audit(unit, name, changes))
             unit.hints.close(name, list(self.events), now)
             is_refreshed = reading.is_whole or self._is_refresh_due()
             heard_at = self.started_at if is_refreshed else self.state.refreshed_at or self.started_at
             unit.statements.heard(name, heard_at, whole=reading.is_whole)
-            unit.statements.release(name, self.holder, None)
+            unit.statements.release(name, self.scribe.correlation_id, None)
 
 
 def _refuse_great_loss(what: str, gone: int, of: int, name: str) -> None:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from app.domain.access import AccountLink, Group, Identity, LinkedBy, Page, SourceKind
 from app.domain.event import Account
-from app.pipeline.say import Scribe
+from app.pipeline.say import Scribe, told_of
 from app.pipeline.stores import Store, Unit
 
 FILE = SourceKind.FILE.value
@@ -47,7 +47,7 @@ def take_over(store: Store, scribe: Scribe, people: FilePeople) -> None:
         if unit.statements.digest(FILE) == people.digest:
             return
     with store.unit() as unit:
-        unit.statements.open(FILE, SourceKind.FILE)
+        scribe.open(unit, FILE, SourceKind.FILE)
         if unit.statements.digest(FILE) == people.digest or not people.is_current():
             return
         now = scribe.clock.now()
@@ -74,8 +74,4 @@ def _link(unit: Unit, wanted: dict[str, AccountLink]) -> list[tuple[str, dict[st
         unit.access.unlink(Account(link.forge, link.account_id, ""), (LinkedBy.FILE,))
     new = [link for key, link in wanted.items() if key not in stays]
     unit.access.link_all(new)
-    return [(verb, _told(link)) for verb, links in (("unlinked", gone), ("linked", new)) for link in links]
-
-
-def _told(link: AccountLink) -> dict[str, object]:
-    return {"account": link.key, "subject": link.subject, "how": link.how.value}
+    return [(verb, told_of(link)) for verb, links in (("unlinked", gone), ("linked", new)) for link in links]

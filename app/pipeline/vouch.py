@@ -5,7 +5,7 @@ from __future__ import annotations
 from app.domain.access import NOBODY, AccountLink, LinkedBy
 from app.domain.errors import NotAllowed, NotFound
 from app.domain.event import Account
-from app.pipeline.say import Scribe
+from app.pipeline.say import Scribe, told_of
 from app.pipeline.services import Services
 
 OS = "os"  # accounts of this machine's users, who act through the command line
@@ -40,8 +40,7 @@ def withdraw(services: Services, account: Account, by: Account) -> list[AccountL
         gone = [n for n in unit.access.unlink(account, ways) if n.subject != NOBODY]
         if any(n.how is LinkedBy.RULE for n in gone):  # or the account's next act would make it again
             unit.access.link(AccountLink(account.forge, account.id, NOBODY, LinkedBy.RULE, by.key, services.clock.now()))
-        details = [{"account": n.key, "subject": n.subject, "how": n.how.value} for n in gone]
-        Scribe.of(services.clock, services.ids, by.key).note(unit, [("unlinked", detail) for detail in details])
+        Scribe.of(services.clock, services.ids, by.key).note(unit, [("unlinked", told_of(n)) for n in gone])
         if not gone and unit.access.links(account):
             raise NotAllowed(f"{account.key} is linked by people.toml; change it there")
     if not gone:

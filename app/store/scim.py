@@ -30,7 +30,6 @@ from sqlalchemy import ColumnElement, Row, Text, any_, delete, insert, literal, 
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import DataError, IntegrityError
 
-from app.domain.access import SourceKind
 from app.domain.clock import Clock, Ids
 from app.store.schema_access import identities, scim_resources
 from app.store.scim_search import SearchIn, page_of, plan
@@ -52,9 +51,10 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What a storage works with. `record` is called with all that is written, in the same transaction."""
+    """What a storage works with: `open` locks the source before a write, `record` is told what is written."""
 
     unit: Callable[[], AbstractContextManager[SqlUnit]]
+    open: Callable[[SqlUnit], object]
     record: Callable[[SqlUnit, Written], None]
     clock: Clock
     ids: Ids
@@ -142,7 +142,7 @@ class SqlScim(ScimStorage):
 
     def _begin_writing(self, unit: SqlUnit, writing: bool) -> None:
         if writing and not self._is_writing:
-            unit.statements.open(self._source, SourceKind.SCIM)
+            self._desk.open(unit)
             self._is_writing = True
 
     def _row(self, unit: SqlUnit, resource_type: ResourceType, resource_id: str, version: str | None = None) -> Row[Any]:

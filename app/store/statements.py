@@ -7,7 +7,7 @@ only and every change is seen once.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from app.domain.access import PASSED_ON, Change, Group, Identity, Page, SourceKind, SourceState
 from app.store.access import identity_from
-from app.store.schema_access import access_groups, identities, identity_emails, memberships, sources
+from app.store.schema_access import access_groups, identities, identity_emails, memberships, scim_resources, sources
 
 PART = 500  # rows of one statement: Postgres takes 65,535 parameters
 _COLUMNS = ("subject", "login", "name", "kind", "owner", "active", "gone", "said_at")
@@ -73,15 +73,17 @@ class SqlStatements:
         row = {"name": source, "kind": kind.value}
         known = insert(sources).values(row).on_conflict_do_update(index_elements=["name"], set_={"name": source})
         former = self.connection.execute(known.returning(sources.c.kind)).scalar_one()
-        if former != kind.value:
-            self._begin_anew(source, kind)
-        return self.state(source)
+        if former == kind.value:
+            return self.state(source)
+        self._begin_anew(source, kind)
+        return replace(self.state(source), former_kind=SourceKind(former))
 
     def _begin_anew(self, source: str, kind: SourceKind) -> None:
         """Forget what another kind of source has said under this name: nobody would ever take it back."""
-        for table in (access_groups, identities):
+        for table in (access_groups, identities, scim_resources):
             self.connection.execute(delete(table).where(table.c.source == source))
-        self._set(source, kind=kind.value, refreshed_at=None, reconciled_at=None, fault=None, digest=None)
+        self._set(source, kind=kind.value, digest=None, lease_until=None, lease_holder=None)  # who reads the other kind stops
+        self._set(source, refreshed_at=None, reconciled_at=None, tried_at=None, fault=None)
 
     def state(self, source: str) -> SourceState:
         """Return how far a known source was heard."""
@@ -140,8 +142,8 @@ class SqlStatements:
         self.connection.execute(put.on_conflict_do_update(index_elements=["source", "external_id"], set_=excluded))
         self._put_emails(source, changed.values())
         changes = [_identity_change(former.get(external_id), each) for external_id, each in changed.items()]
-        renamed = {i.subject for i, _ in former.values()} - {each.subject for each in said}
-        return changes + self._bury(source, changed) + self._left_behind(renamed)
+        renamed = [Change(PASSED_ON, i.external_id, i.subject, {}) for i, _ in former.values() if _is_renamed(i, changed)]
+        return changes + self._bury(source, changed) + renamed
 
     def _identities(self, source: str, external_ids: Collection[str]) -> dict[str, tuple[Identity, bool]]:
         ids = _array(external_ids)
@@ -172,12 +174,6 @@ class SqlStatements:
         )
         rows = self.connection.execute(gone.returning(identities.c.external_id, identities.c.subject))
         return [Change(PASSED_ON, row.external_id, row.subject, {}) for row in rows]
-
-    def _left_behind(self, subjects: Collection[str]) -> list[Change]:
-        """List those of these subjects, which somebody has just ceased to be called, whom nobody is called any more."""
-        theirs = select(identities.c.subject).where(identities.c.subject.in_(list(subjects)))
-        still = set(self.connection.execute(theirs).scalars()) if subjects else set()
-        return [Change(PASSED_ON, "", subject, {}) for subject in sorted(set(subjects) - still)]
 
     def _say_group(self, source: str, group: Group, now: datetime) -> list[Change]:
         mine = (access_groups.c.source == source, access_groups.c.external_id == group.external_id)
@@ -259,6 +255,11 @@ def _row(source: str, said: Identity, now: datetime) -> dict[str, object]:
         "gone": False,
         "said_at": now,
     }
+
+
+def _is_renamed(former: Identity, said: Mapping[str, Identity]) -> bool:
+    """Tell whether somebody bears another subject now: the former one is, or will be, somebody else's."""
+    return former.external_id in said and said[former.external_id].subject != former.subject
 
 
 def _identity_change(former: tuple[Identity, bool] | None, said: Identity) -> Change:

@@ -23,13 +23,13 @@ class Proof(StrEnum):
     """What a request that changes something must bring."""
 
     SIGNATURE = "signature"  # over its exact bytes
-    SECRET = "secret"  # noqa: S105 - a header that only the source knows
+    HEADER = "header"  # of which only the source knows the value
     BEARER = "bearer"  # a token made for this client alone
     CALLER = "caller"  # a bearer token, or a session with its CSRF token
     FORM = "form"  # the CSRF token of the session, in the form
 
 
-CHECKED_THERE = frozenset({Proof.SIGNATURE, Proof.SECRET, Proof.BEARER})  # by the room itself, before anything else
+CHECKED_THERE = frozenset({Proof.SIGNATURE, Proof.HEADER, Proof.BEARER})  # by the room itself, before anything else
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Room:
 
 ROOMS = {
     "hooks": Room(Proof.SIGNATURE, is_behind_access=False),
-    "events": Room(Proof.SECRET, is_behind_access=False),
+    "events": Room(Proof.HEADER, is_behind_access=False),
     "scim": Room(Proof.BEARER, is_behind_access=False),
     "api": Room(Proof.CALLER),
     "login": Room(Proof.FORM),

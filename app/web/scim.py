@@ -28,6 +28,7 @@ from scim2_server.requests import ScimRequest
 from scim2_server.service import ScimService
 
 from app.bootstrap import Process
+from app.domain.access import SourceKind
 from app.domain.errors import BadRequest, BadToken, GateError, Overloaded, RateLimited, StoreUnavailable
 from app.pipeline.say import Scribe
 from app.store.scim import Desk, SqlScim, Written
@@ -61,11 +62,14 @@ class _Handler:
         process = self._process
         scribe = Scribe.of(process.clock, process.ids, f"scim:{caller.token.client}")
 
+        def open_source(unit: SqlUnit) -> object:
+            return scribe.open(unit, caller.token.source, SourceKind.SCIM)
+
         def record(unit: SqlUnit, written: Written) -> None:
             scribe.say(unit, caller.token.source, said(unit, caller, written))
 
         store = SqlStore(process.engine)
-        desk = Desk(store.unit, record, clock=process.clock, ids=process.ids, provider=self._service.provider)
+        desk = Desk(store.unit, open_source, record, clock=process.clock, ids=process.ids, provider=self._service.provider)
         return SqlScim(caller.token.source, desk)
 
 

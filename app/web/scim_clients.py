@@ -11,6 +11,7 @@ from app.domain.access import SourceKind
 from app.domain.errors import BadToken, Forbidden, RateLimited
 from app.domain.rate import Buckets
 from app.integrations.identity.scim import Options
+from app.pipeline.say import Scribe
 from app.store.scim_tokens import USE_NOTED_EVERY, ScimToken, SqlScimTokens, digest_of
 from app.store.session import SqlStore
 
@@ -54,7 +55,7 @@ class Clients:
             return
         with SqlStore(self.process.engine).unit() as unit:
             if SqlScimTokens(unit.connection).note_use(token, now):
-                unit.statements.open(token.source, SourceKind.SCIM)
+                Scribe.of(self.process.clock, self.process.ids, f"scim:{token.client}").open(unit, token.source, SourceKind.SCIM)
                 unit.statements.heard(token.source, now, whole=False)
 
     def _token(self, authorization: str) -> ScimToken | None:

@@ -8,9 +8,10 @@ from scim2_server.storage import ScimStorage
 from scim2_server.testing import ScimStorageContract
 from sqlalchemy import Engine
 
+from app.domain.access import SourceKind
 from app.integrations.system import SystemClock, SystemIds
 from app.store.scim import Desk, SqlScim
-from app.store.session import SqlStore
+from app.store.session import SqlStore, SqlUnit
 from app.web.scim_service import make_provider
 
 
@@ -24,4 +25,9 @@ class TestSqlScim(ScimStorageContract):
     @pytest.fixture
     def storage(self, engine: Engine) -> ScimStorage:
         store, provider = SqlStore(engine), make_provider()
-        return SqlScim("directory", Desk(store.unit, lambda *_: None, clock=SystemClock(), ids=SystemIds(), provider=provider))
+
+        def open_source(unit: SqlUnit) -> object:
+            return unit.statements.open("directory", SourceKind.SCIM)
+
+        desk = Desk(store.unit, open_source, lambda *_: None, clock=SystemClock(), ids=SystemIds(), provider=provider)
+        return SqlScim("directory", desk)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from app.domain.access import AccountLink, Group, LinkedBy, Page
+from app.domain.access import AccountLink, Group, Identity, LinkedBy, Page
 from app.domain.event import Account
 from app.domain.principal import PrincipalKind
 from app.domain.session import Session, StoredSession
@@ -100,6 +100,35 @@ def _left_of(people: StoredAccessMap, subject: str) -> tuple[int, bool, int]:
         return len(unit.access.links_of([subject])), bool(keys), len(unit.sessions.of(subject, people.clock.now()))
 
 
+NEW_ONE = somebody("jdoe", external_id="id-of-the-new-one")
+FORMER_ONE = somebody("other", external_id="id-jdoe")
+
+
+@pytest.mark.parametrize("pages", [((FORMER_ONE, NEW_ONE),), ((NEW_ONE,), (FORMER_ONE,)), ((FORMER_ONE,), (NEW_ONE,))])
+@pytest.mark.parametrize("is_in_the_file", [True, False])
+def test_a_name_that_passes_on_takes_nothing_along_in_whatever_order_that_is_heard(
+    engine: Engine, folder: Path, pages: tuple[tuple[Identity, ...], ...], is_in_the_file: bool
+) -> None:
+    file = '[[people]]\nsubject = "jdoe"\n' if is_in_the_file else None
+    people = access_map(engine, folder, file, PUSHED)
+    say(people, PUSHED, Page((somebody("jdoe"),)))
+    _belongings(people, "jdoe")
+    for page in pages:
+        say(people, PUSHED, Page(page))
+    assert _left_of(people, "jdoe") == (0, False, 0)
+    assert (people.principal("jdoe") or pytest.fail()).active
+
+
+def test_what_another_person_has_said_of_the_same_account_is_left_alone(engine: Engine, folder: Path) -> None:
+    people = access_map(engine, folder, None, PUSHED)
+    say(people, PUSHED, Page((somebody("jdoe"), somebody("bob"))))
+    link(people, ALICE, "jdoe")
+    link(people, ALICE, "bob", LinkedBy.PERSON)
+    say(people, PUSHED, Page(gone=("id-jdoe",)))
+    say(people, PUSHED, Page((NEW_ONE,)))
+    assert (people.principal_of(ALICE) or pytest.fail()).subject == "bob"
+
+
 @pytest.mark.parametrize("way", ["deleted", "renamed"])
 def test_who_gets_a_name_that_somebody_else_had_inherits_nothing(engine: Engine, folder: Path, way: str) -> None:
     people = access_map(engine, folder, None, PUSHED)
@@ -132,9 +161,13 @@ def test_what_another_kind_of_source_has_said_under_a_name_does_not_count(engine
     say(people, before, Page((somebody("alice"),), (Group("g", "deployers", frozenset({"id-alice"})),)))
     assert (people.principal("alice") or pytest.fail()).active
     after = access_map(engine, folder, None, PUSHED)
-    with after.store.unit() as unit:
-        unit.statements.open("directory", PUSHED.kind)
+    scribe = Scribe.of(after.clock, after.ids, "scim:okta")
+    for _ in range(2):
+        with after.store.unit() as unit:
+            scribe.open(unit, "directory", PUSHED.kind)
     assert after.principal("alice") is None
+    begun = [(e.actor, e.detail) for e in Reads(engine).audit() if e.action == "access:source-begun-anew"]
+    assert begun == [("scim:okta", {"source": "directory", "kind": "scim", "former_kind": "okta"})]
 
 
 def test_an_agent_acts_only_as_long_as_its_owner_may(engine: Engine, folder: Path) -> None:

@@ -69,7 +69,17 @@ def test_a_scim_group_of_more_members_than_a_statement_takes_can_be_emptied(engi
         assert written.document is not None
         unit.statements.say(SOURCE, Page(groups=(group_from(written.id, written.document, Options()),)), NOW)
 
-    storage = SqlScim(SOURCE, Desk(store.unit, record, clock=SystemClock(), ids=SystemIds(), provider=provider))
+    storage = SqlScim(
+        SOURCE,
+        Desk(
+            store.unit,
+            lambda unit: unit.statements.open(SOURCE, SourceKind.SCIM),
+            record,
+            clock=SystemClock(),
+            ids=SystemIds(),
+            provider=provider,
+        ),
+    )
     kind = next(each for each in provider.resource_types if each.name == "Group")
     members = [{"value": f"u-{n}"} for n in range(1, BEYOND + 1)]
     staff = provider.model_for(kind).model_validate({"schemas": [GROUP], "displayName": "staff", "members": members})

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.domain.access import AccountLink, LinkedBy
+from app.domain.access import NOBODY, AccountLink, LinkedBy
 from tests.integrations.targets.cast import hangs_up, says
 from tests.web.gate import CAROL, Browser, Gate
 
@@ -57,6 +57,13 @@ def test_an_account_is_linked_by_its_token_and_counts_at_once(
     (asked,) = gate.forge.requests
     assert asked.headers["authorization"] == f"token {TOKEN}" and asked.path == "/api/v1/user"
     assert not any(TOKEN in row for row in everything(gate)) and TOKEN not in caplog.text and TOKEN not in answer.text
+
+
+def test_an_account_that_an_admin_unlinked_can_be_proven_by_its_owner(gate: Gate, alice: Browser) -> None:
+    with gate.process.services.store.unit() as unit:
+        unit.access.link(AccountLink("gogs", "72", NOBODY, LinkedBy.RULE, "os:root", gate.clock.now()))
+    assert link(alice).status_code == 201
+    assert {a["account_id"] for a in alice.api("GET", "/links").json()["links"]} == {"71", "72"}
 
 
 def test_linking_again_changes_nothing(gate: Gate, alice: Browser) -> None:

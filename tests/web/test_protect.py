@@ -26,7 +26,7 @@ def test_every_route_that_changes_something_is_in_a_room_that_says_how_it_is_pro
     found = {key: proof for key, proof in all_of_them.items() if not key[0].startswith("/scim/v2")}
     assert found == {
         ("/hooks/<forge>", "POST"): Proof.SIGNATURE,
-        ("/events/<source>", "POST"): Proof.SECRET,
+        ("/events/<source>", "POST"): Proof.HEADER,
         ("/logout", "POST"): Proof.FORM,
         ("/account/links", "POST"): Proof.FORM,
         ("/account/links/remove", "POST"): Proof.FORM,

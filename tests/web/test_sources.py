@@ -83,6 +83,18 @@ def test_another_sources_no_is_stronger(gate: Gate) -> None:
     assert gate.rows("SELECT subject FROM sessions WHERE subject IS NOT NULL") == []
 
 
+def test_who_gets_a_former_persons_name_does_not_get_their_accounts_or_sessions(gate: Gate) -> None:
+    gate.configure(corp=SOURCE + 'subject_claim = "preferred_username"\n', people=BOB)
+    former = sign_in(gate)
+    gate.tokens["t" * 40] = {"id": 72, "login": "alice", "username": "alice"}
+    proof = {"x-csrf-token": str(me(former)["csrf_token"])}
+    assert former.api("POST", "/links", {"forge": "gogs", "token": "t" * 40}, **proof).status_code == 201
+    gate.provider.accounts["2"] = {"preferred_username": "alice"}
+    assert me(sign_in(gate, "2"))["accounts"] == []
+    assert former.api("GET", "/me").status_code == 401
+    assert [e["detail"]["account"] for e in gate.audit("access:unlinked")] == ["gogs:72"]
+
+
 def test_who_gets_a_former_persons_name_does_not_get_their_groups(gate: Gate) -> None:
     gate.configure(corp=SOURCE + 'subject_claim = "preferred_username"\n', people=BOB)
     assert me(sign_in(gate, groups=["admins"]))["groups"] == ["admins"]

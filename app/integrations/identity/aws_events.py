@@ -29,9 +29,9 @@ class _Call(BaseModel):
     """A CloudTrail record (docs.aws.amazon.com/awscloudtrail, "CloudTrail record contents")."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
-    eventSource: Literal["iam.amazonaws.com"]  # noqa: N815, CloudTrail spells it so
-    eventName: str  # noqa: N815
-    errorCode: str = ""  # noqa: N815, there only where the call was refused
+    event_source: Annotated[Literal["iam.amazonaws.com"], Field(alias="eventSource")]
+    event_name: Annotated[str, Field(alias="eventName")]
+    error_code: Annotated[str, Field(alias="errorCode")] = ""  # there only where the call was refused
 
 
 class _Notice(BaseModel):
@@ -58,7 +58,7 @@ def parse(body: bytes) -> list[Event]:
     except ValidationError as fault:
         raise BadRequest(f"not an event of AWS IAM: {_place(fault)}") from None
     call = notice.detail
-    has_changed = call.eventName in CHANGES and not call.errorCode
+    has_changed = call.event_name in CHANGES and not call.error_code
     return [Event(notice.id, (Hint(HintKind.ALL),) if has_changed else ())]
 
 
