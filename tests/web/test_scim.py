@@ -481,3 +481,24 @@ def seed(world: World, count: int) -> None:
             """),
             {"schema": USER, "last": count - 1},
         )
+
+
+def test_a_page_of_very_large_groups_is_shorter_than_what_was_asked_for(world: World, client: Client) -> None:
+    """What is read at once is bounded by members, not by groups: a page of a thousand such groups would be gigabytes."""
+    members = "(SELECT jsonb_agg(jsonb_build_object('value', 'u-' || m)) FROM generate_series(1, 9000) m)"
+    document = f"jsonb_build_object('schemas', jsonb_build_array('{GROUP}'), 'displayName', 'g-' || n, 'members', {members})"
+    with world.engine.begin() as connection:
+        connection.execute(
+            text(f"""
+            INSERT INTO scim_resources (source, type, id, unique_name, document, created_at, modified_at)
+            SELECT 'directory', 'Group', 'g-' || n, 'g-' || n, {document}, now(), now() FROM generate_series(1, 3) n
+            """)
+        )
+    first = client.send("GET", "/Groups?count=100").json
+    assert (first["totalResults"], first["itemsPerPage"], len(first["Resources"])) == (3, 2, 2)
+    rest = client.send("GET", f"/Groups?count=100&startIndex={1 + first['itemsPerPage']}").json
+    assert [each["id"] for each in first["Resources"] + rest["Resources"]] == ["g-1", "g-2", "g-3"]
+    assert client.send("GET", "/Groups?count=0").json["totalResults"] == 3
+    assert len(client.found("Groups", 'displayName eq "g-2"')[0]["members"]) == 9000
+    refused = client.send("GET", '/Groups?filter=displayName co "g"')
+    assert (refused.status_code, refused.json["scimType"]) == (400, "tooMany")
