@@ -9,7 +9,7 @@ import typer
 from app.bootstrap import Process
 from app.cli import access_key
 from app.cli.output import JSON, LIMIT, command, console, listing, operator, plain, print_json, process, when
-from app.domain.access import SourceState, Standing
+from app.domain.access import SourceState, Standing, why_nobody
 from app.domain.errors import BadRequest, NotFound
 from app.domain.event import Account
 from app.pipeline.sync import sync as read_source
@@ -145,7 +145,7 @@ def sources(as_json: JSON = False) -> None:
 def _standing(running: Process, subject: str) -> Standing:
     found = running.services.guard().identity.standing(subject)
     if found is None:
-        raise NotFound(f"no identity source speaks of {subject}")
+        raise NotFound(why_nobody(subject))
     return found
 
 

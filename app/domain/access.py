@@ -191,6 +191,11 @@ def subject_from(text: str) -> str | None:
     return subject
 
 
+def why_nobody(subject: str) -> str:
+    """Say that no configured source speaks of somebody, and what would change that."""
+    return f"no source of people knows {subject}; add it to one of those that `tidegate access sources` lists"
+
+
 def judge(
     subject: str,
     statements: Sequence[Statement],

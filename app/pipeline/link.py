@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.domain.access import NOBODY, AccountLink, LinkedBy
+from app.domain.access import NOBODY, AccountLink, LinkedBy, why_nobody
 from app.domain.errors import Forbidden, NotAllowed, NotFound, RateLimited, UnknownForge
 from app.domain.event import Account
 from app.domain.principal import Principal, PrincipalKind
@@ -54,8 +54,10 @@ def unlink_account(services: Services, subject: str, account: Account) -> None:
 
 def _check_person(services: Services, subject: str) -> None:
     principal = services.guard().identity.principal(subject)
-    if principal is None or not principal.active:
-        raise Forbidden(f"{subject} is not active: {principal.why_inactive if principal else 'no source of people knows it'}")
+    if principal is None:
+        raise Forbidden(why_nobody(subject))
+    if not principal.active:
+        raise Forbidden(f"{subject} is not active: {principal.why_inactive}")
     if principal.kind is not PrincipalKind.HUMAN:
         raise Forbidden("only people link their accounts; those of programs are linked by an admin")
 

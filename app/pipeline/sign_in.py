@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol, cast
 
-from app.domain.access import Identity, Page, SourceRule
+from app.domain.access import Identity, Page, SourceRule, why_nobody
 from app.domain.errors import Forbidden
 from app.domain.session import Session, StoredSession, shows_mfa
 from app.integrations.identity.protocol import VerifiedToken
@@ -66,7 +66,7 @@ def sign_in(services: Services, act: SignIn) -> StoredSession:
         _take_down(services, binding.rule, act.token, now)
     principal = guard.identity.principal(facts.subject)
     if principal is None:
-        raise _refusal(services, scribe, facts, f"no source of people knows {facts.subject}")
+        raise _refusal(services, scribe, facts, why_nobody(facts.subject))
     if not principal.active:
         raise _refusal(services, scribe, facts, f"{facts.subject} is not active: {principal.why_inactive}")
     session = StoredSession(facts.id, act.digest, {}, now, now, now + min(act.idle, act.longest), facts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.domain.access import NOBODY, AccountLink, LinkedBy
+from app.domain.access import NOBODY, AccountLink, LinkedBy, why_nobody
 from app.domain.errors import NotAllowed, NotFound
 from app.domain.event import Account
 from app.pipeline.say import Scribe, told_of
@@ -20,7 +20,7 @@ def vouch(services: Services, account: Account, subject: str, by: Account) -> Ac
     if account.forge != OS and account.forge not in guard.forges:
         raise NotFound(f"there is no forge {account.forge}; accounts are spelled FORGE:ID")
     if guard.identity.principal(subject) is None:
-        raise NotFound(f"no identity source speaks of {subject}")
+        raise NotFound(why_nobody(subject))
     link = AccountLink(account.forge, account.id, subject, LinkedBy.ADMIN, by.key, services.clock.now())
     with services.store.unit() as unit:
         others = [n for n in unit.access.links(account) if n.subject not in (subject, NOBODY)]

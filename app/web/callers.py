@@ -14,6 +14,7 @@ from typing import cast
 from flask import g, request
 
 from app.bootstrap import Process
+from app.domain.access import why_nobody
 from app.domain.errors import BadRequest, BadToken, Forbidden
 from app.domain.principal import Principal, PrincipalKind
 from app.domain.session import Session
@@ -96,7 +97,7 @@ def _caller(guard: Guard) -> Caller:
     subject = proofs[0].subject
     principal = guard.identity.principal(subject)
     if principal is None:
-        raise Forbidden(f"no source of people knows {subject}")
+        raise Forbidden(why_nobody(subject))
     if not principal.active:
         raise Forbidden(f"{subject} is not active: {principal.why_inactive}")
     if principal.kind is PrincipalKind.HUMAN and any(proof.token is not None and proof.token.is_service for proof in proofs):

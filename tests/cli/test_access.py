@@ -119,8 +119,8 @@ def test_a_private_key_is_refused_and_not_shown(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (("show", "nobody"), 3, "no identity source speaks of nobody"),
-        (("link", "gogs:7", "nobody"), 3, "no identity source speaks of nobody"),
+        (("show", "nobody"), 3, "no source of people knows nobody"),
+        (("link", "gogs:7", "nobody"), 3, "no source of people knows nobody"),
         (("link", "gogs", "alice"), 1, "'gogs' is no account: FORGE:ID"),
         (("link", "gitea:7", "alice"), 3, "there is no forge gitea"),
         (("link", "gogs:1", "bob@example.com"), 1, "gogs:1 stands for alice (file); unlink it first"),

@@ -71,7 +71,7 @@ def test_a_ref_that_the_environment_does_not_deploy_and_other_nonsense_is_told(l
 def test_an_account_is_linked_once_and_only_to_whom_a_source_knows(line: Line, people: StoredAccessMap) -> None:
     bobs = Account("gogs", "3", "bob")
     people.principal("alice")
-    with pytest.raises(NotFound, match="no identity source speaks of eve"):
+    with pytest.raises(NotFound, match="no source of people knows eve"):
         vouch(line.services, bobs, "eve", ROOT_USER)
     with pytest.raises(NotFound, match="there is no forge gitea"):
         vouch(line.services, Account("gitea", "3", "bob"), "bob", ROOT_USER)
