@@ -106,6 +106,7 @@ class FakePolicy:
 
     digest: str = "0" * 64
     text: str = "fake"
+    schema: str = "fake"
     asked: list[DecisionRequest] = field(default_factory=list)
 
     def decide(self, request: DecisionRequest) -> Decision:

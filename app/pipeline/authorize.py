@@ -55,6 +55,7 @@ def decide_now(services: Services, guard: Guard, deployment: Deployment) -> tupl
         found = found | wrote(services, guard, deployment)  # whose an e-mail or a key is may have changed since
     with services.store.unit() as unit:
         unit.remember_version("policy", guard.policy.digest, guard.policy.text)
+        unit.remember_version("schema", guard.policy.digest, guard.policy.schema)
     act = Act(deployment.trigger.value, deployment.ref, deployment.sha, deployment.actor.login)
     context = facts(guard, environment, act, evidence=found, session=session, now=services.clock.now())
     action = Action.ROLLBACK if deployment.is_rollback else Action.DEPLOY

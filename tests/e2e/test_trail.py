@@ -15,14 +15,15 @@ from tests.e2e.test_up import TIDEGATE
 
 
 def test_invariant_10_every_decision_can_be_made_again_from_what_was_kept(scene: Scene, owner: Engine, reads: Reads) -> None:
-    """A stranger to the process: the policies' text and the request come from the database alone."""
+    """A stranger to the process: the policies, their schema and the request come from the database alone."""
     allowed = scene.push("to be decided again", account=scene.alice)
     assert ended(reads, allowed).state is State.SUCCEEDED
     decided = [e for e in reads.audit(limit=10_000) if "policy_digest" in e.detail]
     assert {"deployment:permitted", "deployment:dispatching"} <= {e.action for e in decided if e.deployment_id == allowed}
     with owner.connect() as connection:
-        kept = dict(connection.execute(text("SELECT digest, text FROM versions WHERE kind = 'policy'")).all())
-    policies = {digest: CedarPolicy({"kept.cedar": whole}) for digest, whole in kept.items()}
+        kept = {(row.kind, row.digest): row.text for row in connection.execute(text("SELECT kind, digest, text FROM versions"))}
+    digests = [digest for kind, digest in kept if kind == "policy"]
+    policies = {d: CedarPolicy({"kept.cedar": kept["policy", d]}, schema=kept["schema", d]) for d in digests}
     for entry in decided:
         again = policies[entry.detail["policy_digest"]].decide_again(entry.detail["request"])
         assert again.value == entry.detail["effect"], entry.seq

@@ -37,10 +37,14 @@ Answer = tuple[Effect, tuple[str, ...], str]
 class CedarPolicy:
     """One version of the policies, parsed once; decides from any thread (protocol: Policy)."""
 
-    def __init__(self, texts: Mapping[str, str], folder: Path = Path()) -> None:
-        """Take texts by file name; `folder` only says where they lie, in faults. Raises BadConfiguration."""
+    def __init__(self, texts: Mapping[str, str], folder: Path = Path(), *, schema: str | None = None) -> None:
+        """Take texts by file name; `folder` only says where they lie, in faults. Raises BadConfiguration.
+
+        `schema` is that of a kept version, by which recorded decisions are made again; else the one that ships with the program.
+        """
+        self.schema = SCHEMA if schema is None else schema
         names = sorted(texts)
-        own = {name: _faults(texts[name]) for name in names}
+        own = {name: _faults(texts[name], self.schema) for name in names}
         faults = [f"{folder / name}:{fault}" for name in names for fault in own[name]]
         faults += _clashing_ids({name: texts[name] for name in names if not own[name]}, folder)
         if not any(_statements(text) for text in texts.values()):
@@ -48,9 +52,9 @@ class CedarPolicy:
         if faults:
             raise BadConfiguration(faults)
         self.text = "\n".join(f"// {name}\n{texts[name]}" for name in names)
-        whole = json.dumps([SCHEMA, [[name, texts[name]] for name in names]])
+        whole = json.dumps([self.schema, [[name, texts[name]] for name in names]])
         self.digest = hashlib.sha256(whole.encode()).hexdigest()
-        self._schema = cedarpy.Schema.from_str(SCHEMA)
+        self._schema = cedarpy.Schema.from_str(self.schema)
         self._policies = cedarpy.PolicySet.from_str(self.text)
         self._reasons = {each.id: each.reason for each in _policies(self.text)}
 
@@ -191,7 +195,7 @@ def _guards(node: object) -> Iterator[str]:
             yield from _guards(each)
 
 
-def _faults(text: str) -> list[str]:
+def _faults(text: str, schema: str) -> list[str]:
     """Check one file as `LINE: what`: syntax, ids, what could make a forbid vanish, every attribute by the schema."""
     if deep := list(_too_deep(text)):
         return deep
@@ -204,7 +208,7 @@ def _faults(text: str) -> list[str]:
     faults: list[tuple[int, str]] = []
     for index, policy in enumerate(policies):
         faults += [(_line(text, index, what), what) for what in _own_faults(policy)]
-    for error in cedarpy.validate_policies(text, SCHEMA).errors:
+    for error in cedarpy.validate_policies(text, schema).errors:
         index = int(re.sub(r"\D", "", str(error.policy_id)) or 0)
         what = str(error.error).removeprefix(f"for policy `{error.policy_id}`, ")
         faults.append((_line(text, index, what), what))

@@ -20,6 +20,11 @@ class Policy(Protocol):
         """The policy texts, whole, so that a decision can be made again."""
         ...
 
+    @property
+    def schema(self) -> str:
+        """What the policies may ask about, for the same purpose: a later release asks about more."""
+        ...
+
     def decide(self, request: DecisionRequest) -> Decision:
         """Decide. Never raises: whatever goes wrong is a deny that says so (DESIGN invariant 7)."""
         ...

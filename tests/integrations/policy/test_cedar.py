@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -141,3 +142,18 @@ OPERATOR = person("olga", "gogs:3", groups=("operators",))
 )
 def test_the_sample_policies_decide_as_they_say(asked: DecisionRequest, effect: Effect) -> None:
     assert load(EXAMPLES).decide(asked).effect is effect
+
+
+def test_a_decision_is_made_again_under_the_schema_of_its_day() -> None:
+    """A later release asks about more: what was recorded before lacks it, and is no worse for that."""
+    text = '@id("all") permit (principal, action, resource) when { context.authors_known };'
+    former = re.sub(r'\s*"(signatures|session)": \w+,', "", cedar.SCHEMA)
+    asked = asking()
+    for name in ("signatures", "session"):
+        del asked.context[name]
+    then = CedarPolicy({"a.cedar": text}, schema=former)
+    decided = then.decide(asked)
+    assert decided.effect is Effect.ALLOW
+    assert CedarPolicy({"a.cedar": text}).decide_again(decided.request) is Effect.DENY
+    assert CedarPolicy({"kept": then.text}, schema=then.schema).decide_again(decided.request) is Effect.ALLOW
+    assert then.digest == decided.policy_digest != CedarPolicy({"a.cedar": text}).digest
