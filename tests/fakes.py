@@ -107,6 +107,8 @@ class FakePolicy:
     digest: str = "0" * 64
     text: str = "fake"
     schema: str = "fake"
+    groups: frozenset[str] = frozenset({"deployers"})
+    facts: frozenset[str] = frozenset()
     asked: list[DecisionRequest] = field(default_factory=list)
 
     def decide(self, request: DecisionRequest) -> Decision:

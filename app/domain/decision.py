@@ -1,4 +1,4 @@
-"""What policy answers: allow or deny, with the request it was asked and the reasons."""
+"""What policy answers: allow, deny, or wait for approvals, with the request it was asked and the reasons."""
 
 from __future__ import annotations
 
@@ -10,22 +10,32 @@ from app.domain.principal import Principal
 
 
 class Action(StrEnum):
-    """What a principal wants to do to an environment."""
+    """What a principal wants to do. `push` is asked before a repository takes commits, all others of an environment."""
 
+    PUSH = "push"
     DEPLOY = "deploy"
+    APPROVE = "approve"
     ROLLBACK = "rollback"
+    OVERRIDE = "override"
+
+
+HOLDABLE = frozenset({Action.DEPLOY, Action.ROLLBACK})  # what may wait for other people's approvals
 
 
 class Effect(StrEnum):
-    """The answer; whatever is not a clean allow is a deny."""
+    """The answer. `hold` is computed: denied with the approvals there are, allowed with enough of them."""
 
     ALLOW = "allow"
     DENY = "deny"
+    HOLD = "hold"
 
 
 @dataclass(frozen=True, slots=True)
 class DecisionRequest:
-    """All that a decision may depend on. `context` is plain JSON (str, bool, int, lists of str), no secret in it."""
+    """All that a decision may depend on. `context` is plain JSON (str, bool, int, lists of str), no secret in it.
+
+    The resource is the environment, of a `push` the repository.
+    """
 
     principal: Principal
     action: Action

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
-from app.domain.decision import Decision, DecisionRequest
+from app.domain.decision import Decision, DecisionRequest, Effect
 
 
 class Policy(Protocol):
@@ -25,6 +25,20 @@ class Policy(Protocol):
         """What the policies may ask about, for the same purpose: a later release asks about more."""
         ...
 
+    @property
+    def groups(self) -> frozenset[str]:
+        """The groups that any policy names."""
+        ...
+
+    @property
+    def facts(self) -> frozenset[str]:
+        """The facts of the context that any policy asks about."""
+        ...
+
     def decide(self, request: DecisionRequest) -> Decision:
         """Decide. Never raises: whatever goes wrong is a deny that says so (DESIGN invariant 7)."""
+        ...
+
+    def decide_again(self, asked: dict[str, Any]) -> Effect:
+        """Decide a recorded request (Decision.request) under this version (DESIGN invariant 10). Never raises."""
         ...
