@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from app.domain.change import Changes
 from app.domain.decision import Decision, DecisionRequest, Effect
 from app.domain.deployment import Dispatch, Progress, Wake
 from app.domain.errors import UnknownCommit
@@ -42,6 +43,7 @@ class FakeRepositories:
     emails: list[str] = field(default_factory=lambda: ["alice@example.com"])
     fault: Exception | None = None
     signed: dict[str, SignedObject] = field(default_factory=dict)  # by commit id, or by tag ref; others are not signed
+    changed: dict[str, Changes] = field(default_factory=dict)  # by commit id; others change nothing
 
     def fetch(self, repository: str, ref: str, object_id: str | None) -> str:
         if self.fault is not None:
@@ -57,6 +59,11 @@ class FakeRepositories:
 
     def authors(self, repository: str, before: str | None, sha: str) -> list[CommitAuthor]:
         return [CommitAuthor(sha, e, e) for e in self.emails]
+
+    def changes(self, repository: str, bases: Sequence[str | None], sha: str) -> Changes:
+        if self.fault is not None:
+            raise self.fault
+        return self.changed.get(sha, Changes())
 
     def is_ancestor(self, repository: str, ancestor: str, descendant: str) -> bool:
         histories = [h for h in self.heads.values() if ancestor in h and descendant in h]

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import re
+
 LONGEST = 2000
+# printable by their category, and blank all the same: fillers, the grapheme joiner, vowels without a sign, variation selectors
+_BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 
 
 def plain_line(text: str, longest: int = LONGEST) -> str:
     """Make one bounded line of printable characters: no escape that a terminal obeys, no NUL that Postgres refuses."""
     return "".join(c if c.isprintable() else " " for c in text[:longest]).strip()
+
+
+def spelled(text: str, longest: int = LONGEST) -> str:
+    """Make one bounded line in which all can be seen: what is not printed, or prints nothing, stands as <U+202E>."""
+    if text.isascii() and text.isprintable():
+        return text[:longest]
+    return "".join(c if _is_seen(c) else f"<U+{ord(c):04X}>" for c in text[:longest])
+
+
+def _is_seen(character: str) -> bool:
+    return character.isprintable() and not _BLANK.match(character)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +82,32 @@ class Git:
         command = ["git", *(part for setting in (*_SETTINGS, *settings) for part in ("-c", setting)), *arguments]
         environment = {**self.environment, "GIT_DIR": str(mirror.resolve()), **(more or {})}
         return run(command, mirror, environment, name=f"git {arguments[0]}", given=given, timeout=self.timeout)
+
+    def read_some(self, mirror: Path, *arguments: str, more: Mapping[str, str], most: int) -> tuple[bytes, bool]:
+        """Run git in `mirror`, and end it once it wrote more than `most` bytes; return those, and whether that was not all.
+
+        Raises RepositoryUnavailable where git fails or takes too long.
+        """
+        command = ["git", *(part for setting in _SETTINGS for part in ("-c", setting)), *arguments]
+        environment = {**self.environment, "GIT_DIR": str(mirror.resolve()), **more}
+        nothing = subprocess.DEVNULL
+        try:
+            process = subprocess.Popen(
+                command, cwd=mirror, env=environment, stdin=nothing, stdout=subprocess.PIPE, stderr=nothing
+            )
+        except OSError as fault:
+            raise RepositoryUnavailable(f"git {arguments[0]} cannot be started: {fault.strerror}") from None
+        timer = threading.Timer(self.timeout, process.kill)
+        timer.start()
+        with process:
+            try:
+                out = process.stdout.read(most + 1) if process.stdout else b""
+                if len(out) <= most and process.wait() != 0:
+                    raise RepositoryUnavailable(f"git {arguments[0]} failed, or took longer than {self.timeout:g} s")
+            finally:
+                process.kill()
+                timer.cancel()
+        return out[:most], len(out) > most
 
 
 def run(command: list[str], folder: Path, environment: Mapping[str, str], *, name: str, given: bytes, timeout: float) -> Ended:

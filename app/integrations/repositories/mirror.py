@@ -21,9 +21,11 @@ from pathlib import Path
 import pygit2
 from pygit2.enums import ConfigLevel, RepositoryOpenFlag
 
+from app.domain.change import Changes
 from app.domain.errors import RepositoryUnavailable, UnknownCommit
 from app.domain.event import is_object_id
 from app.domain.signature import CommitKey, SignedObject
+from app.integrations.repositories.changes import read_changes
 from app.integrations.repositories.git import Git
 from app.integrations.repositories.protocol import COMMITS_LISTED, CommitAuthor
 from app.integrations.repositories.signatures import TagObject, verify
@@ -83,6 +85,22 @@ class Mirror:
         Where that is nothing, who wrote `sha` itself: no answer means that there is nobody to be known.
         """
         mirror = self._mirror(repository)
+        return [_author(c) for c in self._new_commits(mirror, before, sha)]
+
+    def changes(self, repository: str, bases: Sequence[str | None], sha: str) -> Changes:
+        """Read what is in `sha` and not in each of `bases`; a base that is None or not known holds nothing.
+
+        Messages are those of the commits that `authors` lists, for one base after the other.
+        """
+        mirror = self._mirror(repository)
+        if self._commit(mirror, sha) is None:
+            raise UnknownCommit(f"{repository} does not hold {sha}")
+        known = [base if base is not None and self._commit(mirror, base) is not None else None for base in bases]
+        commits = {c.id: c for base in dict.fromkeys(known) for c in self._new_commits(mirror, base, sha)}
+        return read_changes(self._git, mirror, known, sha, commits=commits.values())
+
+    def _new_commits(self, mirror: Path, before: str | None, sha: str) -> list[pygit2.Commit]:
+        """List `before..sha`, or what is on no other known branch, newest first; `sha` itself where that is nothing."""
         opened = _opened(mirror)
         if before is not None and self._commit(mirror, before) is not None:
             known = [before]
@@ -92,7 +110,7 @@ class Mirror:
             walk = opened.walk(sha, pygit2.enums.SortMode.TOPOLOGICAL | pygit2.enums.SortMode.TIME)
             for oid in known:
                 walk.hide(oid)
-            return [_author(c) for c in islice(walk, COMMITS_LISTED + 1)] or [_author(opened[sha].peel(pygit2.Commit))]
+            return list(islice(walk, COMMITS_LISTED + 1)) or [opened[sha].peel(pygit2.Commit)]
         except (KeyError, ValueError, pygit2.GitError) as fault:
             raise RepositoryUnavailable(f"the commits of {sha} cannot be read: {fault}") from None
 

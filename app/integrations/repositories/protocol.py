@@ -1,4 +1,4 @@
-"""What the pipeline asks of a repository: fetch, ancestry, authors, signatures, export. All is slow: never in a transaction."""
+"""What the pipeline asks of a repository: commits, authors, changes, signatures, files. All is slow: never in a transaction."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from app.domain.change import Changes
 from app.domain.signature import CommitKey, SignedObject
 
 COMMITS_LISTED = 10_000
@@ -46,6 +47,15 @@ class CommitSource(Protocol):
         Never empty: where nothing is new, `sha` itself.
 
         Not more than one beyond COMMITS_LISTED: that one tells that there are more.
+        """
+        ...
+
+    def changes(self, repository: str, bases: Sequence[str | None], sha: str) -> Changes:
+        """Read the files that differ between `sha` and any of `bases`, their new lines, and the messages of the new commits.
+
+        A base that is None, or not in the mirror, holds nothing: everything is new against it. New is what is new against one
+        base at least. New commits are those that `authors` lists for each base. Bounds: domain/change.py; where one is met the
+        answer is not whole, and says so.
         """
         ...
 

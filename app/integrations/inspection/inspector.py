@@ -1,0 +1,116 @@
+"""Runs every detector over what a push brings, within bounds of time and of findings, and says where it came short."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from app.domain.change import NOT_LOOKED_AT, Changes, CommitMessage, FileKind
+from app.domain.finding import Finding, FindingKind, Inspection
+from app.domain.plain import spelled
+from app.integrations.inspection import agents as instructions
+from app.integrations.inspection import authorship, credentials, files, names, unicode
+from app.integrations.inspection.protocol import passages
+
+MOST_SECONDS = 10.0
+MOST_OF_A_KIND = 50  # each kind counts by itself, so that none crowds out another
+MOST_REASONS = 5
+LONGEST_WHERE = 300  # characters
+
+
+@dataclass
+class _Found:
+    """What was found so far, each thing once, and why that is not all."""
+
+    ends: float
+    clock: Callable[[], float]
+    findings: dict[tuple[FindingKind, str, int | None, str], Finding] = field(default_factory=dict)
+    counts: Counter[FindingKind] = field(default_factory=Counter)
+    reasons: dict[str, None] = field(default_factory=dict)
+
+    def add(self, findings: Iterator[Finding]) -> None:
+        for finding in findings:
+            key = (finding.kind, finding.where, finding.line, finding.what)
+            if key in self.findings:
+                continue
+            if self.counts[finding.kind] >= MOST_OF_A_KIND:
+                self.reasons[f"more than {MOST_OF_A_KIND} findings of the kind {finding.kind} are not listed"] = None
+                return
+            self.counts[finding.kind] += 1
+            self.findings[key] = finding
+
+    def may_go_on(self) -> bool:
+        return self.clock() < self.ends
+
+
+class ContentInspector:
+    """Looks at changes in this thread (protocol: Inspector). Holds no state: safe for many threads."""
+
+    def __init__(self, most_seconds: float = MOST_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most_seconds = most_seconds
+        self._clock = clock
+
+    def inspect(self, changes: Changes, *, agents: frozenset[str]) -> Inspection:
+        """List what is found in `changes`. Never raises."""
+        found = _Found(self._clock() + self._most_seconds, self._clock)
+        if not changes.is_whole:
+            found.reasons[changes.why_not or "not everything that changed could be read"] = None
+        for look in _steps(changes, agents, found):
+            if not found.may_go_on():
+                found.reasons[f"it took longer than {self._most_seconds:g} s"] = None
+                break
+            found.add(look)
+        return _inspection(changes, found)
+
+
+def _steps(changes: Changes, agents: frozenset[str], found: _Found) -> Iterator[Iterator[Finding]]:
+    """Give one piece of the work after the other; the cheap and the telling come first."""
+    for file in changes.files:
+        yield files.look(file.path)
+        yield unicode.name(file.path)
+        if file.kind in NOT_LOOKED_AT:
+            found.reasons[f"{spelled(file.path, LONGEST_WHERE)} is {_SAID[file.kind]}"] = None
+    yield names.look(file.path for file in changes.files if file.kind is not FileKind.GONE)
+    for message in changes.messages:
+        yield from _message(message, agents)
+    for note in changes.notes:
+        yield from _words(spelled(note.where, LONGEST_WHERE), note.text)
+    for file in changes.files:
+        where, is_rules = spelled(file.path), files.is_agent_rules(file.path)
+        yield unicode.look(where, file.added)
+        for passage in passages(where, file.added):
+            yield credentials.look(passage)
+            if is_rules:
+                yield instructions.look(passage, is_message=False)
+
+
+_SAID = {FileKind.BINARY: "binary", FileKind.LARGE: "too large to be looked at", FileKind.UNREAD: "beyond what is read"}
+
+
+def _message(message: CommitMessage, agents: frozenset[str]) -> Iterator[Iterator[Finding]]:
+    where = f"commit {message.sha[:12]}"
+    yield authorship.look(message, where, agents)
+    yield unicode.look(where, ((1, message.author_name),))
+    yield from _words(where, message.text)
+
+
+def _words(where: str, text: str) -> Iterator[Iterator[Finding]]:
+    lines = tuple(enumerate(text.split("\n"), 1))
+    yield unicode.look(where, lines)
+    for passage in passages(where, lines):
+        yield credentials.look(passage)
+        yield instructions.look(passage, is_message=True)
+
+
+def _inspection(changes: Changes, found: _Found) -> Inspection:
+    reasons = list(found.reasons)
+    more = f"; and {len(reasons) - MOST_REASONS} more reasons" if len(reasons) > MOST_REASONS else ""
+    return Inspection(
+        findings=tuple(found.findings.values()),
+        paths=tuple(sorted({file.path for file in changes.files})),
+        inspected=not reasons,
+        paths_known=changes.paths_known,
+        why_not="; ".join(reasons[:MOST_REASONS]) + more,
+    )
