@@ -279,4 +279,5 @@ def _environment(table: EnvironmentTable) -> Environment:
         targets=tuple(table.targets),
         audience=table.audience,
         health=health,
+        time_zone=table.time_zone,
     )

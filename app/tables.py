@@ -9,6 +9,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from app.domain.errors import BadRequest
+from app.domain.local_time import time_zone
+
 _NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
 _DURATION = re.compile(r"\A(\d+(?:\.\d+)?)(ms|s|m|h)\Z")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -44,11 +47,20 @@ def _pattern(value: str) -> str:
     return value
 
 
+def _time_zone(value: str) -> str:
+    try:
+        time_zone(value)
+    except BadRequest as fault:
+        raise ValueError(str(fault)) from None
+    return value
+
+
 Name = Annotated[str, Field(pattern=_NAME)]
 Reference = Annotated[str, AfterValidator(_reference)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=86_400)]
 Clone = Annotated[str, AfterValidator(_clone)]
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
 Url = Annotated[str, Field(pattern=r"^(https?|ssh|file)://\S+$")]
 
 
@@ -120,6 +132,7 @@ class EnvironmentTable(Table):
     targets: list[str] = Field(min_length=1)
     audience: str = Field(min_length=1)
     health: HealthTable | None = None
+    time_zone: TimeZone = "UTC"
 
 
 class File(Table):

@@ -6,7 +6,7 @@ import logging
 
 import typer
 
-from app.cli import access, audit, config, delivery, demo, deployment, scim, stack
+from app.cli import access, audit, config, delivery, demo, deployment, freeze, scim, stack
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.command("up")(stack.up)
@@ -15,6 +15,7 @@ app.command("demo")(demo.demo)
 app.add_typer(delivery.app, name="delivery")
 app.add_typer(deployment.app, name="deployment")
 app.add_typer(access.app, name="access")
+app.add_typer(freeze.app, name="freeze")
 app.add_typer(audit.app, name="audit")
 app.add_typer(config.app, name="config")
 app.add_typer(scim.app, name="scim")

@@ -44,7 +44,10 @@ class TargetSettings:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """One place where releases of one repository are put, and from what. `is_slow`: a start on its targets may take long."""
+    """One place where releases of one repository are put, and from what. `is_slow`: a start on its targets may take long.
+
+    `time_zone` is that of the people who look after it: hours and weekdays in policies are told in it.
+    """
 
     name: str
     repository: str
@@ -54,6 +57,7 @@ class Environment:
     audience: str
     health: HealthCheck | None = None
     is_slow: bool = False
+    time_zone: str = "UTC"
 
     def may_block(self, stage: Stage) -> bool:
         """Tell whether this stage may wait long for somebody else's answer: then it runs where it holds nobody up."""

@@ -9,6 +9,7 @@ from app.domain.deployment import Deployment, Stage, State
 from app.domain.environment import Environment
 from app.domain.errors import GateError
 from app.pipeline.facts import Act, facts
+from app.pipeline.freeze import freezes_at
 from app.pipeline.identify import proven, wrote
 from app.pipeline.services import Guard, Services
 from app.pipeline.sign_in import issuer_urls
@@ -47,6 +48,7 @@ def decide_now(services: Services, guard: Guard, deployment: Deployment) -> tupl
         identified = unit.deployments.result(deployment.id, Stage.VALIDATE_IDENTITY)
         known = unit.access.version()
         session = unit.sessions.newest(principal.subject, services.clock.now(), issuer_urls(guard))
+        freezes = [each.name for each in freezes_at(unit, environment.name, services.clock.now())]
     if identified is None:
         raise GateError("validate_identity has left no result")
     found = identified.detail
@@ -57,7 +59,7 @@ def decide_now(services: Services, guard: Guard, deployment: Deployment) -> tupl
         unit.remember_version("policy", guard.policy.digest, guard.policy.text)
         unit.remember_version("schema", guard.policy.digest, guard.policy.schema)
     act = Act(deployment.trigger.value, deployment.ref, deployment.sha, deployment.actor.login)
-    context = facts(guard, environment, act, evidence=found, session=session, now=services.clock.now())
+    context = facts(guard, environment, act, evidence=found, session=session, freezes=freezes, now=services.clock.now())
     action = Action.ROLLBACK if deployment.is_rollback else Action.DEPLOY
     # The repository as tidegate.toml spells it, since policies spell it so.
     return "", guard.policy.decide(DecisionRequest(principal, action, environment.name, environment.repository, context))

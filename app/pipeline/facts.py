@@ -5,12 +5,13 @@ Nothing is ever left out, so that no attribute can vanish and take a `forbid` wi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from app.domain.environment import BRANCHES, TAGS, Environment
+from app.domain.local_time import time_zone
 from app.domain.session import Session
 from app.pipeline.services import Guard
 
@@ -34,9 +35,13 @@ def facts(
     *,
     evidence: Mapping[str, Any],
     session: Session | None,
+    freezes: Sequence[str],
     now: datetime,
 ) -> dict[str, Any]:
-    """Gather the context of a decision. `evidence` is what `validate_identity` has found out about the commits."""
+    """Gather the context of a decision. `evidence` is what `validate_identity` has found out about the commits.
+
+    `freezes` are the names of those in force for the environment.
+    """
     targets = environment.targets
     return {
         "event": act.event,
@@ -51,8 +56,20 @@ def facts(
         "signatures": evidence["signatures"],
         "session": _session(session, now),
         "actor_login": act.login,
-        "hour": now.hour,
-        "weekday": now.isoweekday(),
+        "frozen": bool(freezes),
+        "freezes": sorted(freezes),
+        **local_time(environment, now),
+    }
+
+
+def local_time(environment: Environment, now: datetime) -> dict[str, Any]:
+    """Tell what clock and calendar show where the environment is looked after."""
+    local = now.astimezone(time_zone(environment.time_zone))
+    return {
+        "hour": local.hour,
+        "minute": local.minute,
+        "weekday": local.isoweekday(),
+        "date": local.date().isoformat(),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,6 +12,7 @@ from app.domain.environment import BRANCHES, TAGS, Environment
 from app.domain.errors import BadRequest, NotFound
 from app.domain.signature import Signatures
 from app.pipeline.facts import Act, facts
+from app.pipeline.freeze import freezes_at
 from app.pipeline.services import Guard, Services
 from app.pipeline.sign_in import issuer_urls
 from app.pipeline.stores import Unit
@@ -56,15 +58,25 @@ def who_can(services: Services, name: str, *, ref: str | None = None, action: st
     now = services.clock.now()
     standings = guard.identity.everybody()
     with services.store.reading() as unit:
+        frozen = [each.name for each in freezes_at(unit, environment.name, now)]
         answers = tuple(
-            _answer(guard, unit, environment, standing, act=act, action=Action(action), now=now) for standing in standings
+            _answer(guard, unit, environment, standing, act=act, action=Action(action), freezes=frozen, now=now)
+            for standing in standings
         )
     assumed = f"now, from {full}, commits that known people wrote and signed, and each one's newest session here"
     return Answers(name, action, full, answers, assumed)
 
 
 def _answer(
-    guard: Guard, unit: Unit, environment: Environment, standing: Standing, *, act: Act, action: Action, now: datetime
+    guard: Guard,
+    unit: Unit,
+    environment: Environment,
+    standing: Standing,
+    *,
+    act: Act,
+    action: Action,
+    freezes: Sequence[str],
+    now: datetime,
 ) -> Answer:
     who = standing.principal
     said = (who.subject, who.kind.value, tuple(sorted(who.accounts)))
@@ -73,7 +85,7 @@ def _answer(
     if not who.accounts:
         return Answer(*said, allowed=False, reason="no account stands for this principal: tidegate access link")
     session = unit.sessions.newest(who.subject, now, issuer_urls(guard))
-    context = facts(guard, environment, act, evidence=BEST, session=session, now=now)
+    context = facts(guard, environment, act, evidence=BEST, session=session, freezes=freezes, now=now)
     decision = guard.policy.decide(DecisionRequest(who, action, environment.name, environment.repository, context))
     return Answer(*said, allowed=decision.effect is Effect.ALLOW, reason=decision.reason)
 

@@ -18,6 +18,7 @@ from app.store.commit_keys import SqlCommitKeys
 from app.store.deliveries import SqlDeliveries
 from app.store.deployments import SqlDeployments
 from app.store.dispatches import SqlDispatches, SqlSlots
+from app.store.freezes import SqlFreezes
 from app.store.hints import SqlHints
 from app.store.schema import versions
 from app.store.sessions import SqlSessions
@@ -97,6 +98,7 @@ class SqlUnit:
     hints: SqlHints
     commit_keys: SqlCommitKeys
     sessions: SqlSessions
+    freezes: SqlFreezes
     known_versions: frozenset[tuple[str, str]]
     new_versions: set[tuple[str, str]]
 
@@ -147,6 +149,7 @@ class SqlStore:
             SqlHints(connection),
             SqlCommitKeys(connection),
             SqlSessions(connection),
+            SqlFreezes(connection),
             self._known_versions,
             new,
         )

@@ -41,7 +41,11 @@ CONTEXT: dict[str, Any] = {
     },
     "actor_login": "alice",
     "hour": 10,
+    "minute": 30,
     "weekday": 2,
+    "date": "2026-12-01",
+    "frozen": False,
+    "freezes": [],
 }
 ALICE = person("alice", "gogs:1", groups=("deployers",))
 PERMIT_ALL = '@id("all") permit (principal, action, resource);\n'
