@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 _NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
 _DURATION = re.compile(r"\A(\d+(?:\.\d+)?)(ms|s|m|h)\Z")
+_EVENT = re.compile(r"[a-z][a-z-]*:(?:[a-z][a-z-]*|\*)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -44,9 +45,16 @@ def _pattern(value: str) -> str:
     return value
 
 
+def _event(value: str) -> str:
+    if not _EVENT.fullmatch(value):
+        raise ValueError('must be "SUBJECT:VERB" or "SUBJECT:*", such as "deployment:held"')
+    return value
+
+
 Name = Annotated[str, Field(pattern=_NAME)]
 Reference = Annotated[str, AfterValidator(_reference)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
+Action = Annotated[str, AfterValidator(_event)]
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=86_400)]
 Clone = Annotated[str, AfterValidator(_clone)]
 Url = Annotated[str, Field(pattern=r"^(https?|ssh|file)://\S+$")]
@@ -103,6 +111,15 @@ class TargetTable(BaseModel):
     pool: Literal["fast", "slow"] | None = None
 
 
+class SinkTable(BaseModel):
+    """`[sinks.NAME]`; further keys are the kind's own."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    kind: str
+    events: list[Action] = Field(min_length=1)
+    environments: list[str] | None = Field(None, min_length=1)
+
+
 class HealthTable(Table):
     """`health` of an environment."""
 
@@ -134,3 +151,4 @@ class File(Table):
     zones: dict[Name, ZoneTable] = Field(min_length=1)
     targets: dict[Name, TargetTable] = Field(min_length=1)
     environments: list[EnvironmentTable] = Field(min_length=1)
+    sinks: dict[Name, SinkTable] = {}

@@ -163,6 +163,8 @@ class FakeWakes:
     plans: list[str] = field(default_factory=list)
     runs: list[Wake] = field(default_factory=list)
     syncs: list[str] = field(default_factory=list)
+    notified: int = 0
+    sinks: list[str] = field(default_factory=list)
 
     def plan(self, delivery_id: str) -> None:
         self.plans.append(delivery_id)
@@ -172,6 +174,12 @@ class FakeWakes:
 
     def sync(self, source: str) -> None:
         self.syncs.append(source)
+
+    def notify(self) -> None:
+        self.notified += 1
+
+    def notify_sink(self, sink: str) -> None:
+        self.sinks.append(sink)
 
     def repeat(self, wakes: Sequence[Wake]) -> None:
         self.runs.extend(wakes)

@@ -10,11 +10,13 @@ from app.domain.access import SourceRule
 from app.domain.clock import Clock, Ids
 from app.domain.deployment import Wake
 from app.domain.environment import Environment, Zone
+from app.domain.notice import wants
 from app.domain.rate import Buckets
 from app.integrations.forges.protocol import AccountProof, Forge
 from app.integrations.identity.protocol import AccessMap, Event, IdentitySource, LoginValidator, TokenValidator
 from app.integrations.policy.protocol import Policy
 from app.integrations.repositories.protocol import CommitSource
+from app.integrations.sinks.protocol import Sink
 from app.integrations.targets.protocol import Target
 from app.integrations.tokens.protocol import TokenIssuer
 from app.pipeline.limit import DeliveryLimits
@@ -80,6 +82,22 @@ class IssuerBinding:
 
 
 @dataclass(frozen=True, slots=True)
+class SinkBinding:
+    """A configured sink: what it wants to be told (`subject:verb`, or `subject:*`), of which environments, and how it is made.
+
+    Without environments it is told of all, and of what is about none.
+    """
+
+    events: tuple[str, ...]
+    environments: frozenset[str]
+    sink: Callable[[], Sink]
+
+    def wants(self, event: str, environment: str | None) -> bool:
+        """Tell whether it is to be told."""
+        return wants(self.events, event) and (not self.environments or environment in self.environments)
+
+
+@dataclass(frozen=True, slots=True)
 class Guard:
     """What the gate guards and by which rules: one consistent version of configuration, people and policies.
 
@@ -98,6 +116,7 @@ class Guard:
     issuers: Mapping[str, IssuerBinding] = field(default_factory=dict)
     tokens: TokenValidator | None = None
     access_issuer: str | None = None
+    sinks: Mapping[str, SinkBinding] = field(default_factory=dict)
 
     def environment(self, name: str) -> Environment | None:
         """Return the environment of this name, or None where the configuration has none (any more)."""
@@ -125,6 +144,14 @@ class Wakes(Protocol):
 
     def sync(self, source: str) -> None:
         """Have an identity source read as far as is due. Never raises."""
+        ...
+
+    def notify(self) -> None:
+        """Say that notices are due; after the commit that holds them. Never raises."""
+        ...
+
+    def notify_sink(self, sink: str) -> None:
+        """Have one sink told what is due. Never raises."""
         ...
 
     def repeat(self, wakes: Sequence[Wake]) -> None:

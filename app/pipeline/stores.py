@@ -14,6 +14,7 @@ from typing import Protocol
 from app.domain.audit import AuditEntry
 from app.domain.delivery import Delivery, Receipt
 from app.domain.deployment import Deployment, Dispatch, DispatchRow, Progress, Stage, StageResult, Step, Turn, Wake
+from app.pipeline.notice_stores import Outbox
 from app.pipeline.session_stores import Sessions
 from app.pipeline.stores_access import Access, CommitKeys, Hints, Statements
 
@@ -221,6 +222,8 @@ class Unit(Protocol):
     def commit_keys(self) -> CommitKeys: ...
     @property
     def sessions(self) -> Sessions: ...
+    @property
+    def notices(self) -> Outbox: ...
 
     def remember_version(self, kind: str, digest: str, text: str) -> bool:
         """Keep a version of configuration, people or policies; True if it was not known before."""

@@ -19,6 +19,7 @@ from app.store.deliveries import SqlDeliveries
 from app.store.deployments import SqlDeployments
 from app.store.dispatches import SqlDispatches, SqlSlots
 from app.store.hints import SqlHints
+from app.store.notices import SqlOutbox
 from app.store.schema import versions
 from app.store.sessions import SqlSessions
 from app.store.statements import SqlStatements
@@ -97,6 +98,7 @@ class SqlUnit:
     hints: SqlHints
     commit_keys: SqlCommitKeys
     sessions: SqlSessions
+    notices: SqlOutbox
     known_versions: frozenset[tuple[str, str]]
     new_versions: set[tuple[str, str]]
 
@@ -147,6 +149,7 @@ class SqlStore:
             SqlHints(connection),
             SqlCommitKeys(connection),
             SqlSessions(connection),
+            SqlOutbox(connection),
             self._known_versions,
             new,
         )
