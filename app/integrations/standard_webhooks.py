@@ -12,10 +12,9 @@ import hmac
 from datetime import datetime
 
 from app.domain.errors import SecretUnavailable
-from app.integrations.secrets.protocol import Secret
 
 
-def signed_headers(message_id: str, body: bytes, *, secret: Secret, now: datetime) -> dict[str, str]:
+def signed_headers(message_id: str, body: bytes, *, secret: bytes, now: datetime) -> dict[str, str]:
     """Return the headers that prove `body` under this id; raises SecretUnavailable."""
     stamp = str(int(now.timestamp()))
     digest = hmac.digest(_key(secret), f"{message_id}.{stamp}.".encode() + body, "sha256")
@@ -27,11 +26,10 @@ def signed_headers(message_id: str, body: bytes, *, secret: Secret, now: datetim
     }
 
 
-def _key(secret: Secret) -> bytes:
-    value = secret.reveal()
-    if not value.startswith(b"whsec_"):
-        return value
+def _key(secret: bytes) -> bytes:
+    if not secret.startswith(b"whsec_"):
+        return secret
     try:
-        return base64.b64decode(value.removeprefix(b"whsec_"), validate=True)
+        return base64.b64decode(secret.removeprefix(b"whsec_"), validate=True)
     except binascii.Error:
         raise SecretUnavailable("the webhook secret behind whsec_ is not base64") from None

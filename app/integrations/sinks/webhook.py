@@ -46,7 +46,7 @@ class Webhook:
         """Post the notice; raises SinkUnavailable or SinkRefused."""
         body = _body(notice)
         try:
-            signing = self._secret(self._options.secret)
+            signing = self._secret(self._options.secret).reveal()
             headers = signed_headers(notice.id, body, secret=signing, now=self._clock.now())
             answer = self._client.post(self._options.url, content=body, headers=headers)
         except NotSent as fault:

@@ -63,7 +63,7 @@ class Webhook:
         return Report(Progress.UNKNOWN)
 
     def _headers(self, order: Order, body: bytes, token: Token) -> dict[str, str]:
-        signing = self._secret(self._options.secret)
+        signing = self._secret(self._options.secret).reveal()
         return {
             **signed_headers(order.dispatch.id, body, secret=signing, now=self._clock.now()),
             "idempotency-key": order.dispatch.id,
