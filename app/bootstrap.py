@@ -18,6 +18,7 @@ from app.domain.deployment import Stage
 from app.domain.errors import GateError
 from app.guard import GuardSource, at_once
 from app.integrations.http import HealthProbe, HttpClient
+from app.integrations.inspection.inspector import ContentInspector
 from app.integrations.secrets.sealed import Sealer
 from app.integrations.system import SystemClock, SystemIds
 from app.integrations.tokens.issuer import Issuer, SigningKey, generate_key
@@ -101,6 +102,7 @@ class Process:
                 dispatch_attempts=settings.dispatch_attempts,
                 window=settings.window,
             ),
+            inspector=ContentInspector(),
             holder=f"{socket.gethostname()}:{os.getpid()}",
             delivery_limits=DeliveryLimits.of(settings.delivery_rate, settings.delivery_burst),
         )

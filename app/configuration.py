@@ -13,11 +13,13 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from app.configuration_sinks import SinkSettings, dangling_sinks, sink_settings
 from app.domain.access import SourceKind, SourceRule
+from app.domain.approval import ApprovalRule, ApprovalSettings
 from app.domain.environment import Environment, HealthCheck, TargetSettings, Zone
 from app.domain.errors import BadConfiguration
 from app.settings import Settings
-from app.tables import EnvironmentTable, File, ForgeTable, IssuerTable, SourceTable, TargetTable
+from app.tables import ApprovalsTable, EnvironmentTable, File, ForgeTable, IssuerTable, SourceTable, TargetTable
 from app.toml_lines import Where, bad_places, line_of, lines_of
 
 FILE = SourceKind.FILE.value
@@ -69,6 +71,7 @@ class Configuration:
     policies: Path
     issuers: Mapping[str, IssuerSettings] = field(default_factory=dict)
     access_issuer: str | None = None
+    sinks: Mapping[str, SinkSettings] = field(default_factory=dict)
 
     def rules(self) -> dict[str, SourceRule]:
         """List how each source is listened to, people.toml and issuers that are sources among them."""
@@ -97,6 +100,7 @@ class Kinds:
     target_options: OptionsOf
     source_options: OptionsOf
     issuer_options: type[BaseModel]
+    sink_options: OptionsOf
 
 
 def load_configuration(path: Path, kinds: Kinds) -> Configuration:
@@ -123,9 +127,11 @@ def load_configuration(path: Path, kinds: Kinds) -> Configuration:
     faults = [
         *_dangling(file, kinds.forges),
         *_dangling_issuers(file),
+        *dangling_sinks(file),
         *_unfit("targets", {n: (t, t.kind) for n, t in file.targets.items()}, kinds.target_options),
         *_unfit("identity", {n: (s, s.kind) for n, s in file.identity.items()}, kinds.source_options),
         *_unfit("issuers", {n: (i, "") for n, i in file.issuers.items()}, lambda _: kinds.issuer_options),
+        *_unfit("sinks", {n: (s, s.kind) for n, s in file.sinks.items()}, kinds.sink_options),
     ]
     if faults:
         raise located(faults)
@@ -142,7 +148,7 @@ def _dangling(file: File, forge_kinds: frozenset[str]) -> Iterator[Fault]:
     for name, forge in file.forges.items():
         if forge.kind not in forge_kinds:
             yield ("forges", name, "kind"), f"unknown kind {forge.kind!r}; known: {', '.join(sorted(forge_kinds))}"
-        if name in ("os", "tidegate"):
+        if name in ("os", "tidegate", "person"):
             yield ("forges", name), "this name is taken by the gate itself"
     for name, source in file.identity.items():
         if name == FILE:
@@ -235,6 +241,7 @@ def _configuration(file: File, path: Path, text: str, kinds: Kinds) -> Configura
         policies=path.parent / file.policies,
         issuers={name: _issuer(name, issuer, kinds) for name, issuer in file.issuers.items()},
         access_issuer=file.access_issuer,
+        sinks={name: sink_settings(sink, kinds.sink_options(sink.kind)) for name, sink in file.sinks.items()},
     )
 
 
@@ -280,4 +287,14 @@ def _environment(table: EnvironmentTable) -> Environment:
         audience=table.audience,
         health=health,
         time_zone=table.time_zone,
+        approvals=_approvals(table.approvals),
+    )
+
+
+def _approvals(table: ApprovalsTable) -> ApprovalSettings:
+    return ApprovalSettings(
+        rules=tuple(ApprovalRule(rule.count, frozenset(rule.groups)) for rule in table.rules),
+        within=timedelta(seconds=table.within),
+        session=timedelta(seconds=table.session),
+        count_each=table.count_each,
     )

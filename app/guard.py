@@ -20,6 +20,7 @@ from app.domain.audit import AuditEntry
 from app.domain.clock import Clock, Ids
 from app.domain.environment import Environment, TargetSettings
 from app.domain.errors import BadConfiguration, GateError
+from app.guard_sinks import sink_bindings
 from app.integrations.forges.accounts import ForgeAccounts
 from app.integrations.http import HttpClient
 from app.integrations.identity.file import load as load_people
@@ -33,6 +34,7 @@ from app.integrations.registry import (
     forge_class,
     is_slow,
     notices_module,
+    sink_options,
     source_class,
     source_options,
     target_class,
@@ -50,7 +52,7 @@ from app.pipeline.services import ForgeBinding, Guard, IssuerBinding, Notices, S
 from app.pipeline.stores import Store, Unit
 from app.settings import Settings, environ
 
-KINDS = Kinds(frozenset(FORGES), target_options, source_options, IssuerOptions)
+KINDS = Kinds(frozenset(FORGES), target_options, source_options, IssuerOptions, sink_options)
 SOURCE_TIMEOUT = 5.0  # seconds
 TELL_EVERY = 1.0  # seconds between two tries while the database is away
 
@@ -234,6 +236,7 @@ def _guard(
             lambda key: _token(forges, key),
             environ=environ(),
         ),
+        sinks=sink_bindings(configuration.sinks, clock, secret),
     )
 
 

@@ -14,6 +14,7 @@ from app.domain.local_time import time_zone
 
 _NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
 _DURATION = re.compile(r"\A(\d+(?:\.\d+)?)(ms|s|m|h)\Z")
+_EVENT = re.compile(r"[a-z][a-z-]*:(?:[a-z][a-z-]*|\*)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -55,9 +56,16 @@ def _time_zone(value: str) -> str:
     return value
 
 
+def _event(value: str) -> str:
+    if not _EVENT.fullmatch(value):
+        raise ValueError('must be "SUBJECT:VERB" or "SUBJECT:*", such as "deployment:held"')
+    return value
+
+
 Name = Annotated[str, Field(pattern=_NAME)]
 Reference = Annotated[str, AfterValidator(_reference)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
+Action = Annotated[str, AfterValidator(_event)]
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=86_400)]
 Clone = Annotated[str, AfterValidator(_clone)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
@@ -115,11 +123,36 @@ class TargetTable(BaseModel):
     pool: Literal["fast", "slow"] | None = None
 
 
+class SinkTable(BaseModel):
+    """`[sinks.NAME]`; further keys are the kind's own."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    kind: str
+    events: list[Action] = Field(min_length=1)
+    environments: list[str] | None = Field(None, min_length=1)
+
+
 class HealthTable(Table):
     """`health` of an environment."""
 
     url: Annotated[str, Field(pattern=r"^https?://\S+$")]
     within: Seconds = 60.0
+
+
+class RuleTable(Table):
+    """One of `rules` of `[environments.approvals]`."""
+
+    count: int = Field(1, gt=0, le=50)
+    groups: list[str] = []
+
+
+class ApprovalsTable(Table):
+    """`[environments.approvals]`."""
+
+    rules: Annotated[list[RuleTable], Field(max_length=20)] = []
+    within: Seconds = 3600.0
+    session: Seconds = 3600.0
+    count_each: bool = False
 
 
 class EnvironmentTable(Table):
@@ -132,6 +165,7 @@ class EnvironmentTable(Table):
     targets: list[str] = Field(min_length=1)
     audience: str = Field(min_length=1)
     health: HealthTable | None = None
+    approvals: ApprovalsTable = ApprovalsTable()
     time_zone: TimeZone = "UTC"
 
 
@@ -147,3 +181,4 @@ class File(Table):
     zones: dict[Name, ZoneTable] = Field(min_length=1)
     targets: dict[Name, TargetTable] = Field(min_length=1)
     environments: list[EnvironmentTable] = Field(min_length=1)
+    sinks: dict[Name, SinkTable] = {}

@@ -11,8 +11,8 @@ from sqlalchemy import Engine, create_engine, text
 from app.cli.demo_scene import free_port
 from app.stack.postgres import EmbeddedPostgres
 from app.stack.redis import EmbeddedRedis
+from app.store.metadata import metadata
 from app.store.migrate import upgrade
-from app.store.schema_access import metadata
 from app.store.session import make_engine
 
 

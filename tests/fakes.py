@@ -11,7 +11,7 @@ from app.domain.change import Changes
 from app.domain.decision import Decision, DecisionRequest, Effect
 from app.domain.deployment import Dispatch, Progress, Wake
 from app.domain.errors import UnknownCommit
-from app.domain.event import Account
+from app.domain.event import PERSON, Account
 from app.domain.grant import Grant
 from app.domain.principal import GATE_PRINCIPAL, Principal, PrincipalKind
 from app.domain.signature import CommitKey, ObjectKind, SignedObject, Verdict
@@ -88,6 +88,8 @@ class FakeIdentity:
     keys: list[CommitKey] = field(default_factory=list)
 
     def principal_of(self, account: Account) -> Principal | None:
+        if account.forge == PERSON:
+            return self.principal(account.id)
         return GATE_PRINCIPAL if account.key == "tidegate:gate" else self.people.get(account.key)
 
     def principal(self, subject: str) -> Principal | None:
@@ -96,6 +98,10 @@ class FakeIdentity:
     def owners_of(self, emails: Collection[str]) -> dict[str, str]:
         known = {email: p.subject for p in self.people.values() if p.active for email in p.emails}
         return {email.casefold(): known[email.casefold()] for email in emails if email.casefold() in known}
+
+    def claimants_of(self, emails: Collection[str]) -> list[Principal]:
+        asked = {email.casefold() for email in emails}
+        return list({p.subject: p for p in self.people.values() if p.emails & asked}.values())
 
     def commit_keys(self) -> list[CommitKey]:
         return self.keys
@@ -172,6 +178,8 @@ class FakeWakes:
     plans: list[str] = field(default_factory=list)
     runs: list[Wake] = field(default_factory=list)
     syncs: list[str] = field(default_factory=list)
+    notified: int = 0
+    sinks: list[str] = field(default_factory=list)
 
     def plan(self, delivery_id: str) -> None:
         self.plans.append(delivery_id)
@@ -181,6 +189,12 @@ class FakeWakes:
 
     def sync(self, source: str) -> None:
         self.syncs.append(source)
+
+    def notify(self) -> None:
+        self.notified += 1
+
+    def notify_sink(self, sink: str) -> None:
+        self.sinks.append(sink)
 
     def repeat(self, wakes: Sequence[Wake]) -> None:
         self.runs.extend(wakes)

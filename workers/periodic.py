@@ -5,10 +5,11 @@ from __future__ import annotations
 import structlog
 
 from app.pipeline.expire import expire
+from app.pipeline.notify import due_sinks, notify
 from app.pipeline.sweep import sweep
 from app.pipeline.sync import due_sources, sync
-from app.store.queue import EXPIRE, SWEEP, SYNC, SYNC_DUE, WAKE_QUEUE
-from workers.celery import app, process
+from app.store.queue import EXPIRE, NOTIFY, NOTIFY_DUE, SWEEP, SYNC, SYNC_DUE, WAKE_QUEUE
+from workers.celery import app, process, stopping
 from workers.stages import correlated, waiting_out
 
 _log = structlog.get_logger("tidegate.step")
@@ -19,7 +20,12 @@ def _every(seconds: float, task: str) -> dict[str, object]:
     return {"task": task, "schedule": seconds, "options": {"queue": WAKE_QUEUE, "expires": expires, "ignore_result": True}}
 
 
-app.conf.beat_schedule = {SWEEP: _every(1.0, SWEEP), SYNC_DUE: _every(5.0, SYNC_DUE), EXPIRE: _every(300.0, EXPIRE)}
+app.conf.beat_schedule = {
+    SWEEP: _every(1.0, SWEEP),
+    SYNC_DUE: _every(5.0, SYNC_DUE),
+    NOTIFY_DUE: _every(5.0, NOTIFY_DUE),
+    EXPIRE: _every(300.0, EXPIRE),
+}
 
 
 @app.task(name=SWEEP)
@@ -46,6 +52,28 @@ def sync_source(source: str) -> None:
         if not reading.is_taken:
             outcome = "read whole" if reading.is_whole else "read"
             _log.info("step", outcome=outcome, identities=reading.identities, groups=reading.groups, changes=reading.changes)
+
+
+@app.task(name=NOTIFY_DUE)
+def notify_due() -> None:
+    """Have every sink told for which something is due."""
+    with waiting_out(NOTIFY_DUE):
+        services = process().services
+        for sink in due_sinks(services):
+            services.wakes.notify_sink(sink)
+
+
+@app.task(name=NOTIFY)
+def notify_sink(sink: str) -> None:
+    """Tell one sink what is due."""
+    with correlated(step=NOTIFY, sink=sink), waiting_out(NOTIFY):
+        services = process().services
+        done = notify(services, sink, is_stopping=stopping.is_set)
+        if done.has_more:
+            services.wakes.notify_sink(sink)
+        if done.sent or done.fault:
+            log = _log.warning if done.fault else _log.info
+            log("step", outcome="told", sent=done.sent, given_up=done.given_up, fault=done.fault)
 
 
 @app.task(name=EXPIRE)

@@ -18,7 +18,15 @@ from rich.table import Table
 from rich.text import Text
 
 from app.bootstrap import Process, build
-from app.domain.errors import BadConfiguration, GateError, NotFound, RepositoryUnavailable, SourceUnavailable, StoreUnavailable
+from app.domain.errors import (
+    BadConfiguration,
+    GateError,
+    NotFound,
+    RepositoryUnavailable,
+    SinkUnavailable,
+    SourceUnavailable,
+    StoreUnavailable,
+)
 from app.domain.event import Account
 from app.settings import load_settings
 
@@ -68,7 +76,7 @@ def exit_code(fault: GateError) -> int:
             return USAGE
         case NotFound():
             return NOT_FOUND
-        case StoreUnavailable() | RepositoryUnavailable() | SourceUnavailable():
+        case StoreUnavailable() | RepositoryUnavailable() | SourceUnavailable() | SinkUnavailable():
             return UNAVAILABLE
         case _:
             return FAILED

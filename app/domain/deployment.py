@@ -29,6 +29,7 @@ class State(StrEnum):
 
     PLANNED = "planned"
     IDENTIFIED = "identified"
+    HELD = "held"
     PERMITTED = "permitted"
     GRANTED = "granted"
     DISPATCHING = "dispatching"
@@ -40,10 +41,11 @@ class State(StrEnum):
 
 
 ENDED = frozenset({State.SUCCEEDED, State.DENIED, State.SUPERSEDED, State.FAILED})
-WAITING = frozenset({State.PLANNED, State.IDENTIFIED, State.PERMITTED, State.GRANTED})
+WAITING = frozenset({State.PLANNED, State.IDENTIFIED, State.HELD, State.PERMITTED, State.GRANTED})
 NEXT_STAGE: dict[State, Stage] = {
     State.PLANNED: Stage.VALIDATE_IDENTITY,
     State.IDENTIFIED: Stage.CHECK_PERMISSION,
+    State.HELD: Stage.CHECK_PERMISSION,
     State.PERMITTED: Stage.INJECT_TOKEN,
     State.GRANTED: Stage.DISPATCH_DEPLOY,
     State.DISPATCHING: Stage.DISPATCH_DEPLOY,
@@ -70,6 +72,7 @@ class Trigger(StrEnum):
     ROLLBACK = "rollback"
     FAILURE = "failure"
     REPLAY = "replay"
+    OVERRIDE = "override"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ class Deployment:
     """A deployment as remembered. `position` is the order of receipt; `sha` is pinned when planned.
 
     `before` is the ref's former commit (None: new ref);
-    `release_id` is the earlier deployment that a rollback brings back.
+    `release_id` is the earlier deployment that a rollback brings back; `purpose` is why somebody asked for an override.
     """
 
     id: str
@@ -97,6 +100,7 @@ class Deployment:
     principal: str | None
     created_at: datetime
     updated_at: datetime
+    purpose: str | None = None
 
     @property
     def is_rollback(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+from app.domain.approval import ONE_OF_ANY, ApprovalSettings
 from app.domain.deployment import Stage
 from app.domain.event import Event, EventKind, Repository
 
@@ -58,6 +59,7 @@ class Environment:
     health: HealthCheck | None = None
     is_slow: bool = False
     time_zone: str = "UTC"
+    approvals: ApprovalSettings = ONE_OF_ANY
 
     def may_block(self, stage: Stage) -> bool:
         """Tell whether this stage may wait long for somebody else's answer: then it runs where it holds nobody up."""

@@ -177,6 +177,19 @@ class SecretUnavailable(GateError):
     code = "secret-unavailable"
 
 
+class SinkUnavailable(GateError):
+    """The sink cannot take a notice now."""
+
+    code = "sink-unavailable"
+    permanent = False
+
+
+class SinkRefused(GateError):
+    """The sink will never take this notice."""
+
+    code = "sink-refused"
+
+
 class SealBroken(GateError):
     """A sealed value does not open: wrong master key, or it was altered or moved."""
 

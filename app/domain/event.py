@@ -38,6 +38,7 @@ class Account:
         return f"{self.forge}:{self.id}"
 
 
+PERSON = "person"  # the forge of who acts at the gate itself, proven by signing in; then `id` is the subject
 GATE_ACCOUNT = Account(forge="tidegate", id="gate", login="tidegate")
 
 

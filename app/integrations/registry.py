@@ -15,6 +15,7 @@ from app.domain.errors import BadConfiguration
 from app.integrations.forges.protocol import Forge
 from app.integrations.identity.protocol import Event, IdentitySource, Tools
 from app.integrations.secrets.protocol import Secret
+from app.integrations.sinks.protocol import Sink
 from app.integrations.targets.protocol import Target
 
 FORGES = {
@@ -31,6 +32,10 @@ SOURCES = {
     "scim": "app.integrations.identity.scim:Scim",
     "okta": "app.integrations.identity.okta:Okta",
     "aws_iam": "app.integrations.identity.aws_iam:AwsIam",
+}
+SINKS = {
+    "webhook": "app.integrations.sinks.webhook:Webhook",
+    "smtp": "app.integrations.sinks.smtp:Smtp",
 }
 NOTICES = {
     "okta": "app.integrations.identity.okta_events",
@@ -103,6 +108,24 @@ def source_class(kind: str) -> SourceClass:
 def source_options(kind: str) -> type[BaseModel]:
     """Return the pydantic model of an identity source's own keys; raises BadConfiguration."""
     return _options(_spec(SOURCES, "identity source", kind))
+
+
+class SinkClass(Protocol):
+    """How a sink's class is called. `options` are an instance of its module's `Options`."""
+
+    def __call__(self, options: BaseModel, *, clock: Clock, secret: Callable[[str], Secret]) -> Sink:
+        """Make the sink."""
+        ...
+
+
+def sink_class(kind: str) -> SinkClass:
+    """Return the adapter class of a sink's kind; raises BadConfiguration."""
+    return cast(SinkClass, _load(_spec(SINKS, "sink", kind)))
+
+
+def sink_options(kind: str) -> type[BaseModel]:
+    """Return the pydantic model of a sink's own keys; raises BadConfiguration."""
+    return _options(_spec(SINKS, "sink", kind))
 
 
 def _options(spec: str) -> type[BaseModel]:

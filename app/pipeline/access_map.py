@@ -12,7 +12,7 @@ from datetime import datetime
 
 from app.domain.access import NOBODY, AccountLink, LinkedBy, SourceRule, Standing, Statement, judge
 from app.domain.clock import Clock, Ids
-from app.domain.event import GATE_ACCOUNT, Account
+from app.domain.event import GATE_ACCOUNT, PERSON, Account
 from app.domain.principal import GATE_PRINCIPAL, Principal, PrincipalKind
 from app.domain.signature import CommitKey
 from app.pipeline.say import Scribe
@@ -40,6 +40,8 @@ class StoredAccessMap:
         """Return who is linked to this account (forge and stable id, never name or e-mail), or None."""
         if account.key == GATE_ACCOUNT.key:
             return GATE_PRINCIPAL
+        if account.forge == PERSON:
+            return self.principal(account.id)
         self._ensure_file()
         with self.store.reading() as unit:
             links = unit.access.links(account)
@@ -101,6 +103,16 @@ class StoredAccessMap:
             if len(active) == 1:
                 found[email] = active[0]
         return found
+
+    def claimants_of(self, emails: Collection[str]) -> list[Principal]:
+        """Return everybody, active or not, of whom any source says that one of these e-mails (in lower case) is theirs."""
+        self._ensure_file()
+        asked = {email.casefold() for email in emails}
+        if not asked:
+            return []
+        with self.store.reading() as unit:
+            subjects = {subject for each in unit.access.owners(asked).values() for subject in each}
+        return [standing.principal for standing in self.standings(subjects)] if subjects else []
 
     def _linked(self, unit: Unit, account: Account, links: Sequence[AccountLink]) -> Principal | None:
         """Return the one for whom the account stands; where it is said to stand for several, nobody is proven."""

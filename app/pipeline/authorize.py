@@ -1,68 +1,163 @@
-"""Stage 2: may this principal do this, to this environment, with these commits, now? Next: `grant.py`."""
+"""Stage 2: may this principal do this, to this environment, with these commits, now? Next: `grant.py`, or `hold.py`."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from app.domain.decision import Action, Decision, DecisionRequest, Effect
-from app.domain.deployment import Deployment, Stage, State
+from app.domain.deployment import Deployment, Stage, State, Trigger
 from app.domain.environment import Environment
 from app.domain.errors import GateError
+from app.domain.session import Session
+from app.pipeline.evidence import evidence_of
 from app.pipeline.facts import Act, facts
 from app.pipeline.freeze import freezes_at
-from app.pipeline.identify import proven, wrote
+from app.pipeline.hold import hold
+from app.pipeline.identify import proven
+from app.pipeline.person import why_no_mfa
 from app.pipeline.services import Guard, Services
 from app.pipeline.sign_in import issuer_urls
 from app.pipeline.stage import Finding, Outcome, run_stage
+from app.pipeline.tally import NO_VOTES, Counted, counted
 
 EVIDENCE_HOLDS = timedelta(minutes=1)  # a source may have become stale since
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What was decided and by which votes; without a decision the answer is no, for the `reason` given."""
+
+    reason: str
+    decision: Decision | None = None
+    votes: Counted = NO_VOTES
+
+    @property
+    def is_allowed(self) -> bool:
+        """Tell whether it may go on."""
+        return self.decision is not None and self.decision.effect is Effect.ALLOW
+
+    @property
+    def detail(self) -> dict[str, Any]:
+        """What it takes to decide again (invariant 10), and who stood behind it."""
+        if self.decision is None:
+            return {}
+        votes = {"voters": list(self.votes.voters), "fallen": dict(self.votes.fallen)} if self.votes.request else {}
+        return evidence(self.decision) | votes
 
 
 def authorize(services: Services, deployment_id: str) -> Outcome:
     """Run `check_permission`."""
     guard = services.guard()
-
-    def find(deployment: Deployment) -> Finding:
-        reason, decision = decide_now(services, guard, deployment)
-        if decision is None:
-            return Finding(State.DENIED, "denied", reason=reason)
-        if decision.effect is not Effect.ALLOW:
-            return Finding(State.DENIED, "denied", evidence(decision), reason=decision.reason)
-        return Finding(State.PERMITTED, "permitted", evidence(decision), reason=decision.reason)
-
-    return run_stage(services, deployment_id, Stage.CHECK_PERMISSION, find)
+    return run_stage(services, deployment_id, Stage.CHECK_PERMISSION, lambda d: _find(services, guard, d))
 
 
-def decide_now(services: Services, guard: Guard, deployment: Deployment) -> tuple[str, Decision | None]:
-    """Decide by the rights of this moment; without a decision the answer is no, for the reason given (invariants 7, 8)."""
+def _find(services: Services, guard: Guard, deployment: Deployment) -> Finding | Outcome:
+    judged = decide_now(services, guard, deployment)
+    environment = guard.environment(deployment.environment)
+    if judged.is_allowed:
+        return Finding(State.PERMITTED, "permitted", judged.detail, reason=judged.reason)
+    if environment is None or judged.decision is None or judged.decision.effect is not Effect.HOLD:
+        return Finding(State.DENIED, "denied", judged.detail, reason=judged.reason)
+    return hold(
+        services,
+        guard,
+        deployment,
+        environment=environment,
+        counted=judged.votes,
+        detail=judged.detail,
+        reason=judged.reason,
+    )
+
+
+def decide_now(services: Services, guard: Guard, deployment: Deployment) -> Judgement:
+    """Decide by the rights of this moment (invariants 7, 8)."""
     environment = guard.environment(deployment.environment)
     if environment is None:
-        return f"the configuration has no environment {deployment.environment} any more", None
+        return Judgement(f"the configuration has no environment {deployment.environment} any more")
     changed = _why_not_here(environment, deployment)
     if changed is not None:
-        return changed, None
+        return Judgement(changed)
     fault, principal = proven(guard.identity, deployment)
     if principal is None:
-        return fault, None
+        return Judgement(fault)
+    with services.store.reading() as unit:
+        session = unit.sessions.newest(principal.subject, services.clock.now(), issuer_urls(guard))
+    if deployment.trigger is Trigger.OVERRIDE and (bare := why_no_mfa(session, deployment.created_at)) is not None:
+        return Judgement(f"an override takes a second factor: {bare}")
+    found = current_evidence(services, guard, deployment)
+    votes = counted(services, guard, deployment, environment, found)
+    context = context_of(services, guard, deployment, environment=environment, evidence=found, session=session, votes=votes)
+    keep_policy(services, guard)
+    # The repository as tidegate.toml spells it, since policies spell it so.
+    asked = DecisionRequest(principal, action_of(deployment), environment.name, environment.repository, context)
+    decision = guard.policy.decide(asked)
+    return Judgement(_with_fallen(decision, votes), decision, votes)
+
+
+def current_evidence(services: Services, guard: Guard, deployment: Deployment) -> dict[str, Any]:
+    """Return what the deployment brings, gathered again where it may have changed: whose an e-mail or a key is, say."""
     with services.store.reading() as unit:
         identified = unit.deployments.result(deployment.id, Stage.VALIDATE_IDENTITY)
         known = unit.access.version()
-        session = unit.sessions.newest(principal.subject, services.clock.now(), issuer_urls(guard))
-        freezes = [each.name for each in freezes_at(unit, environment.name, services.clock.now())]
     if identified is None:
         raise GateError("validate_identity has left no result")
     found = identified.detail
     is_old = services.clock.now() - identified.finished_at > EVIDENCE_HOLDS
     if is_old or (known, guard.digest) != (found.get("access_version"), found.get("guard")):
-        found = found | wrote(services, guard, deployment)  # whose an e-mail or a key is may have changed since
+        found = found | evidence_of(services, guard, deployment, found)
+    return found
+
+
+def context_of(
+    services: Services,
+    guard: Guard,
+    deployment: Deployment,
+    *,
+    environment: Environment,
+    evidence: dict[str, Any],
+    session: Session | None,
+    votes: Counted,
+    is_involved: bool = False,
+) -> dict[str, Any]:
+    """Gather what a decision about this deployment may depend on. `session` is that of who acts."""
+    now = services.clock.now()
+    with services.store.reading() as unit:
+        freezes = [freeze.name for freeze in freezes_at(unit, environment.name, now)]
+    act = Act(deployment.trigger.value, deployment.ref, deployment.sha, deployment.actor.login)
+    return facts(
+        guard,
+        [environment],
+        act,
+        evidence=evidence,
+        session=session,
+        freezes=freezes,
+        now=now,
+        approvals=votes.tally,
+        is_involved=is_involved,
+    )
+
+
+def keep_policy(services: Services, guard: Guard) -> None:
+    """Keep the version of the policies by which is decided, so that it can be decided again."""
     with services.store.unit() as unit:
         unit.remember_version("policy", guard.policy.digest, guard.policy.text)
         unit.remember_version("schema", guard.policy.digest, guard.policy.schema)
-    act = Act(deployment.trigger.value, deployment.ref, deployment.sha, deployment.actor.login)
-    context = facts(guard, environment, act, evidence=found, session=session, freezes=freezes, now=services.clock.now())
-    action = Action.ROLLBACK if deployment.is_rollback else Action.DEPLOY
-    # The repository as tidegate.toml spells it, since policies spell it so.
-    return "", guard.policy.decide(DecisionRequest(principal, action, environment.name, environment.repository, context))
+
+
+def action_of(deployment: Deployment) -> Action:
+    """Say which right a deployment takes."""
+    if deployment.trigger is Trigger.OVERRIDE:
+        return Action.OVERRIDE
+    return Action.ROLLBACK if deployment.is_rollback else Action.DEPLOY
+
+
+def _with_fallen(decision: Decision, votes: Counted) -> str:
+    """Say beside the reason whose votes do not count any more, where that may be why."""
+    if decision.effect is Effect.ALLOW or not votes.fallen:
+        return decision.reason
+    return f"{decision.reason}; fallen votes: " + ", ".join(f"{who} ({why})" for who, why in votes.fallen)
 
 
 def _why_not_here(environment: Environment, deployment: Deployment) -> str | None:
@@ -75,7 +170,7 @@ def _why_not_here(environment: Environment, deployment: Deployment) -> str | Non
     return None
 
 
-def evidence(decision: Decision) -> dict[str, object]:
+def evidence(decision: Decision) -> dict[str, Any]:
     """List what it takes to decide again (invariant 10)."""
     return {
         "effect": decision.effect.value,

@@ -12,10 +12,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from app.domain.decision import Effect
-from app.domain.deployment import Deployment, Dispatch, DispatchRow, Progress, Stage, State, Step, Wake
+from app.domain.deployment import NEXT_STAGE, Deployment, Dispatch, DispatchRow, Progress, Stage, State, Step, Wake
 from app.pipeline.attempt import reason_to_end
-from app.pipeline.authorize import decide_now, evidence
+from app.pipeline.authorize import decide_now
 from app.pipeline.entries import entry_of
 from app.pipeline.fail import fail
 from app.pipeline.services import Guard, Services
@@ -142,17 +141,14 @@ def _waits(services: Services, unit: Unit, deployment: Deployment, holder: str |
 
 def _last_check(services: Services, guard: Guard, deployment: Deployment) -> tuple[Finding | None, dict[str, object]]:
     """Look once more at the rights and at the ref, as they are now: what was true when it was planned may not be."""
-    reason, decision = decide_now(services, guard, deployment)
-    if decision is None:
-        return Finding(State.DENIED, "denied", reason=reason), {}
-    detail = evidence(decision)
-    if decision.effect is not Effect.ALLOW:
-        return Finding(State.DENIED, "denied", detail, reason=decision.reason), {}
+    judged = decide_now(services, guard, deployment)
+    if not judged.is_allowed:
+        return Finding(State.DENIED, "denied", judged.detail, reason=judged.reason), {}
     if not deployment.is_rollback:
         stale = _why_stale(services, guard, deployment)
         if stale is not None:
             return Finding(State.SUPERSEDED, "superseded", reason=stale), {}
-    return None, detail
+    return None, judged.detail
 
 
 def _why_stale(services: Services, guard: Guard, deployment: Deployment) -> str | None:
@@ -179,7 +175,7 @@ def _supersede_older(services: Services, unit: Unit, deployment: Deployment, sta
     wakes: list[Wake] = []
     for older in unit.deployments.older_waiting(deployment.environment, deployment.position):
         finding = Finding(State.SUPERSEDED, "superseded", {"by": deployment.id}, reason=f"superseded by {deployment.id}")
-        wakes += conclude(services, unit, older, Stage.DISPATCH_DEPLOY, finding, started_at).wakes
+        wakes += conclude(services, unit, older, NEXT_STAGE[older.state], finding, started_at).wakes
     return [w for w in wakes if w.stage is Stage.VALIDATE_IDENTITY]
 
 

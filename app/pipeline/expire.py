@@ -6,12 +6,14 @@ from datetime import timedelta
 
 from app.pipeline.services import Services
 
+NOTICES_KEPT = timedelta(days=7)
 HINTS_KEPT = timedelta(days=14)  # longer than a source sends an event again
 
 
 def expire(services: Services) -> None:
-    """Delete the sessions that have ended and the hints that were followed long ago. Raises StoreUnavailable."""
+    """Delete what has ended long enough ago: sessions, hints that were followed, notices. Raises StoreUnavailable."""
     now = services.clock.now()
     with services.store.unit() as unit:
         unit.sessions.expire(now)
         unit.hints.expire(now - HINTS_KEPT)
+        unit.notices.expire(now - NOTICES_KEPT)

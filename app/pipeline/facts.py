@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from app.domain.approval import NO_VOTES, Tally
 from app.domain.environment import BRANCHES, TAGS, Environment
 from app.domain.local_time import time_zone
 from app.domain.session import Session
 from app.pipeline.services import Guard
 
+UTC = "UTC"
 NEVER = 2**63 - 1  # seconds since what never happened: no rule that asks for less is met
 
 
@@ -30,41 +32,51 @@ class Act:
 
 def facts(
     guard: Guard,
-    environment: Environment,
+    environments: Sequence[Environment],
     act: Act,
     *,
     evidence: Mapping[str, Any],
     session: Session | None,
     freezes: Sequence[str],
     now: datetime,
+    approvals: Tally = NO_VOTES,
+    is_involved: bool = False,
 ) -> dict[str, Any]:
-    """Gather the context of a decision. `evidence` is what `validate_identity` has found out about the commits.
+    """Gather the context of a decision. `environments`: the one that is acted on, or those that deploy what is pushed.
 
-    `freezes` are the names of those in force for the environment.
+    `evidence` is what is known of the commits (`evidence.py`), `freezes` are the names of those in force.
     """
-    targets = environment.targets
+    targets = {target for environment in environments for target in environment.targets}
     return {
         "event": act.event,
         "ref": act.ref,
         "branch": _short(act.ref, BRANCHES),
         "tag": _short(act.ref, TAGS),
         "sha": act.sha,
+        "environments": sorted(environment.name for environment in environments),
         "zones": sorted({guard.target_zones[t].name for t in targets}),
         "targets": sorted(targets),
         "authors_known": evidence["authors_known"],
         "unknown_authors": evidence["unknown_authors"],
         "signatures": evidence["signatures"],
-        "session": _session(session, now),
+        "forced": evidence["forced"],
+        "paths": evidence["paths"],
+        "paths_known": evidence["paths_known"],
+        "findings": sorted({finding["kind"] for finding in evidence["findings"]}),
+        "inspected": evidence["inspected"],
+        "session": session_facts(session, now),
         "actor_login": act.login,
         "frozen": bool(freezes),
         "freezes": sorted(freezes),
-        **local_time(environment, now),
+        "approvals": approvals.as_fact(),
+        "involved": is_involved,
+        **local_time(environments[0].time_zone if environments else UTC, now),
     }
 
 
-def local_time(environment: Environment, now: datetime) -> dict[str, Any]:
-    """Tell what clock and calendar show where the environment is looked after."""
-    local = now.astimezone(time_zone(environment.time_zone))
+def local_time(zone: str, now: datetime) -> dict[str, Any]:
+    """Tell what clock and calendar show in a time zone."""
+    local = now.astimezone(time_zone(zone))
     return {
         "hour": local.hour,
         "minute": local.minute,
@@ -73,7 +85,7 @@ def local_time(environment: Environment, now: datetime) -> dict[str, Any]:
     }
 
 
-def _session(session: Session | None, now: datetime) -> dict[str, Any]:
+def session_facts(session: Session | None, now: datetime) -> dict[str, Any]:
     if session is None:
         return {
             "present": False,

@@ -10,11 +10,14 @@ from app.domain.access import SourceRule
 from app.domain.clock import Clock, Ids
 from app.domain.deployment import Wake
 from app.domain.environment import Environment, Zone
+from app.domain.notice import wants
 from app.domain.rate import Buckets
 from app.integrations.forges.protocol import AccountProof, Forge
 from app.integrations.identity.protocol import AccessMap, Event, IdentitySource, LoginValidator, TokenValidator
+from app.integrations.inspection.protocol import Inspector
 from app.integrations.policy.protocol import Policy
 from app.integrations.repositories.protocol import CommitSource
+from app.integrations.sinks.protocol import Sink
 from app.integrations.targets.protocol import Target
 from app.integrations.tokens.protocol import TokenIssuer
 from app.pipeline.limit import DeliveryLimits
@@ -80,6 +83,22 @@ class IssuerBinding:
 
 
 @dataclass(frozen=True, slots=True)
+class SinkBinding:
+    """A configured sink: what it wants to be told (`subject:verb`, or `subject:*`), of which environments, and how it is made.
+
+    Without environments it is told of all, and of what is about none.
+    """
+
+    events: tuple[str, ...]
+    environments: frozenset[str]
+    sink: Callable[[], Sink]
+
+    def wants(self, event: str, environment: str | None) -> bool:
+        """Tell whether it is to be told."""
+        return wants(self.events, event) and (not self.environments or environment in self.environments)
+
+
+@dataclass(frozen=True, slots=True)
 class Guard:
     """What the gate guards and by which rules: one consistent version of configuration, people and policies.
 
@@ -98,6 +117,7 @@ class Guard:
     issuers: Mapping[str, IssuerBinding] = field(default_factory=dict)
     tokens: TokenValidator | None = None
     access_issuer: str | None = None
+    sinks: Mapping[str, SinkBinding] = field(default_factory=dict)
 
     def environment(self, name: str) -> Environment | None:
         """Return the environment of this name, or None where the configuration has none (any more)."""
@@ -127,6 +147,14 @@ class Wakes(Protocol):
         """Have an identity source read as far as is due. Never raises."""
         ...
 
+    def notify(self) -> None:
+        """Say that notices are due; after the commit that holds them. Never raises."""
+        ...
+
+    def notify_sink(self, sink: str) -> None:
+        """Have one sink told what is due. Never raises."""
+        ...
+
     def repeat(self, wakes: Sequence[Wake]) -> None:
         """Send again what may be lost; where the queue is long it is late, not lost, and nothing is sent. Never raises."""
         ...
@@ -146,5 +174,6 @@ class Services:
     health: HealthProbe
     limits: Limits
     holder: str
+    inspector: Inspector
     link_limit: Buckets = field(default_factory=lambda: Buckets(rate=0.1, burst=10))  # by subject
     delivery_limits: DeliveryLimits = field(default_factory=lambda: DeliveryLimits.of(rate=20.0, burst=600))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from app.domain.approval import ApprovalRequest, RequestState
 from app.domain.deployment import ENDED, NEXT_STAGE, Deployment, Stage, StageResult, State, Step, Wake
 from app.domain.errors import GateError
 from app.domain.plain import plain_line
@@ -19,6 +20,7 @@ from app.pipeline.attempt import reason_to_end
 from app.pipeline.entries import entry_of
 from app.pipeline.services import Services
 from app.pipeline.stores import Unit
+from app.pipeline.tell import deployment_notice, tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +34,29 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a stage found out: the state to move to, the audit verb, and the evidence."""
+    """What a stage found out: the state to move to, the audit verb, and the evidence.
+
+    `asks` is the request for approvals that a deployment is held for, until `due_at`; `closes` what becomes of such a request.
+    `expects` names a request and how many votes were on it: where there are more by now, nothing is written.
+    """
 
     state: State
     verb: str
     detail: dict[str, Any] = field(default_factory=dict)
     reason: str | None = None
     principal: str | None = None
+    asks: ApprovalRequest | None = None
+    due_at: datetime | None = None
+    closes: RequestState = RequestState.VOID
+    expects: tuple[str, int] | None = None
 
 
 NOT_MY_TURN = Outcome("nothing to do", goes_on=False)
 OVERTAKEN = Outcome("another worker was faster", goes_on=False)
 
 
-def run_stage(services: Services, deployment_id: str, stage: Stage, find: Callable[[Deployment], Finding]) -> Outcome:
-    """Run one stage to its result, once. `find` may call outside and must not write."""
+def run_stage(services: Services, deployment_id: str, stage: Stage, find: Callable[[Deployment], Finding | Outcome]) -> Outcome:
+    """Run one stage to its result, once. `find` may call outside, and where it gives an outcome, nothing is written here."""
     started_at = services.clock.now()
     with services.store.reading() as unit:
         deployment = unit.deployments.get(deployment_id)
@@ -62,7 +72,9 @@ def run_stage(services: Services, deployment_id: str, stage: Stage, find: Callab
             raise  # the sweeper comes back to it
         code = fault.code if isinstance(fault, GateError) else "internal"
         finding = Finding(State.FAILED, "failed", {"code": code}, reason=why)
-    if finding.state not in ENDED:
+    if isinstance(finding, Outcome):
+        return finding
+    if finding.state not in ENDED and State.HELD not in (deployment.state, finding.state):
         with services.store.single() as unit:
             return conclude(services, unit, deployment, stage, finding, started_at)
     with services.store.unit() as unit:
@@ -81,22 +93,50 @@ def conclude(
 ) -> Outcome:
     """Write a stage's result, state and audit entry, if it still stands where `deployment` does; free its slot if it ends.
 
-    Where `finding` ends the deployment, the caller has locked the slot before.
+    Where `finding` ends the deployment, holds it or lets it go on, the caller has locked the slot before.
     """
     now = services.clock.now()
-    ended = finding.state in ENDED
+    ended, is_held = finding.state in ENDED, finding.state is State.HELD
     why = plain_line(finding.reason) if finding.reason else None
+    due_at = finding.due_at or now + timedelta(seconds=services.limits.sweep_after)
     step = Step(
         finding.state,
-        None if ended else now + timedelta(seconds=services.limits.sweep_after),
+        None if ended else due_at,
         entry_of(services, deployment, finding.verb, **finding.detail, **({"reason": why} if why else {})),
-        StageResult(stage, finding.state.value, finding.detail, started_at, now),
+        None if is_held else StageResult(stage, finding.state.value, finding.detail, started_at, now),
         why,
         finding.principal,
     )
+    if finding.expects is not None and not _is_as_expected(unit, deployment, finding.expects):
+        return OVERTAKEN
     if not unit.deployments.advance(deployment, step):
         return OVERTAKEN
+    if deployment.state is State.HELD:
+        unit.approvals.close(deployment.id, RequestState.GRANTED if finding.state is State.PERMITTED else finding.closes, now)
+    if ended or is_held:
+        tell(services, unit, deployment_notice(services, deployment, finding.verb, why or ""), environment=deployment.environment)
+    if finding.asks is not None:
+        unit.approvals.ask(finding.asks)
+        return Outcome("held", goes_on=False, wakes=_void_older(services, unit, deployment, started_at))
     return Outcome(finding.state.value, goes_on=not ended, wakes=_followers(services, unit, deployment) if ended else ())
+
+
+def _is_as_expected(unit: Unit, deployment: Deployment, expects: tuple[str, int]) -> bool:
+    """Tell whether nobody has voted meanwhile; whoever votes locks in the same order."""
+    unit.deployments.lock(deployment.id)
+    locked = unit.approvals.lock(expects[0])
+    return locked is not None and locked[1] == expects[1]
+
+
+def _void_older(services: Services, unit: Unit, deployment: Deployment, started_at: datetime) -> tuple[Wake, ...]:
+    """Of those that wait for approvals in an environment only the newest goes on waiting; its place is free for others."""
+    *older, newest = unit.deployments.held(deployment.environment)
+    wakes: list[Wake] = []
+    for each in older:
+        by = f"superseded by {newest.id}"
+        finding = Finding(State.SUPERSEDED, "superseded", {"by": newest.id}, reason=by)
+        wakes += conclude(services, unit, each, Stage.CHECK_PERMISSION, finding, started_at).wakes
+    return (*wakes, *admit(services, unit, [deployment.environment]))
 
 
 def _followers(services: Services, unit: Unit, ended: Deployment) -> tuple[Wake, ...]:

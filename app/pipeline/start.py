@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from app.domain.decision import Effect
 from app.domain.deployment import Deployment, Dispatch, DispatchRow, Progress, Stage, State
 from app.domain.errors import BadConfiguration, GateError, StoreUnavailable
 from app.integrations.targets.protocol import Order, Report
@@ -130,9 +129,9 @@ def _ask_or_start(services: Services, guard: Guard, deployment: Deployment, clai
                 return _Answer(known, claimed)
             if claimed.attempts > services.limits.dispatch_attempts:
                 return _Answer(Report(Progress.FAILED, f"gave up after {claimed.attempts - 1} attempts: {last}"), claimed)
-        reason, decision = decide_now(services, guard, deployment)
-        if decision is None or decision.effect is not Effect.ALLOW:
-            return _Answer(Report(Progress.FAILED, decision.reason if decision else reason), claimed)
+        judged = decide_now(services, guard, deployment)
+        if not judged.is_allowed:
+            return _Answer(Report(Progress.FAILED, judged.reason), claimed)
         return _start(services, guard, deployment, claimed)
 
 

@@ -14,7 +14,9 @@ from typing import Protocol
 from app.domain.audit import AuditEntry
 from app.domain.delivery import Delivery, Receipt
 from app.domain.deployment import Deployment, Dispatch, DispatchRow, Progress, Stage, StageResult, Step, Turn, Wake
+from app.pipeline.approval_stores import Approvals
 from app.pipeline.freeze_stores import Freezes
+from app.pipeline.notice_stores import Outbox
 from app.pipeline.session_stores import Sessions
 from app.pipeline.stores_access import Access, CommitKeys, Hints, Statements
 
@@ -135,7 +137,11 @@ class Deployments(Protocol):
         ...
 
     def older_waiting(self, environment: str, position: int) -> list[Deployment]:
-        """Lock and list older ones that hold a grant and wait to be dispatched."""
+        """Lock and list older ones that hold a grant and wait to be dispatched, or that wait for approvals."""
+        ...
+
+    def held(self, environment: str) -> list[Deployment]:
+        """Lock and list those of an environment that wait for approvals, oldest first."""
         ...
 
     def take_due(self, now: datetime, again_after: timedelta, limit: int) -> list[Wake]:
@@ -224,6 +230,10 @@ class Unit(Protocol):
     def sessions(self) -> Sessions: ...
     @property
     def freezes(self) -> Freezes: ...
+    @property
+    def approvals(self) -> Approvals: ...
+    @property
+    def notices(self) -> Outbox: ...
 
     def remember_version(self, kind: str, digest: str, text: str) -> bool:
         """Keep a version of configuration, people or policies; True if it was not known before."""

@@ -11,6 +11,7 @@ from app.domain.decision import Action, DecisionRequest, Effect
 from app.domain.environment import BRANCHES, TAGS, Environment
 from app.domain.errors import BadRequest, NotFound
 from app.domain.signature import Signatures
+from app.pipeline.evidence import NOTHING_NEW
 from app.pipeline.facts import Act, facts
 from app.pipeline.freeze import freezes_at
 from app.pipeline.services import Guard, Services
@@ -19,7 +20,7 @@ from app.pipeline.stores import Unit
 
 EVENTS = {"branch": "push", "tag": "tag", "release": "release"}
 # What a deployment brings along is not known here, so the best is assumed, and said.
-BEST = {"authors_known": True, "unknown_authors": [], "signatures": Signatures.ALL.value}
+BEST = {"authors_known": True, "unknown_authors": [], "signatures": Signatures.ALL.value, **NOTHING_NEW}
 NO_COMMIT = "0" * 40
 
 
@@ -85,7 +86,7 @@ def _answer(
     if not who.accounts:
         return Answer(*said, allowed=False, reason="no account stands for this principal: tidegate access link")
     session = unit.sessions.newest(who.subject, now, issuer_urls(guard))
-    context = facts(guard, environment, act, evidence=BEST, session=session, freezes=freezes, now=now)
+    context = facts(guard, [environment], act, evidence=BEST, session=session, freezes=freezes, now=now)
     decision = guard.policy.decide(DecisionRequest(who, action, environment.name, environment.repository, context))
     return Answer(*said, allowed=decision.effect is Effect.ALLOW, reason=decision.reason)
 

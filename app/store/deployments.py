@@ -32,7 +32,7 @@ _ADMIT = text("""
 WITH free AS (
     SELECT name, greatest(0, :window - (
         SELECT count(*) FROM deployments AS d
-        WHERE d.environment = name AND d.due_at IS NOT NULL AND d.updated_at > clock_timestamp() - :standing
+        WHERE d.environment = name AND d.due_at IS NOT NULL AND d.state <> 'held' AND d.updated_at > clock_timestamp() - :standing
     )) AS places
     FROM unnest(CAST(:environments AS text[])) AS name
 ), oldest AS (
@@ -69,6 +69,8 @@ SELECT (SELECT state FROM deployments WHERE id = :id) AS state,
     EXISTS (
         SELECT FROM deployments WHERE environment = :environment AND state = 'granted' AND position < :position
         AND trigger <> 'failure'
+    ) OR EXISTS (
+        SELECT FROM deployments WHERE environment = :environment AND state = 'held' AND position < :position
     ) AS has_older,
     coalesce((SELECT version FROM access_version), 0) AS access_version
 """).columns(table.c.state, slots.c.deployment_id.label("holder"))
@@ -114,13 +116,14 @@ def deployment_from(row: Row[Any]) -> Deployment:
         principal=row.principal,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        purpose=row.purpose,
     )
 
 
 def _as_row(deployment: Deployment, due_at: datetime | None) -> dict[str, Any]:
     repository, actor = deployment.repository, deployment.actor
     plain = ("id", "position", "delivery_id", "correlation_id", "environment", "ref", "before", "sha", "trigger")
-    more = ("release_id", "state", "reason", "principal", "created_at", "updated_at")
+    more = ("release_id", "state", "reason", "principal", "created_at", "updated_at", "purpose")
     return {
         **{name: getattr(deployment, name) for name in (*plain, *more)},
         "forge": repository.forge,
@@ -216,10 +219,16 @@ class SqlDeployments:
         return Turn(State(row.state) if row.state else None, row.holder, row.is_outrun, row.has_older, row.access_version)
 
     def older_waiting(self, environment: str, position: int) -> list[Deployment]:
-        """Lock and list older ones that hold a grant and wait to be dispatched."""
-        query = _granted(environment).where(table.c.position < position, table.c.trigger != Trigger.FAILURE)
+        """Lock and list older ones that hold a grant and wait to be dispatched, or that wait for approvals."""
+        query = _waiting(environment).where(table.c.position < position, table.c.trigger != Trigger.FAILURE)
         query = query.order_by(table.c.position, table.c.id).with_for_update()
         return [deployment_from(row) for row in self.connection.execute(query)]
+
+    def held(self, environment: str) -> list[Deployment]:
+        """Lock and list those that wait for approvals, oldest first."""
+        query = select(table).where(table.c.environment == environment, table.c.state == text("'held'"))
+        rows = self.connection.execute(query.order_by(table.c.position, table.c.id).with_for_update())
+        return [deployment_from(row) for row in rows]
 
     def take_due(self, now: datetime, again_after: timedelta, limit: int) -> list[Wake]:
         """Claim those that stand still since their due time; the longer they stand, the later their next one.
@@ -283,5 +292,6 @@ def _releases(environment: str) -> Select[Any]:
     return succeeded.order_by(table.c.position.desc(), table.c.id.desc())
 
 
-def _granted(environment: str) -> Select[Any]:
-    return select(table).where(table.c.environment == environment, table.c.state == State.GRANTED)
+def _waiting(environment: str) -> Select[Any]:
+    waiting = or_(table.c.state == text("'granted'"), table.c.state == text("'held'"))  # as the two partial indexes say it
+    return select(table).where(table.c.environment == environment, waiting)

@@ -21,6 +21,8 @@ SWEEP = "sweep"
 SYNC = "sync_source"
 SYNC_DUE = "sync_due"
 EXPIRE = "expire"
+NOTIFY = "notify"
+NOTIFY_DUE = "notify_due"
 WAKE_QUEUE = "wakes"  # what wakes others does not stand in line with those it wakes
 STAGE_QUEUE = "stages"
 DEPLOY_QUEUE = "deploys"
@@ -30,7 +32,9 @@ QUEUES: dict[str, str] = {
     SWEEP: WAKE_QUEUE,
     SYNC_DUE: WAKE_QUEUE,
     EXPIRE: WAKE_QUEUE,
+    NOTIFY_DUE: WAKE_QUEUE,
     SYNC: SLOW_DEPLOY_QUEUE,  # a directory may take a minute to be read
+    NOTIFY: SLOW_DEPLOY_QUEUE,  # a sink may be slow to answer
     Stage.VALIDATE_IDENTITY: STAGE_QUEUE,
     Stage.CHECK_PERMISSION: STAGE_QUEUE,
     Stage.INJECT_TOKEN: STAGE_QUEUE,
@@ -153,6 +157,20 @@ class CeleryWakes:
             self._app.send_task(SYNC, args=(source,), queue=QUEUES[SYNC], ignore_result=True, retry=False)
         except Exception as fault:
             _log.warning("wake not sent source=%s error=%s", source, type(fault).__name__)
+
+    def notify(self) -> None:
+        """Say that notices are due; if the broker is away, beat asks for it by and by."""
+        try:
+            self._app.send_task(NOTIFY_DUE, queue=QUEUES[NOTIFY_DUE], ignore_result=True, retry=False)
+        except Exception as fault:
+            _log.warning("wake not sent task=%s error=%s", NOTIFY_DUE, type(fault).__name__)
+
+    def notify_sink(self, sink: str) -> None:
+        """Have one sink told what is due; if the broker is away, beat asks for it by and by."""
+        try:
+            self._app.send_task(NOTIFY, args=(sink,), queue=QUEUES[NOTIFY], ignore_result=True, retry=False)
+        except Exception as fault:
+            _log.warning("wake not sent sink=%s error=%s", sink, type(fault).__name__)
 
     def repeat(self, wakes: Sequence[Wake]) -> None:
         """Send again what may be lost; where the queue is long it is late, not lost, and nothing is sent."""

@@ -108,8 +108,10 @@ deployments = Table(
     Column("created_at", TIME, nullable=False),
     Column("updated_at", TIME, nullable=False),
     Column("due_at", TIME),
+    Column("purpose", Text),
     CheckConstraint(one_of("state", State), name="state"),
     CheckConstraint(one_of("trigger", Trigger), name="trigger"),
+    CheckConstraint("(trigger = 'override') = (purpose IS NOT NULL)", name="purpose"),
     CheckConstraint("sha ~ '^([0-9a-f]{40}|[0-9a-f]{64})$'", name="sha"),
     CheckConstraint("(trigger IN ('rollback', 'failure')) = (release_id IS NOT NULL)", name="release"),
 )
@@ -132,6 +134,13 @@ Index(
     deployments.c.position,
     postgresql_where=text("state = 'granted'"),
 )
+Index(
+    "ix_deployments_held",
+    deployments.c.environment,
+    deployments.c.position,
+    postgresql_where=text("state = 'held'"),
+)
+Index("ix_deployments_override", deployments.c.created_at, postgresql_where=text("trigger = 'override'"))
 # A lane: those that are planned and not yet admitted. They have no due time (nor have those that ended).
 Index(
     "ix_deployments_lane",

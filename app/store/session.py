@@ -13,6 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.domain.errors import StoreUnavailable
 from app.store.access import SqlAccess
+from app.store.approvals import SqlApprovals
 from app.store.audit import SqlAudit
 from app.store.commit_keys import SqlCommitKeys
 from app.store.deliveries import SqlDeliveries
@@ -20,6 +21,7 @@ from app.store.deployments import SqlDeployments
 from app.store.dispatches import SqlDispatches, SqlSlots
 from app.store.freezes import SqlFreezes
 from app.store.hints import SqlHints
+from app.store.notices import SqlOutbox
 from app.store.schema import versions
 from app.store.sessions import SqlSessions
 from app.store.statements import SqlStatements
@@ -99,6 +101,8 @@ class SqlUnit:
     commit_keys: SqlCommitKeys
     sessions: SqlSessions
     freezes: SqlFreezes
+    approvals: SqlApprovals
+    notices: SqlOutbox
     known_versions: frozenset[tuple[str, str]]
     new_versions: set[tuple[str, str]]
 
@@ -150,6 +154,8 @@ class SqlStore:
             SqlCommitKeys(connection),
             SqlSessions(connection),
             SqlFreezes(connection),
+            SqlApprovals(connection),
+            SqlOutbox(connection),
             self._known_versions,
             new,
         )

@@ -30,6 +30,8 @@ STATUS: dict[str, int] = {
     "source-unavailable": 503,
     "store-unavailable": 503,
     "secret-unavailable": 503,
+    "sink-unavailable": 503,
+    "sink-refused": 502,
 }
 
 _log = logging.getLogger(__name__)

@@ -13,6 +13,7 @@ from app.domain.delivery import Delivery, DeliveryState
 from app.domain.deployment import Deployment, Stage, StageResult
 from app.domain.environment import Environment, HealthCheck, Zone
 from app.domain.event import Account, Event, EventKind, Repository
+from app.integrations.inspection.inspector import ContentInspector
 from app.integrations.system import SystemIds
 from app.pipeline.authorize import authorize
 from app.pipeline.dispatch import dispatch
@@ -167,5 +168,6 @@ def line(engine: Engine) -> Line:
         health=line.health,
         limits=Limits(lease=1.0),
         holder="test",
+        inspector=ContentInspector(),
     )
     return line

@@ -43,6 +43,10 @@ class AccessMap(Protocol):
         """
         ...
 
+    def claimants_of(self, emails: Collection[str]) -> list[Principal]:
+        """Return everybody, active or not, of whom any source says that one of these e-mails (in lower case) is theirs."""
+        ...
+
     def commit_keys(self) -> list[CommitKey]:
         """List the keys that stand for anybody, revoked ones too."""
         ...

@@ -1,15 +1,10 @@
 """Deploy by a signed POST with a short-lived bearer token, after the Standard Webhooks specification.
 
-https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md: headers webhook-id,
-webhook-timestamp and webhook-signature (`v1,` and base64 of HMAC-SHA256 over `id.timestamp.body`). The dispatch id is
-the webhook-id and the Idempotency-Key: the receiving service must do the same id once.
+The dispatch id is the webhook-id and the Idempotency-Key: the receiving service must do the same id once.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hmac
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +17,7 @@ from app.domain.deployment import Dispatch, Progress
 from app.domain.errors import SecretUnavailable, TargetFailed, TargetUnavailable
 from app.integrations.http import HttpAnswer, HttpClient, NotSent, Unanswered
 from app.integrations.secrets.protocol import Secret
+from app.integrations.standard_webhooks import signed_headers
 from app.integrations.targets.protocol import Order, Report
 from app.integrations.tokens.protocol import Token
 
@@ -67,14 +63,9 @@ class Webhook:
         return Report(Progress.UNKNOWN)
 
     def _headers(self, order: Order, body: bytes, token: Token) -> dict[str, str]:
-        stamp = str(int(self._clock.now().timestamp()))
-        signed = f"{order.dispatch.id}.{stamp}.".encode() + body
-        digest = hmac.digest(_key(self._secret(self._options.secret)), signed, "sha256")
+        signing = self._secret(self._options.secret).reveal()
         return {
-            "content-type": "application/json",
-            "webhook-id": order.dispatch.id,
-            "webhook-timestamp": stamp,
-            "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
+            **signed_headers(order.dispatch.id, body, secret=signing, now=self._clock.now()),
             "idempotency-key": order.dispatch.id,
             "authorization": f"Bearer {token.reveal()}",
         }
@@ -98,16 +89,6 @@ def _body(order: Order, now: int) -> bytes:
         "is_rollback": order.is_rollback,
     }
     return json.dumps({"type": "deployment.dispatched", "timestamp": now, "data": data}).encode()
-
-
-def _key(secret: Secret) -> bytes:
-    value = secret.reveal()
-    if not value.startswith(b"whsec_"):
-        return value
-    try:
-        return base64.b64decode(value.removeprefix(b"whsec_"), validate=True)
-    except binascii.Error:
-        raise SecretUnavailable("the webhook secret behind whsec_ is not base64") from None
 
 
 def _report(answer: HttpAnswer, token: Token) -> Report:

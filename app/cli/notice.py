@@ -1,0 +1,65 @@
+"""`tidegate notice …`: what sinks were told, what they were not, and whether one can be told anything."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from app.cli.output import JSON, LIMIT, command, console, listing, operator, print_json, process, short, when
+from app.domain.errors import NotFound
+from app.domain.notice import Notice, StoredNotice
+
+app = typer.Typer(no_args_is_help=True, help="What sinks are told.")
+
+
+@app.command("list")
+@command
+def list_(
+    undelivered: Annotated[bool, typer.Option("--undelivered", help="Only what no sink took: waiting, or given up.")] = False,
+    limit: LIMIT = 100,
+    as_json: JSON = False,
+) -> None:
+    """List notices, newest first, with how it went."""
+    with process().services.store.reading() as unit:
+        found = unit.notices.newest(limit, undelivered=undelivered)
+    if as_json:
+        return print_json(found)
+    table = listing("id", "at", "sink", "event", "state", "tries", "subject or fault")
+    for each in found:
+        notice = each.notice
+        row = (short(notice.id), when(notice.at), each.sink, notice.event, _state(each), str(each.tries))
+        table.add_row(*row, each.fault or notice.subject)
+    console.print(table)
+
+
+@app.command("test")
+@command
+def try_(sink: str, as_json: JSON = False) -> None:
+    """Send a test notice to a sink now, and say what came of it."""
+    this = process()
+    binding = this.services.guard().sinks.get(sink)
+    if binding is None:
+        raise NotFound(f"there is no [sinks.{sink}] in the configuration")
+    asked_by = operator().key
+    notice = Notice(
+        id=this.ids.new(),
+        at=this.clock.now(),
+        event="notice:test",
+        subject="Tidegate: a test",
+        text=f"{asked_by} tries whether the sink {sink} takes notices.\nNothing has happened.",
+        detail={"sink": sink, "by": asked_by},
+    )
+    binding.sink().emit(notice)
+    if as_json:
+        return print_json({"sink": sink, "notice": notice.id})
+    console.print(f"{sink} took notice {notice.id}")
+
+
+def _state(each: StoredNotice) -> str:
+    if each.sent_at is not None:
+        return f"sent {when(each.sent_at)}"
+    if each.given_up_at is not None:
+        return f"given up {when(each.given_up_at)}"
+    assert each.due_at is not None
+    return f"due {when(each.due_at)}"

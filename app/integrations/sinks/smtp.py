@@ -1,0 +1,181 @@
+"""Tell people by mail (SMTP, RFC 5321). How it is connected to, and held to time and size: `smtp_connection.py`."""
+
+from __future__ import annotations
+
+import base64
+import smtplib
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from email.message import EmailMessage
+from email.policy import SMTP
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from app.domain.clock import Clock
+from app.domain.errors import GateError, SecretUnavailable, SinkRefused, SinkUnavailable
+from app.domain.notice import Notice
+from app.domain.plain import plain_line
+from app.integrations.secrets.protocol import Secret
+from app.integrations.sinks.protocol import LONGEST_TIMEOUT
+from app.integrations.sinks.smtp_connection import Place, connected
+
+PORTS = {"starttls": 587, "implicit": 465, "none": 25}
+LONGEST_DETAIL = 200
+POLICY = SMTP.clone(cte_type="7bit")  # 8BITMIME is not needed, then
+
+# A dot-atom at a host (RFC 5322 §3.4.1), in ASCII: nothing that a header or a command would read as its end.
+Address = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$", max_length=254)
+]
+
+
+class Options(BaseModel):
+    """A mail sink's own keys."""
+
+    model_config = ConfigDict(extra="forbid")
+    host: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]+$", max_length=253)]
+    port: int | None = Field(None, gt=0, lt=65536)
+    tls: Literal["starttls", "implicit", "none"] = "starttls"
+    allow_plaintext: bool = False
+    ca_file: Path | None = None
+    username: Annotated[str, Field(pattern=r"^[\x21-\x7e]+$")] | None = None
+    password: Annotated[str, Field(pattern=r"^(env|file):.+$")] | None = None
+    sender: Address
+    recipients: list[Address] = Field(min_length=1, max_length=50)
+    timeout: float = Field(20.0, gt=0, le=LONGEST_TIMEOUT)
+
+    @model_validator(mode="after")
+    def _is_safe(self) -> Self:
+        if (self.username is None) != (self.password is None):
+            raise ValueError("username and password go together")
+        if self.tls != "none" or _is_loopback(self.host):
+            return self
+        if self.password is not None:
+            raise ValueError('a password goes to another machine under TLS only: tls = "starttls" or "implicit"')
+        if not self.allow_plaintext:
+            raise ValueError('tls = "none" to another machine needs allow_plaintext = true: whoever listens reads along')
+        return self
+
+
+class Smtp:
+    """A mail server that takes mail for the recipients (protocol: Sink)."""
+
+    def __init__(self, options: Options, *, clock: Clock, secret: Callable[[str], Secret]) -> None:
+        self._options = options
+        self._secret = secret
+
+    def emit(self, notice: Notice) -> None:
+        """Send one mail to all recipients; raises SinkUnavailable or SinkRefused."""
+        options = self._options
+        message = _message(notice, options.sender, options.recipients).as_bytes()
+        password = self._password()
+        hidden = _hidden(options.username or "", password)
+        with _one_error(hidden), connected(self._place()) as server:
+            if options.username is not None:
+                server.login(options.username, password)
+            left_out = server.sendmail(options.sender, options.recipients, message)
+            with suppress(smtplib.SMTPException, OSError):
+                server.quit()  # it is sent, whatever comes now
+        if left_out:  # no second try: the others would have it twice
+            raise SinkRefused(f"sent, but not to all: {_refusals(left_out, hidden)}")
+
+    def _place(self) -> Place:
+        options = self._options
+        return Place(
+            host=options.host,
+            port=options.port or PORTS[options.tls],
+            tls=options.tls,
+            ca_file=options.ca_file,
+            # smtplib would ask DNS for this machine's name, however long that takes
+            we_are=_domain(options.sender),
+            seconds=options.timeout,
+        )
+
+    def _password(self) -> str:
+        if self._options.password is None:
+            return ""
+        try:
+            return self._secret(self._options.password).reveal().decode("ascii")
+        except SecretUnavailable as fault:
+            raise SinkUnavailable(str(fault)) from None
+        except UnicodeDecodeError:
+            raise SinkUnavailable("the password is not ASCII, and SMTP takes no other") from None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _message(notice: Notice, sender: str, recipients: list[str]) -> EmailMessage:
+    """Make the mail; a repeat has the same Message-ID (RFC 5322 §3.6.4), by which servers and readers drop it."""
+    message = EmailMessage(POLICY)
+    message["From"] = sender
+    message["To"] = ", ".join(recipients)
+    message["Subject"] = notice.subject
+    message["Date"] = notice.at
+    message["Message-ID"] = f"<{notice.id}@{_domain(sender)}>"
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834 §5: no holiday answers
+    message["X-Tidegate-Event"] = plain_line(notice.event)
+    message.set_content(notice.text)
+    return message
+
+
+def _domain(address: str) -> str:
+    return address.rpartition("@")[2]
+
+
+@contextmanager
+def _one_error(hidden: tuple[str, ...]) -> Iterator[None]:
+    """Turn what smtplib raises into the sink's two errors, without what must not be seen in it."""
+    try:
+        yield
+    except smtplib.SMTPAuthenticationError as fault:
+        raise SinkUnavailable(f"the server does not take the username or the password ({fault.smtp_code})") from None
+    except smtplib.SMTPRecipientsRefused as fault:
+        codes = [code for code, _ in fault.recipients.values()]
+        raise _judged(max(codes) if min(codes) >= 500 else min(codes), _refusals(fault.recipients, hidden)) from None
+    except (smtplib.SMTPSenderRefused, smtplib.SMTPDataError) as fault:
+        raise _judged(fault.smtp_code, _answer(fault.smtp_code, fault.smtp_error, hidden)) from None
+    except smtplib.SMTPResponseException as fault:
+        raise SinkUnavailable(_answer(fault.smtp_code, fault.smtp_error, hidden)) from None
+    except ssl.SSLCertVerificationError as fault:
+        raise SinkUnavailable(f"its certificate is not trusted: {plain_line(fault.verify_message, LONGEST_DETAIL)}") from None
+    except smtplib.SMTPNotSupportedError:
+        raise SinkUnavailable("the server offers no STARTTLS, or no AUTH, and it is asked for") from None
+    except smtplib.SMTPServerDisconnected:
+        raise SinkUnavailable("the server hung up, or took too long to answer") from None
+    except (smtplib.SMTPException, ValueError) as fault:  # a challenge that is not base64, for one
+        raise SinkUnavailable(f"the server cannot be understood ({type(fault).__name__})") from None
+    except OSError as fault:
+        raise SinkUnavailable(f"no connection ({type(fault).__name__})") from None
+
+
+def _judged(code: int, said: str) -> GateError:
+    """Take the server at its word: 5yz is for good, 4yz may pass (RFC 5321 §4.2.1)."""
+    return SinkRefused(said) if code >= 500 else SinkUnavailable(said)
+
+
+def _answer(code: int, said: bytes | str, hidden: tuple[str, ...]) -> str:
+    text = said.decode(errors="replace") if isinstance(said, bytes) else said
+    for each in hidden:
+        text = text.replace(each, "***")
+    return plain_line(f"{code} {text}", LONGEST_DETAIL)
+
+
+def _refusals(refused: dict[str, tuple[int, bytes]], hidden: tuple[str, ...]) -> str:
+    return "; ".join(f"{address}: {_answer(code, said, hidden)}" for address, (code, said) in refused.items())
+
+
+def _hidden(username: str, password: str) -> tuple[str, ...]:
+    """List how the password goes over the wire (RFC 4616, AUTH LOGIN), for a server that repeats it."""
+    if not password:
+        return ()
+    spelled = (f"\0{username}\0{password}", password)
+    return (password, *(base64.b64encode(each.encode()).decode() for each in spelled))
