@@ -27,10 +27,9 @@ PORTS = {"starttls": 587, "implicit": 465, "none": 25}
 LONGEST_DETAIL = 200
 POLICY = SMTP.clone(cte_type="7bit")  # 8BITMIME is not needed, then
 
-# A dot-atom at a host (RFC 5322 §3.4.1), in ASCII: nothing that a header or a command would read as its end.
-Address = Annotated[
-    str, Field(pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$", max_length=254)
-]
+# A dot-atom at a host (RFC 5322 §3.4.1), in ASCII: nothing that a header or a command would read as its end. Without `?`:
+# no encoded word, see `_header`.
+Address = Annotated[str, Field(pattern=r"^[A-Za-z0-9.!#$%&'*+/=^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$", max_length=254)]
 
 
 class Options(BaseModel):

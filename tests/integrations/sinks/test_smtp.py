@@ -278,6 +278,7 @@ def test_a_server_that_does_not_greet_is_not_spoken_to(greeting: bytes) -> None:
         ({"recipients": ["a@b.example, eve@evil.example"]}, "String should match"),
         ({"recipients": ["Alice <a@b.example>"]}, "String should match"),
         ({"sender": "gate"}, "String should match"),
+        ({"sender": "=?utf-8?q?=0D=0A?=@gate.example"}, "String should match"),
         ({"sender": "gate@ü.example"}, "String should match"),
         ({"timeout": 31}, "less than or equal to 30"),
         ({"verify": False}, "Extra inputs are not permitted"),
