@@ -13,6 +13,7 @@ from app.domain.deployment import Dispatch, Progress, Wake
 from app.domain.errors import UnknownCommit
 from app.domain.event import PERSON, Account
 from app.domain.grant import Grant
+from app.domain.notice import Notice
 from app.domain.principal import GATE_PRINCIPAL, Principal, PrincipalKind
 from app.domain.signature import CommitKey, ObjectKind, SignedObject, Verdict
 from app.integrations.repositories.protocol import CommitAuthor
@@ -151,6 +152,23 @@ class FakeTarget:
 
     def poll(self, dispatch: Dispatch) -> Report:
         return self.polls.pop(0) if self.polls else Report(Progress.UNKNOWN)
+
+
+@dataclass
+class FakeSink:
+    """Keeps what it is told, in order; where `fault` is set it raises that, after `on_emit`."""
+
+    told: list[Notice] = field(default_factory=list)
+    fault: BaseException | None = None
+    tried: int = 0
+    on_emit: Callable[[Notice], None] = lambda _: None
+
+    def emit(self, notice: Notice) -> None:
+        self.tried += 1
+        self.on_emit(notice)
+        if self.fault is not None:
+            raise self.fault
+        self.told.append(notice)
 
 
 class FakeIssuer:

@@ -27,9 +27,11 @@ def signed_headers(message_id: str, body: bytes, *, secret: bytes, now: datetime
 
 
 def _key(secret: bytes) -> bytes:
-    if not secret.startswith(b"whsec_"):
-        return secret
     try:
-        return base64.b64decode(secret.removeprefix(b"whsec_"), validate=True)
+        encoded = secret.startswith(b"whsec_")
+        key = base64.b64decode(secret.removeprefix(b"whsec_"), validate=True) if encoded else secret
     except binascii.Error:
         raise SecretUnavailable("the webhook secret behind whsec_ is not base64") from None
+    if not key:
+        raise SecretUnavailable("the webhook secret is empty")
+    return key

@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel
 
 from app.domain.errors import BadConfiguration
-from app.integrations.registry import FORGES, TARGETS, forge_class, target_class, target_options
+from app.integrations.registry import FORGES, SINKS, TARGETS, forge_class, sink_class, sink_options, target_class, target_options
 
 
 @pytest.mark.parametrize("kind", sorted(FORGES))
@@ -25,8 +25,14 @@ def test_every_target_kind_has_a_class_and_strict_options(kind: str) -> None:
     assert options.model_config.get("extra") == "forbid"
 
 
+@pytest.mark.parametrize("kind", sorted(SINKS))
+def test_every_sink_kind_has_a_class_and_strict_options(kind: str) -> None:
+    assert callable(sink_class(kind).emit)  # type: ignore[attr-defined]  # it is a class, not only a callable
+    assert sink_options(kind).model_config.get("extra") == "forbid"
+
+
 @pytest.mark.parametrize("kind", ["", "Gogs", "gogs ", "os:system", "app.integrations.forges.gogs:Gogs"])
 def test_an_unknown_kind_is_a_fault_and_imports_nothing(kind: str) -> None:
-    for lookup in (forge_class, target_class, target_options):
-        with pytest.raises(BadConfiguration, match=r"unknown (forge|target) kind"):
+    for lookup in (forge_class, target_class, target_options, sink_class, sink_options):
+        with pytest.raises(BadConfiguration, match=r"unknown (forge|target|sink) kind"):
             lookup(kind)

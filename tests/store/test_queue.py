@@ -11,7 +11,7 @@ from kombu import Consumer, Message
 from app.domain.deployment import STAGES, Stage, Wake
 from app.domain.environment import Environment, HealthCheck
 from app.stack.redis import EmbeddedRedis
-from app.store.queue import DEPLOY_QUEUE, SLOW_DEPLOY_QUEUE, STAGE_QUEUE, CeleryWakes, chain_from, make_celery
+from app.store.queue import DEPLOY_QUEUE, SLOW_DEPLOY_QUEUE, STAGE_QUEUE, WAKE_QUEUE, CeleryWakes, chain_from, make_celery
 
 LONGEST = 5
 
@@ -69,6 +69,13 @@ def test_a_wake_in_the_middle_goes_the_same_way(celery: Celery, name: str, queue
     assert length(celery, queue) == 1
 
 
+def test_a_sink_is_told_by_the_pool_that_may_wait_and_found_by_the_one_that_does_not(celery: Celery) -> None:
+    sender = CeleryWakes(celery, may_block, LONGEST)
+    sender.notify()
+    sender.notify_sink("ops")
+    assert (length(celery, WAKE_QUEUE), length(celery, SLOW_DEPLOY_QUEUE)) == (1, 1)
+
+
 def test_nothing_is_sent_again_into_a_long_queue_and_another_queue_is_not_held_up_by_it(celery: Celery) -> None:
     sender = CeleryWakes(celery, may_block, LONGEST)
     sender.repeat(wakes("slow", Stage.DISPATCH_DEPLOY, 20))
@@ -82,6 +89,8 @@ def test_without_a_broker_nothing_is_raised() -> None:
     sender = CeleryWakes(app, may_block, LONGEST)
     sender.run(Wake("d", "c", "fast", Stage.DISPATCH_DEPLOY))
     sender.repeat(wakes("fast", Stage.DISPATCH_DEPLOY, 3))
+    sender.notify()
+    sender.notify_sink("ops")
     app.close()
 
 

@@ -27,10 +27,9 @@ PORTS = {"starttls": 587, "implicit": 465, "none": 25}
 LONGEST_DETAIL = 200
 POLICY = SMTP.clone(cte_type="7bit")  # 8BITMIME is not needed, then
 
-# A dot-atom at a host (RFC 5322 §3.4.1), in ASCII: nothing that a header or a command would read as its end.
-Address = Annotated[
-    str, Field(pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$", max_length=254)
-]
+# A dot-atom at a host (RFC 5322 §3.4.1), in ASCII: nothing that a header or a command would read as its end. Without `?`:
+# no encoded word, see `_header`.
+Address = Annotated[str, Field(pattern=r"^[A-Za-z0-9.!#$%&'*+/=^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$", max_length=254)]
 
 
 class Options(BaseModel):
@@ -118,13 +117,21 @@ def _message(notice: Notice, sender: str, recipients: list[str]) -> EmailMessage
     message = EmailMessage(POLICY)
     message["From"] = sender
     message["To"] = ", ".join(recipients)
-    message["Subject"] = notice.subject
+    message["Subject"] = _header(notice.subject)
     message["Date"] = notice.at
     message["Message-ID"] = f"<{notice.id}@{_domain(sender)}>"
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834 §5: no holiday answers
-    message["X-Tidegate-Event"] = plain_line(notice.event)
+    message["X-Tidegate-Event"] = _header(notice.event)
     message.set_content(notice.text)
     return message
+
+
+def _header(text: str) -> str:
+    """Make text fit for a header: one line, in which no word is an encoded one (RFC 2047).
+
+    EmailMessage decodes those that it is given, and some versions write the line ends in them as such (CVE-2024-6923).
+    """
+    return plain_line(text).replace("=?", "= ?")
 
 
 def _domain(address: str) -> str:

@@ -99,7 +99,6 @@ class Mailbox:
     envelopes: list[tuple[str | None, list[str]]] = field(default_factory=list)
     was_tls: list[bool] = field(default_factory=list)
     users: list[object] = field(default_factory=list)
-    delay: Callable[[], None] | None = None
 
     @property
     def mails(self) -> list[EmailMessage]:
