@@ -37,7 +37,7 @@ def counted(
         request = unit.approvals.standing(deployment.id)
         votes = unit.approvals.votes(request.id) if request is not None else []
     if request is None or not request.is_for(deployment.sha, environment.targets, guard.policy.digest):
-        return Counted(request=request, seen=len(votes))
+        return Counted(tally(environment.approvals, {}), request, len(votes))
     closed_to = hands_in(deployment, guard, evidence)
     voters: dict[str, frozenset[str]] = {}
     fallen: list[tuple[str, str]] = []
