@@ -10,7 +10,7 @@ from app.integrations.system import random_bytes, write_private
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 # tidegate.toml comes last: where it stands, the rest stands too.
-FILES = ("people.toml", "policies/deploy.cedar", "policies/rollback.cedar", "tidegate.toml")
+FILES = ("people.toml", "policies/deploy.cedar", "policies/push.cedar", "policies/rollback.cedar", "tidegate.toml")
 SECRET = Path(".tidegate/webhook.secret")
 
 

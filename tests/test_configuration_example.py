@@ -17,6 +17,7 @@ NAMES = [
     "tidegate.toml",
     "people.toml",
     "policies/deploy.cedar",
+    "policies/push.cedar",
     "policies/rollback.cedar",
     ".tidegate/webhook.secret",
 ]
@@ -76,6 +77,7 @@ def test_other_files_that_exist_are_kept_as_they_are(tmp_path: Path) -> None:
     written = write_example(tmp_path)
     assert sorted(str(path.relative_to(tmp_path)) for path in written) == [
         "policies/deploy.cedar",
+        "policies/push.cedar",
         "policies/rollback.cedar",
         "tidegate.toml",
     ]
