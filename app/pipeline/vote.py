@@ -109,6 +109,7 @@ def _open_request(services: Services, unit: Unit, deployment: Deployment, right:
     standing = unit.approvals.standing(deployment.id)
     locked = unit.approvals.lock(standing.id) if standing is not None else None
     if locked is None or not is_current(locked[0], deployment, right.environment, right.guard):
+        services.wakes.run(_resume(deployment))  # now, and not when it would be looked at anyway
         raise NotAllowed("what is asked for has changed (policies, targets): wait for the new request, and look at it")
     if services.clock.now() >= locked[0].expires_at:
         raise NotAllowed(f"the request has expired at {locked[0].expires_at:%Y-%m-%d %H:%M:%S} UTC")

@@ -475,7 +475,14 @@ def test_the_example_is_written_once_never_over_anything_and_passes_the_check(cl
     ran = cli("config", "example", "--folder", "new")
     assert (ran.code, ran.err) == (0, "")
     written = sorted(line.removeprefix("wrote ") for line in ran.text.splitlines())
-    names = [".tidegate/webhook.secret", "people.toml", "policies/deploy.cedar", "policies/push.cedar", "policies/rollback.cedar", "tidegate.toml"]
+    names = [
+        ".tidegate/webhook.secret",
+        "people.toml",
+        "policies/deploy.cedar",
+        "policies/push.cedar",
+        "policies/rollback.cedar",
+        "tidegate.toml",
+    ]
     assert written == [f"new/{name}" for name in names]
     secret = cli.folder / "new" / ".tidegate" / "webhook.secret"
     assert secret.stat().st_mode & 0o777 == 0o600 and secret.read_text().strip() not in ran.text
