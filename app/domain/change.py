@@ -64,7 +64,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What a push brings. Where a bound was met `is_whole` is false and `why_not` says which; `paths_known`: no path is missing."""
+    """What a push brings. Where a bound was met `is_whole` is false and `why_not` says which; `paths_known`: none is missing."""
 
     files: tuple[ChangedFile, ...] = ()
     messages: tuple[CommitMessage, ...] = ()
