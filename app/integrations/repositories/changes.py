@@ -71,7 +71,7 @@ class _Reading:
 
     reasons: dict[str, None] = field(default_factory=dict)
     paths_known: bool = True
-    text_left: int = MOST_TEXT
+    text_left: int = field(default_factory=lambda: MOST_TEXT)
 
 
 def read_changes(git: Git, mirror: Path, bases: Sequence[str | None], sha: str, *, commits: Iterable[pygit2.Commit]) -> Changes:
