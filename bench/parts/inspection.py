@@ -1,4 +1,4 @@
-"""What it costs to look at what a push brings: a push of many files, read from a mirror and from git log's text, and inspected."""
+"""What it costs to look at a push of many files: read from a mirror, or from git log's text, and inspected."""
 
 from __future__ import annotations
 
