@@ -96,12 +96,12 @@ _ALL = (
     ),
     _words(
         "holds the marks of a chat with a model",
-        r"<\|?/?(?:system|system-reminder|im_start|im_end|assistant)\|?>|\[/?inst\]|<</?sys>>",
+        r"<\|?/?(?:system|system-reminder|im_start|im_end|assistant)\|?>|(?-i:\[/?INST\])|<</?sys>>",
         r"(?:^|\n)[ \t>#*-]{0,12}(?:system|assistant)[ ]?:[ ]*you~are\b",
     ),
     _words(
         "hides instructions in a comment that is not shown",
-        rf"<!--(?:(?!-->|<!--)[\s\S]){{0,2000}}?\b(?:{_AGENTS}|you~(?:must|should|are|will|have~to)\b|(?:always|never|do~not|ignore|execute|run)~\w)",
+        rf"<!--(?:(?!-->|<!--)[\s\S]){{0,2000}}?\b(?:{_AGENTS}|you~(?:must|should|are|will|have~to)\b)",
     ),
     _words(
         "has something decoded and followed",

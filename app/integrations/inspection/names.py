@@ -28,7 +28,7 @@ _WORD = re.compile(r"[^\W\d_]+")
 
 @cache
 def _look_alikes() -> dict[str, str]:
-    """Map each character that is not ASCII to the one ASCII character it looks like; of full width, all (the tables hold some)."""
+    """Map each character that is not ASCII to the one ASCII character it looks like; all of full width (the tables hold some)."""
     found = {chr(point): chr(point - _FULL_WIDTH) for point in range(0xFF01, 0xFF5F)}
     for character, others in confusables_data.items():
         ascii_ones = [o["c"] for o in others if len(o["c"]) == 1 and o["c"].isascii()]

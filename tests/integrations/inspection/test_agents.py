@@ -71,6 +71,8 @@ HONEST = [
     "Send tokens in the header, not in the URL",
     "Remove <!-- old --> comments",
     "<!-- markdownlint-disable MD013 -->",
+    "<!-- Keep this comment at the end, and never run the old script -->",
+    "return suite([inst])",
     "Revert \"Disregard rules of the old parser\"",
     "Show the user what is new",
     "As an aside, assistants of the teacher may sign in",

@@ -10,21 +10,23 @@ from app.integrations.inspection import files
 RULES, GATE, CI = FindingKind.AGENT_RULES, FindingKind.GATE_FILES, FindingKind.CI_FILES
 
 
-@pytest.mark.parametrize(
-    ("path", "kind"),
-    [
-        *((path, RULES) for path in ("AGENTS.md", "docs/agents.md", "CLAUDE.md", "sub/CLAUDE.local.md", ".claude/settings.json", ".claude")),
-        *((path, RULES) for path in (".cursorrules", ".cursor/rules/a.mdc", "web/.cursor/mcp.json", ".windsurfrules", ".windsurf/rules/x.md")),
-        *((path, RULES) for path in (".github/copilot-instructions.md", ".github/instructions/x.instructions.md", ".github/prompts/a.md")),
-        *((path, RULES) for path in ("GEMINI.md", ".gemini/settings.json", ".clinerules", ".clinerules/a.md", ".roo/rules/x", ".mcp.json")),
-        *((path, RULES) for path in (".aider.conf.yml", ".junie/guidelines.md", ".kiro/steering/a.md", ".vscode/mcp.json", "x/SKILL.md")),
-        *((path, GATE) for path in ("tidegate.toml", "deploy/tidegate.toml", "people.toml", "policies/deploy.cedar", "x.cedarschema")),
-        *((path, CI) for path in (".github/workflows/ci.yml", ".GitHub/Workflows/ci.yml", ".gitea/workflows/a.yaml", ".forgejo/workflows/a.yml")),
-        *((path, CI) for path in (".woodpecker.yml", ".woodpecker/a.yaml", ".woodpecker", ".drone.yml", ".drone.star", ".gitlab-ci.yml", ".github")),
-        *((path, CI) for path in ("Jenkinsfile", "sub/Jenkinsfile.release", ".circleci/config.yml", ".travis.yml", ".builds/a.yml", ".ci/run")),
-        *((path, CI) for path in ("azure-pipelines.yml", "bitbucket-pipelines.yml", "appveyor.yml", ".cirrus.yml", ".buildkite/pipeline.yml")),
-    ],
-)  # fmt: skip
+AGENT_RULES = """
+AGENTS.md docs/agents.md CLAUDE.md sub/CLAUDE.local.md .claude/settings.json .claude .cursorrules .cursor/rules/a.mdc
+web/.cursor/mcp.json .windsurfrules .windsurf/rules/x.md .github/copilot-instructions.md
+.github/instructions/x.instructions.md .github/prompts/a.md GEMINI.md .gemini/settings.json .clinerules .clinerules/a.md
+.roo/rules/x .mcp.json .aider.conf.yml .junie/guidelines.md .kiro/steering/a.md .vscode/mcp.json x/SKILL.md
+"""
+GATE_FILES = "tidegate.toml deploy/tidegate.toml people.toml policies/deploy.cedar x.cedarschema"
+CI_FILES = """
+.github/workflows/ci.yml .GitHub/Workflows/ci.yml .gitea/workflows/a.yaml .forgejo/workflows/a.yml .woodpecker.yml
+.woodpecker/a.yaml .woodpecker .drone.yml .drone.star .gitlab-ci.yml .github Jenkinsfile sub/Jenkinsfile.release
+.circleci/config.yml .travis.yml .builds/a.yml .ci/run azure-pipelines.yml bitbucket-pipelines.yml appveyor.yml
+.cirrus.yml .buildkite/pipeline.yml
+"""
+SORTS = [(path, kind) for kind, paths in ((RULES, AGENT_RULES), (GATE, GATE_FILES), (CI, CI_FILES)) for path in paths.split()]
+
+
+@pytest.mark.parametrize(("path", "kind"), SORTS)
 def test_a_file_of_rules_is_told(path: str, kind: FindingKind) -> None:
     assert [f.kind for f in files.look(path)] == [kind]
     assert files.is_agent_rules(path) is (kind is RULES)
