@@ -172,6 +172,11 @@ FAULTS = {
         'path = "/srv/site"\nkeep = 0',
         "14: targets.site.keep: Input should be greater than or equal to 1",
     ),
+    "unknown time zone": (
+        'name = "staging"',
+        'name = "staging"\ntime_zone = "Berlin"',
+        "24: environments.1.time_zone: 'Berlin' is no time zone; it is spelled as in the IANA database, such as Europe/Berlin",
+    ),
     "missing target option": ('path = "/srv/site"\n', "", "10: targets.site.path: Field required"),
 }
 
@@ -197,6 +202,11 @@ def changed(old: str, new: str) -> str:
 def test_a_fault_is_told_with_file_line_place_and_reason(tmp_path: Path, kind: str) -> None:
     old, new, told = FAULTS[kind]
     assert faults_of(tmp_path, changed(old, new)) == [f"tidegate.toml:{told}"]
+
+
+def test_an_environment_has_the_time_zone_that_is_said_or_utc(tmp_path: Path) -> None:
+    text = changed('name = "staging"', 'name = "staging"\ntime_zone = "Europe/Berlin"')
+    assert [each.time_zone for each in load(tmp_path, text).environments] == ["UTC", "Europe/Berlin"]
 
 
 def test_a_forge_cannot_take_a_name_of_the_gate(tmp_path: Path) -> None:

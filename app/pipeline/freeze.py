@@ -10,7 +10,7 @@ from app.domain.audit import AuditEntry
 from app.domain.errors import BadRequest, NotAllowed, NotFound
 from app.domain.event import Account
 from app.domain.freeze import Freeze, Window
-from app.pipeline.freeze_wanted import Wanted, drawn_up
+from app.pipeline.freeze_wanted import NAME, Wanted, drawn_up
 from app.pipeline.recurrence import is_in_force, next_window, window_at
 from app.pipeline.services import Services
 from app.pipeline.stores import Unit
@@ -51,9 +51,9 @@ def end(services: Services, name: str, by: Account) -> Freeze:
     """End the freeze of this name or id (or end of an id), for good. Raises NotFound, also where it was ended already."""
     now = services.clock.now()
     with services.store.unit() as unit:
-        found = unit.freezes.find(name)
+        found = unit.freezes.find(name) if NAME.match(name.casefold()) else []
         if not found or (len(found) > 1 and found[0].name != name):
-            raise NotFound(f"there is no one freeze {name} that is not ended")
+            raise NotFound(f"there is no one freeze {name[:63]!r} that is not ended")
         ended = unit.freezes.end(found[0].id, by.key, now)
         if ended is None:
             raise NotFound(f"the freeze {name} was ended this moment")

@@ -19,7 +19,7 @@ LONGEST_REASON = 500
 LONGEST = timedelta(days=3660)
 LONGEST_RECURRING = timedelta(days=366)
 NO_TIME = timedelta()
-_NAME = re.compile(r"\A[a-z0-9][a-z0-9-]{0,62}\Z")
+NAME = re.compile(r"\A[a-z0-9][a-z0-9-]{0,62}\Z")
 _YEARS = range(2000, 2200)
 
 
@@ -43,7 +43,7 @@ class Wanted:
 
 def drawn_up(services: Services, wanted: Wanted, by: Account, now: datetime) -> Freeze:
     """Make the freeze that is wanted; raises NotFound (no such environment) or BadRequest that says what is expected."""
-    if not _NAME.match(wanted.name):
+    if not NAME.match(wanted.name):
         raise BadRequest("a freeze's name has 1 to 63 characters: a-z, 0-9 and -, and does not begin with -")
     if not wanted.reason.strip() or not wanted.reason.isprintable() or len(wanted.reason) > LONGEST_REASON:
         raise BadRequest(f"a freeze has a reason: one printable line of at most {LONGEST_REASON} characters")

@@ -46,7 +46,7 @@ def next_window(freeze: Freeze, now: datetime) -> Window | None:
     """Return the first window that begins after `now`, if any does within fifty years; raises BadRequest as `window_at`."""
     wall = on_the_wall(now, time_zone(freeze.time_zone))
     first = _month(max(freeze.starts_at, wall - _CHANGE))
-    last = first + MOST_MONTHS if freeze.until is None else _month(freeze.until)
+    last = min(first + MOST_MONTHS, _month(freeze.until or datetime.max))
     windows = (w for month in range(first, last + 1) for w in _windows(freeze, month))
     return next((w for w in windows if w.begins_at > now), None)
 

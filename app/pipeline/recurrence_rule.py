@@ -7,7 +7,7 @@ frequencies finer than hours, BYMINUTE and BYSECOND (the start has them), BYSETP
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -116,8 +116,8 @@ def parse(text: str) -> Rule:
         raise _refused("UNTIL is YYYYMMDD, YYYYMMDDTHHMMSS or YYYYMMDDTHHMMSSZ")
     read: dict[str, Any] = {"wkst": _day_number(parts.pop("WKST", "MO"))}
     if "BYDAY" in parts:
-        is_counted = frequency == "MONTHLY" or (frequency == "YEARLY" and "BYWEEKNO" not in parts)
-        read["byweekday"] = [_weekday(day, is_counted=is_counted) for day in parts.pop("BYDAY").split(",")]
+        highest = _highest_weekday(frequency, parts.keys())
+        read["byweekday"] = [_weekday(day, highest) for day in parts.pop("BYDAY").split(",")]
     numbers = {name: _numbers(name, value) for name, value in parts.items()}
     interval, count = numbers.pop("INTERVAL", [1])[0], numbers.pop("COUNT", [None])[0]
     return Rule(frequency, interval, count, until, read | {name.lower(): found for name, found in numbers.items()})
@@ -151,14 +151,23 @@ def _numbers(name: str, value: str) -> list[Any]:
     return found
 
 
-def _weekday(text: str, *, is_counted: bool) -> Any:
+def _highest_weekday(frequency: str, parts: Collection[str]) -> int:
+    """Tell up to which number weekdays are counted: within a month, within a year, or not at all (RFC 5545, BYDAY)."""
+    if frequency == "MONTHLY" or (frequency == "YEARLY" and "BYMONTH" in parts and "BYWEEKNO" not in parts):
+        return 5
+    return 53 if frequency == "YEARLY" and "BYWEEKNO" not in parts else 0
+
+
+def _weekday(text: str, highest: int) -> Any:
     found = _DAY.match(text)
-    if found is None or (found[1] and abs(int(found[1])) > 53):
+    if found is None:
         raise _refused(
             "BYDAY takes MO, TU, WE, TH, FR, SA, SU, with FREQ=MONTHLY or YEARLY also 1MO (the first) or -1FR (the last)"
         )
-    if found[1] and not is_counted:
-        raise _refused(f"BYDAY={text}: a number goes with FREQ=MONTHLY, or YEARLY without BYWEEKNO")
+    if found[1] and abs(int(found[1])) > highest:
+        raise _refused(
+            f"BYDAY={text}: a number is at most 5 within a month, 53 within a year, and goes with no other FREQ or BYWEEKNO"
+        )
     day = weekdays[_day_number(found[2])]
     return day(int(found[1])) if found[1] else day
 

@@ -12,8 +12,8 @@ from sqlalchemy.dialects.postgresql import insert
 from app.domain.freeze import Freeze
 from app.store.schema_freezes import freezes as table
 
-# Between UTC and what the wall shows: 14 hours at most, and 24 by which the clock may be changed.
-_ANY_ZONE = timedelta(days=2)
+SHORTEST_ID = 7  # of an id's end: less of it may be a slip of the hand
+_ANY_ZONE = timedelta(days=2)  # from UTC to the wall: 14 hours at most, and 24 by which a clock may be changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,10 @@ class SqlFreezes:
 
     def find(self, name: str) -> list[Freeze]:
         """Lock and list those that are not ended and have this name, or an id that is or ends so; the named one comes first."""
-        is_named, open_ones = table.c.name == name, select(table).where(table.c.ended_at.is_(None))
-        has_id = cast(table.c.id, Text).endswith(name.casefold(), autoescape=True)
-        return self._freezes(open_ones.where(or_(is_named, has_id)).order_by(is_named.desc(), table.c.id).with_for_update())
+        is_named, has_id = table.c.name == name, cast(table.c.id, Text).endswith(name.casefold(), autoescape=True)
+        meant = or_(is_named, has_id) if len(name) >= SHORTEST_ID else is_named
+        query = select(table).where(table.c.ended_at.is_(None), meant).order_by(is_named.desc(), table.c.id)
+        return self._freezes(query.with_for_update())
 
     def end(self, freeze_id: str, by: str, at: datetime) -> Freeze | None:
         """End a freeze; return it, or None where there is none that is not ended."""

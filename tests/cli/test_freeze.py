@@ -1,0 +1,152 @@
+"""`tidegate freeze …` as an operator uses it, against a real database; once as a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import pwd
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from app.cli.main import app
+from app.configuration_example import write_example
+from app.stack.postgres import APP, EmbeddedPostgres
+from app.store.reads import Reads
+
+TIDEGATE = Path(sys.executable).parent / "tidegate"
+ME = pwd.getpwuid(os.getuid()).pw_name
+YEAR_END = ("--environment", "production", "--from", "2126-12-18 15:00", "--to", "2127-01-02 08:00", "--reason", "nobody is in")
+
+
+class Desk:
+    """A folder with the example configuration, its environment in Berlin, and the command."""
+
+    def __init__(self, folder: Path, postgres: EmbeddedPostgres) -> None:
+        write_example(folder)
+        config = folder / "tidegate.toml"
+        place = '[[environments]]\nname = "production"\n'
+        assert place in config.read_text()
+        config.write_text(config.read_text().replace(place, f'{place}time_zone = "Europe/Berlin"\n'))
+        self.config = config
+        self.env = {
+            "TIDEGATE_DATABASE_URL": postgres.url(APP),
+            "TIDEGATE_REDIS_URL": "redis://127.0.0.1:1/0",
+            "TIDEGATE_CONFIG": str(config),
+        }
+
+    def run(self, *arguments: str) -> tuple[int, str, str]:
+        """Run the command in this process: starting one takes longer than most of what is tried here."""
+        with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+            try:
+                code = 0
+                app(["freeze", *arguments])
+            except SystemExit as ended:
+                code = int(ended.code or 0)
+        return code, out.getvalue(), err.getvalue()
+
+    def json(self, *arguments: str) -> Any:
+        code, out, err = self.run(*arguments, "--json")
+        assert (code, err) == (0, "")
+        return json.loads(out)
+
+
+@pytest.fixture
+def desk(folder: Path, postgres: EmbeddedPostgres, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    made = Desk(folder, postgres)
+    for name in [name for name in os.environ if name.startswith("TIDEGATE_")]:
+        monkeypatch.delenv(name)
+    for name, value in made.env.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(folder)
+    return made
+
+
+def test_an_operator_freezes_looks_and_ends(desk: Desk, engine: Engine) -> None:
+    span = "from Wed 2126-12-18 15:00 CET until Thu 2127-01-02 08:00 CET"
+    assert desk.run("add", "year-end", *YEAR_END) == (0, f"year-end freezes production: {span}\n", "")
+    code, out, _ = desk.run("list")
+    assert code == 0 and f"year-end  production   {span}" in out and f"os:{ME}  nobody is in" in out
+    assert desk.run("end", "year-end") == (0, "year-end does not freeze production any more\n", "")
+    assert desk.json("list") == []
+    code, out, _ = desk.run("list", "--all")
+    assert code == 0 and "ended " in out and f"by os:{ME}" in out
+    entries = [(e.action, e.actor) for e in Reads(engine).audit() if e.action.startswith("freeze:")]
+    assert entries == [("freeze:added", f"os:{ME}"), ("freeze:ended", f"os:{ME}")]
+
+
+def test_machines_read_it_as_json(desk: Desk) -> None:
+    added = desk.json("add", "year-end", *YEAR_END)
+    window = {"begins_at": "2126-12-18T14:00:00+00:00", "ends_at": "2127-01-02T07:00:00+00:00"}
+    assert (added["name"], added["environment"], added["time_zone"]) == ("year-end", "production", "Europe/Berlin")
+    assert (added["starts_at"], added["lasts"], added["window"]) == ("2126-12-18T15:00:00", 1270800.0, window)
+    assert desk.json("list", "--environment", "production") == [added]
+    ended = desk.json("end", added["id"][-12:])
+    assert (ended["id"], ended["ended_by"], ended["is_in_force"]) == (added["id"], f"os:{ME}", False)
+    assert [each["id"] for each in desk.json("list", "--all")] == [added["id"]]
+
+
+def test_a_freeze_may_begin_now_and_be_of_everything(desk: Desk) -> None:
+    code, out, _ = desk.run("add", "incident", "--everywhere", "--for", "2d12h", "--reason", "the database is on fire")
+    assert code == 0 and out.startswith("incident freezes everywhere: in force until ")
+    (found,) = desk.json("list")
+    assert (found["environment"], found["is_in_force"], found["rule"]) == (None, True, None)
+
+
+@pytest.mark.parametrize(
+    ("every", "window"),
+    [
+        ("FREQ=WEEKLY;BYDAY=FR", ["2126-12-20T14:00:00+00:00", "2126-12-23T07:00:00+00:00"]),
+        ("weekly", ["2126-12-18T14:00:00+00:00", "2126-12-21T07:00:00+00:00"]),
+    ],
+)
+def test_a_freeze_may_recur(desk: Desk, every: str, window: list[str]) -> None:
+    rest = ("--environment", "production", "--from", "2126-12-18 15:00", "--for", "65h", "--reason", "weekend")
+    added = desk.json("add", "weekends", *rest, "--every", every)
+    assert list(added["window"].values()) == window
+    assert (added["rule"], added["until"]) == (every, None)
+    code, out, _ = desk.run("list")
+    assert code == 0 and every in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("add", "x", "--reason", "r", "--for", "1h"), 1, "either --environment says what is frozen, or --everywhere"),
+        (("add", "x", "--reason", "r", "--for", "1h", "--everywhere", "--environment", "production"), 1, "either --environment"),
+        (("add", "x", "--reason", "r", "--for", "1h", "--environment", "nowhere"), 3, "there is no environment nowhere"),
+        (("add", "x", "--reason", "r", "--for", "1 hour", "--everywhere"), 1, "'1 hour' is no length: 65h, 90m"),
+        (("add", "x", "--reason", "r", "--for", "", "--everywhere"), 1, "'' is no length"),
+        (("add", "x", "--reason", "r", "--for", "0h", "--everywhere"), 1, "a freeze ends after it starts"),
+        (("add", "x", "--reason", "r", "--for", "9999w9999d99999h", "--everywhere"), 1, "lasts at most 3660 days"),
+        (("add", "x", "--reason", "r", "--to", "2020-01-01", "--everywhere"), 1, "a freeze ends after it starts"),
+        (("add", "x", "--reason", "r", "--from", "2019-01-01", "--to", "2020-01-01", "--everywhere"), 1, "is over already"),
+        (("add", "x", "--reason", "r", "--from", "now", "--for", "1h", "--everywhere"), 1, "'now' is no time: 2026-12-18 15:00"),
+        (("add", "x", "--reason", "r", "--everywhere"), 1, "either the end of the freeze is said, or how long"),
+        (("add", "x", "--reason", "r", "--for", "1h", "--everywhere", "--time-zone", "Berlin"), 1, "'Berlin' is no time zone"),
+        (("add", "x", "--reason", "r", "--for", "1h", "--everywhere", "--every", "FREQ=MINUTELY"), 1, "FREQ is one of YEARLY"),
+        (("end", "nothing"), 3, "there is no one freeze 'nothing' that is not ended"),
+        (("list", "--environment", "nowhere"), 3, "there is no environment nowhere"),
+    ],
+)
+def test_what_cannot_be_done_is_told_in_one_line(desk: Desk, arguments: tuple[str, ...], code: int, says: str) -> None:
+    ended, out, told = desk.run(*arguments)
+    assert (ended, out, told.count("\n")) == (code, "", 1)
+    assert says in told
+
+
+def test_the_command_itself_freezes_once_by_a_name(desk: Desk, folder: Path) -> None:
+    env = {"PATH": os.defpath, **desk.env}
+    ran = [
+        subprocess.run([TIDEGATE, "freeze", *arguments], env=env, cwd=folder, capture_output=True, text=True, check=False)
+        for arguments in (("add", "year-end", *YEAR_END), ("add", "year-end", *YEAR_END), ("list", "--json"))
+    ]
+    assert [each.returncode for each in ran] == [0, 1, 0]
+    assert ran[1].stderr == "tidegate: there is a freeze year-end that is not ended: tidegate freeze end year-end\n"
+    assert [each["name"] for each in json.loads(ran[2].stdout)] == ["year-end"]
