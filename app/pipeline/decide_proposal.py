@@ -36,16 +36,16 @@ def accept(services: Services, proposal_id: str, person: Person, comment: str = 
     A change that was accepted may be accepted anew, when the policies have changed since. Raises NotFound, BadRequest (it has
     faults by now), NotAllowed (it is over, expired, or changes nothing) and Forbidden.
     """
-    check_fresh(person.session, services.clock.now(), DECIDER_SESSION)
+    digest = _checked(services, proposal_id, person)
     with services.store.unit() as unit:
         proposal = locked(services, unit, proposal_id)
-        _check_other(services, proposal, person)
-        if proposal.is_policy:
-            accepted = Accepted(_accepted_policy(services, proposal, person, comment), None)
+        decided = _decided(services, proposal, person, comment, state=ProposalState.ACCEPTED)
+        if digest is not None:
+            accepted = Accepted(_accepted_policy(proposal, decided, digest), None)
         else:
-            accepted = _accepted_rollback(services, unit, proposal, person, comment)
+            accepted = _accepted_rollback(services, unit, decided, person)
         unit.proposals.update(accepted.proposal)
-        unit.audit.append([entry(services, accepted.proposal, "accepted", person.principal.subject, comment=plain_line(comment))])
+        unit.audit.append([entry(services, accepted.proposal, "accepted", person.principal.subject, comment=decided.comment)])
     if accepted.deployment is not None:
         wake_rollback(services, accepted.deployment)
     return accepted
@@ -65,7 +65,15 @@ def reject(services: Services, proposal_id: str, person: Person, comment: str = 
 
 def locked(services: Services, unit: Unit, proposal_id: str) -> Proposal:
     """Lock a proposal that may still come to something; raises NotFound and NotAllowed."""
-    proposal = unit.proposals.lock(proposal_id)
+    return _under_way(services, unit.proposals.lock(proposal_id), proposal_id)
+
+
+def applying(proposal: Proposal) -> str:
+    """Spell the command that applies an accepted change of policies."""
+    return f"tidegate proposal apply {proposal.id}"
+
+
+def _under_way(services: Services, proposal: Proposal | None, proposal_id: str) -> Proposal:
     if proposal is None:
         raise NotFound(f"there is no proposal {proposal_id}")
     if proposal.has_ended:
@@ -75,43 +83,40 @@ def locked(services: Services, unit: Unit, proposal_id: str) -> Proposal:
     return proposal
 
 
+def _checked(services: Services, proposal_id: str, person: Person) -> str | None:
+    """Check what never changes of a proposal, and its text by the policies of now; return their digest, None of a rollback."""
+    now = services.clock.now()
+    check_fresh(person.session, now, DECIDER_SESSION)
+    with services.store.reading() as unit:
+        proposal = _under_way(services, unit.proposals.get(proposal_id), proposal_id)
+    _check_not_own(proposal, person)
+    if proposal.file is None or proposal.text is None:
+        return None
+    guard, who = services.guard(), person.principal.subject
+    proposer = guard.identity.principal(proposal.proposer)
+    if proposer is not None and proposer.owner == who:
+        raise Forbidden(f"{who} answers for {proposal.proposer}, who proposes to change policies: another person accepts that")
+    bare = why_no_mfa(person.session, now)
+    if bare is not None:
+        raise Forbidden(f"to accept a change of policies takes a second factor: {bare}")
+    return check_policy(guard.policy, proposal.file, proposal.text)
+
+
 def _check_not_own(proposal: Proposal, person: Person) -> None:
     who = person.principal.subject
     if who == proposal.proposer:
         raise Forbidden(f"{who} made this proposal: another person decides")
 
 
-def _check_other(services: Services, proposal: Proposal, person: Person) -> None:
-    _check_not_own(proposal, person)
-    if not proposal.is_policy:
-        return
-    who = person.principal.subject
-    proposer = services.guard().identity.principal(proposal.proposer)
-    if proposer is not None and proposer.owner == who:
-        raise Forbidden(f"{who} answers for {proposal.proposer}, who proposes to change policies: another person accepts that")
-    bare = why_no_mfa(person.session, services.clock.now())
-    if bare is not None:
-        raise Forbidden(f"to accept a change of policies takes a second factor: {bare}")
-
-
-def _accepted_policy(services: Services, proposal: Proposal, person: Person, comment: str) -> Proposal:
-    digest = check_policy(services.guard().policy, proposal.file or "", proposal.text or "")
+def _accepted_policy(proposal: Proposal, decided: Proposal, digest: str) -> Proposal:
     if proposal.state is ProposalState.ACCEPTED and proposal.policy_digest == digest:
-        raise NotAllowed(
-            f"proposal {proposal.id} was accepted by {proposal.decided_by}; on the gate's machine: {applying(proposal)}"
-        )
-    return replace(_decided(services, proposal, person, comment, state=ProposalState.ACCEPTED), policy_digest=digest)
+        raise NotAllowed(f"it was accepted by {proposal.decided_by} already; on the gate's machine: {applying(proposal)}")
+    return replace(decided, policy_digest=digest)
 
 
-def applying(proposal: Proposal) -> str:
-    """Spell the command that applies it."""
-    return f"tidegate proposal apply {proposal.id}"
-
-
-def _accepted_rollback(services: Services, unit: Unit, proposal: Proposal, person: Person, comment: str) -> Accepted:
-    release = release_to(services, unit, proposal.environment or "", proposal.release_id)
+def _accepted_rollback(services: Services, unit: Unit, decided: Proposal, person: Person) -> Accepted:
+    release = release_to(services, unit, decided.environment or "", decided.release_id)
     deployment = plan_rollback(services, unit, release, person.account)
-    decided = _decided(services, proposal, person, comment, state=ProposalState.ACCEPTED)
     return Accepted(replace(decided, deployment_id=deployment.id), deployment)
 
 
