@@ -5,6 +5,7 @@ A proposal does nothing by itself. What can be checked is checked at once, so th
 
 from __future__ import annotations
 
+from difflib import unified_diff
 from typing import Any
 
 from app.domain.audit import AuditEntry
@@ -64,6 +65,15 @@ def check_policy(policy: Policy, file: str, text: str) -> str:
     if policy.files.get(file) == text:
         raise NotAllowed(f"{file} is in force just so already")
     return policy.digest
+
+
+def diff_of(policy: Policy, proposal: Proposal) -> str | None:
+    """Show what a proposed file would change of the one in force, as a unified diff; None of a rollback."""
+    if proposal.file is None or proposal.text is None:
+        return None
+    former = policy.files.get(proposal.file, "").splitlines()
+    names = (f"in force/{proposal.file}", f"proposed/{proposal.file}")
+    return "\n".join(unified_diff(former, proposal.text.splitlines(), *names, lineterm=""))
 
 
 def entry(services: Services, proposal: Proposal, verb: str, actor: str, **detail: Any) -> AuditEntry:
