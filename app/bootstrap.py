@@ -103,6 +103,7 @@ class Process:
                 window=settings.window,
             ),
             inspector=ContentInspector(),
+            public_url=str(settings.public_url).rstrip("/"),
             holder=f"{socket.gethostname()}:{os.getpid()}",
             delivery_limits=DeliveryLimits.of(settings.delivery_rate, settings.delivery_burst),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -123,7 +123,11 @@ class FakePolicy:
     schema: str = "fake"
     groups: frozenset[str] = frozenset({"deployers"})
     facts: frozenset[str] = frozenset()
+    files: dict[str, str] = field(default_factory=dict)
     asked: list[DecisionRequest] = field(default_factory=list)
+
+    def changed(self, file: str, text: str) -> FakePolicy:
+        return replace(self, files=self.files | {file: text})
 
     def decide(self, request: DecisionRequest) -> Decision:
         self.asked.append(request)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from app.bootstrap import Process
+from app.cli.approval import print_votes, print_waiting
 from app.cli.output import (
     FAILED,
     JSON,
@@ -23,9 +24,11 @@ from app.cli.output import (
     short,
     when,
 )
+from app.cli.person import me
 from app.domain.deployment import Deployment, State
 from app.domain.errors import NotFound
 from app.pipeline.rollback import rollback as roll_back
+from app.pipeline.waiting import waiting_one
 from app.store.reads import DeploymentView
 
 POLL_SECONDS = 0.2
@@ -57,6 +60,9 @@ def show(deployment: str, as_json: JSON = False) -> None:
     if as_json:
         return print_json(plain(view) | {"audit": plain(running.reads.audit(deployment_id=view.deployment.id))})
     print_view(view)
+    print_votes(view.votes)
+    if view.deployment.state is State.HELD and (waits := waiting_one(running.services, lambda: me(running), view.deployment.id)):
+        print_waiting(waits)
 
 
 def print_view(view: DeploymentView) -> None:
@@ -66,6 +72,8 @@ def print_view(view: DeploymentView) -> None:
     console.print(f"brings     {each.sha} of {each.ref} in {each.repository.key} to {each.environment} ({each.trigger})")
     console.print(f"who        {each.principal or 'not proven'} (account {each.actor.key}, login {each.actor.login})")
     console.print("state     ", coloured(each.state), each.reason or "")
+    if each.purpose:
+        console.print(f"purpose    {each.purpose}")
     table = listing("stage", "outcome", "took", "policies")
     for stage in view.stages:
         took = f"{(stage.finished_at - stage.started_at).total_seconds() * 1000:.0f} ms"

@@ -6,7 +6,7 @@ import logging
 
 import typer
 
-from app.cli import access, audit, config, delivery, demo, deployment, freeze, notice, scim, stack
+from app.cli import access, approval, audit, config, delivery, demo, deployment, freeze, notice, override, proposal, scim, stack
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.command("up")(stack.up)
@@ -14,6 +14,9 @@ app.command("restart")(stack.restart)
 app.command("demo")(demo.demo)
 app.add_typer(delivery.app, name="delivery")
 app.add_typer(deployment.app, name="deployment")
+app.add_typer(approval.app, name="approval")
+app.add_typer(override.app, name="override")
+app.add_typer(proposal.app, name="proposal")
 app.add_typer(access.app, name="access")
 app.add_typer(freeze.app, name="freeze")
 app.add_typer(audit.app, name="audit")

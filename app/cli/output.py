@@ -127,7 +127,7 @@ def short(identifier: str) -> str:
     return identifier[-12:]
 
 
-COLOURS = {"succeeded": "green", "planned": "blue", "denied": "red", "failed": "red", "superseded": "yellow"}
+COLOURS = {"succeeded": "green", "planned": "blue", "denied": "red", "failed": "red", "superseded": "yellow", "held": "magenta"}
 
 
 def coloured(state: str) -> Text:

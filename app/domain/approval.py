@@ -83,6 +83,15 @@ class Vote:
 
 
 @dataclass(frozen=True, slots=True)
+class Review:
+    """Another person's look at an override, afterwards."""
+
+    subject: str
+    comment: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Tally:
     """What the valid votes come to: how many, whether they meet the rules, and the groups of who gave them."""
 

@@ -46,7 +46,7 @@ def person(services: Services, guard: Guard, principal: Principal, session: Sess
         with services.store.reading() as unit:
             session = unit.sessions.newest(principal.subject, services.clock.now(), issuer_urls(guard))
     if session is None:
-        raise Forbidden(f"{principal.subject} has not signed in here: open /login of this gate first")
+        raise Forbidden(f"{principal.subject} has not signed in here: open {services.public_url}/login of this gate first")
     return Person(principal, session)
 
 

@@ -10,6 +10,7 @@ from app.domain.errors import NotFound
 from app.domain.event import Account
 from app.pipeline.entries import entry_of
 from app.pipeline.services import Services
+from app.pipeline.stores import Unit
 
 
 def rollback(services: Services, environment: str, release: str | None, actor: Account) -> Deployment:
@@ -17,28 +18,47 @@ def rollback(services: Services, environment: str, release: str | None, actor: A
 
     Raises NotFound where the environment or such a release does not exist.
     """
+    with services.store.unit() as unit:
+        deployment = plan_rollback(services, unit, release_to(services, unit, environment, release), actor)
+    wake_rollback(services, deployment)
+    return deployment
+
+
+def release_to(services: Services, unit: Unit, environment: str, release: str | None) -> Deployment:
+    """Return the release to go back to: this one (id or commit prefix), or the newest one with another commit than now.
+
+    Raises NotFound where the environment or such a release does not exist.
+    """
     if services.guard().environment(environment) is None:
         raise NotFound(f"there is no environment {environment}")
-    with services.store.unit() as unit:
-        current = unit.deployments.last_release(environment)
-        if release is not None:
-            earlier = unit.deployments.release(environment, release)
-        else:
-            earlier = unit.deployments.last_release(environment, unlike_sha=current.sha) if current else None
-        if earlier is None:
-            raise NotFound(f"{environment} has no {'such' if release else 'earlier'} release to go back to")
-        deployment = deployment_of(
-            services,
-            earlier,
-            actor=actor,
-            trigger=Trigger.ROLLBACK,
-            position=unit.deployments.next_position(),
-            correlation_id=services.ids.new(),
-        )
-        unit.deployments.add(deployment, services.clock.now() + timedelta(seconds=services.limits.sweep_after))
-        unit.audit.append([entry_of(services, deployment, "planned", trigger=deployment.trigger, release=earlier.id)])
-    services.wakes.run(Wake(deployment.id, deployment.correlation_id, environment, Stage.VALIDATE_IDENTITY))
+    current = unit.deployments.last_release(environment)
+    if release is not None:
+        earlier = unit.deployments.release(environment, release)
+    else:
+        earlier = unit.deployments.last_release(environment, unlike_sha=current.sha) if current else None
+    if earlier is None:
+        raise NotFound(f"{environment} has no {'such' if release else 'earlier'} release to go back to")
+    return earlier
+
+
+def plan_rollback(services: Services, unit: Unit, release: Deployment, actor: Account) -> Deployment:
+    """Plan a deployment of `release` as this account's own act; `wake_rollback` follows the commit."""
+    deployment = deployment_of(
+        services,
+        release,
+        actor=actor,
+        trigger=Trigger.ROLLBACK,
+        position=unit.deployments.next_position(),
+        correlation_id=services.ids.new(),
+    )
+    unit.deployments.add(deployment, services.clock.now() + timedelta(seconds=services.limits.sweep_after))
+    unit.audit.append([entry_of(services, deployment, "planned", trigger=deployment.trigger, release=release.id)])
     return deployment
+
+
+def wake_rollback(services: Services, deployment: Deployment) -> None:
+    """Let a planned rollback go on; never raises."""
+    services.wakes.run(Wake(deployment.id, deployment.correlation_id, deployment.environment, Stage.VALIDATE_IDENTITY))
 
 
 def deployment_of(
@@ -58,6 +78,7 @@ def deployment_of(
         state=State.PLANNED,
         reason=None,
         principal=None,
+        purpose=None,  # whatever it was once brought for; `override.py` sets its own
         created_at=now,
         updated_at=now,
     )

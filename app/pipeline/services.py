@@ -175,5 +175,7 @@ class Services:
     limits: Limits
     holder: str
     inspector: Inspector
+    public_url: str = ""  # where people sign in: to be told to those who have not
     link_limit: Buckets = field(default_factory=lambda: Buckets(rate=0.1, burst=10))  # by subject
+    proposal_limit: Buckets = field(default_factory=lambda: Buckets(rate=1 / 60, burst=10))  # by subject
     delivery_limits: DeliveryLimits = field(default_factory=lambda: DeliveryLimits.of(rate=20.0, burst=600))

@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from app.domain.approval import ApprovalRequest, RequestState, Verdict, Vote
 from app.domain.audit import AuditEntry
-from app.domain.decision import Action, Decision, DecisionRequest
 from app.domain.deployment import Deployment, Stage, State, Wake
-from app.domain.environment import Environment
-from app.domain.errors import Forbidden, NotAllowed, NotFound
+from app.domain.errors import NotAllowed, NotFound
 from app.domain.plain import plain_line
-from app.pipeline.authorize import context_of, current_evidence, evidence, keep_policy
+from app.pipeline.authorize import current_evidence, evidence, keep_policy
 from app.pipeline.entries import entry_of
 from app.pipeline.hold import is_current
 from app.pipeline.person import Person, check_fresh
-from app.pipeline.services import Guard, Services
+from app.pipeline.services import Services
 from app.pipeline.stage import Finding, conclude
 from app.pipeline.stores import Unit
-from app.pipeline.tally import counted, hands_in, why_no_voter
-
-
-@dataclass(frozen=True, slots=True)
-class _Right:
-    """The right to vote, as it was decided."""
-
-    guard: Guard
-    environment: Environment
-    decision: Decision
+from app.pipeline.tally import counted
+from app.pipeline.voter import Right, environment_of, right_to_vote
 
 
 def vote(services: Services, deployment_id: str, person: Person, verdict: Verdict, comment: str = "") -> Vote:
@@ -73,38 +63,18 @@ def _check_waits(deployment: Deployment) -> None:
         raise NotAllowed(f"deployment {deployment.id} does not wait for approvals, it is {deployment.state}{why}")
 
 
-def _right(services: Services, deployment: Deployment, person: Person) -> _Right:
-    """Decide whether this person may vote here now; raises Forbidden."""
-    guard, who = services.guard(), person.principal
-    environment = guard.environment(deployment.environment)
-    if environment is None:
-        raise NotAllowed(f"the configuration has no environment {deployment.environment} any more")
-    check_fresh(person.session, services.clock.now(), environment.approvals.session)
+def _right(services: Services, deployment: Deployment, person: Person) -> Right:
+    """Decide whether this person may vote here now; raises Forbidden and NotAllowed."""
+    guard = services.guard()
+    environment = environment_of(guard, deployment)
+    check_fresh(person.session, services.clock.now(), environment.approvals.session)  # before git is asked for anything
     found = current_evidence(services, guard, deployment)
-    if not found["involved_known"]:
-        raise Forbidden("it brings so many commits that not all authors are known: nobody can be shown to have had no hand in it")
-    hands = hands_in(deployment, guard, found)
     votes = counted(services, guard, deployment, environment, found)
-    is_involved = who.subject in hands
-    context = context_of(
-        services,
-        guard,
-        deployment,
-        environment=environment,
-        evidence=found,
-        session=person.session,
-        votes=votes,
-        is_involved=is_involved,
-    )
     keep_policy(services, guard)
-    decision = guard.policy.decide(DecisionRequest(who, Action.APPROVE, environment.name, environment.repository, context))
-    bare = why_no_voter(who, decision, is_involved=is_involved)
-    if bare is not None:
-        raise Forbidden(bare)
-    return _Right(guard, environment, decision)
+    return right_to_vote(services, guard, deployment, person=person, evidence=found, votes=votes)
 
 
-def _open_request(services: Services, unit: Unit, deployment: Deployment, right: _Right) -> ApprovalRequest:
+def _open_request(services: Services, unit: Unit, deployment: Deployment, right: Right) -> ApprovalRequest:
     """Lock the request that is voted on; raises NotAllowed where it is over, or asks for something else by now."""
     standing = unit.approvals.standing(deployment.id)
     locked = unit.approvals.lock(standing.id) if standing is not None else None
@@ -116,7 +86,7 @@ def _open_request(services: Services, unit: Unit, deployment: Deployment, right:
     return locked[0]
 
 
-def _vote(services: Services, request: ApprovalRequest, person: Person, verdict: Verdict, comment: str, *, right: _Right) -> Vote:
+def _vote(services: Services, request: ApprovalRequest, person: Person, verdict: Verdict, comment: str, *, right: Right) -> Vote:
     return Vote(
         id=services.ids.new(),
         request_id=request.id,
@@ -128,7 +98,7 @@ def _vote(services: Services, request: ApprovalRequest, person: Person, verdict:
     )
 
 
-def _entry(services: Services, deployment: Deployment, given: Vote, right: _Right) -> AuditEntry:
+def _entry(services: Services, deployment: Deployment, given: Vote, right: Right) -> AuditEntry:
     verb = {Verdict.APPROVE: "approved", Verdict.REJECT: "rejected"}[given.verdict]
     detail: dict[str, Any] = {"vote": given.id, "request_id": given.request_id, "comment": given.comment}
     entry = entry_of(services, deployment, verb, **detail, **evidence(right.decision))

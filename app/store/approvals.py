@@ -62,7 +62,7 @@ class SqlApprovals:
     def votes(self, request_id: str) -> list[Vote]:
         """List the votes on a request, oldest first."""
         query = select(votes).where(votes.c.request_id == request_id).order_by(votes.c.at, votes.c.id)
-        return [_vote(row) for row in self.connection.execute(query)]
+        return [vote_from(row) for row in self.connection.execute(query)]
 
     def review(self, deployment_id: str, subject: str, comment: str, *, at: datetime) -> bool:
         """Note that an override was reviewed; False where it was before."""
@@ -85,5 +85,6 @@ def _request(row: Any) -> ApprovalRequest:
     )
 
 
-def _vote(row: Any) -> Vote:
+def vote_from(row: Any) -> Vote:
+    """Make a vote of its row."""
     return Vote(row.id, row.request_id, row.subject, Verdict(row.verdict), row.comment, row.context, row.at)

@@ -8,14 +8,17 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Executable, Table, Text, cast, func, or_, select, text
 
+from app.domain.approval import Review, Vote
 from app.domain.audit import AuditEntry
 from app.domain.delivery import Delivery
-from app.domain.deployment import Deployment, DispatchRow, Stage, StageResult
+from app.domain.deployment import Deployment, DispatchRow, Stage, StageResult, Trigger
 from app.domain.errors import NotFound
+from app.store.approvals import vote_from
 from app.store.deliveries import delivery_from
 from app.store.deployments import deployment_from
 from app.store.dispatches import SqlDispatches
 from app.store.schema import audit_entries, deliveries, deployments, stages
+from app.store.schema_approvals import approval_requests, override_reviews, votes
 from app.store.session import transaction
 
 SHORTEST_ID = 6
@@ -28,6 +31,15 @@ class DeploymentView:
     deployment: Deployment
     stages: tuple[StageResult, ...]
     dispatches: tuple[DispatchRow, ...]
+    votes: tuple[Vote, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OverrideView:
+    """An override, and who has looked at it afterwards (None: nobody yet)."""
+
+    deployment: Deployment
+    review: Review | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +69,17 @@ class Reads:
             found = _by_id(connection, deliveries, name, "delivery")
         return delivery_from(found)
 
-    def deployments(self, limit: int, environment: str | None = None, delivery_id: str | None = None) -> list[Deployment]:
+    def deployments(
+        self, limit: int, environment: str | None = None, delivery_id: str | None = None, *, state: str | None = None
+    ) -> list[Deployment]:
         """List deployments, newest first."""
         query = select(deployments).order_by(deployments.c.created_at.desc(), deployments.c.id.desc()).limit(limit)
         if environment:
             query = query.where(deployments.c.environment == environment)
         if delivery_id:
             query = query.where(deployments.c.delivery_id == delivery_id)
+        if state:
+            query = query.where(deployments.c.state == state)
         return [deployment_from(row) for row in self._rows(query)]
 
     def deployment(self, name: str) -> DeploymentView:
@@ -72,7 +88,20 @@ class Reads:
             deployment = deployment_from(_by_id(connection, deployments, name, "deployment"))
             mine = select(stages).where(stages.c.deployment_id == deployment.id).order_by(stages.c.finished_at)
             results = tuple(_result_from(row) for row in connection.execute(mine))
-            return DeploymentView(deployment, results, tuple(SqlDispatches(connection).of(deployment.id)))
+            asked = approval_requests.join(votes, votes.c.request_id == approval_requests.c.id)
+            given = select(votes).select_from(asked).where(approval_requests.c.deployment_id == deployment.id)
+            said = tuple(vote_from(row) for row in connection.execute(given.order_by(votes.c.at, votes.c.id)))
+            return DeploymentView(deployment, results, tuple(SqlDispatches(connection).of(deployment.id)), said)
+
+    def overrides(self, limit: int, *, unreviewed: bool = False) -> list[OverrideView]:
+        """List overrides, newest first; only those that nobody has reviewed, where asked."""
+        review = (override_reviews.c.subject.label("by"), override_reviews.c.comment, override_reviews.c.at)
+        both = deployments.outerjoin(override_reviews, override_reviews.c.deployment_id == deployments.c.id)
+        query = select(deployments, *review).select_from(both).where(deployments.c.trigger == text(f"'{Trigger.OVERRIDE}'"))
+        if unreviewed:
+            query = query.where(override_reviews.c.deployment_id.is_(None))
+        rows = self._rows(query.order_by(deployments.c.created_at.desc(), deployments.c.id.desc()).limit(limit))
+        return [OverrideView(deployment_from(row), Review(row.by, row.comment, row.at) if row.by else None) for row in rows]
 
     def audit(self, *, deployment_id: str | None = None, delivery_id: str | None = None, limit: int = 100) -> list[AuditEntry]:
         """List audit entries in order: the last `limit` ones, of one deployment or delivery where asked."""

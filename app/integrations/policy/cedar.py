@@ -43,6 +43,7 @@ class CedarPolicy:
             faults.append(f"{folder}: there is no policy, so nobody could deploy anything")
         if faults:
             raise BadConfiguration(faults)
+        self.files = dict(texts)
         self.text = "\n".join(f"// {name}\n{texts[name]}" for name in names)
         whole = json.dumps([self.schema, [[name, texts[name]] for name in names]])
         self.digest = hashlib.sha256(whole.encode()).hexdigest()
@@ -50,6 +51,10 @@ class CedarPolicy:
         self._policies = cedarpy.PolicySet.from_str(self.text)
         self._written = {each.id: each for each in policies_of(self.text)}
         self._enough = {"count": MOST, "met": True, "groups": sorted({t for each in self._written.values() for t in each.texts})}
+
+    def changed(self, file: str, text: str) -> CedarPolicy:
+        """Return these policies with this file; raises BadConfiguration. Faults say nothing of where the files lie."""
+        return CedarPolicy({**self.files, file: text}, schema=self.schema)
 
     @property
     def groups(self) -> frozenset[str]:

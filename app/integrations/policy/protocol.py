@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol, Self
 
 from app.domain.decision import Decision, DecisionRequest, Effect
 
@@ -23,6 +24,18 @@ class Policy(Protocol):
     @property
     def schema(self) -> str:
         """What the policies may ask about, for the same purpose: a later release asks about more."""
+        ...
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """The policy texts by file name."""
+        ...
+
+    def changed(self, file: str, text: str) -> Self:
+        """Return these policies with this file, new or in place of the one of its name.
+
+        Raises BadConfiguration with each fault as `FILE:LINE: what`.
+        """
         ...
 
     @property

@@ -1,0 +1,59 @@
+"""`tidegate override …`: deploy what is held or denied all the same, in sight of everybody, and look at it afterwards."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from app.cli.approval import COMMENT, DEPLOYMENT
+from app.cli.output import JSON, LIMIT, coloured, command, console, listing, print_json, process, short, when
+from app.cli.person import me
+from app.pipeline.override import override, review
+
+app = typer.Typer(no_args_is_help=True, help="Deploy what is held or denied all the same, and look at it afterwards.")
+
+
+@app.command()
+@command
+def make(
+    deployment: DEPLOYMENT,
+    purpose: Annotated[str, typer.Option(help="Why this cannot wait; everybody reads it.")],
+    as_json: JSON = False,
+) -> None:
+    """Deploy it as your own act; takes a second factor shown just now, and the right `override`."""
+    running = process()
+    made = override(running.services, running.reads.deployment(deployment).deployment.id, me(running), purpose)
+    if as_json:
+        return print_json(made)
+    console.print(f"deployment {made.id} overrides; another person reviews it: tidegate override review {short(made.id)}")
+
+
+@app.command("list")
+@command
+def list_(
+    unreviewed: Annotated[bool, typer.Option("--unreviewed", help="Only those that nobody has reviewed.")] = False,
+    limit: LIMIT = 20,
+    as_json: JSON = False,
+) -> None:
+    """List overrides, newest first, and who has reviewed them."""
+    found = process().reads.overrides(limit, unreviewed=unreviewed)
+    if as_json:
+        return print_json(found)
+    table = listing("created", "deployment", "environment", "commit", "who", "state", "reviewed by", "purpose")
+    for each in found:
+        made = each.deployment
+        row = (when(made.created_at), short(made.id), made.environment, made.sha[:12], made.actor.id, coloured(made.state))
+        table.add_row(*row, each.review.subject if each.review else "nobody", made.purpose or "")
+    console.print(table)
+
+
+@app.command("review")
+@command
+def review_(deployment: DEPLOYMENT, comment: COMMENT = "", as_json: JSON = False) -> None:
+    """Note that you have looked at somebody else's override."""
+    running = process()
+    entry = review(running.services, running.reads.deployment(deployment).deployment.id, me(running), comment)
+    if as_json:
+        return print_json(entry)
+    console.print(f"{entry.actor} has reviewed override {entry.deployment_id}")
