@@ -19,6 +19,7 @@ from app.domain.finding import Finding, FindingKind
 from app.integrations.inspection.protocol import Passage, passage
 
 _TAG_BLOCK = 0xE0000
+_TAGS = re.compile("[\U000e0020-\U000e007e]+")
 _HIDDEN = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\U000e0100-\U000e01ef]"
 )
@@ -78,8 +79,8 @@ _ALL = (
     _words(
         "speaks to AI agents",
         rf"\b(?:attention|note|notice|message|instructions?|important|reminder)~(?:to|for)~{_MANY}{_AGENTS}[^\n]{{0,40}}?[:,!]",
-        rf"(?:^|\n)\s*(?:dear|hey|hello)~{_AGENTS}",
-        rf"(?:^|\n)\s*(?:if~you~are|as)~an?~{_AGENTS}",
+        rf"(?:^|\n)[ \t>#*-]{{0,12}}(?:dear|hey|hello)~{_AGENTS}",
+        rf"(?:^|\n)[ \t>#*-]{{0,12}}(?:if~you~are|as)~an?~{_AGENTS}",
         rf"\b{_AGENTS}[,:]?~(?:please~)?(?:you~)?(?:must|should|shall|have~to)~(?:always~|now~|immediately~)?(?:approve|merge|accept|ignore|skip|disable|run|execute|deploy|push)\b",
         in_rules=False,
     ),
@@ -95,12 +96,12 @@ _ALL = (
     ),
     _words(
         "holds the marks of a chat with a model",
-        r"<\|?/?(?:system|system-reminder|im_start|im_end|assistant)\|?>|\[/?inst\]|<</?sys>>",
-        r"(?:^|\n)\s*(?:system|assistant)[ ]?:[ ]*you~are\b",
+        r"<\|?/?(?:system|system-reminder|im_start|im_end|assistant)\|?>|(?-i:\[/?INST\])|<</?sys>>",
+        r"(?:^|\n)[ \t>#*-]{0,12}(?:system|assistant)[ ]?:[ ]*you~are\b",
     ),
     _words(
         "hides instructions in a comment that is not shown",
-        rf"<!--(?:(?!-->|<!--)[\s\S]){{0,2000}}?\b(?:{_AGENTS}|you~(?:must|should|are|will|have~to)\b|(?:always|never|do~not|ignore|execute|run)~\w)",
+        rf"<!--(?:(?!-->|<!--)[\s\S]){{0,2000}}?\b(?:{_AGENTS}|you~(?:must|should|are|will|have~to)\b)",
     ),
     _words(
         "has something decoded and followed",
@@ -131,5 +132,5 @@ def look(seen: Passage, *, is_message: bool) -> Iterator[Finding]:
 def _plain(text: str) -> str:
     if text.isascii():
         return text
-    shown = "".join(chr(ord(c) - _TAG_BLOCK) if _TAG_BLOCK + 0x20 <= ord(c) < _TAG_BLOCK + 0x7F else c for c in text)
+    shown = _TAGS.sub(lambda tags: f" {''.join(chr(ord(c) - _TAG_BLOCK) for c in tags[0])} ", text)
     return unicodedata.normalize("NFKC", _HIDDEN.sub("", shown)).translate(_LIKE_LATIN)

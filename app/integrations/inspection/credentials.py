@@ -14,7 +14,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 from detect_secrets.filters.heuristic import is_prefixed_with_dollar_sign, is_templated_secret
 from detect_secrets.plugins.aws import AWSKeyDetector
@@ -38,7 +37,6 @@ from detect_secrets.plugins.telegram_token import TelegramBotTokenDetector
 from detect_secrets.plugins.twilio import TwilioKeyDetector
 
 from app.domain.finding import Finding, FindingKind
-from app.domain.plain import spelled
 from app.integrations.inspection.protocol import Passage
 
 
@@ -63,21 +61,19 @@ class MoreKeysDetector(RegexBasedDetector):
     denylist = (re.compile(r"BEGIN (?:ENCRYPTED|ANY) PRIVATE KEY"), re.compile(r"PuTTY-User-Key-File-\d"))
 
 
-class _Detector(Protocol):
-    secret_type: str
-
-    def analyze_string(self, string: str) -> Iterator[str]: ...
-
-
 @dataclass(frozen=True, slots=True)
 class _Mark:
     """A detector, and texts without one of which (in lower case) it finds nothing: most passages need no look at their lines."""
 
-    detector: _Detector
+    detector: RegexBasedDetector
     texts: tuple[str, ...]
 
     def may_be_in(self, lowered: str) -> bool:
         return any(text in lowered for text in self.texts)
+
+    def is_anywhere_in(self, text: str) -> bool:
+        """Tell whether a pattern fits somewhere, at most over a line's end: in a line it fits, it fits here."""
+        return any(pattern.search(text) for pattern in self.detector.denylist)
 
 
 _MARKS = (
@@ -105,31 +101,20 @@ _MARKS = (
     _Mark(TwilioKeyDetector(), ("ac", "sk")),
     _Mark(MoreTokensDetector(), ("github_pat_", "sk-ant-", "aiza", "hvs.", "hvb.", "hvr.", "age-secret-key-1", "tgs_")),
 )
-# what a line must hold for marks that are too short to tell lines apart: as many characters in a row as such a token has
-_LONG = re.compile(r"[0-9A-Za-z_-]{27}")
-_NEED_LONG = (DiscordBotTokenDetector, TelegramBotTokenDetector, TwilioKeyDetector, MailchimpDetector)
 
 
 def look(seen: Passage) -> Iterator[Finding]:
     """List one finding a line and kind of secret."""
     lowered = seen.text.lower()
-    has_long = _LONG.search(seen.text) is not None
     for mark in _MARKS:
-        needs_long = isinstance(mark.detector, _NEED_LONG)
-        if mark.may_be_in(lowered) and (has_long or not needs_long):
-            for number in _lines(mark, seen, needs_long):
-                yield Finding(
-                    FindingKind.SECRET, seen.where, number, spelled(f"looks like a secret: {mark.detector.secret_type}")
-                )
+        if mark.may_be_in(lowered) and mark.is_anywhere_in(seen.text):
+            what = f"looks like a secret: {mark.detector.secret_type}"
+            for number, text in seen.lines:
+                if _has_secret(mark.detector, text):
+                    yield Finding(FindingKind.SECRET, seen.where, number, what)
 
 
-def _lines(mark: _Mark, seen: Passage, needs_long: bool) -> Iterator[int]:
-    for number, text in seen.lines:
-        if mark.may_be_in(text.lower()) and (not needs_long or _LONG.search(text)) and _has_secret(mark.detector, text):
-            yield number
-
-
-def _has_secret(detector: _Detector, text: str) -> bool:
+def _has_secret(detector: RegexBasedDetector, text: str) -> bool:
     """Tell whether there is one, but for a password in a URL that stands for another, such as `${PASSWORD}`."""
     try:
         found = detector.analyze_string(text)

@@ -22,17 +22,18 @@ from app.domain.plain import spelled
 LONGEST_NAME = 200  # characters of it in a finding
 _STRUCTURE = frozenset("/\\.")  # what looks like these makes one name look like another's place
 _APART = frozenset({"HAN", "HIRAGANA", "KATAKANA", "ARABIC", "DEVANAGARI"})  # their letters do not pass for Latin among their own
+_FULL_WIDTH = 0xFEE0
 _WORD = re.compile(r"[^\W\d_]+")
 
 
 @cache
 def _look_alikes() -> dict[str, str]:
-    """Map each character that is not ASCII to the one ASCII character it looks like."""
-    found = {}
+    """Map each character that is not ASCII to the one ASCII character it looks like; all of full width (the tables hold some)."""
+    found = {chr(point): chr(point - _FULL_WIDTH) for point in range(0xFF01, 0xFF5F)}
     for character, others in confusables_data.items():
         ascii_ones = [o["c"] for o in others if len(o["c"]) == 1 and o["c"].isascii()]
         if len(character) == 1 and not character.isascii() and ascii_ones:
-            found[character] = ascii_ones[0]
+            found.setdefault(character, ascii_ones[0])
     return found
 
 

@@ -71,7 +71,7 @@ class _Reading:
 
     reasons: dict[str, None] = field(default_factory=dict)
     paths_known: bool = True
-    text_left: int = MOST_TEXT
+    text_left: int = field(default_factory=lambda: MOST_TEXT)
 
 
 def read_changes(git: Git, mirror: Path, bases: Sequence[str | None], sha: str, *, commits: Iterable[pygit2.Commit]) -> Changes:
@@ -112,7 +112,7 @@ class _Files:
         self._reading = reading
 
     def read(self, entries: list[_Entry]) -> tuple[ChangedFile, ...]:
-        """Read them in order, a few megabytes at a time, until MOST_READ."""
+        """Read them, a few megabytes at a time, until MOST_READ; return them by path."""
         sizes = self._sizes({o for e in entries if _is_file(e) for o in (e.new, *e.old) if o is not None})
         done: list[ChangedFile] = []
         batch: list[_Entry] = []
@@ -129,7 +129,7 @@ class _Files:
             batch.append(entry)
             held += size
             total += size
-        return tuple([*done, *self._batch(batch, sizes)])
+        return tuple(sorted([*done, *self._batch(batch, sizes)], key=lambda file: file.path))
 
     def _cost(self, entry: _Entry, sizes: dict[str, int]) -> int:
         return sum(sizes[o] for o in _wanted(entry, sizes))

@@ -1,0 +1,255 @@
+"""Changes from text alone, for a check before a push is taken, which has no mirror: what `git log` writes when asked as here.
+
+Nothing in a message or a file can pass for structure: fields end with NUL, which git prints in none of them; the lines of a hunk
+are counted by its header; and a path is read from the line `diff --git`, both halves of which must agree.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from app.domain.change import (
+    LARGEST_FILE,
+    LONGEST_MESSAGE,
+    MOST_COMMITS,
+    MOST_FILES,
+    MOST_TEXT,
+    ChangedFile,
+    Changes,
+    CommitMessage,
+    FileKind,
+    Line,
+    read_text,
+)
+from app.domain.errors import BadRequest
+
+LOG_FORMAT = "%x00%H%x00%an%x00%ae%x00%ce%x00%B%x00"
+GIT_ARGUMENTS = (  # then the commits, as for git-rev-list(1): `NEW --not --all` in a pre-receive check
+    "-c",
+    "diff.suppressBlankEmpty=false",
+    "log",
+    "--no-color",
+    "--no-ext-diff",
+    "--no-textconv",
+    "--no-renames",
+    "--no-relative",
+    "--no-show-signature",
+    "--no-notes",
+    "--encoding=UTF-8",
+    "--unified=0",
+    "--inter-hunk-context=0",
+    "--patch",
+    "--text",
+    "--diff-merges=first-parent",
+    "--ignore-submodules=none",
+    "--submodule=short",
+    "--src-prefix=a/",
+    "--dst-prefix=b/",
+    f"--format={LOG_FORMAT}",
+)
+LARGEST_PATCH = 64 * 1024 * 1024  # bytes
+LONGEST_NAME = 1_000
+_FIELDS = 5
+_BY_PATH_ONLY = frozenset({FileKind.LINK, FileKind.SUBMODULE})
+_COMMIT = re.compile(rb"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
+_HUNK = re.compile(rb"@@ -\d{1,10}(?:,(\d{1,10}))? \+(\d{1,10})(?:,(\d{1,10}))? @@")
+_HEADERS = (b"index ", b"old mode ", b"new mode ", b"new file mode ", b"deleted file mode ", b"--- ", b"+++ ")
+_QUOTED = rb'"((?:[^"\\]|\\.)*)"'
+_BOTH_QUOTED = re.compile(_QUOTED + rb" " + _QUOTED + rb"\Z")
+_ESCAPE = re.compile(rb"\\([0-7]{3}|.)", re.DOTALL)
+_ESCAPES = {b"a": b"\a", b"b": b"\b", b"t": b"\t", b"n": b"\n", b"v": b"\v", b"f": b"\f", b"r": b"\r"}
+_MODES = {b"120000": FileKind.LINK, b"160000": FileKind.SUBMODULE}
+
+
+@dataclass(slots=True)
+class _File:
+    """One path over all commits; they come newest first, so the first to name it says what it is now."""
+
+    named_in: int
+    kind: FileKind
+    added: list[tuple[int, bytes]] = field(default_factory=list)
+    size: int = 0
+
+
+class _EndedEarly(Exception):
+    """The text ends within something."""
+
+
+class _Enough(Exception):
+    """A bound was met."""
+
+
+@dataclass
+class _Reader:
+    """The text, and how far it was read."""
+
+    text: bytes
+    at: int = 0
+
+    def starts(self, prefix: bytes | tuple[bytes, ...]) -> bool:
+        return self.text.startswith(prefix, self.at)
+
+    def until(self, mark: bytes) -> bytes:
+        end = self.text.find(mark, self.at)
+        if end < 0:
+            raise _EndedEarly
+        found = self.text[self.at : end]
+        self.at = end + len(mark)
+        return found
+
+    def skip_blank(self) -> None:
+        while self.starts(b"\n"):
+            self.at += 1
+
+    def refuse(self, expected: str) -> BadRequest:
+        return BadRequest(f"This is not what git log writes: at byte {self.at} there is no {expected}.")
+
+
+class _Log:
+    """What was read so far."""
+
+    def __init__(self, text: bytes) -> None:
+        self.reader = _Reader(text)
+        self.files: dict[bytes, _File] = {}
+        self.messages: list[CommitMessage] = []
+        self.reasons: dict[str, None] = {}
+        self._left = MOST_TEXT
+
+    def read(self) -> None:
+        """Read to the end; raises _EndedEarly, _Enough or BadRequest."""
+        self.reader.skip_blank()
+        while self.reader.at < len(self.reader.text):
+            self._message()
+            self.reader.skip_blank()
+            while self.reader.starts(b"diff --git "):
+                self._file()
+            self.reader.skip_blank()
+
+    def _message(self) -> None:
+        if not self.reader.starts(b"\0"):
+            raise self.reader.refuse("commit")
+        self.reader.at += 1
+        sha, *who, said = (self.reader.until(b"\0") for _ in range(_FIELDS))
+        if not _COMMIT.match(sha):
+            raise self.reader.refuse("commit before")
+        if len(self.messages) >= MOST_COMMITS:
+            raise _Enough(f"there are more than {MOST_COMMITS} new commits")
+        if len(said) > LONGEST_MESSAGE:
+            self.reasons[f"the message of commit {sha[:12].decode()} is not read to its end"] = None
+        name, author, committer = (each[:LONGEST_NAME].decode(errors="replace") for each in who)
+        text = said[:LONGEST_MESSAGE].decode(errors="replace")
+        self.messages.append(CommitMessage(sha.decode(), text, name, author, committer))
+        self._spend(len(text))
+
+    def _file(self) -> None:
+        path = self._path(self.reader.until(b"\n").removeprefix(b"diff --git "))
+        kind = self._kind()
+        file = self._named(path, kind)
+        while self.reader.starts(b"@@ "):
+            self._hunk(file if kind not in _BY_PATH_ONLY else None)
+
+    def _named(self, path: bytes, kind: FileKind) -> _File:
+        number = len(self.messages)
+        if path not in self.files and len(self.files) >= MOST_FILES:
+            raise _Enough(f"more than {MOST_FILES} files are changed")
+        file = self.files.setdefault(path, _File(number, kind))
+        if kind is FileKind.BINARY or (file.named_in == number and file.kind is FileKind.GONE):
+            file.kind = kind  # a file that becomes a link is told as gone and made, in one commit
+        return file
+
+    def _path(self, both: bytes) -> bytes:
+        """Read `a/PATH b/PATH`; quoted where git quotes (git-config(1), core.quotePath)."""
+        half = len(both) // 2
+        first, second = both[:half], both[half + 1 :]
+        if quoted := _BOTH_QUOTED.match(both):
+            first, second = _unquoted(quoted[1]), _unquoted(quoted[2])
+        elif both[half : half + 1] != b" ":
+            raise self.reader.refuse("path before")
+        if not (first.startswith(b"a/") and second.startswith(b"b/") and first[2:] == second[2:] != b""):
+            raise self.reader.refuse("path before")
+        return first[2:]
+
+    def _kind(self) -> FileKind:
+        kind = FileKind.TEXT
+        while self.reader.starts(_HEADERS):
+            line = self.reader.until(b"\n")
+            if line.startswith(b"deleted file mode "):
+                kind = FileKind.GONE
+            elif line.startswith((b"index ", b"new ")):
+                kind = _MODES.get(line[-6:], kind)
+        if self.reader.starts(b"Binary files "):
+            self.reader.until(b"\n")
+            return FileKind.BINARY
+        return kind
+
+    def _hunk(self, file: _File | None) -> None:
+        header = _HUNK.match(self.reader.until(b"\n"))
+        if header is None:
+            raise self.reader.refuse("hunk before")
+        old, number, new = int(header[1] or 1), int(header[2]), int(header[3] or 1)
+        while old > 0 or new > 0 or self.reader.starts(b"\\ "):
+            line = self.reader.until(b"\n")
+            sign = line[:1]
+            if sign == b"+":
+                self._added(file, number, line[1:])
+            elif sign not in {b"-", b" ", b"\\"}:
+                raise self.reader.refuse("line of a hunk before")
+            old -= sign in {b"-", b" "}
+            new -= sign in {b"+", b" "}
+            number += sign in {b"+", b" "}
+        if old < 0 or new < 0:
+            raise self.reader.refuse("hunk of the length that it says before")
+
+    def _added(self, file: _File | None, number: int, line: bytes) -> None:
+        self._spend(len(line) + 1)
+        if file is None:
+            return
+        file.size += len(line) + 1
+        if file.size > LARGEST_FILE:
+            file.kind = FileKind.LARGE
+        else:
+            file.added.append((number, line))
+
+    def _spend(self, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            raise _Enough("more is changed than is read")
+
+
+def parse(text: bytes) -> Changes:
+    """Read what `git` with GIT_ARGUMENTS writes; raises BadRequest where it is something else.
+
+    Lines have the numbers of the commit that adds them. What is cut off or beyond a bound makes the answer not whole.
+    """
+    log = _Log(text[:LARGEST_PATCH])
+    is_read = False
+    try:
+        log.read()
+        is_read = len(text) <= LARGEST_PATCH
+    except _EndedEarly:
+        log.reasons["the text ends in the middle of something"] = None
+    except _Enough as bound:
+        log.reasons[str(bound)] = None
+    if len(text) > LARGEST_PATCH:
+        log.reasons["the text is longer than what is read"] = None
+    files = tuple(_changed(path, file) for path, file in log.files.items())
+    return Changes(files, tuple(log.messages), (), not log.reasons, is_read, "; ".join(log.reasons))
+
+
+def _changed(path: bytes, file: _File) -> ChangedFile:
+    name = path.decode(errors="replace")
+    lines = read_text(b"\n".join(line for _, line in file.added))
+    texts = lines.split("\n") if lines is not None and file.added else []
+    if len(texts) != len(file.added):  # no text, or one whose lines git does not see
+        return ChangedFile(name, FileKind.BINARY)
+    added: tuple[Line, ...] = tuple((number, text) for (number, _), text in zip(file.added, texts, strict=True))
+    return ChangedFile(name, file.kind, added)
+
+
+def _unquoted(quoted: bytes) -> bytes:
+    def meant(escape: re.Match[bytes]) -> bytes:
+        said = escape[1]
+        return bytes([int(said, 8) & 0xFF]) if len(said) == 3 else _ESCAPES.get(said, said)
+
+    return _ESCAPE.sub(meant, quoted)
