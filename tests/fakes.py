@@ -121,6 +121,7 @@ class FakePolicy:
     text: str = "fake"
     schema: str = "fake"
     groups: frozenset[str] = frozenset({"deployers"})
+    repositories: frozenset[str] = frozenset()
     facts: frozenset[str] = frozenset()
     asked: list[DecisionRequest] = field(default_factory=list)
 

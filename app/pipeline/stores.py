@@ -17,6 +17,7 @@ from app.domain.deployment import Deployment, Dispatch, DispatchRow, Progress, S
 from app.pipeline.approval_stores import Approvals
 from app.pipeline.freeze_stores import Freezes
 from app.pipeline.notice_stores import Outbox
+from app.pipeline.push_stores import Pushes
 from app.pipeline.session_stores import Sessions
 from app.pipeline.stores_access import Access, CommitKeys, Hints, Statements
 
@@ -234,6 +235,8 @@ class Unit(Protocol):
     def approvals(self) -> Approvals: ...
     @property
     def notices(self) -> Outbox: ...
+    @property
+    def pushes(self) -> Pushes: ...
 
     def remember_version(self, kind: str, digest: str, text: str) -> bool:
         """Keep a version of configuration, people or policies; True if it was not known before."""

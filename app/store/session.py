@@ -22,6 +22,7 @@ from app.store.dispatches import SqlDispatches, SqlSlots
 from app.store.freezes import SqlFreezes
 from app.store.hints import SqlHints
 from app.store.notices import SqlOutbox
+from app.store.pushes import SqlPushes
 from app.store.schema import versions
 from app.store.sessions import SqlSessions
 from app.store.statements import SqlStatements
@@ -103,6 +104,7 @@ class SqlUnit:
     freezes: SqlFreezes
     approvals: SqlApprovals
     notices: SqlOutbox
+    pushes: SqlPushes
     known_versions: frozenset[tuple[str, str]]
     new_versions: set[tuple[str, str]]
 
@@ -156,6 +158,7 @@ class SqlStore:
             SqlFreezes(connection),
             SqlApprovals(connection),
             SqlOutbox(connection),
+            SqlPushes(connection),
             self._known_versions,
             new,
         )

@@ -31,6 +31,11 @@ class Policy(Protocol):
         ...
 
     @property
+    def repositories(self) -> frozenset[str]:
+        """The repositories that any policy names, as it spells them."""
+        ...
+
+    @property
     def facts(self) -> frozenset[str]:
         """The facts of the context that any policy asks about."""
         ...
