@@ -14,8 +14,8 @@ from app.domain.event import Account, Repository, is_zero
 class RefUpdate:
     """One ref that is to be set from `old` to `new` (git's null id: it is not there yet, or any more).
 
-    What the instance's git says of that: `commit` is what `new` is or, as a tag's own object, points to; `forced` whether `old` is
-    left behind; the e-mails of what is new, the paths that it changes, and whether those lists are whole; `changes` for content
+    What the instance's git says of that: `commit` is what the tag's own object `new` points to; `forced` whether `old` is left
+    behind; the e-mails of what is new, the paths that it changes, and whether those lists are whole; `changes` for content
     inspection. What it does not say is None or not whole: unknown.
     """
 

@@ -58,7 +58,7 @@ def authorize(services: Services, deployment_id: str) -> Outcome:
 def _find(services: Services, guard: Guard, deployment: Deployment) -> Finding | Outcome:
     judged = decide_now(services, guard, deployment)
     environment = guard.environment(deployment.environment)
-    remarks = _remarks(guard, deployment, judged)
+    remarks = _remarks(services, guard, deployment)
     detail = {**judged.detail, **dict(remarks)}
     if judged.is_allowed:
         return Finding(State.PERMITTED, "permitted", detail, reason=judged.reason, remarks=remarks)
@@ -75,13 +75,14 @@ def _find(services: Services, guard: Guard, deployment: Deployment) -> Finding |
     )
 
 
-def _remarks(guard: Guard, deployment: Deployment, judged: Judgement) -> tuple[tuple[str, str], ...]:
+def _remarks(services: Services, guard: Guard, deployment: Deployment) -> tuple[tuple[str, str], ...]:
     """Report what came past the check before pushes, where the forge has one: whatever policy makes of it."""
     forge = guard.forges.get(deployment.repository.forge)
-    if judged.decision is None or forge is None or forge.decide_secrets is None or deployment.is_rollback:
+    if forge is None or forge.decide_secrets is None or deployment.is_rollback:
         return ()
-    if judged.decision.request["request"]["context"].get("checked_at_push", True):
-        return ()
+    with services.store.reading() as unit:
+        if _is_checked(unit, deployment):
+            return ()
     return (("unchecked", f"no check let {deployment.sha[:12]} onto {deployment.ref} before it was pushed: {WAYS_PAST}"),)
 
 

@@ -41,8 +41,8 @@ class Limits:
 class ForgeBinding:
     """A configured forge: its adapter, its webhook secrets read anew at each delivery, and who tells whose a token is.
 
-    `access_issuer` names the issuer whose token every delivery of it must bring. `decide_secrets`: what its instance proves itself
-    with where it asks whether a push may be taken (None: it does not ask).
+    `access_issuer` names the issuer whose token every delivery of it must bring. `decide_secrets`: what its instance proves
+    itself with where it asks whether a push may be taken (None: it does not ask).
     """
 
     forge: Forge

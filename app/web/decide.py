@@ -50,7 +50,7 @@ class Instances:
             except SecretUnavailable as fault:
                 unread = fault
                 continue
-            if any([is_authentic(given.strip(), secret) for secret in secrets]) and scheme.lower() == "bearer":  # noqa: C419
+            if any([is_authentic(given.strip(), secret) for secret in secrets]) and scheme.lower() == "bearer":
                 found.add(name)
         if not found:
             self._refuse(unread)

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from app.domain.change import Changes
 from app.domain.event import Account, Repository, is_object_id
 from app.domain.push import PushWanted, RefUpdate
 from app.integrations.inspection.patch import parse
@@ -76,11 +77,10 @@ class DecideUpdate(_Model):
     paths_known: bool = Field(False, description="whether no path is missing")
     log: str | None = Field(None, description="the new commits as `git log` writes them for content inspection")
 
-    def meant(self, log: bytes | None = None) -> RefUpdate:
-        """Return it as the domain's value, with `log` in its own bytes where they came so; raises BadRequest where it is none."""
+    def meant(self, changes: Changes | None = None) -> RefUpdate:
+        """Return it as the domain's value, with the changes where they came beside; raises BadRequest where `log` is none."""
         given = self.model_dump(exclude={"log", "emails", "paths"})
-        log = self.log.encode() if self.log is not None else log
-        changes = parse(log) if log is not None else None
+        changes = parse(self.log.encode()) if self.log is not None else changes
         return RefUpdate(**given, emails=tuple(self.emails), paths=tuple(self.paths), changes=changes)
 
 
@@ -93,13 +93,13 @@ class DecideRequest(_Model):
     account: DecideAccount
     updates: list[DecideUpdate] = Field(min_length=1, max_length=MOST_SENT)
 
-    def meant(self, logs: Sequence[bytes | None] = ()) -> PushWanted:
-        """Return it as the domain's value, with the updates' logs where they came in their own bytes; raises BadRequest."""
+    def meant(self, changes: Sequence[Changes | None] = ()) -> PushWanted:
+        """Return it as the domain's value, with the updates' changes where they came beside; raises BadRequest."""
         told = self.repository
         return PushWanted(
             Repository(self.forge, told.id, f"{told.owner}/{told.name}", told.owner, 0),
             Account(self.forge, str(self.account.id), self.account.login),
-            tuple(update.meant(log) for update, log in zip_longest(self.updates, logs)),
+            tuple(update.meant(each) for update, each in zip_longest(self.updates, changes)),
         )
 
 

@@ -1,27 +1,31 @@
 """Read what `POST /api/v1/decide` is sent: JSON (`decide_models.py`), or the form that the pre-receive check sends.
 
 The form, as `app/integrations/forges/pre_receive.sh` writes it: `updates` has one line for each ref, `OLD NEW FORCED COMMIT REF`
-(FORCED: yes, no or unknown; COMMIT may be `-`). `emails.N`, `paths.N` and `log.N` belong to its N-th line. Of the first two each line
-is one, e-mails in `<>`, paths as git quotes them; a line `.` says that none is missing. Forms know bytes only, and so does git.
+(FORCED: yes, no or unknown; COMMIT may be `-`). `emails.N`, `paths.N` and `log.N` (`log_part.N` where something is cut off)
+belong to its N-th line. Of the first two each line is one, e-mails in `<>`, paths as git quotes them; a line `.` says that none is
+missing. Forms know bytes only, and so does git.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
 
 from pydantic import ValidationError
 
+from app.domain.change import Changes
 from app.domain.errors import BadRequest
 from app.domain.plain import plain_line
 from app.domain.push import PushWanted
-from app.integrations.inspection.patch import unquoted
+from app.integrations.inspection.patch import parse, unquoted
 from app.web.decide_models import DecideRequest
 
 MOST_FIELDS = 400
 LONGEST_EMAIL = 254
+CUT_OFF = "what is new is more than the check sends, or than git could tell in time"
 _WHOLE = b"."
 _EMAIL = re.compile(rb"<(.*)>\Z", re.DOTALL)
 _FORCED = {"yes": True, "no": False}
@@ -47,7 +51,7 @@ def read_form(body: bytes) -> PushWanted:
         "updates": updates,
     }
     try:
-        return DecideRequest.model_validate(told).meant([fields.get(f"log.{n}") for n in range(1, len(updates) + 1)])
+        return DecideRequest.model_validate(told).meant([_changes(fields, number) for number in range(1, len(updates) + 1)])
     except ValidationError as fault:
         raise _refused(fault) from None
 
@@ -83,6 +87,19 @@ def _update(line: str, fields: Mapping[str, bytes], number: int) -> dict[str, An
         "paths": [_text(_path(path)) for path in paths],
         "paths_known": paths_known,
     }
+
+
+def _changes(fields: Mapping[str, bytes], number: int) -> Changes | None:
+    """Read a log, whole or cut off; what cannot be read, from a git that writes otherwise, say, counts as not looked at."""
+    log, part = fields.get(f"log.{number}"), fields.get(f"log_part.{number}")
+    try:
+        if log is not None:
+            return parse(log)
+        if part is not None:
+            return replace(parse(part[: part.rfind(b"\n") + 1]), is_whole=False, paths_known=False, why_not=CUT_OFF)
+    except BadRequest as fault:
+        return Changes(is_whole=False, paths_known=False, why_not=str(fault))
+    return None
 
 
 def _lines(value: bytes | None) -> tuple[list[bytes], bool]:

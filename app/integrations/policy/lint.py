@@ -31,8 +31,8 @@ KNOWN_BY = {"paths": "paths_known", "findings": "inspected", "unknown_authors": 
 class Written:
     """A policy as it is written. `guards` are the attributes that it asks for with `has`, `facts` those of the context.
 
-    `actions` are those that its scope names (None: any), `groups` and `repositories` all that it names, `texts` the strings in its
-    conditions.
+    `actions` are those that its scope names (None: any), `groups` and `repositories` all that it names, `texts` the strings in
+    its conditions.
     """
 
     id: str
