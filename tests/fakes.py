@@ -122,6 +122,7 @@ class FakePolicy:
     schema: str = "fake"
     groups: frozenset[str] = frozenset({"deployers"})
     repositories: frozenset[str] = frozenset()
+    reasons: dict[str, str] = field(default_factory=dict)
     facts: frozenset[str] = frozenset()
     asked: list[DecisionRequest] = field(default_factory=list)
 

@@ -2,8 +2,8 @@
 
 The form, as `app/integrations/forges/pre_receive.sh` writes it: `updates` has one line for each ref, `OLD NEW FORCED COMMIT REF`
 (FORCED: yes, no or unknown; COMMIT may be `-`). `emails.N`, `paths.N` and `log.N` (`log_part.N` where something is cut off)
-belong to its N-th line. Of the first two each line is one, e-mails in `<>`, paths as git quotes them; a line `.` says that none is
-missing. Forms know bytes only, and so does git.
+belong to its N-th line. Of the first two each line is one, e-mails in `<>`, paths as git quotes them; a line `.` says that none
+is missing. Forms know bytes only, and so does git.
 """
 
 from __future__ import annotations

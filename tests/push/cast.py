@@ -21,6 +21,7 @@ people = "people.toml"
 [forges.gogs]
 kind = "gogs"
 url = "http://127.0.0.1:1"
+clone = "file://{folder}/../repositories/{{repository}}.git"
 webhook_secrets = ["file:{folder}/hook"]
 decide_secrets = [{secrets}]
 [forges.other]
@@ -41,7 +42,7 @@ repository = "gogs:Acme/Shop"
 deploys = ["branch:main", "tag:v*"]
 targets = ["site"]
 audience = "https://shop.example/deploy"
-"""
+{more}"""
 PEOPLE = """\
 [[people]]
 subject = "alice"
@@ -177,14 +178,16 @@ def git(folder: Path, *args: str, env: dict[str, str] | None = None, check: bool
     return done
 
 
-def configure(gate: Gate, *, secrets: tuple[str, ...] = ("decide",), policies: str = POLICIES, people: str = PEOPLE) -> None:
+def configure(
+    gate: Gate, *, secrets: tuple[str, ...] = ("decide",), policies: str = POLICIES, people: str = PEOPLE, more: str = ""
+) -> None:
     """Have the gate guard the repository; `secrets` are files in its folder."""
     (gate.folder / "people.toml").write_text(people)
     for old in (gate.folder / "policies").glob("*.cedar"):
         old.unlink()
     (gate.folder / "policies" / "push.cedar").write_text(policies)
     spelled = ", ".join(f'"file:{gate.folder}/{name}"' for name in secrets)
-    (gate.folder / "tidegate.toml").write_text(CONFIGURATION.format(folder=gate.folder, secrets=spelled))
+    (gate.folder / "tidegate.toml").write_text(CONFIGURATION.format(folder=gate.folder, secrets=spelled, more=more))
 
 
 def a_hub(gate: Gate, folder: Path) -> Hub:

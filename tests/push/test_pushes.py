@@ -20,7 +20,7 @@ def test_who_may_push_does_and_hears_nothing(alice: Person, gate: Gate) -> None:
     assert (entry["action"], entry["actor"]) == ("push:allowed", f"gogs:{ACCOUNTS['alice']}")
     assert entry["detail"]["new"] == sha and entry["detail"]["policies"] == ["team-pushes"]
     assert entry["detail"]["request"]["request"]["resource"] == {"type": "Repository", "id": "gogs:Acme/Shop"}
-    assert gate.rows("SELECT repository_id, ref, sha FROM checked_pushes WHERE sha = '%s'" % sha) == [
+    assert gate.rows(f"SELECT repository_id, ref, sha FROM checked_pushes WHERE sha = '{sha}'") == [
         (REPOSITORY_ID, "refs/heads/main", sha)
     ]
 

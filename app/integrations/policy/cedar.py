@@ -63,6 +63,11 @@ class CedarPolicy:
         return self._repositories
 
     @property
+    def reasons(self) -> dict[str, str]:
+        """What each policy says to people, by its id."""
+        return {each.id: each.reason for each in self._written.values()}
+
+    @property
     def facts(self) -> frozenset[str]:
         """The facts of the context that any policy asks about."""
         return frozenset(fact for each in self._written.values() for fact in each.facts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from app.domain.decision import Decision, DecisionRequest, Effect
@@ -33,6 +34,11 @@ class Policy(Protocol):
     @property
     def repositories(self) -> frozenset[str]:
         """The repositories that any policy names, as it spells them."""
+        ...
+
+    @property
+    def reasons(self) -> Mapping[str, str]:
+        """What each policy says to people, by its id."""
         ...
 
     @property
