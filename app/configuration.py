@@ -39,6 +39,7 @@ class ForgeSettings:
     api_token: str | None
     link_by_login: bool = False
     access_issuer: str | None = None
+    decide_secrets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +256,7 @@ def _forge(name: str, table: ForgeTable) -> ForgeSettings:
         api_token=table.api_token,
         link_by_login=table.link_by_login,
         access_issuer=table.access_issuer,
+        decide_secrets=tuple(table.decide_secrets or ()),
     )
 
 

@@ -285,12 +285,15 @@ def _is_slow(configuration: Configuration, environment: Environment) -> bool:
 
 
 def _binding(forge: ForgeSettings) -> ForgeBinding:
-    references = forge.webhook_secrets
+    def read(references: tuple[str, ...]) -> list[bytes]:
+        return [secret(r).reveal() for r in references]
+
     return ForgeBinding(
         forge_class(forge.kind)(),
-        lambda: [secret(r).reveal() for r in references],
+        lambda: read(forge.webhook_secrets),
         ForgeAccounts(forge.name, forge.url),
         forge.access_issuer,
+        (lambda: read(forge.decide_secrets)) if forge.decide_secrets else None,
     )
 
 

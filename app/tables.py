@@ -86,6 +86,7 @@ class ForgeTable(Table):
     clone: Clone = "{url}/{repository}.git"
     webhook_secrets: list[Reference] = Field(min_length=1)
     api_token: Reference | None = None
+    decide_secrets: list[Reference] | None = Field(None, min_length=1)
     link_by_login: bool = False
     access_issuer: str | None = None
 

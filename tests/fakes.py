@@ -122,6 +122,8 @@ class FakePolicy:
     text: str = "fake"
     schema: str = "fake"
     groups: frozenset[str] = frozenset({"deployers"})
+    repositories: frozenset[str] = frozenset()
+    reasons: dict[str, str] = field(default_factory=dict)
     facts: frozenset[str] = frozenset()
     files: dict[str, str] = field(default_factory=dict)
     asked: list[DecisionRequest] = field(default_factory=list)

@@ -6,7 +6,22 @@ import logging
 
 import typer
 
-from app.cli import access, approval, audit, config, delivery, demo, deployment, freeze, notice, override, proposal, scim, stack
+from app.cli import (
+    access,
+    approval,
+    audit,
+    config,
+    delivery,
+    demo,
+    deployment,
+    freeze,
+    gogs,
+    notice,
+    override,
+    proposal,
+    scim,
+    stack,
+)
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.command("up")(stack.up)
@@ -19,6 +34,7 @@ app.add_typer(override.app, name="override")
 app.add_typer(proposal.app, name="proposal")
 app.add_typer(access.app, name="access")
 app.add_typer(freeze.app, name="freeze")
+app.add_typer(gogs.app, name="gogs")
 app.add_typer(audit.app, name="audit")
 app.add_typer(config.app, name="config")
 app.add_typer(notice.app, name="notice")

@@ -20,8 +20,10 @@ from app.pipeline.person import why_no_mfa
 from app.pipeline.services import Guard, Services
 from app.pipeline.sign_in import issuer_urls
 from app.pipeline.stage import Finding, Outcome, run_stage
+from app.pipeline.stores import Unit
 from app.pipeline.tally import NO_VOTES, Counted, counted
 
+WAYS_PAST = "it was merged or released in the forge's pages, or pushed while the check was missing or let all through"
 EVIDENCE_HOLDS = timedelta(minutes=1)  # a source may have become stale since
 
 
@@ -56,10 +58,12 @@ def authorize(services: Services, deployment_id: str) -> Outcome:
 def _find(services: Services, guard: Guard, deployment: Deployment) -> Finding | Outcome:
     judged = decide_now(services, guard, deployment)
     environment = guard.environment(deployment.environment)
+    remarks = _remarks(services, guard, deployment)
+    detail = {**judged.detail, **dict(remarks)}
     if judged.is_allowed:
-        return Finding(State.PERMITTED, "permitted", judged.detail, reason=judged.reason)
+        return Finding(State.PERMITTED, "permitted", detail, reason=judged.reason, remarks=remarks)
     if environment is None or judged.decision is None or judged.decision.effect is not Effect.HOLD:
-        return Finding(State.DENIED, "denied", judged.detail, reason=judged.reason)
+        return Finding(State.DENIED, "denied", detail, reason=judged.reason, remarks=remarks)
     return hold(
         services,
         guard,
@@ -71,6 +75,17 @@ def _find(services: Services, guard: Guard, deployment: Deployment) -> Finding |
     )
 
 
+def _remarks(services: Services, guard: Guard, deployment: Deployment) -> tuple[tuple[str, str], ...]:
+    """Report what came past the check before pushes, where the forge has one: whatever policy makes of it."""
+    forge = guard.forges.get(deployment.repository.forge)
+    if forge is None or forge.decide_secrets is None or deployment.is_rollback:
+        return ()
+    with services.store.reading() as unit:
+        if _is_checked(unit, deployment):
+            return ()
+    return (("unchecked", f"no check let {deployment.sha[:12]} onto {deployment.ref} before it was pushed: {WAYS_PAST}"),)
+
+
 def decide_now(services: Services, guard: Guard, deployment: Deployment) -> Judgement:
     """Decide by the rights of this moment (invariants 7, 8)."""
     environment = guard.environment(deployment.environment)
@@ -79,7 +94,7 @@ def decide_now(services: Services, guard: Guard, deployment: Deployment) -> Judg
     changed = _why_not_here(environment, deployment)
     if changed is not None:
         return Judgement(changed)
-    fault, principal = proven(guard.identity, deployment)
+    fault, principal = proven(guard.identity, deployment.actor)
     if principal is None:
         return Judgement(fault)
     with services.store.reading() as unit:
@@ -125,12 +140,13 @@ def context_of(
     now = services.clock.now()
     with services.store.reading() as unit:
         freezes = [freeze.name for freeze in freezes_at(unit, environment.name, now)]
+        checked = _is_checked(unit, deployment)
     act = Act(deployment.trigger.value, deployment.ref, deployment.sha, deployment.actor.login)
     return facts(
         guard,
         [environment],
         act,
-        evidence=evidence,
+        evidence={**evidence, "checked_at_push": checked},
         session=session,
         freezes=freezes,
         now=now,
@@ -139,11 +155,22 @@ def context_of(
     )
 
 
+def _is_checked(unit: Unit, deployment: Deployment) -> bool:
+    """Tell whether the check before pushes let this commit onto this ref; merges in the forge's pages skip it."""
+    repository = deployment.repository
+    return unit.pushes.is_checked(repository.forge, repository.id, ref=deployment.ref, sha=deployment.sha)
+
+
 def keep_policy(services: Services, guard: Guard) -> None:
     """Keep the version of the policies by which is decided, so that it can be decided again."""
     with services.store.unit() as unit:
-        unit.remember_version("policy", guard.policy.digest, guard.policy.text)
-        unit.remember_version("schema", guard.policy.digest, guard.policy.schema)
+        remember_policy(unit, guard)
+
+
+def remember_policy(unit: Unit, guard: Guard) -> None:
+    """Keep it with what else is written in this unit."""
+    unit.remember_version("policy", guard.policy.digest, guard.policy.text)
+    unit.remember_version("schema", guard.policy.digest, guard.policy.schema)
 
 
 def action_of(deployment: Deployment) -> Action:

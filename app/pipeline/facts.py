@@ -64,6 +64,7 @@ def facts(
         "paths_known": evidence["paths_known"],
         "findings": sorted({finding["kind"] for finding in evidence["findings"]}),
         "inspected": evidence["inspected"],
+        "checked_at_push": evidence["checked_at_push"],
         "session": session_facts(session, now),
         "actor_login": act.login,
         "frozen": bool(freezes),

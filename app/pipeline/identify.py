@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.domain.deployment import Deployment, Stage, State
+from app.domain.event import Account
 from app.domain.principal import Principal
 from app.integrations.identity.protocol import AccessMap
 from app.pipeline.evidence import evidence_of
@@ -19,7 +20,7 @@ def identify(services: Services, deployment_id: str) -> Outcome:
 def _find(services: Services, guard: Guard, deployment: Deployment) -> Finding:
     with services.store.reading() as unit:
         version = unit.access.version()  # before anything is asked of the map: later changes are looked at again
-    fault, principal = proven(guard.identity, deployment)
+    fault, principal = proven(guard.identity, deployment.actor)
     if principal is None:
         return Finding(State.DENIED, "denied", {"account": deployment.actor.key}, reason=fault)
     basis = {"access_version": version, "guard": guard.digest}
@@ -36,9 +37,8 @@ def _who(deployment: Deployment, principal: Principal) -> dict[str, object]:
     }
 
 
-def proven(identity: AccessMap, deployment: Deployment) -> tuple[str, Principal | None]:
-    """Return the active principal behind the deployment's account, or None and what would change that."""
-    account = deployment.actor
+def proven(identity: AccessMap, account: Account) -> tuple[str, Principal | None]:
+    """Return the active principal behind an account, or None and what would change that."""
     principal = identity.principal_of(account)
     if principal is None:
         return (

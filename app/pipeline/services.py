@@ -41,13 +41,15 @@ class Limits:
 class ForgeBinding:
     """A configured forge: its adapter, its webhook secrets read anew at each delivery, and who tells whose a token is.
 
-    `access_issuer` names the issuer whose token every delivery of it must bring.
+    `access_issuer` names the issuer whose token every delivery of it must bring. `decide_secrets`: what its instance proves
+    itself with where it asks whether a push may be taken (None: it does not ask).
     """
 
     forge: Forge
     secrets: Callable[[], list[bytes]]
     accounts: AccountProof | None = None
     access_issuer: str | None = None
+    decide_secrets: Callable[[], list[bytes]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ class Finding:
 
     `asks` is the request for approvals that a deployment is held for, until `due_at`; `closes` what becomes of such a request.
     `expects` names a request and how many votes were on it: where there are more by now, nothing is written.
+    `remarks` are (verb, reason) of what sinks are told beside.
     """
 
     state: State
@@ -49,6 +50,7 @@ class Finding:
     due_at: datetime | None = None
     closes: RequestState = RequestState.VOID
     expects: tuple[str, int] | None = None
+    remarks: tuple[tuple[str, str], ...] = ()
 
 
 NOT_MY_TURN = Outcome("nothing to do", goes_on=False)
@@ -115,6 +117,8 @@ def conclude(
         unit.approvals.close(deployment.id, RequestState.GRANTED if finding.state is State.PERMITTED else finding.closes, now)
     if ended or is_held:
         tell(services, unit, deployment_notice(services, deployment, finding.verb, why or ""), environment=deployment.environment)
+    for verb, remark in finding.remarks:
+        tell(services, unit, deployment_notice(services, deployment, verb, remark), environment=deployment.environment)
     if finding.asks is not None:
         unit.approvals.ask(finding.asks)
         return Outcome("held", goes_on=False, wakes=_void_older(services, unit, deployment, started_at))

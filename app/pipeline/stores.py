@@ -18,6 +18,7 @@ from app.pipeline.approval_stores import Approvals
 from app.pipeline.freeze_stores import Freezes
 from app.pipeline.notice_stores import Outbox
 from app.pipeline.proposal_stores import Proposals
+from app.pipeline.push_stores import Pushes
 from app.pipeline.session_stores import Sessions
 from app.pipeline.stores_access import Access, CommitKeys, Hints, Statements
 
@@ -237,6 +238,8 @@ class Unit(Protocol):
     def notices(self) -> Outbox: ...
     @property
     def proposals(self) -> Proposals: ...
+    @property
+    def pushes(self) -> Pushes: ...
 
     def remember_version(self, kind: str, digest: str, text: str) -> bool:
         """Keep a version of configuration, people or policies; True if it was not known before."""

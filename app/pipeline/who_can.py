@@ -20,7 +20,7 @@ from app.pipeline.stores import Unit
 
 EVENTS = {"branch": "push", "tag": "tag", "release": "release"}
 # What a deployment brings along is not known here, so the best is assumed, and said.
-BEST = {"authors_known": True, "unknown_authors": [], "signatures": Signatures.ALL.value, **NOTHING_NEW}
+BEST = {"authors_known": True, "unknown_authors": [], "signatures": Signatures.ALL.value, "checked_at_push": True, **NOTHING_NEW}
 NO_COMMIT = "0" * 40
 
 

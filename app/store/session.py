@@ -23,6 +23,7 @@ from app.store.freezes import SqlFreezes
 from app.store.hints import SqlHints
 from app.store.notices import SqlOutbox
 from app.store.proposals import SqlProposals
+from app.store.pushes import SqlPushes
 from app.store.schema import versions
 from app.store.sessions import SqlSessions
 from app.store.statements import SqlStatements
@@ -105,6 +106,7 @@ class SqlUnit:
     approvals: SqlApprovals
     notices: SqlOutbox
     proposals: SqlProposals
+    pushes: SqlPushes
     known_versions: frozenset[tuple[str, str]]
     new_versions: set[tuple[str, str]]
 
@@ -159,6 +161,7 @@ class SqlStore:
             SqlApprovals(connection),
             SqlOutbox(connection),
             SqlProposals(connection),
+            SqlPushes(connection),
             self._known_versions,
             new,
         )

@@ -11,7 +11,7 @@ from app.bootstrap import Process, build
 from app.logs import configure_logs
 from app.observe import start_sentry
 from app.settings import load_settings
-from app.web import account, api, errors, events, health, hooks, login, metrics, scim, wellknown
+from app.web import account, api, decide, errors, events, health, hooks, login, metrics, scim, wellknown
 from app.web.front import Front, FrontLimits
 from app.web.hooks import Quick
 from app.web.protect import protect
@@ -36,7 +36,7 @@ def create_app(process: Process | None = None) -> Flask:
     process.services.guard()  # a faulty configuration stops the start, not the first delivery
     app = Flask(__name__)
     app.session_interface = Sessions(process)
-    for room in (hooks, events, scim, wellknown, health, metrics, login, account, api):
+    for room in (hooks, events, decide, scim, wellknown, health, metrics, login, account, api):
         app.register_blueprint(room.make_blueprint(process))
     errors.register(app)
     app.before_request(_refuse_faulty)

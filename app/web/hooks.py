@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 
 import structlog
@@ -23,6 +23,7 @@ from app.web.callers import check_access
 from app.web.deferred import Answer, Deferred
 from app.web.errors import status_of, unknown_error
 from app.web.metrics import count_delivery
+from app.web.outcomes import Outcomes, Told, outcome_lines
 from app.web.refusals import Refusals
 from app.web.request import BODY, FAULT, HEADERS
 
@@ -51,6 +52,7 @@ _refusals = Refusals()
 def make_blueprint(process: Process) -> Blueprint:
     """Make the receiver's one route."""
     blueprint = Blueprint("hooks", __name__)
+    outcomes = Outcomes(lambda delivery_id: outcome_lines(process.reads, delivery_id, process.services.guard().policy.reasons))
 
     @blueprint.post("/hooks/<forge>")
     def hook(forge: str) -> Response:
@@ -62,7 +64,7 @@ def make_blueprint(process: Process) -> Blueprint:
         except GateError as fault:
             known = forge if forge in process.services.guard().forges else "unknown"
             return _refusal(known, correlation_id, fault).response()
-        return Deferred(kept, lambda done: _settled(forge, correlation_id, done))
+        return Deferred(outcomes.of(kept), lambda done: _settled(forge, correlation_id, done))
 
     return blueprint
 
@@ -96,10 +98,10 @@ def _check_access(process: Process, forge: str) -> None:
         check_access(guard, binding.access_issuer)
 
 
-def _settled(forge: str, correlation_id: str, kept: Future[Receipt]) -> Answer:
+def _settled(forge: str, correlation_id: str, kept: Future[Told]) -> Answer:
     """Answer by what became of the delivery; waits for it."""
     try:
-        return _acceptance(forge, kept.result(PATIENCE_SECONDS))
+        return _acceptance(forge, *kept.result(PATIENCE_SECONDS))
     except GateError as fault:
         return _refusal(forge, correlation_id, fault)
     except TimeoutError:
@@ -135,12 +137,13 @@ def _read_body(limit: int) -> bytes:
     return body
 
 
-def _acceptance(forge: str, receipt: Receipt) -> Answer:
+def _acceptance(forge: str, receipt: Receipt, lines: Sequence[str]) -> Answer:
     if receipt.is_duplicate:
-        return _answer(forge, receipt.delivery_id, 200, "duplicate", "already received; nothing is done twice")
+        text = "\n".join(["already received; nothing is done twice", *lines])
+        return _answer(forge, receipt.delivery_id, 200, "duplicate", text, is_kept=True)
     if receipt.reason is not None:
-        return _answer(forge, receipt.delivery_id, 200, "ignored", f"nothing to do: {receipt.reason}")
-    return _answer(forge, receipt.delivery_id, 202, "accepted", "accepted")
+        return _answer(forge, receipt.delivery_id, 200, "ignored", f"nothing to do: {receipt.reason}", is_kept=True)
+    return _answer(forge, receipt.delivery_id, 202, "accepted", "accepted", is_kept=True)
 
 
 def _refusal(forge: str, correlation_id: str, fault: GateError) -> Answer:
@@ -152,11 +155,12 @@ def _refusal(forge: str, correlation_id: str, fault: GateError) -> Answer:
     return answer
 
 
-def _answer(forge: str, correlation_id: str, status: int, outcome: str, text: str) -> Answer:
+def _answer(forge: str, correlation_id: str, status: int, outcome: str, text: str, *, is_kept: bool = False) -> Answer:
+    """Answer; what is kept can be looked at with the command in the last line."""
     count_delivery(forge, outcome)
     if _is_logged(forge, outcome):
         _log.info("delivery", forge=forge, delivery=correlation_id, correlation=correlation_id, outcome=outcome, status=status)
-    body = f"{text}\ntidegate delivery {correlation_id}\n".encode()
+    body = f"{text}\ntidegate delivery {'show ' if is_kept else ''}{correlation_id}\n".encode()
     headers = [
         ("Content-Type", "text/plain; charset=utf-8"),
         ("Content-Length", str(len(body))),

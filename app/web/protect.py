@@ -44,6 +44,7 @@ ROOMS = {
     "hooks": Room(Proof.SIGNATURE, is_behind_access=False),
     "events": Room(Proof.HEADER, is_behind_access=False),
     "scim": Room(Proof.BEARER, is_behind_access=False),
+    "decide": Room(Proof.HEADER, is_behind_access=False),
     "api": Room(Proof.CALLER),
     "login": Room(Proof.FORM),
     "account": Room(Proof.FORM),

@@ -55,4 +55,4 @@ def _bad(fault: ValidationError, whole: str) -> BadRequest:
 
 
 def _plain(each: Any) -> str:
-    return _OWN_WORDS.get(each["type"], each["msg"])
+    return _OWN_WORDS.get(each["type"]) or str(each["msg"])

@@ -163,7 +163,7 @@ class _Log:
         half = len(both) // 2
         first, second = both[:half], both[half + 1 :]
         if quoted := _BOTH_QUOTED.match(both):
-            first, second = _unquoted(quoted[1]), _unquoted(quoted[2])
+            first, second = unquoted(quoted[1]), unquoted(quoted[2])
         elif both[half : half + 1] != b" ":
             raise self.reader.refuse("path before")
         if not (first.startswith(b"a/") and second.startswith(b"b/") and first[2:] == second[2:] != b""):
@@ -247,7 +247,9 @@ def _changed(path: bytes, file: _File) -> ChangedFile:
     return ChangedFile(name, file.kind, added)
 
 
-def _unquoted(quoted: bytes) -> bytes:
+def unquoted(quoted: bytes) -> bytes:
+    """Read what stands between the quotes of a path that git has quoted (git-config(1), core.quotePath)."""
+
     def meant(escape: re.Match[bytes]) -> bytes:
         said = escape[1]
         return bytes([int(said, 8) & 0xFF]) if len(said) == 3 else _ESCAPES.get(said, said)

@@ -50,6 +50,7 @@ class CedarPolicy:
         self._schema = cedarpy.Schema.from_str(self.schema)
         self._policies = cedarpy.PolicySet.from_str(self.text)
         self._written = {each.id: each for each in policies_of(self.text)}
+        self._repositories = frozenset(name for each in self._written.values() for name in each.repositories)
         self._enough = {"count": MOST, "met": True, "groups": sorted({t for each in self._written.values() for t in each.texts})}
 
     def changed(self, file: str, text: str) -> CedarPolicy:
@@ -60,6 +61,16 @@ class CedarPolicy:
     def groups(self) -> frozenset[str]:
         """The groups that any policy names."""
         return frozenset(group for each in self._written.values() for group in each.groups)
+
+    @property
+    def repositories(self) -> frozenset[str]:
+        """The repositories that any policy names, as it spells them."""
+        return self._repositories
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """What each policy says to people, by its id."""
+        return {each.id: each.reason for each in self._written.values()}
 
     @property
     def facts(self) -> frozenset[str]:

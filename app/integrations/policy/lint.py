@@ -31,7 +31,8 @@ KNOWN_BY = {"paths": "paths_known", "findings": "inspected", "unknown_authors": 
 class Written:
     """A policy as it is written. `guards` are the attributes that it asks for with `has`, `facts` those of the context.
 
-    `actions` are those that its scope names (None: any), `groups` all that it names, `texts` the strings in its conditions.
+    `actions` are those that its scope names (None: any), `groups` and `repositories` all that it names, `texts` the strings in
+    its conditions.
     """
 
     id: str
@@ -44,6 +45,7 @@ class Written:
     facts: frozenset[str]
     texts: frozenset[str]
     groups: frozenset[str]
+    repositories: frozenset[str]
 
     def may_concern(self, action: str, resources: frozenset[tuple[str, str]]) -> bool:
         """Tell whether its scope leaves room for this action on one of these (the resource and what it is in)."""
@@ -75,6 +77,7 @@ def _written(policy: dict[str, Any], is_template: bool) -> Written:
         facts=frozenset(_facts(conditions)),
         texts=frozenset(_texts(conditions)),
         groups=frozenset(_groups(policy)),
+        repositories=frozenset(_repositories(policy)),
     )
 
 
@@ -127,6 +130,12 @@ def _texts(conditions: object) -> Iterator[str]:
 def _groups(policy: object) -> Iterator[str]:
     for node in _walk(policy):
         if node.get("type") == "Group" and "id" in node:
+            yield str(node["id"])
+
+
+def _repositories(policy: object) -> Iterator[str]:
+    for node in _walk(policy):
+        if node.get("type") == "Repository" and "id" in node:
             yield str(node["id"])
 
 

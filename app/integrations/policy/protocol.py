@@ -44,6 +44,16 @@ class Policy(Protocol):
         ...
 
     @property
+    def repositories(self) -> frozenset[str]:
+        """The repositories that any policy names, as it spells them."""
+        ...
+
+    @property
+    def reasons(self) -> Mapping[str, str]:
+        """What each policy says to people, by its id."""
+        ...
+
+    @property
     def facts(self) -> frozenset[str]:
         """The facts of the context that any policy asks about."""
         ...

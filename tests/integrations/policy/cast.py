@@ -27,6 +27,7 @@ CONTEXT: dict[str, Any] = {
     "paths_known": True,
     "findings": [],
     "inspected": True,
+    "checked_at_push": True,
     "approvals": {"count": 0, "met": False, "groups": []},
     "involved": False,
     "session": {

@@ -1,0 +1,80 @@
+"""`tidegate gogs …`: what is put into Gogs itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import TypeAdapter, ValidationError
+
+from app.cli.output import JSON, command, console, print_json
+from app.domain.errors import BadRequest
+from app.integrations.forges.pre_receive import Check, check_secret, install, remove
+from app.integrations.inspection.patch import GIT_ARGUMENTS
+from app.integrations.secrets.file import FileSecrets
+from app.settings import load_settings
+from app.tables import Seconds
+
+app = typer.Typer(no_args_is_help=True, help="What is put into Gogs itself.")
+
+CANNOT_STOP = """\
+It is asked for pushes over HTTP and SSH and for the web editor. Gogs does not run it for merges of pull requests, for branches
+that are deleted and tags that are made by a release in its pages, for mirrors, and for who pushes on the server itself: those are
+met when they would be deployed, and reported there (context.checked_at_push, and the event deployment:unchecked)."""
+
+
+@app.command("install-hook")
+@command
+def install_hook(
+    repository: Annotated[Path, typer.Argument(metavar="REPO_DIR", help="The bare repository, as Gogs has it on disk.")],
+    forge: Annotated[str, typer.Option(help="The name of this Gogs in tidegate.toml.")] = "",
+    secret_file: Annotated[
+        Path | None, typer.Option(help="Holds one of its decide_secrets; Gogs' user must be able to read it.")
+    ] = None,
+    url: Annotated[str | None, typer.Option(help="Where the gate is; else TIDEGATE_PUBLIC_URL.")] = None,
+    is_closed: Annotated[
+        bool, typer.Option("--fail-closed/--fail-open", help="Whether pushes are refused while the gate does not answer.")
+    ] = True,
+    timeout: Annotated[str, typer.Option(help="How long a push may be held up: 2s to 60s.")] = "5s",
+    inspect: Annotated[bool, typer.Option("--inspect", help="Send what is new, to be looked into before it is taken.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a script of somebody else, and keep it beside.")] = False,
+    is_removed: Annotated[bool, typer.Option("--remove", help="Take the check away instead.")] = False,
+    as_json: JSON = False,
+) -> None:
+    """Have Gogs ask the gate before it takes a push to this repository."""
+    if is_removed:
+        return _removed(repository, as_json)
+    if not forge or secret_file is None:
+        raise BadRequest("--forge says which forge this is, and --secret-file where its secret lies")
+    check_secret(secret_file, FileSecrets().get(str(secret_file)))
+    check = Check(
+        url=url or str(load_settings().public_url),
+        forge=forge,
+        secret_file=secret_file,
+        is_closed=is_closed,
+        seconds=_seconds(timeout),
+        inspects=inspect,
+        git_log=GIT_ARGUMENTS,
+    )
+    kept = install(repository, check, force=force)
+    if as_json:
+        return print_json({"installed": str(repository), "fails": "closed" if is_closed else "open", "kept": kept and str(kept)})
+    console.print(f"{repository} asks {check.url} before it takes a push, and fails {'closed' if is_closed else 'open'}")
+    if kept is not None:
+        console.print(f"the script that was there is kept as {kept}")
+    console.print(CANNOT_STOP)
+
+
+def _removed(repository: Path, as_json: bool) -> None:
+    is_gone = remove(repository)
+    if as_json:
+        return print_json({"removed": is_gone})
+    console.print(f"{repository} does not ask any more" if is_gone else "there was no check")
+
+
+def _seconds(text: str) -> int:
+    try:
+        return round(TypeAdapter(Seconds).validate_python(text))
+    except ValidationError:
+        raise BadRequest(f"{text[:40]!r} is no time limit: 5s") from None
