@@ -18,6 +18,16 @@ from app.pipeline.services import Guard
 
 UTC = "UTC"
 NEVER = 2**63 - 1  # seconds since what never happened: no rule that asks for less is met
+NO_SESSION: Mapping[str, Any] = {
+    "present": False,
+    "age": NEVER,
+    "mfa_age": NEVER,
+    "issuer": "",
+    "acr": "",
+    "amr": [],
+    "address": "",
+    "country": "",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +97,9 @@ def local_time(zone: str, now: datetime) -> dict[str, Any]:
 
 
 def session_facts(session: Session | None, now: datetime) -> dict[str, Any]:
+    """Spell a session as policies may ask about it, none too."""
     if session is None:
-        return {
-            "present": False,
-            "age": NEVER,
-            "mfa_age": NEVER,
-            "issuer": "",
-            "acr": "",
-            "amr": [],
-            "address": "",
-            "country": "",
-        }
+        return {**NO_SESSION, "amr": []}
     return {
         "present": True,
         "age": _seconds(session.signed_in_at, now),

@@ -17,6 +17,7 @@ import cedarpy
 from app.domain.decision import HOLDABLE, Action, Decision, DecisionRequest, Effect
 from app.domain.errors import BadConfiguration
 from app.integrations.policy.lint import clashing_ids, faults_of, policies_of, statements_of
+from app.integrations.policy.texts import files_of
 
 SCHEMA = (Path(__file__).parent / "schema.cedarschema").read_text(encoding="utf-8")
 LONGEST_ERROR = 300
@@ -34,20 +35,30 @@ class CedarPolicy:
 
         `schema` is that of a kept version, by which recorded decisions are made again; else the one that ships with the program.
         """
-        self.schema = SCHEMA if schema is None else schema
-        names = sorted(texts)
-        own = {name: faults_of(texts[name], self.schema) for name in names}
-        faults = [f"{folder / name}:{fault}" for name in names for fault in own[name]]
-        faults += clashing_ids({name: texts[name] for name in names if not own[name]}, folder)
-        if not any(statements_of(text) for text in texts.values()):
-            faults.append(f"{folder}: there is no policy, so nobody could deploy anything")
-        if faults:
+        chosen = SCHEMA if schema is None else schema
+        if faults := _faults(texts, folder, chosen):
             raise BadConfiguration(faults)
-        self.files = dict(texts)
-        self.text = "\n".join(f"// {name}\n{texts[name]}" for name in names)
-        whole = json.dumps([self.schema, [[name, texts[name]] for name in names]])
-        self.digest = hashlib.sha256(whole.encode()).hexdigest()
-        self._schema = cedarpy.Schema.from_str(self.schema)
+        self._take(texts, chosen)
+
+    @classmethod
+    def kept(cls, text: str, schema: str, digest: str) -> CedarPolicy:
+        """Take a kept version as it decided then, whatever is checked today; raises BadConfiguration where it is another one."""
+        texts = files_of(text, lambda found: _digest(found, schema) == digest)
+        if texts is None:
+            raise BadConfiguration([f"what is kept of version {digest} is not what its digest names"])
+        made = cls.__new__(cls)
+        try:
+            made._take(texts, schema)
+        except ValueError as fault:
+            raise BadConfiguration([f"what is kept of version {digest} cannot be read: {fault}"]) from None
+        return made
+
+    def _take(self, texts: Mapping[str, str], schema: str) -> None:
+        self.schema = schema
+        self.files = {name: texts[name] for name in sorted(texts)}
+        self.text = "\n".join(f"// {name}\n{text}" for name, text in self.files.items())
+        self.digest = _digest(texts, schema)
+        self._schema = cedarpy.Schema.from_str(schema)
         self._policies = cedarpy.PolicySet.from_str(self.text)
         self._written = {each.id: each for each in policies_of(self.text)}
         self._repositories = frozenset(name for each in self._written.values() for name in each.repositories)
@@ -56,6 +67,10 @@ class CedarPolicy:
     def changed(self, file: str, text: str) -> CedarPolicy:
         """Return these policies with this file; raises BadConfiguration. Faults say nothing of where the files lie."""
         return CedarPolicy({**self.files, file: text}, schema=self.schema)
+
+    def asks(self, fact: str, action: Action, resources: frozenset[tuple[str, str]]) -> bool:
+        """Tell whether a policy asks for a fact of the context that may concern this action on one of these resources."""
+        return any(fact in each.facts and each.may_concern(action.value, resources) for each in self._written.values())
 
     @property
     def groups(self) -> frozenset[str]:
@@ -79,12 +94,15 @@ class CedarPolicy:
 
     def decide(self, request: DecisionRequest) -> Decision:
         """Decide. Never raises: whatever goes wrong is a deny that says so."""
-        asked = _asked(request)
+        return self.recompute(_asked(request))
+
+    def recompute(self, asked: dict[str, Any]) -> Decision:
+        """Decide a recorded request (Decision.request) under this version (invariant 10). Never raises."""
         effect, policies, reason = self._answer(asked)
         return Decision(effect, policies, reason, self.digest, asked)
 
     def decide_again(self, asked: dict[str, Any]) -> Effect:
-        """Decide a recorded request (Decision.request) under this version (invariant 10)."""
+        """Tell the answer to a recorded request under this version. Never raises."""
         return self._answer(asked)[0]
 
     def _answer(self, asked: dict[str, Any]) -> Answer:
@@ -155,6 +173,21 @@ def load(folder: Path) -> CedarPolicy:
     if not texts:
         raise BadConfiguration([f"{folder}: holds no *.cedar file, so nobody could deploy anything"])
     return CedarPolicy(texts, folder)
+
+
+def _faults(texts: Mapping[str, str], folder: Path, schema: str) -> list[str]:
+    names = sorted(texts)
+    own = {name: faults_of(texts[name], schema) for name in names}
+    faults = [f"{folder / name}:{fault}" for name in names for fault in own[name]]
+    faults += clashing_ids({name: texts[name] for name in names if not own[name]}, folder)
+    if not any(statements_of(text) for text in texts.values()):
+        faults.append(f"{folder}: there is no policy, so nobody could deploy anything")
+    return faults
+
+
+def _digest(texts: Mapping[str, str], schema: str) -> str:
+    whole = json.dumps([schema, [[name, texts[name]] for name in sorted(texts)]])
+    return hashlib.sha256(whole.encode()).hexdigest()
 
 
 def _unanswered(error: str) -> str:

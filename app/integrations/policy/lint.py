@@ -54,6 +54,11 @@ class Written:
 
 def policies_of(text: str) -> list[Written]:
     """List the policies in the order of the text; raises ValueError where it does not parse."""
+    return [_written(policy, is_template) for policy, is_template in parsed_of(text)]
+
+
+def parsed_of(text: str) -> list[tuple[dict[str, Any], bool]]:
+    """Parse the policies in the order of the text, with whether each is a template; raises ValueError where it does not parse."""
     parsed = json.loads(cedarpy.policies_to_json_str(text))
     both = [
         (key, policy, is_template)
@@ -61,7 +66,7 @@ def policies_of(text: str) -> list[Written]:
         for key, policy in parsed[group].items()
     ]
     ordered = sorted(both, key=lambda each: int(each[0].removeprefix("policy")))
-    return [_written(policy, is_template) for _, policy, is_template in ordered]
+    return [(policy, is_template) for _, policy, is_template in ordered]
 
 
 def _written(policy: dict[str, Any], is_template: bool) -> Written:
@@ -183,7 +188,7 @@ def clashing_ids(texts: Mapping[str, str], folder: Path) -> list[str]:
     return faults
 
 
-def _blanked(text: str) -> str:
+def blanked(text: str) -> str:
     """Blank out comments and strings, so that offsets stay."""
     return _HIDDEN.sub(lambda hidden: re.sub(r"[^\n]", " ", hidden[0]), text)
 
@@ -191,13 +196,13 @@ def _blanked(text: str) -> str:
 @lru_cache(maxsize=8)  # asked for every policy of a text
 def statements_of(text: str) -> tuple[int, ...]:
     """List where policies begin."""
-    return tuple(found.start() for found in _STATEMENT.finditer(_blanked(text)))
+    return tuple(found.start() for found in _STATEMENT.finditer(blanked(text)))
 
 
 def _too_deep(text: str) -> Iterator[str]:
     """Find, before the parser sees it, a piece up to a `;` that may be nested deeper than the parser can bear."""
     line = 1
-    for piece in _blanked(text).split(";"):
+    for piece in blanked(text).split(";"):
         depth = deepest = 0
         for found in _BRACKET.finditer(piece):
             depth += -1 if found[1] else 1

@@ -62,6 +62,10 @@ class Policy(Protocol):
         """Decide. Never raises: whatever goes wrong is a deny that says so (DESIGN invariant 7)."""
         ...
 
-    def decide_again(self, asked: dict[str, Any]) -> Effect:
+    def recompute(self, asked: dict[str, Any]) -> Decision:
         """Decide a recorded request (Decision.request) under this version (DESIGN invariant 10). Never raises."""
+        ...
+
+    def decide_again(self, asked: dict[str, Any]) -> Effect:
+        """Tell the answer to a recorded request under this version. Never raises."""
         ...
