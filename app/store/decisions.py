@@ -52,7 +52,7 @@ class Decisions:
         """Return the version whose digest is, or alone begins with, `name`; raises NotFound."""
         found = [each for digest, each in self.versions().items() if digest.startswith(name.lower())]
         if len(name) < SHORTEST_DIGEST or len(found) != 1:
-            raise NotFound(f"{name!r} is neither a folder nor the digest of one kept version ({SHORTEST_DIGEST} characters are enough)")
+            raise NotFound(f"{name!r} is neither a folder nor one kept version's digest ({SHORTEST_DIGEST} characters do)")
         return found[0]
 
 
