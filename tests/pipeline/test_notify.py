@@ -46,7 +46,7 @@ class Post:
         made = Notice(services.ids.new(), services.clock.now(), event, "a subject", "a text", {"n": 1})
         notice = replace(made, **over)  # type: ignore[arg-type]
         with services.store.unit() as unit:
-            tell(services, unit, notice, guard=services.guard(), environment=environment)
+            tell(services, unit, notice, environment=environment)
         return notice
 
     def notify(self, sink: str = "ops") -> Round:
@@ -93,7 +93,7 @@ def test_a_step_that_rolls_back_tells_nothing(post: Post) -> None:
     services = post.line.services
     made = Notice(services.ids.new(), services.clock.now(), HELD, "s", "t", {})
     with pytest.raises(RuntimeError), services.store.unit() as unit:
-        tell(services, unit, made, guard=services.guard(), environment="production")
+        tell(services, unit, made, environment="production")
         raise RuntimeError
     assert (post.rows(), post.due()) == ([], [])
 

@@ -10,6 +10,15 @@ from app.web.protect import ROOMS, Proof
 from tests.web.gate import Gate
 
 READING = {"GET", "HEAD", "OPTIONS"}
+SOME_ID = "01890000-0000-7000-8000-000000000001"
+EXAMPLES = {
+    "<forge>": "gogs",
+    "<source>": "okta",
+    "<account_id>": "71",
+    "<name>": "production",
+    "<uuid:deployment>": SOME_ID,
+    "<uuid:proposal>": SOME_ID,
+}
 
 
 def changing(gate: Gate) -> list[tuple[Rule, str]]:
@@ -33,6 +42,14 @@ def test_every_route_that_changes_something_is_in_a_room_that_says_how_it_is_pro
         ("/account/sessions/end", "POST"): Proof.FORM,
         ("/api/v1/links", "POST"): Proof.CALLER,
         ("/api/v1/links/<forge>/<account_id>", "DELETE"): Proof.CALLER,
+        ("/api/v1/decide", "POST"): Proof.HEADER,
+        ("/api/v1/deployments/<uuid:deployment>/votes", "POST"): Proof.CALLER,
+        ("/api/v1/deployments/<uuid:deployment>/override", "POST"): Proof.CALLER,
+        ("/api/v1/environments/<name>/rollback", "POST"): Proof.CALLER,
+        ("/api/v1/overrides/<uuid:deployment>/review", "POST"): Proof.CALLER,
+        ("/api/v1/proposals", "POST"): Proof.CALLER,
+        ("/api/v1/proposals/<uuid:proposal>/accept", "POST"): Proof.CALLER,
+        ("/api/v1/proposals/<uuid:proposal>/reject", "POST"): Proof.CALLER,
     }
 
 
@@ -41,7 +58,9 @@ def test_none_of_them_does_anything_for_a_stranger(gate: Gate) -> None:
         gate.rows(f"SELECT count(*) FROM {table}") for table in ("account_links", "sessions", "deliveries", "audit_entries")
     ]
     for rule, method in changing(gate):
-        path = str(rule).replace("<forge>", "gogs").replace("<source>", "okta").replace("<account_id>", "71")
+        path = str(rule)
+        for name, value in EXAMPLES.items():
+            path = path.replace(name, value)
         answer = httpx.request(method, gate.url + path, headers={"origin": gate.url})
         assert answer.status_code in (401, 403, 404), (path, method)
     after = [gate.rows(f"SELECT count(*) FROM {table}") for table in ("account_links", "sessions", "deliveries", "audit_entries")]
