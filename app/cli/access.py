@@ -8,10 +8,13 @@ import typer
 
 from app.bootstrap import Process
 from app.cli import access_key
+from app.cli.asked import AT, POLICIES, moment, zone_of
 from app.cli.output import JSON, LIMIT, command, console, listing, operator, plain, print_json, process, when
 from app.domain.access import SourceState, Standing, why_nobody
+from app.domain.decision import Effect
 from app.domain.errors import BadRequest, NotFound
 from app.domain.event import Account
+from app.integrations.policy.cedar import load
 from app.pipeline.sync import sync as read_source
 from app.pipeline.vouch import vouch, withdraw
 from app.pipeline.who_can import who_can as ask_who_can
@@ -19,6 +22,7 @@ from app.pipeline.who_can import who_can as ask_who_can
 app = typer.Typer(no_args_is_help=True, help="Who people are, according to whom, and who may do what.")
 app.add_typer(access_key.app, name="key")
 
+_MAY = {Effect.ALLOW: "yes", Effect.HOLD: "approved", Effect.DENY: "no"}
 SUBJECT = Annotated[str, typer.Argument(help="How the identity sources call the person.")]
 ACCOUNT = Annotated[str, typer.Argument(help="FORGE:ID, with the forge's stable number of the user; or os:NAME.")]
 
@@ -69,18 +73,23 @@ def show(subject: SUBJECT, as_json: JSON = False) -> None:
 def who_can(
     environment: str,
     ref: Annotated[str | None, typer.Option(help="The full ref; else what the environment deploys first.")] = None,
-    action: Annotated[str, typer.Option(help="deploy or rollback")] = "deploy",
+    action: Annotated[str, typer.Option(help="deploy, rollback, approve or override")] = "deploy",
     explain: Annotated[bool, typer.Option(help="List also those who may not, with the reason.")] = False,
+    at: AT = None,
+    policies: POLICIES = None,
     as_json: JSON = False,
 ) -> None:
     """List who may deploy to an environment now: everybody's rights, asked of the policies in force."""
-    answer = ask_who_can(process().services, environment, ref=ref, action=action)
-    shown = [each for each in answer.answers if explain or each.allowed]
+    running = process()
+    zone = zone_of(running.services.guard(), environment)
+    asked_of = load(policies) if policies is not None else None
+    answer = ask_who_can(running.services, environment, ref=ref, action=action, at=moment(at, zone), policy=asked_of)
+    shown = [each for each in answer.answers if explain or each.effect is not Effect.DENY]
     if as_json:
-        return print_json(plain(answer) | {"answers": plain(shown)})
+        return print_json(plain(answer) | {"answers": [plain(each) | {"allowed": each.allowed} for each in shown]})
     table = listing("subject", "kind", "accounts", "may", "because")
     for each in shown:
-        table.add_row(each.subject, each.kind, _joined(each.accounts), "yes" if each.allowed else "no", each.reason)
+        table.add_row(each.subject, each.kind, _joined(each.accounts), _MAY[each.effect], each.reason)
     console.print(table)
     console.print(f"{sum(each.allowed for each in answer.answers)} of {len(answer.answers)}. Assumed: {answer.assumed}")
 

@@ -18,6 +18,7 @@ from app.cli import (
     gogs,
     notice,
     override,
+    policy,
     proposal,
     scim,
     stack,
@@ -32,6 +33,7 @@ app.add_typer(deployment.app, name="deployment")
 app.add_typer(approval.app, name="approval")
 app.add_typer(override.app, name="override")
 app.add_typer(proposal.app, name="proposal")
+app.add_typer(policy.app, name="policy")
 app.add_typer(access.app, name="access")
 app.add_typer(freeze.app, name="freeze")
 app.add_typer(gogs.app, name="gogs")

@@ -30,6 +30,7 @@ ABSENT: Mapping[str, Any] = {
     "paths_known": False,
     "findings": [],
     "inspected": False,
+    "checked_at_push": False,
     "session": NO_SESSION,
     "actor_login": "",
     "approvals": NO_VOTES.as_fact(),

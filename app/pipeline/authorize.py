@@ -22,6 +22,7 @@ from app.pipeline.sign_in import issuer_urls
 from app.pipeline.stage import Finding, Outcome, run_stage
 from app.pipeline.stores import Unit
 from app.pipeline.tally import NO_VOTES, Counted, counted
+from app.pipeline.what_if import explained
 
 WAYS_PAST = "it was merged or released in the forge's pages, or pushed while the check was missing or let all through"
 EVIDENCE_HOLDS = timedelta(minutes=1)  # a source may have become stale since
@@ -108,7 +109,7 @@ def decide_now(services: Services, guard: Guard, deployment: Deployment) -> Judg
     # The repository as tidegate.toml spells it, since policies spell it so.
     asked = DecisionRequest(principal, action_of(deployment), environment.name, environment.repository, context)
     decision = guard.policy.decide(asked)
-    return Judgement(_with_fallen(decision, votes), decision, votes)
+    return Judgement(_with_fallen(explained(guard.policy, decision), decision, votes), decision, votes)
 
 
 def current_evidence(services: Services, guard: Guard, deployment: Deployment) -> dict[str, Any]:
@@ -180,11 +181,11 @@ def action_of(deployment: Deployment) -> Action:
     return Action.ROLLBACK if deployment.is_rollback else Action.DEPLOY
 
 
-def _with_fallen(decision: Decision, votes: Counted) -> str:
+def _with_fallen(reason: str, decision: Decision, votes: Counted) -> str:
     """Say beside the reason whose votes do not count any more, where that may be why."""
     if decision.effect is Effect.ALLOW or not votes.fallen:
-        return decision.reason
-    return f"{decision.reason}; fallen votes: " + ", ".join(f"{who} ({why})" for who, why in votes.fallen)
+        return reason
+    return f"{reason}; fallen votes: " + ", ".join(f"{who} ({why})" for who, why in votes.fallen)
 
 
 def _why_not_here(environment: Environment, deployment: Deployment) -> str | None:

@@ -28,6 +28,7 @@ from app.pipeline.freeze import freezes_at
 from app.pipeline.identify import proven
 from app.pipeline.services import Guard, Services
 from app.pipeline.sign_in import issuer_urls
+from app.pipeline.what_if import explained
 
 MOST_UPDATES = 100
 NOT_INSPECTED = Inspection(inspected=False, paths_known=False, why_not="the instance has not sent the content")
@@ -157,7 +158,9 @@ def _decide(services: Services, guard: Guard, wanted: PushWanted, *, update: Ref
         now=known.now,
     )
     decision = guard.policy.decide(DecisionRequest(known.principal, Action.PUSH, "", known.resource, context))
-    told = RefDecision(update.ref, decision.effect, decision.policies, plain_line(decision.reason), found.findings)
+    told = RefDecision(
+        update.ref, decision.effect, decision.policies, plain_line(explained(guard.policy, decision)), found.findings
+    )
     return _Decided(update, told, decision)
 
 

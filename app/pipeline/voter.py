@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.domain.decision import Action, Decision, DecisionRequest
@@ -14,6 +14,7 @@ from app.pipeline.authorize import context_of
 from app.pipeline.person import Person, check_fresh
 from app.pipeline.services import Guard, Services
 from app.pipeline.tally import Counted, hands_in, why_no_voter
+from app.pipeline.what_if import explained
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def right_to_vote(
         is_involved=is_involved,
     )
     decision = guard.policy.decide(DecisionRequest(who, Action.APPROVE, environment.name, environment.repository, context))
-    bare = why_no_voter(who, decision, is_involved=is_involved)
+    bare = why_no_voter(who, replace(decision, reason=explained(guard.policy, decision)), is_involved=is_involved)
     if bare is not None:
         raise Forbidden(bare)
     return Right(guard, environment, decision)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from app.domain.access import Standing
@@ -11,6 +11,7 @@ from app.domain.decision import Action, DecisionRequest, Effect
 from app.domain.environment import BRANCHES, TAGS, Environment
 from app.domain.errors import BadRequest, NotFound
 from app.domain.signature import Signatures
+from app.integrations.policy.protocol import Policy
 from app.pipeline.evidence import NOTHING_NEW
 from app.pipeline.facts import Act, facts
 from app.pipeline.freeze import freezes_at
@@ -31,8 +32,13 @@ class Answer:
     subject: str
     kind: str
     accounts: tuple[str, ...]
-    allowed: bool
+    effect: Effect
     reason: str
+
+    @property
+    def allowed(self) -> bool:
+        """Tell whether nothing more is needed."""
+        return self.effect is Effect.ALLOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +52,21 @@ class Answers:
     assumed: str
 
 
-def who_can(services: Services, name: str, *, ref: str | None = None, action: str = Action.DEPLOY.value) -> Answers:
-    """Decide for everybody of whom a source speaks. Raises NotFound or BadRequest."""
+def who_can(
+    services: Services,
+    name: str,
+    *,
+    ref: str | None = None,
+    action: str = Action.DEPLOY.value,
+    at: datetime | None = None,
+    policy: Policy | None = None,
+) -> Answers:
+    """Decide for everybody of whom a source speaks, now or `at` a time, by other policies where they are given.
+
+    Raises NotFound or BadRequest.
+    """
     guard = services.guard()
+    guard = replace(guard, policy=policy) if policy is not None else guard
     environment = guard.environment(name)
     if environment is None:
         raise NotFound(f"there is no environment {name}")
@@ -56,7 +74,7 @@ def who_can(services: Services, name: str, *, ref: str | None = None, action: st
         raise BadRequest(f"{action!r} is no action; there are {', '.join(Action)}")
     kind, full = _ref(environment, ref)
     act = Act("rollback" if action == Action.ROLLBACK else EVENTS[kind], full, NO_COMMIT, "")
-    now = services.clock.now()
+    now = at or services.clock.now()
     standings = guard.identity.everybody()
     with services.store.reading() as unit:
         frozen = [each.name for each in freezes_at(unit, environment.name, now)]
@@ -64,7 +82,8 @@ def who_can(services: Services, name: str, *, ref: str | None = None, action: st
             _answer(guard, unit, environment, standing, act=act, action=Action(action), freezes=frozen, now=now)
             for standing in standings
         )
-    assumed = f"now, from {full}, commits that known people wrote and signed, and each one's newest session here"
+    time = f"{at:%a %Y-%m-%d %H:%M %Z}" if at else "now"
+    assumed = f"{time}, from {full}, commits that known people wrote and signed, and each one's newest session here"
     return Answers(name, action, full, answers, assumed)
 
 
@@ -82,13 +101,13 @@ def _answer(
     who = standing.principal
     said = (who.subject, who.kind.value, tuple(sorted(who.accounts)))
     if not who.active:
-        return Answer(*said, allowed=False, reason=f"not active: {who.why_inactive}")
+        return Answer(*said, effect=Effect.DENY, reason=f"not active: {who.why_inactive}")
     if not who.accounts:
-        return Answer(*said, allowed=False, reason="no account stands for this principal: tidegate access link")
+        return Answer(*said, effect=Effect.DENY, reason="no account stands for this principal: tidegate access link")
     session = unit.sessions.newest(who.subject, now, issuer_urls(guard))
     context = facts(guard, [environment], act, evidence=BEST, session=session, freezes=freezes, now=now)
     decision = guard.policy.decide(DecisionRequest(who, action, environment.name, environment.repository, context))
-    return Answer(*said, allowed=decision.effect is Effect.ALLOW, reason=decision.reason)
+    return Answer(*said, effect=decision.effect, reason=decision.reason)
 
 
 def _ref(environment: Environment, ref: str | None) -> tuple[str, str]:

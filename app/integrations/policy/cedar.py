@@ -62,7 +62,7 @@ class CedarPolicy:
         self._policies = cedarpy.PolicySet.from_str(self.text)
         self._written = {each.id: each for each in policies_of(self.text)}
         self._repositories = frozenset(name for each in self._written.values() for name in each.repositories)
-        self._enough = {"count": MOST, "met": True, "groups": sorted({t for each in self._written.values() for t in each.texts})}
+        self._enough = {"count": MOST, "met": True, "groups": sorted(self.texts)}
 
     def changed(self, file: str, text: str) -> CedarPolicy:
         """Return these policies with this file; raises BadConfiguration. Faults say nothing of where the files lie."""
@@ -86,6 +86,11 @@ class CedarPolicy:
     def reasons(self) -> dict[str, str]:
         """What each policy says to people, by its id."""
         return {each.id: each.reason for each in self._written.values()}
+
+    @property
+    def texts(self) -> frozenset[str]:
+        """The texts that any policy's conditions name: branches, groups of approvers, countries."""
+        return frozenset(text for each in self._written.values() for text in each.texts)
 
     @property
     def facts(self) -> frozenset[str]:

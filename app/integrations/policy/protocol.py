@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol, Self
 
-from app.domain.decision import Decision, DecisionRequest, Effect
+from app.domain.decision import Action, Decision, DecisionRequest, Effect
 
 
 class Policy(Protocol):
@@ -51,6 +51,15 @@ class Policy(Protocol):
     @property
     def reasons(self) -> Mapping[str, str]:
         """What each policy says to people, by its id."""
+        ...
+
+    @property
+    def texts(self) -> frozenset[str]:
+        """The texts that any policy's conditions name: branches, groups of approvers, countries."""
+        ...
+
+    def asks(self, fact: str, action: Action, resources: frozenset[tuple[str, str]]) -> bool:
+        """Tell whether a policy asks for a fact of the context that may concern this action on one of these (type, id)."""
         ...
 
     @property
