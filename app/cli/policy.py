@@ -54,7 +54,7 @@ def check(
 
 @app.command("test")
 @command
-def test_(
+def tried(
     file: Annotated[Path, typer.Argument(help="A file of tests, TOML.")],
     policies: POLICIES = None,
     as_json: JSON = False,

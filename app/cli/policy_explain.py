@@ -116,7 +116,7 @@ def _facts(context: Mapping[str, Any], policy: Policy | None) -> str:
 
 def _spelled(value: object) -> str:
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{name}={_spelled(each)}" for name, each in value.items() if each not in ("", [])) + "}"
+        return "{" + ", ".join(f"{name}={_spelled(each)}" for name, each in sorted(value.items()) if each not in ("", [])) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(str, value)) + "]"
     if isinstance(value, bool):

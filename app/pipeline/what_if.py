@@ -15,7 +15,7 @@ from app.domain.principal import PrincipalKind
 from app.domain.signature import Signatures
 from app.integrations.policy.protocol import Policy
 
-MOST_NAMED = 40  # groups, or texts that may be names of branches or countries, that are tried
+MOST_NAMED = 40  # groups, branches, countries that are tried
 MANY = 2**31
 MOST_ASKED = 1_000
 WHILE_SOMEBODY_WAITS = 100  # a policy answers in some 0.1 ms
@@ -150,26 +150,24 @@ def _signed_in(context: Mapping[str, Any], says: str, *, mfa_age: int) -> Change
 
 
 def _refs(policy: Policy) -> Iterator[Change]:
-    if not policy.facts.isdisjoint({"ref", "branch"}):
-        for name in sorted(policy.texts)[:MOST_NAMED]:
-            short = name.removeprefix(BRANCHES)
-            yield Change(f"it comes from branch {short}", {"ref": BRANCHES + short, "branch": short, "tag": ""})
+    names = policy.compared("branch") | {each for each in policy.compared("ref") if each.startswith(BRANCHES)}
+    for short in sorted({name.removeprefix(BRANCHES) for name in names} - {""})[:MOST_NAMED]:
+        yield Change(f"it comes from branch {short}", {"ref": BRANCHES + short, "branch": short, "tag": ""})
 
 
 def _countries(policy: Policy) -> Iterator[Change]:
-    if "session" in policy.facts:
-        for name in sorted(text for text in policy.texts if len(text) == len("DE") and text.isupper()):
-            session = {
-                "present": True,
-                "age": 0,
-                "mfa_age": 0,
-                "issuer": "",
-                "acr": "",
-                "amr": [],
-                "address": "",
-                "country": name,
-            }
-            yield Change(f"the person signs in at the gate from {name}, with a second factor", {"session": session})
+    for name in sorted(policy.compared("country") - {""})[:MOST_NAMED]:
+        session = {
+            "present": True,
+            "age": 0,
+            "mfa_age": 0,
+            "issuer": "",
+            "acr": "",
+            "amr": [],
+            "address": "",
+            "country": name,
+        }
+        yield Change(f"the person signs in at the gate from {name}, with a second factor", {"session": session})
 
 
 def _times(policy: Policy, asked: Asked) -> Iterator[Change]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from app.domain.signature import Signatures
+from app.pipeline.absent import ABSENT
 from app.pipeline.facts import Act, facts, local_time
+from app.pipeline.who_can import BEST
 from tests.pipeline.conftest import Line, environment
 from tests.pipeline.freezes import utc
 
@@ -25,15 +26,13 @@ from tests.pipeline.freezes import utc
 def test_hours_and_days_are_those_of_the_environment(
     zone: str, now: str, hour: int, minute: int, weekday: int, date: str
 ) -> None:
-    told = local_time(environment(time_zone=zone), utc(now))
+    told = local_time(zone, utc(now))
     assert told == {"hour": hour, "minute": minute, "weekday": weekday, "date": date}
 
 
 @pytest.mark.parametrize("names", [[], ["b", "a"]])
 def test_an_environment_is_frozen_where_any_freeze_is_in_force(line: Line, names: list[str]) -> None:
     act = Act("push", "refs/heads/main", "a" * 40, "alice")
-    evidence = {"authors_known": True, "unknown_authors": [], "signatures": Signatures.ALL.value}
-    found = facts(
-        line.services.guard(), environment(), act, evidence=evidence, session=None, freezes=names, now=utc("2026-12-18")
-    )
+    found = facts(line.services.guard(), [environment()], act, evidence=BEST, session=None, freezes=names, now=utc("2026-12-18"))
     assert (found["frozen"], found["freezes"]) == (bool(names), sorted(names))
+    assert found.keys() == ABSENT.keys(), "a fact without a form for what was recorded before there was it"

@@ -89,8 +89,12 @@ class CedarPolicy:
 
     @property
     def texts(self) -> frozenset[str]:
-        """The texts that any policy's conditions name: branches, groups of approvers, countries."""
+        """The texts that any policy's conditions name."""
         return frozenset(text for each in self._written.values() for text in each.texts)
+
+    def compared(self, fact: str) -> frozenset[str]:
+        """List the texts that any policy compares this fact of the context, or of its session, with."""
+        return frozenset(text for each in self._written.values() for name, text in each.compared if name == fact)
 
     @property
     def facts(self) -> frozenset[str]:

@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ class Written:
     """A policy as it is written. `guards` are the attributes that it asks for with `has`, `facts` those of the context.
 
     `actions` are those that its scope names (None: any), `groups` and `repositories` all that it names, `texts` the strings in
-    its conditions.
+    its conditions, `compared` those that a fact is compared with (fact of the context or of its session, text).
     """
 
     id: str
@@ -44,6 +45,7 @@ class Written:
     guards: tuple[str, ...]
     facts: frozenset[str]
     texts: frozenset[str]
+    compared: frozenset[tuple[str, str]]
     groups: frozenset[str]
     repositories: frozenset[str]
 
@@ -81,6 +83,7 @@ def _written(policy: dict[str, Any], is_template: bool) -> Written:
         guards=tuple(_guards(conditions)),
         facts=frozenset(_facts(conditions)),
         texts=frozenset(_texts(conditions)),
+        compared=frozenset(_compared(conditions)),
         groups=frozenset(_groups(policy)),
         repositories=frozenset(_repositories(policy)),
     )
@@ -130,6 +133,23 @@ def _texts(conditions: object) -> Iterator[str]:
         for value in (node.get("Value"), *(each.get("Value") for each in of_set or () if isinstance(each, dict))):
             if isinstance(value, str):
                 yield value
+
+
+def _compared(conditions: object) -> Iterator[tuple[str, str]]:
+    for node in _walk(conditions):
+        for sides in node.values():
+            if isinstance(sides, dict) and {"left", "right"} <= sides.keys():
+                for one, other in ((sides["left"], sides["right"]), (sides["right"], sides["left"])):
+                    if (fact := _fact(one)) is not None:
+                        yield from zip(repeat(fact), _texts(other), strict=False)
+
+
+def _fact(side: object) -> str | None:
+    """Name the attribute that this is, if it is one of the context or of something in it."""
+    asked = side.get(".") if isinstance(side, dict) else None
+    if not isinstance(asked, dict):
+        return None
+    return str(asked["attr"]) if asked.get("left") == {"Var": "context"} or _fact(asked.get("left")) is not None else None
 
 
 def _groups(policy: object) -> Iterator[str]:

@@ -55,7 +55,11 @@ class Policy(Protocol):
 
     @property
     def texts(self) -> frozenset[str]:
-        """The texts that any policy's conditions name: branches, groups of approvers, countries."""
+        """The texts that any policy's conditions name."""
+        ...
+
+    def compared(self, fact: str) -> frozenset[str]:
+        """List the texts that any policy compares this fact of the context, or of its session, with."""
         ...
 
     def asks(self, fact: str, action: Action, resources: frozenset[tuple[str, str]]) -> bool:

@@ -1,0 +1,37 @@
+"""The tutorial of docs/policy.md, done in an empty folder: every file that it shows, every command, its whole output."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+POLICY = Path(__file__).parents[2] / "docs" / "policy.md"
+TIDEGATE = Path(sys.executable).parent / "tidegate"
+_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
+    tutorial = POLICY.read_text().split("\n## ")[1]
+    assert tutorial.startswith("From an empty folder")
+    ran = 0
+    for language, text in _BLOCK.findall(tutorial):
+        if language == "console":
+            command, _, shown = text.partition("\n")
+            assert _output(command, tmp_path) == shown
+            ran += 1
+        else:
+            place = tmp_path / text.partition("\n")[0].lstrip("/# ")
+            place.parent.mkdir(exist_ok=True)
+            place.write_text(text)
+    assert ran == 2
+
+
+def _output(command: str, folder: Path) -> str:
+    dollar, name, *arguments = shlex.split(command)
+    assert (dollar, name) == ("$", "tidegate")
+    done = subprocess.run([TIDEGATE, *arguments], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stderr == ""
+    return done.stdout
