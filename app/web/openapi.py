@@ -28,6 +28,7 @@ SECURITY: dict[Needs, list[dict[str, list[str]]]] = {
     Needs.CALLER: [{"session": []}, {"bearer": []}, {"access": []}],
     Needs.INTENT: [{"session": [], "csrf": []}, {"bearer": []}, {"access": []}],
     Needs.PERSON: [{"session": [], "csrf": []}],
+    Needs.INSTANCE: [{"instance": []}],
 }
 
 
@@ -129,5 +130,6 @@ def _schemes(cookie: str) -> dict[str, Any]:
         "session": {"type": "apiKey", "in": "cookie", "name": cookie, "description": "A sign-in with a browser."},
         "csrf": {"type": "apiKey", "in": "header", "name": CSRF_HEADER, "description": proof},
         "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "A token of a configured issuer."},
+        "instance": {"type": "http", "scheme": "bearer", "description": "One of the forge's `decide_secrets`."},
         "access": {"type": "apiKey", "in": "header", "name": ASSERTION, "description": "What Cloudflare Access puts in."},
     }

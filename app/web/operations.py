@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel
 
-from app.web import answers, bodies
+from app.web import answers, bodies, decide_models
 
 UNIVERSAL = (400, 401, 403, 429, 500, 503)
 
@@ -19,6 +19,7 @@ class Needs(StrEnum):
     CALLER = "caller"  # anybody active: a session, a token or an assertion
     INTENT = "intent"  # the same, and whoever comes with a session shows its CSRF token
     PERSON = "person"  # a person with a session and its CSRF token
+    INSTANCE = "instance"  # a forge that asks about pushes to itself, with one of its `decide_secrets`
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,4 +175,16 @@ PROPOSALS = (
     ),
 )
 DESCRIPTION = (Operation("get", "/openapi.json", "describe", "This description.", None, needs=Needs.NOBODY),)
-OPERATIONS = (*ACCOUNT, *DEPLOYMENTS, *OVERRIDES, *PROPOSALS, *DESCRIPTION)
+PUSHES = (
+    Operation(
+        "post",
+        "/decide",
+        "decide",
+        "Whether a push may be taken; asked by the forge, before it takes it.",
+        decide_models.DecideAnswer,
+        needs=Needs.INSTANCE,
+        body=decide_models.DecideRequest,
+        problems=(413, 415),
+    ),
+)
+OPERATIONS = (*PUSHES, *ACCOUNT, *DEPLOYMENTS, *OVERRIDES, *PROPOSALS, *DESCRIPTION)
