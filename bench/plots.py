@@ -135,6 +135,18 @@ def _identity(axes: Axes, found: Found) -> None:
     _legend_above(axes, 2)
 
 
+def _policy(axes: Axes, found: Found) -> None:
+    asked = {"engine\nalone": "engine", "with\nthe slice": "slice", "the whole\nstage": "stage"}
+    figures = {what: found["decide"][name] for what, name in asked.items()} | {"before\na push": found["push"]}
+    series = {
+        "median": (OURS, [each["p50"] for each in figures.values()]),
+        "99 of 100 within": (THEIRS, [each["p99"] for each in figures.values()]),
+    }
+    _bars(axes, list(figures), series)
+    axes.set_ylabel("ms")
+    _legend_above(axes, 2)
+
+
 def _memory(axes: Axes, found: Found) -> None:
     curve = found["receiver"]
     axes.plot([s["deliveries"] for s in curve], [s["mb"] for s in curve], "o-", color=OURS, markersize=3)
@@ -198,6 +210,7 @@ PLOTS: dict[str, Callable[[Axes, Found], None]] = {
     "inbox": _inbox,
     "rules": _rules,
     "identity": _identity,
+    "policy": _policy,
     "memory": _memory,
     "cost": _cost,
     "profile": _profile,

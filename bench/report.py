@@ -20,6 +20,7 @@ _PARTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "inbox": tables.inbox,
     "rules": tables.rules,
     "identity": tables.identity,
+    "policy": tables.policy,
     "memory": tables.memory,
     "cost": tables.cost,
     "profile": tables.profile,

@@ -189,6 +189,27 @@ def identity(found: Found) -> str:
     return table(["asked, in ms", "p50", "p99", "least"], rows) + f"\n\n{text}"
 
 
+def policy(found: Found) -> str:
+    """What it costs to decide, before a push and again, and to look into a push."""
+    decide, looked = found["decide"], found["inspection"]
+    asked = [
+        ("the engine alone", decide["engine"]),
+        ("**with the entity slice of who acts, from SQL**", decide["slice"]),
+        ("with all that the stage looks up: session, freezes, votes, evidence", decide["stage"]),
+        ("**`POST /api/v1/decide`, over loopback**", found["push"]),
+        ("the same, denied, with what would change it", found["push_denied"]),
+        (f"**content inspection of {looked['files']:,} files, {looked['lines']:,} new lines**", looked["whole"]),
+    ]
+    rows = [[what, *(number(each[name]) for name in ("p50", "p99", "least"))] for what, each in asked]
+    replay = found["replay"]
+    text = (
+        f"A replay of {replay['decisions']:,} recorded decisions, no two alike, came out as recorded: "
+        f"**{number(replay['seconds'])} s** "
+        f"({number(replay['decisions'] / replay['seconds'])} a second)."
+    )
+    return table(["ms", "p50", "p99", "least"], rows) + f"\n\n{text}"
+
+
 def memory(found: Found) -> str:
     """Megabytes by process, and the receiver's growth."""
     states = ("at_start_mb", "after_pipelines_mb", "after_all_mb")

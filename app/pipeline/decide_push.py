@@ -31,6 +31,7 @@ from app.pipeline.sign_in import issuer_urls
 from app.pipeline.what_if import explained
 
 MOST_UPDATES = 100
+BESIDE_A_PUSH = 40  # questions what would change a denial, while a person waits at git
 NOT_INSPECTED = Inspection(inspected=False, paths_known=False, why_not="the instance has not sent the content")
 
 
@@ -159,7 +160,11 @@ def _decide(services: Services, guard: Guard, wanted: PushWanted, *, update: Ref
     )
     decision = guard.policy.decide(DecisionRequest(known.principal, Action.PUSH, "", known.resource, context))
     told = RefDecision(
-        update.ref, decision.effect, decision.policies, plain_line(explained(guard.policy, decision)), found.findings
+        update.ref,
+        decision.effect,
+        decision.policies,
+        plain_line(explained(guard.policy, decision, most=BESIDE_A_PUSH)),
+        found.findings,
     )
     return _Decided(update, told, decision)
 

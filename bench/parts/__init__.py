@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bench.effort import Effort
-from bench.parts import backlog, commands, cost, identity, inbox, latency, memory, profile, receiver, rules, scaling
+from bench.parts import backlog, commands, cost, identity, inbox, latency, memory, policy, profile, receiver, rules, scaling
 
 PARTS: dict[str, Callable[[Effort], dict[str, Any]]] = {
     "receiver": receiver.measure,
@@ -16,6 +16,7 @@ PARTS: dict[str, Callable[[Effort], dict[str, Any]]] = {
     "inbox": inbox.measure,
     "rules": rules.measure,
     "identity": identity.measure,
+    "policy": policy.measure,
     "memory": memory.measure,
     "cost": cost.measure,
     "profile": profile.measure,

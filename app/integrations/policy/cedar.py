@@ -17,6 +17,7 @@ import cedarpy
 from app.domain.decision import HOLDABLE, Action, Decision, DecisionRequest, Effect
 from app.domain.errors import BadConfiguration
 from app.integrations.policy.lint import clashing_ids, faults_of, policies_of, statements_of
+from app.integrations.policy.protocol import Asks
 from app.integrations.policy.texts import files_of
 
 SCHEMA = (Path(__file__).parent / "schema.cedarschema").read_text(encoding="utf-8")
@@ -62,7 +63,7 @@ class CedarPolicy:
         self._policies = cedarpy.PolicySet.from_str(self.text)
         self._written = {each.id: each for each in policies_of(self.text)}
         self._repositories = frozenset(name for each in self._written.values() for name in each.repositories)
-        self._enough = {"count": MOST, "met": True, "groups": sorted(self.texts)}
+        self._enough = {"count": MOST, "met": True, "groups": sorted({t for each in self._written.values() for t in each.texts})}
 
     def changed(self, file: str, text: str) -> CedarPolicy:
         """Return these policies with this file; raises BadConfiguration. Faults say nothing of where the files lie."""
@@ -87,14 +88,16 @@ class CedarPolicy:
         """What each policy says to people, by its id."""
         return {each.id: each.reason for each in self._written.values()}
 
-    @property
-    def texts(self) -> frozenset[str]:
-        """The texts that any policy's conditions name."""
-        return frozenset(text for each in self._written.values() for text in each.texts)
-
-    def compared(self, fact: str) -> frozenset[str]:
-        """List the texts that any policy compares this fact of the context, or of its session, with."""
-        return frozenset(text for each in self._written.values() for name, text in each.compared if name == fact)
+    def about(self, asked: Mapping[str, Any]) -> Asks:
+        """Tell what the policies ask for that may concern this request (Decision.request)."""
+        action, resources = asked["request"]["action"]["id"], _resources(asked)
+        about = [each for each in self._written.values() if each.may_concern(action, resources)]
+        return Asks(
+            groups=frozenset(group for each in about for group in each.groups),
+            facts=frozenset(fact for each in about for fact in each.facts),
+            texts=frozenset(text for each in about for text in each.texts),
+            compared=frozenset(pair for each in about for pair in each.compared),
+        )
 
     @property
     def facts(self) -> frozenset[str]:
@@ -157,7 +160,7 @@ class CedarPolicy:
     def _unpermitted(self, asked: dict[str, Any]) -> str:
         """Say that nothing permits it, and which policies could."""
         who, what, where = (asked["request"][name]["id"] for name in ("principal", "action", "resource"))
-        resources = frozenset(_uid(each) for entity in asked["entities"] for each in (entity["uid"], *entity["parents"]))
+        resources = _resources(asked)
         permits = (p for p in self._written.values() if p.is_permit and p.may_concern(what, resources))
         could = [p.id for p in permits if what not in NAMED or p.actions is not None]
         ref = asked["request"]["context"]["ref"]
@@ -224,6 +227,10 @@ def _asked(request: DecisionRequest) -> dict[str, Any]:
             {"uid": where, "attrs": {}, "parents": [] if where is repository else [repository]},
         ],
     }
+
+
+def _resources(asked: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
+    return frozenset(_uid(each) for entity in asked["entities"] for each in (entity["uid"], *entity["parents"]))
 
 
 def _uid(entity: dict[str, str]) -> tuple[str, str]:

@@ -3,9 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
 from app.domain.decision import Action, Decision, DecisionRequest, Effect
+
+
+@dataclass(frozen=True, slots=True)
+class Asks:
+    """What policies about one request ask for: groups, facts, the texts in their conditions, what facts are compared with."""
+
+    groups: frozenset[str]
+    facts: frozenset[str]
+    texts: frozenset[str]
+    compared: frozenset[tuple[str, str]]
+
+    def compared_with(self, fact: str) -> frozenset[str]:
+        """List the texts that this fact of the context, or of its session, is compared with."""
+        return frozenset(text for name, text in self.compared if name == fact)
 
 
 class Policy(Protocol):
@@ -53,17 +68,12 @@ class Policy(Protocol):
         """What each policy says to people, by its id."""
         ...
 
-    @property
-    def texts(self) -> frozenset[str]:
-        """The texts that any policy's conditions name."""
-        ...
-
-    def compared(self, fact: str) -> frozenset[str]:
-        """List the texts that any policy compares this fact of the context, or of its session, with."""
-        ...
-
     def asks(self, fact: str, action: Action, resources: frozenset[tuple[str, str]]) -> bool:
         """Tell whether a policy asks for a fact of the context that may concern this action on one of these (type, id)."""
+        ...
+
+    def about(self, asked: Mapping[str, Any]) -> Asks:
+        """Tell what the policies ask for that may concern this request (Decision.request)."""
         ...
 
     @property
