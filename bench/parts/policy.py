@@ -27,7 +27,7 @@ SECRET = "a-secret-of-the-benchmark"  # noqa: S105
 _IDLE = """\
 @id("idle-{n}")
 permit (principal in Group::"group-{n}", action == Action::"deploy", resource) when {{ context.hour == {hour} }};"""
-_PUSH = '@id("bench-push") permit (principal, action == Action::"push", resource) when { !context.forced };'
+_PUSH = '@id("bench-push") forbid (principal, action == Action::"push", resource) when { context.forced };'
 _PUSHER = '[[people]]\nsubject = "pusher{n}"\ngroups = ["deployers"]\naccounts = ["gogs:{number}"]\n'
 _COPIES = """
     INSERT INTO audit_entries (id, at, action, actor, deployment_id, delivery_id, correlation_id, detail)
@@ -111,8 +111,8 @@ def _push(site: Site, each: int, *, is_forced: bool = False) -> dict[str, float]
 def _asked(number: int, account: int, is_forced: bool) -> dict[str, Any]:
     update = {
         "ref": "refs/heads/main",
-        "old": f"{number:040x}",
-        "new": f"{number + 1:040x}",
+        "old": f"{number + 1:040x}",
+        "new": f"{number + 2:040x}",
         "forced": is_forced,
         "emails": ["alice@example.com"],
         "emails_known": True,
