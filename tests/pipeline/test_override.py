@@ -83,7 +83,8 @@ def test_a_permit_for_any_action_is_no_right_to_override(held: Held) -> None:
     sign_in(held, "bob")
     made = held.line.run(override(held.line.services, waiting.id, held.in_person("bob"), WHY))
     assert made.state is State.DENIED and made.reason == (
-        'no policy permits to override by that name, and "admin" is for any action; it would be allowed if bob is a member of on-call'
+        'no policy permits to override by that name, and "admin" is for any action; '
+        "it would be allowed if bob is a member of on-call"
     )
 
 
