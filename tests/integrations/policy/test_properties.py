@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.domain.decision import Effect
-from app.integrations.policy.cedar import CedarPolicy
+from app.domain.decision import Action, Effect
+from app.integrations.policy.cedar import MOST, CedarPolicy
 from tests.integrations.policy.cast import CONTEXT, asking, policy
 
 _CONDITIONS = (
@@ -77,3 +77,31 @@ def test_an_allow_is_recomputable_and_names_a_permit(clauses: list[tuple[str, st
     if decision.effect is Effect.ALLOW:
         assert decision.policies
         assert {clauses[int(p.removeprefix("p"))][0] for p in decision.policies} == {"permit"}
+
+
+_WITH_APPROVALS = st.lists(
+    st.tuples(
+        st.sampled_from(("permit", "forbid")),
+        st.sampled_from((*_CONDITIONS[:-1], "context.approvals.met", "!context.approvals.met", "context.approvals.count > 1")),
+    ),
+    min_size=1,
+    max_size=5,
+)
+_VOTES = st.fixed_dictionaries({"count": st.integers(0, 3), "met": st.booleans(), "groups": st.just([])})
+
+
+@settings(max_examples=150, deadline=None)
+@given(clauses=_WITH_APPROVALS, facts=_FACTS, approvals=_VOTES)
+def test_it_is_held_only_where_more_approvals_would_allow(
+    clauses: list[tuple[str, str]], facts: dict[str, Any], approvals: dict[str, Any]
+) -> None:
+    made = written(clauses)
+    now = made.decide(asking(**facts, approvals=approvals)).effect
+    enough = made.decide(asking(**facts, approvals={"count": MOST, "met": True, "groups": []})).effect
+    assert (now is Effect.HOLD) == (now is not Effect.ALLOW and enough is Effect.ALLOW)
+
+
+@settings(max_examples=60, deadline=None)
+@given(clauses=_WITH_APPROVALS, facts=_FACTS, action=st.sampled_from((Action.APPROVE, Action.OVERRIDE)))
+def test_what_is_no_deployment_is_never_held(clauses: list[tuple[str, str]], facts: dict[str, Any], action: Action) -> None:
+    assert written(clauses).decide(asking(action=action, **facts)).effect is not Effect.HOLD
