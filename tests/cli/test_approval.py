@@ -1,0 +1,231 @@
+"""`tidegate approval|override|proposal …` as the person at the machine uses them, on a real database and repository."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import pwd
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from app.bootstrap import Process, build
+from app.cli.main import app
+from app.domain.delivery import Delivery, DeliveryState
+from app.domain.deployment import Deployment, State
+from app.domain.event import Account, Event, EventKind, Repository
+from app.domain.session import Session
+from app.integrations.system import write_private
+from app.pipeline.authorize import authorize
+from app.pipeline.identify import identify
+from app.pipeline.plan import plan
+from app.pipeline.propose import propose_policy
+from app.pipeline.session_stores import StoredSession
+from app.settings import load_settings
+from app.stack.postgres import APP, EmbeddedPostgres
+from tests.push.cast import git
+
+ME = pwd.getpwuid(os.getuid()).pw_name
+CONFIGURATION = """\
+people = "people.toml"
+[forges.hub]
+kind = "gogs"
+url = "http://127.0.0.1:1"
+clone = "file://{folder}/{{repository}}.git"
+webhook_secrets = ["file:{folder}/hook"]
+[zones.local]
+kind = "compute"
+region = "local"
+[targets.site]
+kind = "directory"
+zone = "local"
+path = "{folder}/site"
+[[environments]]
+name = "production"
+repository = "hub:acme/shop"
+deploys = ["branch:main"]
+targets = ["site"]
+audience = "https://shop.example/deploy"
+[issuers.corp]
+kind = "oidc"
+issuer = "https://id.example"
+audience = "tidegate"
+"""
+PEOPLE = f"""\
+[[people]]
+subject = "operator"
+groups = ["leads", "on-call"]
+accounts = ["os:{ME}"]
+[[people]]
+subject = "pat"
+groups = ["team"]
+emails = ["pat@example.com"]
+accounts = ["hub:90"]
+[[people]]
+subject = "robot"
+kind = "agent"
+owner = "pat"
+"""
+POLICIES = """\
+@id("team") @reason("members of team deploy")
+permit (principal in Group::"team", action == Action::"deploy", resource);
+@id("two-people") @reason("another person approves")
+forbid (principal, action == Action::"deploy", resource) unless { context.approvals.met };
+@id("leads") @reason("members of leads approve")
+permit (principal in Group::"leads", action == Action::"approve", resource);
+"""
+
+
+@dataclass
+class Desk:
+    """The command, and the services of a process beside it."""
+
+    folder: Path
+    process: Process
+
+    def run(self, *arguments: str) -> tuple[int, str, str]:
+        with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+            try:
+                code = 0
+                app([*arguments])
+            except SystemExit as ended:
+                code = int(ended.code or 0)
+        return code, out.getvalue(), err.getvalue()
+
+    def json(self, *arguments: str) -> Any:
+        code, out, err = self.run(*arguments, "--json")
+        assert (code, err) == (0, ""), out
+        return json.loads(out)
+
+    def sign_in(self, *, age: timedelta = timedelta(), mfa: bool = True) -> None:
+        """Leave the session that a sign-in of the operator leaves."""
+        now, new = self.process.clock.now(), self.process.ids.new()
+        at = now - age
+        facts = Session(new, "operator", "corp", at, at if mfa else None, "", (), "", "", "https://id.example")
+        with self.process.services.store.unit() as unit:
+            unit.sessions.add(StoredSession(new, new, {}, now, now, now + timedelta(hours=1), facts))
+
+    def held(self) -> Deployment:
+        """Push as pat, and have it wait for approvals."""
+        work, bare, services = self.folder / "work", self.folder / "acme" / "shop.git", self.process.services
+        git(self.folder, "init", "-q", "--bare", str(bare))
+        git(self.folder, "init", "-q", "-b", "main", str(work))
+        names = {f"GIT_{role}_{what}": "pat@example.com" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+        git(work, "commit", "-q", "--allow-empty", "-m", "one", env=names)
+        git(work, "push", "-q", str(bare), "main")
+        sha, name, now = git(work, "rev-parse", "HEAD").stdout.strip(), services.ids.new(), services.clock.now()
+        repository = Repository("hub", 1, "acme/shop", "acme", 7)
+        event = Event(EventKind.PUSH, repository, "refs/heads/main", None, sha, Account("hub", "90", "pat"))
+        services.inbox.put(Delivery(name, "hub", name, "push", b"{}", event, None, now, DeliveryState.PENDING)).result(timeout=30)
+        (made,) = plan(services).deployments
+        identify(services, made.id)
+        authorize(services, made.id)
+        assert self.state(made) is State.HELD
+        return made
+
+    def state(self, deployment: Deployment) -> State:
+        return self.process.reads.deployment(deployment.id).deployment.state
+
+
+@pytest.fixture
+def desk(folder: Path, postgres: EmbeddedPostgres, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    (folder / "policies").mkdir()
+    (folder / "policies" / "own.cedar").write_text(POLICIES)
+    (folder / "people.toml").write_text(PEOPLE)
+    (folder / "tidegate.toml").write_text(CONFIGURATION.format(folder=folder))
+    write_private(folder / "hook", "webhook-secret")
+    for name in [name for name in os.environ if name.startswith("TIDEGATE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("TIDEGATE_DATABASE_URL", postgres.url(APP))
+    monkeypatch.setenv("TIDEGATE_REDIS_URL", "redis://127.0.0.1:1/0")
+    monkeypatch.setenv("TIDEGATE_CONFIG", str(folder / "tidegate.toml"))
+    monkeypatch.setenv("TIDEGATE_STATE_DIR", str(folder / "state"))
+    monkeypatch.chdir(folder)
+    return Desk(folder, build(load_settings(), pool_size=2))
+
+
+def test_who_sits_here_sees_what_waits_and_lets_it_go_on(desk: Desk) -> None:
+    made = desk.held()
+    code, out, _ = desk.run("approval", "list")
+    assert code == 0 and "operator has not signed in here" in out and "1 more" in out
+    refused = desk.run("approval", "approve", made.id[-12:])
+    assert refused[0] == 1 and "operator has not signed in here" in refused[2]
+    desk.sign_in()
+    code, out, _ = desk.run("approval", "show", made.id)
+    assert code == 0 and "may vote: tidegate approval approve" in out and "who        pat" in out
+    code, out, _ = desk.run("approval", "approve", made.id[-12:], "--comment", "looked at it")
+    assert code == 0 and f"operator: approve deployment {made.id}" in out
+    authorize(desk.process.services, made.id)
+    assert desk.state(made) is State.PERMITTED
+    assert desk.json("approval", "list") == []
+    again = desk.run("approval", "approve", made.id)
+    assert again[0] == 1 and "tidegate: " in again[2]
+    assert "looked at it" in desk.run("deployment", "show", made.id)[1]
+
+
+def test_a_sign_in_of_yesterday_does_not_vote(desk: Desk) -> None:
+    made = desk.held()
+    desk.sign_in(age=timedelta(hours=2))
+    code, _, err = desk.run("approval", "approve", made.id)
+    assert code == 1 and "the sign-in is older than 60 minutes" in err
+
+
+def test_who_may_not_hears_why_and_what_would_change_it(desk: Desk) -> None:
+    made = desk.held()
+    desk.sign_in()
+    (desk.folder / "people.toml").write_text(PEOPLE.replace('"leads", ', ""))
+    code, _, err = desk.run("approval", "approve", made.id)
+    assert code == 1
+    assert '"leads" (members of leads approve)' in err and "it would be allowed if operator is a member of leads" in err
+
+
+def test_a_reject_ends_it(desk: Desk) -> None:
+    made = desk.held()
+    desk.sign_in()
+    assert desk.run("approval", "reject", made.id, "--comment", "not today")[0] == 0
+    authorize(desk.process.services, made.id)
+    assert desk.state(made) is State.DENIED
+    code, _, err = desk.run("approval", "show", made.id)
+    assert code == 1 and "does not wait for approvals" in err
+    assert desk.run("approval", "show", "ffffffffffff")[0] == 3
+
+
+def test_an_override_is_made_listed_and_not_reviewed_by_who_made_it(desk: Desk) -> None:
+    made = desk.held()
+    desk.sign_in(mfa=False)
+    purpose = ("--purpose", "the shop is down, and nobody is awake")
+    code, _, err = desk.run("override", "make", made.id, *purpose)
+    assert code == 1 and "second factor" in err
+    desk.sign_in()
+    assert desk.run("override", "make", made.id, "--purpose", "short")[0] == 1
+    code, out, _ = desk.run("override", "make", made.id, *purpose)
+    assert code == 0 and "another person reviews it" in out
+    (listed,) = desk.json("override", "list", "--unreviewed")
+    assert listed["deployment"]["purpose"] == purpose[1]
+    code, _, err = desk.run("override", "review", listed["deployment"]["id"])
+    assert code == 1 and "another person reviews it" in err
+
+
+def test_a_policy_that_an_agent_proposes_is_accepted_and_applied(desk: Desk) -> None:
+    services = desk.process.services
+    robot = services.guard().identity.principal("robot")
+    assert robot is not None
+    changed = POLICIES.replace("another person approves", "somebody else approves")
+    made = propose_policy(services, robot, "own.cedar", changed, reason="it is clearer so")
+    desk.sign_in()
+    code, out, _ = desk.run("proposal", "list", "--open")
+    assert code == 0 and "policies: own.cedar" in out and "robot" in out
+    assert '+@id("two-people") @reason("somebody else approves")' in desk.run("proposal", "show", made.id)[1]
+    assert desk.run("proposal", "apply", made.id)[0] == 1
+    code, out, err = desk.run("proposal", "accept", made.id)
+    assert code == 0, err
+    assert "tidegate proposal apply" in out and (desk.folder / "policies" / "own.cedar").read_text() == POLICIES
+    assert desk.run("proposal", "apply", made.id)[0] == 0
+    assert (desk.folder / "policies" / "own.cedar").read_text() == changed
+    assert desk.run("proposal", "reject", made.id)[0] == 1
