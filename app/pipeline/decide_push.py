@@ -31,7 +31,7 @@ from app.pipeline.sign_in import issuer_urls
 from app.pipeline.what_if import explained
 
 MOST_UPDATES = 100
-BESIDE_A_PUSH = 40  # questions what would change a denial, while a person waits at git
+BESIDE_A_PUSH = 40  # questions what would change denials, in all: a person waits at git, and not for ever
 NOT_INSPECTED = Inspection(inspected=False, paths_known=False, why_not="the instance has not sent the content")
 
 
@@ -163,7 +163,7 @@ def _decide(services: Services, guard: Guard, wanted: PushWanted, *, update: Ref
         update.ref,
         decision.effect,
         decision.policies,
-        plain_line(explained(guard.policy, decision, most=BESIDE_A_PUSH)),
+        plain_line(explained(guard.policy, decision, most=BESIDE_A_PUSH // len(wanted.updates))),
         found.findings,
     )
     return _Decided(update, told, decision)

@@ -2,8 +2,8 @@
 
 The form, as `app/integrations/forges/pre_receive.sh` writes it: `updates` has one line for each ref, `OLD NEW FORCED COMMIT REF`
 (FORCED: yes, no or unknown; COMMIT may be `-`). `emails.N`, `paths.N` and `log.N` (`log_part.N` where something is cut off)
-belong to its N-th line. Of the first two each line is one, e-mails in `<>`, paths as git quotes them; a line `.` says that none
-is missing. Forms know bytes only, and so does git.
+belong to its N-th line; as `emails_part.N` and so on they may not be all. Of the first two each line is one, e-mails in
+`<>`, paths as git quotes them. Forms know bytes only, and so does git.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from app.web.decide_models import DecideRequest
 MOST_FIELDS = 400
 LONGEST_EMAIL = 254
 CUT_OFF = "what is new is more than the check sends, or than git could tell in time"
-_WHOLE = b"."
 _EMAIL = re.compile(rb"<(.*)>\Z", re.DOTALL)
 _FORCED = {"yes": True, "no": False}
 
@@ -73,8 +72,8 @@ def _update(line: str, fields: Mapping[str, bytes], number: int) -> dict[str, An
     if len(words) != 5:
         raise BadRequest(f"updates: line {number} is not OLD NEW FORCED COMMIT REF")
     old, new, forced, commit, ref = words
-    emails, emails_known = _lines(fields.get(f"emails.{number}"))
-    paths, paths_known = _lines(fields.get(f"paths.{number}"))
+    emails, emails_known = _lines(fields, "emails", number)
+    paths, paths_known = _lines(fields, "paths", number)
     found = [match[1] for match in map(_EMAIL.match, emails) if match]
     return {
         "ref": ref,
@@ -102,11 +101,16 @@ def _changes(fields: Mapping[str, bytes], number: int) -> Changes | None:
     return None
 
 
-def _lines(value: bytes | None) -> tuple[list[bytes], bool]:
-    """List what is told, and tell whether that is all."""
-    lines = [line for line in (value or b"").split(b"\n") if line]
-    told = [line for line in lines if line != _WHOLE]
-    return told, len(told) < len(lines)
+def _lines(fields: Mapping[str, bytes], name: str, number: int) -> tuple[list[bytes], bool]:
+    """List what is told, and tell whether that is all: what is whole has another name, so that no line can say so."""
+    whole, part = fields.get(f"{name}.{number}"), fields.get(f"{name}_part.{number}")
+    if whole is None:
+        return _split(part or b""), False
+    return _split(whole), True
+
+
+def _split(value: bytes) -> list[bytes]:
+    return [line for line in value.split(b"\n") if line]
 
 
 def _path(line: bytes) -> bytes:

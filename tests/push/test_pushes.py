@@ -243,3 +243,29 @@ def test_more_than_the_check_sends_counts_as_not_looked_into(alice: Person, gate
     assert done.returncode == 0, done.stderr
     context = gate.audit("push:%")[-1]["detail"]["request"]["request"]["context"]
     assert not context["inspected"] and context["paths_known"]
+
+
+def test_no_name_of_a_path_says_that_the_paths_are_all(alice: Person, person: Make, gate: Gate) -> None:
+    """As many paths as are sent at most, and more: the cut must not end a list so that it looks whole."""
+    bob = person("bob")
+    bob.commit("db/schema.sql")
+    for number in range(260):
+        (bob.clone / f"{'.' * (number % 3 + 1)}{number:04d}{'z' * 200}").write_text("x\n")
+    bob.commit()
+    for number in range(260, 1400):
+        (bob.clone / f".{number:04d}{'y' * 200}").write_text("x\n")
+    bob.commit()
+    done = bob.push("HEAD:refs/heads/topic")
+    assert done.returncode != 0
+    assert not gate.audit("push:%")[-1]["detail"]["request"]["request"]["context"]["paths_known"]
+
+
+def test_what_a_replacement_shows_is_not_what_is_looked_at(alice: Person, person: Make) -> None:
+    """`refs/replace/…` may be pushed like any ref, and git would show that commit in place of the one that is pushed."""
+    bob = person("bob")
+    evil = bob.commit("db/schema.sql")
+    bob.git("reset", "-q", "--hard", "HEAD~1")
+    harmless = bob.commit("harmless")
+    bob.push(f"{harmless}:refs/replace/{evil}")
+    done = bob.push(f"{evil}:refs/heads/topic")
+    assert done.returncode != 0 and "migrations-need-owners" in done.stderr

@@ -71,7 +71,7 @@ def install(repository: Path, check: Check, *, force: bool = False) -> Path | No
     Raises NotFound (no repository of Gogs), NotAllowed (another script is there, and no `force`) or BadRequest.
     """
     script, place = check.script(), _place(repository)
-    foreign = place.exists() and not is_ours(place)
+    foreign = os.path.lexists(place) and not is_ours(place)
     if foreign and not force:
         raise NotAllowed(f"{place} is not a check of Tidegate; --force replaces it and keeps it beside")
     owner = repository.stat()
@@ -87,7 +87,7 @@ def install(repository: Path, check: Check, *, force: bool = False) -> Path | No
 def remove(repository: Path) -> bool:
     """Take the check away; False where there is none. Raises NotFound, or NotAllowed (the script is not ours)."""
     place = _place(repository)
-    if not place.exists():
+    if not os.path.lexists(place):
         return False
     if not is_ours(place):
         raise NotAllowed(f"{place} is not a check of Tidegate, and stays")
@@ -100,7 +100,10 @@ def remove(repository: Path) -> bool:
 
 def is_ours(place: Path) -> bool:
     """Tell whether we have written a script."""
-    return MARK in place.read_text(encoding="utf-8", errors="replace")[:500]
+    try:
+        return MARK in place.read_text(encoding="utf-8", errors="replace")[:500]
+    except OSError:  # a folder, a link that leads nowhere
+        return False
 
 
 def _place(repository: Path) -> Path:
@@ -139,14 +142,14 @@ def _write(place: Path, script: str, owner: os.stat_result) -> None:
             stream.flush()
             os.fchmod(stream.fileno(), _MODE)
             os.fsync(stream.fileno())
-        _give(new, owner)
+            _give(stream.fileno(), owner)
         os.replace(new, place)
     finally:
         new.unlink(missing_ok=True)
 
 
-def _give(path: Path, owner: os.stat_result) -> None:
-    """Give it to the repository's owner, as whom Gogs runs it."""
-    has = path.stat()
+def _give(what: Path | int, owner: os.stat_result) -> None:
+    """Give a folder, or an open file, to the repository's owner, as whom Gogs runs it; never what a link there leads to."""
+    has = os.stat(what, follow_symlinks=isinstance(what, int))
     if (has.st_uid, has.st_gid) != (owner.st_uid, owner.st_gid):
-        os.chown(path, owner.st_uid, owner.st_gid)
+        os.chown(what, owner.st_uid, owner.st_gid, follow_symlinks=isinstance(what, int))

@@ -10,7 +10,7 @@ inspect=@INSPECT@
 
 set -u
 umask 077
-export LC_ALL=C
+export LC_ALL=C GIT_NO_REPLACE_OBJECTS=1 # refs/replace may be pushed, to show other commits than are pushed
 say() { printf 'tidegate: %s\n' "$1" >&2; }
 refuse() { say "$1"; exit 1; }
 unanswered() {
@@ -18,9 +18,12 @@ unanswered() {
   say "WARNING: $1. THE PUSH IS TAKEN UNCHECKED, since this check is set to fail open."
   exit 0
 }
-facts() { # FILE COMMAND…: keep the lines that it prints, each once, and `.` only if those are all
-  into=$1; shift
-  { $limit "$@" 2>/dev/null && echo .; } | head -c $((250000 / count)) | sort -u >"$dir/part" && mv "$dir/part" "$dir/$into"
+facts() { # NAME N COMMAND...: keep the lines that it prints, each once, under another name where they may not be all
+  name=$1 number=$2 most=$((250000 / count)); shift 2; rm -f "$dir/short"
+  { $limit "$@" 2>/dev/null || : >"$dir/short"; } | head -c "$most" >"$dir/raw"
+  [ ! -f "$dir/short" ] && [ "$(wc -c <"$dir/raw")" -lt "$most" ] || name=${name}_part
+  # The empty line is there since curl drops the name of an empty file.
+  { cat "$dir/raw"; echo; } | sort -u >"$dir/part" && mv "$dir/part" "$dir/$name.$number"
 }
 text() { # N RANGE: keep the new commits whole for content inspection, under another name where something is cut off
   most=$((2000000 / count)) name=log
@@ -40,8 +43,8 @@ collect() { # says of each ref what git knows; what is not there when the time i
       case $? in 0) forced=no ;; 1) forced=yes ;; esac
     fi
     echo "$forced $commit" >"$dir/part" && mv "$dir/part" "$dir/ref.$n"
-    facts "emails.$n" git -c log.showSignature=false log --no-notes --encoding=UTF-8 '--format=<%ae>%n<%ce>' "$range" --
-    facts "paths.$n" git -c core.quotePath=true log --format= --name-only --no-renames --no-relative \
+    facts emails "$n" git -c log.showSignature=false log --no-notes --encoding=UTF-8 '--format=<%ae>%n<%ce>' "$range" --
+    facts paths "$n" git -c core.quotePath=true log --format= --name-only --no-renames --no-relative \
       --diff-merges=first-parent --ignore-submodules=none "$range" --
     [ "$inspect" = no ] || text "$n" "$range"
   done
@@ -76,18 +79,18 @@ while read -r old new ref; do
   n=$((n + 1)) known='unknown -'
   [ ! -f "ref.$n" ] || read -r known <"ref.$n"
   printf '%s %s %s %s\n' "$old" "$new" "$known" "$ref" >>updates
-  for name in emails paths log log_part; do
+  for name in emails emails_part paths paths_part log log_part; do
     [ ! -f "$name.$n" ] || set -- "$@" --data-urlencode "$name.$n@$name.$n"
   done
 done <refs
 code=$(printf 'header = "Authorization: Bearer %s"\n' "$secret" | curl -q -K - -sS -g --noproxy '*' --max-time $((seconds - half)) \
-  -H 'Accept: text/plain' -H 'Expect:' -o answer -w '%{http_code}' "$@" --url "$url/api/v1/decide" 2>fault) || code=000
+  -H 'Accept: text/plain' -H 'Expect:' -o answer -w '%{http_code}' "$@" --url "$url/api/v1/decide" 2>/dev/null) || code=000
 first=
 [ "$code" != 200 ] || IFS= read -r first <answer
 case "$code $first" in
 '200 ok') exit 0 ;;
 '200 denied') sed -n '2,200s/^/tidegate: /p' answer >&2 ;;
-000* | 5*) unanswered "the gate does not answer ($(head -n 1 fault | cut -c 1-200)${code#000})" ;;
+000* | 5*) unanswered "the gate does not answer (${code#000})" ;;
 *) refuse "the gate does not take this check's question (HTTP $code); tell who looks after this forge" ;;
 esac
 exit 1
