@@ -34,7 +34,7 @@ def accept(services: Services, proposal_id: str, person: Person, comment: str = 
     """Accept: plan the rollback, or mark the change of policies as one that may be applied to the policies of this moment.
 
     A change that was accepted may be accepted anew, when the policies have changed since. Raises NotFound, BadRequest (it has
-    faults by now), NotAllowed (it is over, expired, or changes nothing) and Forbidden.
+    faults by now), NotAllowed (it is over, expired, overtaken, or changes nothing) and Forbidden.
     """
     digest = _checked(services, proposal_id, person)
     with services.store.unit() as unit:
@@ -94,7 +94,9 @@ def _checked(services: Services, proposal_id: str, person: Person) -> str | None
         return None
     guard, who = services.guard(), person.principal.subject
     proposer = guard.identity.principal(proposal.proposer)
-    if proposer is not None and proposer.owner == who:
+    if proposer is None or not proposer.active:  # nobody knows any more who answers for it
+        raise NotAllowed(f"{proposal.proposer}, who proposes it, is not active any more: let somebody else propose it")
+    if proposer.owner == who:
         raise Forbidden(f"{who} answers for {proposal.proposer}, who proposes to change policies: another person accepts that")
     bare = why_no_mfa(person.session, now)
     if bare is not None:
@@ -116,8 +118,18 @@ def _accepted_policy(proposal: Proposal, decided: Proposal, digest: str) -> Prop
 
 def _accepted_rollback(services: Services, unit: Unit, decided: Proposal, person: Person) -> Accepted:
     release = release_to(services, unit, decided.environment or "", decided.release_id)
+    _check_not_overtaken(unit, decided, release.environment)
     deployment = plan_rollback(services, unit, release, person.account)
     return Accepted(replace(decided, deployment_id=deployment.id), deployment)
+
+
+def _check_not_overtaken(unit: Unit, proposal: Proposal, environment: str) -> None:
+    """Raise NotAllowed where there is a newer release than whoever proposed to go back can have seen."""
+    current = unit.deployments.last_release(environment)
+    if current is not None and current.updated_at > proposal.made_at:
+        raise NotAllowed(
+            f"{environment} has released {current.sha[:12]} since this was proposed: look at that, and propose it anew"
+        )
 
 
 def _decided(services: Services, proposal: Proposal, person: Person, comment: str, *, state: ProposalState) -> Proposal:
