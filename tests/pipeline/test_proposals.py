@@ -1,82 +1,38 @@
-"""Proposals: whoever proposes does nothing by it, and one person decides once about what was looked at. Races on a real Postgres."""
+"""Proposals: whoever proposes does nothing by it, and one person decides about just what was looked at."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
 from typing import Any
 
 import pytest
 
-from app.domain.deployment import Deployment, State, Trigger
-from app.domain.errors import BadRequest, Forbidden, GateError, NotAllowed, NotFound, RateLimited
-from app.domain.event import Account
-from app.domain.proposal import HOLDS, LONGEST_TEXT, Proposal, ProposalState
-from app.integrations.policy.cedar import CedarPolicy
+from app.domain.deployment import State, Trigger
+from app.domain.errors import BadRequest, Forbidden, NotAllowed, NotFound, RateLimited
+from app.domain.proposal import HOLDS, LONGEST_TEXT, ProposalState
 from app.pipeline.apply_proposal import apply
-from app.pipeline.decide_proposal import Accepted, accept, reject
+from app.pipeline.decide_proposal import accept, reject
 from app.pipeline.propose import MOST_WAITING, diff_of, proposal_named, propose_policy, propose_rollback
-from tests.fakes import FakePolicy
 from tests.pipeline.approvals import POLICY, ROBOT, Held, holding
 from tests.pipeline.conftest import Line, environment
+from tests.pipeline.proposals import (
+    CLEARER,
+    FILE,
+    OPERATOR,
+    WHY,
+    audited,
+    policy_proposal,
+    releases,
+    rollback_proposal,
+    state,
+    written,
+)
 
-FILE = "a.cedar"
-CLEARER = POLICY.replace("another person must approve", "somebody else must approve")
-WHY = "errors rose tenfold since then"
-OPERATOR = Account("os", "root", "root")
 LONG = HOLDS.total_seconds() + 1
 
 
 @pytest.fixture
 def held(line: Line) -> Held:
     return holding(line)
-
-
-def policy_proposal(held: Held, text: str = CLEARER, file: str = FILE) -> Proposal:
-    return propose_policy(held.line.services, ROBOT, file, text, reason=WHY)
-
-
-def releases(held: Held, *words: str) -> list[Deployment]:
-    """Release one after the other, by policies that let everything through."""
-    strict, held.line.policy = held.line.policy, FakePolicy()
-    made = [held.line.run(held.line.push(word)) for word in words]
-    assert {each.state for each in made} == {State.SUCCEEDED}
-    held.line.policy = strict
-    return made
-
-
-def rollback_proposal(held: Held) -> Proposal:
-    return propose_rollback(held.line.services, ROBOT, "production", None, reason=WHY)
-
-
-def state(held: Held, proposal: Proposal) -> ProposalState:
-    return proposal_named(held.line.services, proposal.id).state
-
-
-def audited(held: Held) -> list[tuple[str, str]]:
-    with held.line.engine.connect() as connection:
-        query = "SELECT action, actor FROM audit_entries WHERE action LIKE 'proposal:%%' ORDER BY seq"
-        return [(row[0], row[1]) for row in connection.exec_driver_sql(query)]
-
-
-def together(*acts: Callable[[], Any]) -> list[Any]:
-    """Do all at once; return what each came to, a refusal of the gate too."""
-    meet = Barrier(len(acts), timeout=20)
-
-    def go(act: Callable[[], Any]) -> Any:
-        meet.wait()
-        try:
-            return act()
-        except GateError as fault:
-            return fault
-
-    with ThreadPoolExecutor(len(acts)) as pool:
-        return list(pool.map(go, acts))
-
-
-def refused(outcomes: list[Any]) -> list[Any]:
-    return [each for each in outcomes if isinstance(each, GateError)]
 
 
 def test_an_accepted_rollback_is_the_act_of_who_accepted_it(held: Held) -> None:
@@ -195,15 +151,6 @@ def test_what_ran_out_is_not_decided_and_not_applied(held: Held) -> None:
 
 def never(name: str, text: str) -> None:
     raise AssertionError(f"{name} was written")
-
-
-def written(held: Held) -> Callable[[str, str], None]:
-    """Write files where the line's policies come from."""
-
-    def write(name: str, text: str) -> None:
-        held.line.policy = CedarPolicy({**held.line.policy.files, name: text})  # type: ignore[attr-defined, assignment]
-
-    return write
 
 
 def test_an_accepted_change_is_applied_once_to_the_policies_it_was_accepted_for(held: Held) -> None:
@@ -334,67 +281,6 @@ def test_of_one_proposer_so_many_wait_and_no_more(held: Held) -> None:
         policy_proposal(held)
     held.line.clock.move(LONG)
     policy_proposal(held)
-
-
-def test_at_once_no_more_wait_than_may(held: Held) -> None:
-    for number in range(MOST_WAITING - 1):
-        policy_proposal(held, f"// {number}\n{CLEARER}")
-        held.line.clock.move(61)
-    held.line.clock.move(600)
-    outcomes = together(*[lambda n=n: policy_proposal(held, f"// at once {n}\n{CLEARER}") for n in range(4)])
-    assert len(refused(outcomes)) == 3 and all(isinstance(each, NotAllowed) for each in refused(outcomes))
-
-
-def test_of_two_who_accept_a_rollback_at_once_one_does_and_it_is_planned_once(held: Held) -> None:
-    releases(held, "one", "two")
-    made = rollback_proposal(held)
-    people = [held.in_person(subject) for subject in ("alice", "bob", "dana", "carol")]
-    outcomes = together(*[lambda who=who: accept(held.line.services, made.id, who) for who in people])
-    (accepted,) = [each for each in outcomes if isinstance(each, Accepted)]
-    assert all(isinstance(each, NotAllowed) and "was accepted by" in str(each) for each in refused(outcomes))
-    with held.line.engine.connect() as connection:
-        planned = connection.exec_driver_sql("SELECT id::text FROM deployments WHERE trigger = 'rollback'").scalars().all()
-    assert accepted.deployment is not None and planned == [accepted.deployment.id]
-    assert [action for action, _ in audited(held)].count("proposal:accepted") == 1
-
-
-@pytest.mark.parametrize("kind", [rollback_proposal, policy_proposal])
-def test_accepted_and_rejected_at_once_it_ends_as_one_of_them(held: Held, kind: Callable[[Held], Proposal]) -> None:
-    releases(held, "one", "two")
-    made = kind(held)
-    alice, bob = held.in_person("alice"), held.in_person("bob")
-    outcomes = together(lambda: accept(held.line.services, made.id, alice), lambda: reject(held.line.services, made.id, bob))
-    said = [action.partition(":")[2] for action, _ in audited(held) if action != "proposal:made"]
-    assert len(said) == 2 - len(refused(outcomes)) and said[-1] == state(held, made).value
-    if kind is rollback_proposal:
-        assert len(said) == 1
-    with held.line.engine.connect() as connection:
-        planned = connection.exec_driver_sql("SELECT count(*) FROM deployments WHERE trigger = 'rollback'").scalar_one()
-    assert planned == (kind is rollback_proposal and said == ["accepted"])
-
-
-def test_two_who_apply_at_once_write_once(held: Held) -> None:
-    made = policy_proposal(held)
-    accept(held.line.services, made.id, held.in_person("alice"))
-    files: list[str] = []
-    write = written(held)
-
-    def noted(name: str, text: str) -> None:
-        files.append(name)
-        write(name, text)
-
-    outcomes = together(*[lambda: apply(held.line.services, made.id, OPERATOR, noted) for _ in range(3)])
-    assert len(refused(outcomes)) == 2 and files == [FILE]
-
-
-def test_of_two_changes_for_the_same_policies_one_is_applied(held: Held) -> None:
-    """The second was looked at beside the former policies: it is accepted anew."""
-    both = [policy_proposal(held, f"// {word}\n{CLEARER}") for word in ("one", "two")]
-    for made in both:
-        accept(held.line.services, made.id, held.in_person("alice"))
-    outcomes = together(*[lambda made=made: apply(held.line.services, made.id, OPERATOR, written(held)) for made in both])
-    (fault,) = refused(outcomes)
-    assert isinstance(fault, NotAllowed) and "the policies have changed" in str(fault)
 
 
 def test_the_difference_is_to_the_file_in_force(held: Held) -> None:
