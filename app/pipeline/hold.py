@@ -36,7 +36,15 @@ def hold(
     why = f"{reason}; it takes {missing}"
     if request is None or not is_current(request, deployment, environment, guard):
         asks = _request(services, deployment, environment, guard=guard, now=now)
-        return Finding(State.HELD, "held", detail | {"request_id": asks.id}, reason=why, asks=asks, due_at=_look(asks, now))
+        return Finding(
+            State.HELD,
+            "held",
+            detail | {"request_id": asks.id},
+            reason=why,
+            asks=asks,
+            instead_of=request.id if request is not None else None,
+            due_at=_look(asks, now),
+        )
     if now >= request.expires_at:
         late = f"nobody approved it in time ({environment.approvals.within}): {why}"
         expects = (request.id, counted.seen)

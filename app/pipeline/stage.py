@@ -36,7 +36,8 @@ class Outcome:
 class Finding:
     """What a stage found out: the state to move to, the audit verb, and the evidence.
 
-    `asks` is the request for approvals that a deployment is held for, until `due_at`; `closes` what becomes of such a request.
+    `asks` is the request for approvals that a deployment is held for, until `due_at`, in place of the one with the id
+    `instead_of`: where another stands by now, nothing is written. `closes`: what becomes of such a request.
     `expects` names a request and how many votes were on it: where there are more by now, nothing is written.
     `remarks` are (verb, reason) of what sinks are told beside.
     """
@@ -47,6 +48,7 @@ class Finding:
     reason: str | None = None
     principal: str | None = None
     asks: ApprovalRequest | None = None
+    instead_of: str | None = None
     due_at: datetime | None = None
     closes: RequestState = RequestState.VOID
     expects: tuple[str, int] | None = None
@@ -111,6 +113,8 @@ def conclude(
     )
     if finding.expects is not None and not _is_as_expected(unit, deployment, finding.expects):
         return OVERTAKEN
+    if finding.asks is not None and _standing(unit, deployment) != finding.instead_of:
+        return OVERTAKEN  # asked anew meanwhile; a vote may be on that already
     if not unit.deployments.advance(deployment, step):
         return OVERTAKEN
     if deployment.state is State.HELD:
@@ -123,6 +127,12 @@ def conclude(
         unit.approvals.ask(finding.asks)
         return Outcome("held", goes_on=False, wakes=_void_older(services, unit, deployment, started_at))
     return Outcome(finding.state.value, goes_on=not ended, wakes=_followers(services, unit, deployment) if ended else ())
+
+
+def _standing(unit: Unit, deployment: Deployment) -> str | None:
+    """Name the request that stands; the environment's slot is locked, so nobody asks at the same time."""
+    standing = unit.approvals.standing(deployment.id)
+    return standing.id if standing is not None else None
 
 
 def _is_as_expected(unit: Unit, deployment: Deployment, expects: tuple[str, int]) -> bool:

@@ -146,3 +146,13 @@ def test_of_two_that_are_held_at_once_the_newest_waits(held: Held, round_: int) 
         held.line.run(each, Stage.VALIDATE_IDENTITY)
     at_once(*[lambda each=each: authorize(held.line.services, each.id) for each in both])  # type: ignore[misc]
     assert [held.line.now(each).state for each in both] == [State.SUPERSEDED, State.HELD]
+
+
+@pytest.mark.parametrize("round_", range(ROUNDS))
+def test_what_two_workers_find_changed_is_asked_for_anew_once(held: Held, round_: int) -> None:
+    deployment = held.held()
+    held.line.policy = CedarPolicy({"a.cedar": POLICY + "// newer\n"})  # type: ignore[assignment]
+    both = [lambda: authorize(held.line.services, deployment.id)] * 2
+    at_once(*both)
+    assert held.requests(deployment) == ["void", "open"]
+    assert held.line.actions(deployment).count("deployment:held") == 2
