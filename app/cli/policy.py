@@ -144,8 +144,8 @@ def _brings(paths: list[str], findings: list[str], forced: bool) -> dict[str, An
 def _notes_by_configuration(policy: Policy) -> list[str]:
     try:
         return list(_notes(policy, process().services.guard()))
-    except (GateError, ValueError):  # policies may be checked where nothing else of a gate is
-        return ["there is no usable tidegate.toml here: nobody looked whether these policies fit it"]
+    except GateError as fault:  # policies may be checked where nothing else of a gate is
+        return [f"nobody looked whether these policies fit a gate: {fault}"]
 
 
 def _notes(policy: Policy, guard: Guard) -> Iterator[str]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from app.bootstrap import Process
 from app.cli.kept import kept_policy
 from app.cli.output import JSON, coloured, command, console, print_json, process, when
 from app.domain.audit import AuditEntry
 from app.domain.decision import Decision, Effect
+from app.domain.deployment import Deployment
 from app.domain.errors import BadConfiguration, NotFound
 from app.integrations.policy.cedar import CedarPolicy
 from app.integrations.policy.protocol import Policy
@@ -23,29 +26,42 @@ MOST_ENTRIES = 1_000
 
 
 @command
-def explain(deployment: str, as_json: JSON = False) -> None:
-    """Explain each decision about a deployment: by which policies, with which facts, and what would have changed it."""
+def explain(
+    name: Annotated[str, typer.Argument(metavar="DEPLOYMENT", help="Its id, or the id of a decision about a push.")],
+    as_json: JSON = False,
+) -> None:
+    """Explain each decision about a deployment or a push: by which policies, with which facts, and what would have changed it."""
     running = process()
-    found = running.reads.deployment(deployment).deployment
-    entries = [each for each in running.reads.audit(deployment_id=found.id, limit=MOST_ENTRIES) if _is_decided(each)]
+    found, entries = _found(running, name)
+    decided = [each for each in entries if "request" in each.detail and "policy_digest" in each.detail]
+    versions = {digest: _kept(running, digest) for digest in {each.detail["policy_digest"] for each in decided}}
     if as_json:
-        return print_json([_told(running, each) for each in entries])
-    console.print(f"deployment {found.id} brings {found.sha} of {found.ref} to {found.environment}")
-    console.print("state     ", coloured(found.state), found.reason or "")
-    if not entries:
-        console.print("no policy was asked about it: the reason stands above")
-    for entry in entries:
-        _print(running, entry)
-    if entries:
-        _print_now(running, entries[-1])
+        return print_json([_told(running, each, versions[each.detail["policy_digest"]]) for each in decided])
+    if found is not None:
+        console.print(f"deployment {found.id} brings {found.sha} of {found.ref} to {found.environment}")
+        console.print("state     ", coloured(found.state), found.reason or "")
+    if not decided:
+        reasons = "; ".join(dict.fromkeys(each.detail["reason"] for each in entries if each.detail.get("reason")))
+        return console.print(f"no policy was asked about it: {reasons or 'it has not come to that yet'}")
+    for entry in decided:
+        _print(entry, versions[entry.detail["policy_digest"]])
+    now = _now(running, decided[-1])
+    console.print("\npolicies in force today, asked the same:", coloured(now.effect), now.reason)
 
 
-def _is_decided(entry: AuditEntry) -> bool:
-    return "request" in entry.detail and "policy_digest" in entry.detail
+def _found(running: Process, name: str) -> tuple[Deployment | None, list[AuditEntry]]:
+    """Find a deployment, else a decision about a push, with its audit entries; raises NotFound."""
+    try:
+        found = running.reads.deployment(name).deployment
+    except NotFound as fault:
+        try:
+            return None, running.reads.audit_of_push(name)
+        except NotFound:
+            raise fault from None
+    return found, running.reads.audit(deployment_id=found.id, limit=MOST_ENTRIES)
 
 
-def _told(running: Process, entry: AuditEntry) -> dict[str, Any]:
-    policy = _kept(running, entry)
+def _told(running: Process, entry: AuditEntry, policy: CedarPolicy | None) -> dict[str, Any]:
     now = _now(running, entry)
     return {
         "seq": entry.seq,
@@ -58,10 +74,9 @@ def _told(running: Process, entry: AuditEntry) -> dict[str, Any]:
     }
 
 
-def _print(running: Process, entry: AuditEntry) -> None:
-    detail, policy = entry.detail, _kept(running, entry)
+def _print(entry: AuditEntry, policy: CedarPolicy | None) -> None:
+    detail, places = entry.detail, _places(policy)
     request = detail["request"]["request"]
-    places = _places(policy)
     named = ", ".join(f"{name} ({places[name]})" if name in places else name for name in detail["policies"]) or "no policy"
     console.print(f"\n{when(entry.at)} {entry.action}:", coloured(detail["effect"]), f"by {named}")
     console.print(f"  asked    may {_who(detail['request'])} {request['action']['id']} to {request['resource']['id']}?")
@@ -69,17 +84,14 @@ def _print(running: Process, entry: AuditEntry) -> None:
     said = policy.recompute(detail["request"]).reason if policy is not None else detail.get("reason", "")
     console.print(f"  because  {said}")
     if detail["effect"] != Effect.ALLOW:
-        ways = (
-            as_sentence(what_would_help(policy, detail["request"])) if policy is not None else "its policies were not kept whole"
-        )
-        console.print(f"  change   {ways or 'nothing was found that would change it'}")
+        console.print(f"  change   {_ways(policy, detail['request'])}")
     console.print(f"  version  {detail['policy_digest'][:12]}, audit entry {entry.seq}")
 
 
-def _print_now(running: Process, entry: AuditEntry) -> None:
-    """Ask the policies in force the last question again: the facts are those of then."""
-    now = _now(running, entry)
-    console.print("\npolicies in force today, asked the same:", coloured(now.effect), now.reason)
+def _ways(policy: Policy | None, asked: dict[str, Any]) -> str:
+    if policy is None:
+        return "its policies were not kept whole"
+    return as_sentence(what_would_help(policy, asked)) or "nothing was found that would change it"
 
 
 def _now(running: Process, entry: AuditEntry) -> Decision:
@@ -87,8 +99,7 @@ def _now(running: Process, entry: AuditEntry) -> Decision:
     return running.services.guard().policy.recompute(asked)
 
 
-def _kept(running: Process, entry: AuditEntry) -> CedarPolicy | None:
-    digest = entry.detail["policy_digest"]
+def _kept(running: Process, digest: str) -> CedarPolicy | None:
     try:
         return kept_policy(Decisions(running.engine).version(digest))
     except (NotFound, BadConfiguration):  # `replay` tells of damage

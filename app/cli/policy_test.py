@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,29 +13,22 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.domain.approval import ApprovalRule, ApprovalSettings, tally
 from app.domain.decision import Action, Decision, DecisionRequest, Effect
-from app.domain.environment import BRANCHES, TAGS
+from app.domain.environment import BRANCHES
 from app.domain.errors import BadConfiguration
 from app.domain.principal import Principal, PrincipalKind
-from app.domain.signature import Signatures
 from app.integrations.policy.cedar import CedarPolicy, load
 from app.pipeline.absent import ABSENT
+from app.pipeline.facts import local_time, ref_facts
 from app.pipeline.tally import why_no_voter
 from app.pipeline.what_if import explained
+from app.pipeline.who_can import BEST
 from app.tables import RuleTable
 from app.toml_lines import line_of, lines_of
 
 # What is asked unless a test says otherwise: a push to main on a Wednesday morning with nothing the matter, by somebody who has
 # not signed in at the gate.
-ORDINARY: Mapping[str, Any] = {
-    **ABSENT,
-    "event": "push",
-    "authors_known": True,
-    "signatures": Signatures.ALL.value,
-    "paths_known": True,
-    "inspected": True,
-    "checked_at_push": True,
-}
-WEDNESDAY = datetime(2026, 1, 14, 10, 0)
+ORDINARY: Mapping[str, Any] = {**ABSENT, **BEST, "event": "push"}
+WEDNESDAY = datetime(2026, 1, 14, 10, tzinfo=UTC)
 _OWN = {"ref", "branch", "tag", "session", "approvals", "hour", "minute", "weekday", "date"}  # said in other ways
 
 
@@ -78,7 +71,8 @@ class _Given(_Table):
     at: datetime | None = None
     facts: dict[str, bool | int | str | list[str]] = {}
     session: _Session | None = None
-    votes: list[str] = []
+    votes: list[str] | None = None
+    authors: list[str] = []
 
 
 class Case(_Given):
@@ -141,7 +135,7 @@ def _faults(file: _File) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Find names of nobody and nothing: a test that asks about them would prove nothing."""
     for index, case in enumerate(file.test):
         who, environment = case.who or file.defaults.who, case.environment or file.defaults.environment
-        for name in filter(None, [who, *case.votes, *file.defaults.votes]):
+        for name in filter(None, [who, *(case.votes or ()), *(file.defaults.votes or ()), *case.authors, *file.defaults.authors]):
             if name not in file.people:
                 yield ("test", index), f"{case.name}: {name} is nobody under [people]"
         if who is None:
@@ -185,9 +179,10 @@ def _request(policy: CedarPolicy, file: _File, case: Case) -> DecisionRequest:
     who, place = _principal(file, case.who or file.defaults.who or ""), file.environments[name]
     action = case.action or file.defaults.action or Action.DEPLOY
     context = _context(file, case, name, place)
-    voters = case.votes or file.defaults.votes
+    voters = case.votes if case.votes is not None else file.defaults.votes
     if voters:
-        context["approvals"] = _approvals(policy, file, who, voters=voters, name=name, context=context)
+        closed_to = {who.subject, who.owner, *(case.authors or file.defaults.authors)}
+        context["approvals"] = _approvals(policy, file, closed_to, voters=voters, name=name, context=context)
     return DecisionRequest(who, action, name, place.repository, context)
 
 
@@ -205,19 +200,12 @@ def _context(file: _File, case: Case, name: str, place: _Place) -> dict[str, Any
         "environments": [name],
         "targets": place.targets,
         "zones": place.zones,
-        "ref": ref,
-        "branch": ref.removeprefix(BRANCHES) if ref.startswith(BRANCHES) else "",
-        "tag": ref.removeprefix(TAGS) if ref.startswith(TAGS) else "",
-        **_time(at),
+        **ref_facts(ref),
+        **local_time("UTC", at.replace(tzinfo=UTC)),  # as the clock of the environment shows it, whatever zone is written
         **frozen,
         **facts,
         "session": _session(file.defaults.session, case.session),
     }
-
-
-def _time(at: datetime) -> dict[str, Any]:
-    """Take the time as the clock of the environment shows it."""
-    return {"hour": at.hour, "minute": at.minute, "weekday": at.isoweekday(), "date": at.date().isoformat()}
 
 
 def _session(*said: _Session | None) -> dict[str, Any]:
@@ -229,12 +217,12 @@ def _session(*said: _Session | None) -> dict[str, Any]:
 
 
 def _approvals(
-    policy: CedarPolicy, file: _File, who: Principal, *, voters: list[str], name: str, context: Mapping[str, Any]
+    policy: CedarPolicy, file: _File, closed_to: set[str | None], *, voters: list[str], name: str, context: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Count votes as the gate does: of people whom policy lets approve, and who had no hand in it."""
     place, counted = file.environments[name], {}
     for voter in map(lambda each: _principal(file, each), dict.fromkeys(voters)):
-        is_involved = voter.subject in {who.subject, who.owner}
+        is_involved = voter.subject in closed_to
         asked = DecisionRequest(voter, Action.APPROVE, name, place.repository, {**context, "involved": is_involved})
         if voter.active and why_no_voter(voter, policy.decide(asked), is_involved=is_involved) is None:
             counted[voter.subject] = voter.groups

@@ -59,9 +59,7 @@ def facts(
     targets = {target for environment in environments for target in environment.targets}
     return {
         "event": act.event,
-        "ref": act.ref,
-        "branch": _short(act.ref, BRANCHES),
-        "tag": _short(act.ref, TAGS),
+        **ref_facts(act.ref),
         "sha": act.sha,
         "environments": sorted(environment.name for environment in environments),
         "zones": sorted({guard.target_zones[t].name for t in targets}),
@@ -83,6 +81,11 @@ def facts(
         "involved": is_involved,
         **local_time(environments[0].time_zone if environments else UTC, now),
     }
+
+
+def ref_facts(ref: str) -> dict[str, str]:
+    """Spell a full ref, and its short name as what it is."""
+    return {"ref": ref, "branch": _short(ref, BRANCHES), "tag": _short(ref, TAGS)}
 
 
 def local_time(zone: str, now: datetime) -> dict[str, Any]:

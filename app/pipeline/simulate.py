@@ -9,7 +9,7 @@ from typing import Any
 
 from app.domain.decision import Action, Decision, DecisionRequest
 from app.domain.environment import BRANCHES, Environment
-from app.domain.errors import BadRequest, NotFound
+from app.domain.errors import BadRequest, NotAllowed, NotFound
 from app.domain.event import Account
 from app.domain.principal import Principal
 from app.domain.session import Session
@@ -51,7 +51,8 @@ class Simulated:
 
 
 def simulate(services: Services, supposed: Supposed, policy: Policy | None = None) -> list[Simulated]:
-    """Decide for each environment that deploys this ref, of a `push` for the repository. Raises NotFound and BadRequest.
+    """Decide for each environment that deploys this ref, of a `push` for the repository. Raises NotFound,
+    BadRequest and NotAllowed (somebody who is not active).
 
     `policy`: other policies than those in force.
     """
@@ -86,6 +87,8 @@ def _who(guard: Guard, name: str) -> Principal:
     found = account or guard.identity.principal(name)
     if found is None:
         raise NotFound(f"{name} is neither the subject nor the account (FORGE:ID) of anybody: tidegate access list")
+    if not found.active:
+        raise NotAllowed(f"{found.subject} is not active, and may do nothing: {found.why_inactive}")
     return found
 
 
@@ -110,7 +113,8 @@ def _session(newest: Session | None, supposed: Supposed, now: datetime) -> Sessi
     if supposed.came_from is None and supposed.signed_in is None and supposed.second_factor is None:
         return newest
     here = newest or Session("supposed", supposed.who, "", now, None, "", (), "", "", "")
-    here = replace(here, signed_in_at=now - (supposed.signed_in or timedelta()))
+    if supposed.signed_in is not None:
+        here = replace(here, signed_in_at=now - supposed.signed_in)
     if supposed.second_factor is not None:
         here = replace(here, mfa_at=now - supposed.second_factor)
     if supposed.came_from is None:

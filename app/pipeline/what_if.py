@@ -16,7 +16,6 @@ from app.domain.signature import Signatures
 from app.integrations.policy.protocol import Asks, Policy
 
 MOST_NAMED = 40  # groups, branches, countries that are tried
-MANY = 2**31
 MOST_ASKED = 1_000
 WHILE_SOMEBODY_WAITS = 100  # a hundred policies answer in some 0.4 ms
 MOST_TOLD = 3
@@ -36,14 +35,15 @@ class Change:
     kind: str | None = None
 
 
-def what_would_help(policy: Policy, asked: Asked, *, most: int = MOST_ASKED) -> list[tuple[str, ...]]:
+def what_would_help(policy: Policy, asked: Asked, *, most: int = MOST_ASKED, who: str | None = None) -> list[tuple[str, ...]]:
     """List ways to be allowed, each as what must be otherwise at once; the shortest that there are. Empty: none was found.
 
-    `asked` is a Decision.request that this policy does not allow; `most`: how often the policy is asked at most.
+    `asked` is a Decision.request that this policy does not allow; `most`: how often the policy is asked at most;
+    `who`: what to call the principal, where its name is nobody's business.
     """
     try:
-        trial = _Trial(policy, asked, policy.about(asked), most)
-        single = [change.says for change in _changes(trial.asks, asked) if trial.allows([change])]
+        trial = _Trial(policy, asked, policy.about(asked), who or str(asked["request"]["principal"]["id"]), most)
+        single = [change.says for change in _changes(trial) if trial.allows([change])]
         hours = _hours(trial)
         single += [hours] if hours else []
         return [(says,) for says in single] or _several(trial)
@@ -69,6 +69,7 @@ class _Trial:
     policy: Policy
     asked: Asked
     asks: Asks
+    who: str
     left: int
 
     def allows(self, changes: Iterable[Change]) -> bool:
@@ -78,7 +79,7 @@ class _Trial:
 
 def _several(trial: _Trial) -> list[tuple[str, ...]]:
     """Find one way that takes several changes: make all that may help, then take back one by one what is not needed."""
-    sure = list(_changes(trial.asks, trial.asked, is_one_by_one=False))
+    sure = list(_changes(trial, is_one_by_one=False))
     for tried in _tried(trial.asks, trial.asked):
         needed = [*sure, *tried]
         if not trial.allows(needed):
@@ -101,12 +102,12 @@ def _tried(asks: Asks, asked: Asked) -> Iterator[list[Change]]:
     yield from (time + ref + country for country in countries[1:] for ref in refs for time in times[:2])
 
 
-def _changes(asks: Asks, asked: Asked, *, is_one_by_one: bool = True) -> Iterator[Change]:
+def _changes(trial: _Trial, *, is_one_by_one: bool = True) -> Iterator[Change]:
     """List what could be otherwise and differs. Changes of one fact exclude each other: of these, `is_one_by_one` gives all."""
+    asks, asked = trial.asks, trial.asked
     context, action = asked["request"]["context"], asked["request"]["action"]["id"]
     if action in HOLDABLE and "approvals" in asks.facts:
-        groups = sorted(asks.texts)[: 4 * MOST_NAMED]
-        yield Change("enough other people approve", {"approvals": {"count": MANY, "met": True, "groups": groups}})
+        yield Change("enough other people approve", {"approvals": asks.enough})
     for says, facts in _BETTER:
         if not facts.keys().isdisjoint(asks.facts) and any(context.get(name) != value for name, value in facts.items()):
             yield Change(says, facts)
@@ -117,7 +118,7 @@ def _changes(asks: Asks, asked: Asked, *, is_one_by_one: bool = True) -> Iterato
         yield _signed_in(context, "the person signs in at the gate anew, with a second factor", mfa_age=0)
     if is_one_by_one:
         yield from (*_refs(asks), *_countries(asks))
-    yield from _groups(asks, asked)
+    yield from _groups(trial)
 
 
 _BETTER: tuple[tuple[str, Mapping[str, Any]], ...] = (
@@ -132,11 +133,11 @@ _BETTER: tuple[tuple[str, Mapping[str, Any]], ...] = (
 )
 
 
-def _groups(asks: Asks, asked: Asked) -> Iterator[Change]:
-    who = asked["request"]["principal"]["id"]
-    mine = {parent["id"] for entity in asked["entities"] if entity["uid"]["id"] == who for parent in entity["parents"]}
-    for group in sorted(asks.groups - mine)[:MOST_NAMED]:
-        yield Change(f"{who} is a member of {group}", group=group)
+def _groups(trial: _Trial) -> Iterator[Change]:
+    who = trial.asked["request"]["principal"]
+    mine = {parent["id"] for entity in trial.asked["entities"] if entity["uid"] == who for parent in entity["parents"]}
+    for group in sorted(trial.asks.groups - mine)[:MOST_NAMED]:
+        yield Change(f"{trial.who} is a member of {group}", group=group)
 
 
 def _kinds(asked: Asked) -> Iterator[Change]:

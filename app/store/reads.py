@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection, Engine, Executable, Table, Text, cast, func, or_, select, text
 
@@ -22,6 +23,7 @@ from app.store.schema_approvals import approval_requests, override_reviews, vote
 from app.store.session import transaction
 
 SHORTEST_ID = 6
+NAMED_WITHIN = 60_000  # milliseconds, of the first 48 bits of a UUIDv7
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,23 @@ class Reads:
         if delivery_id:
             query = query.where(audit_entries.c.delivery_id == delivery_id)
         return [_entry_from(row) for row in reversed(self._rows(query))]
+
+    def audit_of_push(self, decision_id: str) -> list[AuditEntry]:
+        """List the audit entries of a decision about a push; raises NotFound.
+
+        They were named in the same moment, in the order of time (UUIDv7, RFC 9562 §5.7): so their own index finds them.
+        """
+        try:
+            first = UUID(decision_id)
+        except ValueError:
+            raise NotFound(f"{decision_id!r} is no id of a decision") from None
+        until = UUID(int=min(first.int + (NAMED_WITHIN << 80), 2**128 - 1))
+        own = audit_entries.c
+        query = select(audit_entries).where(own.id >= str(first), own.id <= str(until), own.correlation_id == str(first))
+        found = [_entry_from(row) for row in self._rows(query.order_by(own.seq)) if row.action.startswith("push:")]
+        if not found:
+            raise NotFound(f"no decision about a push is named {decision_id}")
+        return found
 
     def counts_by_state(self) -> dict[str, int]:
         """Count deployments by state."""

@@ -125,7 +125,7 @@ def _text(answer: PushAnswer) -> Response:
     if len(denied) > TOLD:
         lines.append(f"and {len(denied) - TOLD} refs more")
     if denied:
-        lines.append(f"tidegate decision {answer.id}")
+        lines.append(f"tidegate policy explain {answer.id}")
     return Response("\n".join(lines) + "\n", content_type="text/plain; charset=utf-8")
 
 

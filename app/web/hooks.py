@@ -52,7 +52,7 @@ _refusals = Refusals()
 def make_blueprint(process: Process) -> Blueprint:
     """Make the receiver's one route."""
     blueprint = Blueprint("hooks", __name__)
-    outcomes = Outcomes(lambda delivery_id: outcome_lines(process.reads, delivery_id, process.services.guard().policy.reasons))
+    outcomes = Outcomes(lambda delivery_id: outcome_lines(process.reads, delivery_id, process.services.guard().policy))
 
     @blueprint.post("/hooks/<forge>")
     def hook(forge: str) -> Response:

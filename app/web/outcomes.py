@@ -10,12 +10,15 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
+from typing import Any
 
 from app.domain.audit import AuditEntry
 from app.domain.delivery import Receipt
 from app.domain.deployment import Deployment, State
 from app.domain.errors import GateError
 from app.domain.plain import plain_line
+from app.integrations.policy.protocol import Policy
+from app.pipeline.what_if import MOST_TOLD, WHILE_SOMEBODY_WAITS, as_sentence, what_would_help
 from app.store.reads import Reads
 
 LOOK_SECONDS = 2.0
@@ -65,15 +68,15 @@ class Outcomes:
             patience.cancel()
 
 
-def outcome_lines(reads: Reads, delivery_id: str, reasons: Mapping[str, str]) -> list[str]:
-    """Say in a line each what became of a delivery's deployments; `reasons` are those of policies. Raises StoreUnavailable."""
+def outcome_lines(reads: Reads, delivery_id: str, policy: Policy) -> list[str]:
+    """Say in a line each what became of a delivery's deployments, and what would change that. Raises StoreUnavailable."""
     deployments = reads.deployments(MOST, delivery_id=delivery_id)
     is_explained = any(each.state in _EXPLAINED for each in deployments)
     entries = reads.audit(delivery_id=delivery_id) if is_explained else []
-    return [_line(each, entries, reasons) for each in reversed(deployments)] or ["no deployment has followed from it"]
+    return [_line(each, entries, policy) for each in reversed(deployments)] or ["no deployment has followed from it"]
 
 
-def _line(deployment: Deployment, entries: Sequence[AuditEntry], reasons: Mapping[str, str]) -> str:
+def _line(deployment: Deployment, entries: Sequence[AuditEntry], policy: Policy) -> str:
     action = _EXPLAINED.get(deployment.state)
     told = f"{deployment.environment}: {deployment.state.value}"
     said = [entry.detail for entry in entries if entry.deployment_id == deployment.id and entry.action == action]
@@ -82,8 +85,17 @@ def _line(deployment: Deployment, entries: Sequence[AuditEntry], reasons: Mappin
     policies = said[-1].get("policies")
     if policies is None:
         return f"{told}, before any policy was asked"
-    named = (f'"{policy}"' + (f" ({reasons[policy]})" if reasons.get(policy) else "") for policy in policies)
-    return plain_line(f"{told} by {', '.join(named)}" if policies else f"{told}, since no policy permits it")
+    reasons = policy.reasons
+    named = (f'"{each}"' + (f" ({reasons[each]})" if reasons.get(each) else "") for each in policies)
+    why = f"{told} by {', '.join(named)}" if policies else f"{told}, since no policy permits it"
+    return plain_line("; ".join(filter(None, (why, _change(said[-1], policy)))))
+
+
+def _change(detail: Mapping[str, Any], policy: Policy) -> str:
+    """Say what would change it, where the policies are still those that decided."""
+    if detail.get("policy_digest") != policy.digest:
+        return ""
+    return as_sentence(what_would_help(policy, detail["request"], most=WHILE_SOMEBODY_WAITS, who="whoever acts")[:MOST_TOLD])
 
 
 def _settle(told: Future[Told], value: Told) -> None:

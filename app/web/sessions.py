@@ -200,8 +200,9 @@ class Sessions(SessionInterface):
         if session.is_opened:
             response.vary.add("Cookie")
         if session.fresh is not None:
-            flags = {"secure": self.cookie.is_secure, "httponly": True, "samesite": "Lax"}
-            response.set_cookie(self.cookie.name, session.fresh, path="/", **flags)  # type: ignore[arg-type] # three kinds of value
+            response.set_cookie(
+                self.cookie.name, session.fresh, path="/", secure=self.cookie.is_secure, httponly=True, samesite="Lax"
+            )
         elif session.is_ended:
             response.delete_cookie(self.cookie.name, path="/", secure=self.cookie.is_secure, httponly=True, samesite="Lax")
 

@@ -2,63 +2,36 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import json
-import os
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import Engine
 
-from app.cli.main import app
 from app.configuration_example import write_example
 from app.domain.access import Group, Page, SourceKind
 from app.pipeline.access_map import StoredAccessMap
-from app.stack.postgres import APP, EmbeddedPostgres
+from app.stack.postgres import EmbeddedPostgres
+from tests.cli.desk import Command, sit_down
 from tests.people import PUSHED, access_map, say, somebody
 
 
-class Desk:
+class Desk(Command):
     """A folder with the example configuration, a directory beside people.toml, and the command."""
 
-    def __init__(self, folder: Path, postgres: EmbeddedPostgres) -> None:
+    def __init__(self, folder: Path) -> None:
+        super().__init__("access")
         self.folder = folder
         write_example(folder)
         config = folder / "tidegate.toml"
         config.write_text(config.read_text() + '\n[identity.directory]\nkind = "scim"\n')
-        self.env = {
-            "TIDEGATE_DATABASE_URL": postgres.url(APP),
-            "TIDEGATE_REDIS_URL": "redis://127.0.0.1:1/0",
-            "TIDEGATE_CONFIG": str(config),
-        }
-
-    def run(self, *arguments: str) -> tuple[int, str, str]:
-        """Run the command in this process: starting one takes longer than most of what is tried here."""
-        with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
-            try:
-                code = 0
-                app(["access", *arguments])
-            except SystemExit as ended:
-                code = int(ended.code or 0)
-        return code, out.getvalue(), err.getvalue()
-
-    def json(self, *arguments: str) -> Any:
-        code, out, err = self.run(*arguments, "--json")
-        assert (code, err) == (0, "")
-        return json.loads(out)
+        self.env: dict[str, str] = {}
 
 
 @pytest.fixture
 def desk(folder: Path, postgres: EmbeddedPostgres, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    made = Desk(folder, postgres)
-    for name in [name for name in os.environ if name.startswith("TIDEGATE_")]:
-        monkeypatch.delenv(name)
-    for name, value in made.env.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(folder)
+    made = Desk(folder)
+    made.env = sit_down(folder, postgres, monkeypatch)
     people: StoredAccessMap = access_map(engine, folder / ".tidegate", None, PUSHED)
     said = (somebody("bob@example.com"), somebody("eve@example.com", is_active=False))
     say(people, PUSHED, Page(said, (Group("g", "deployers", frozenset({"id-bob@example.com", "id-eve@example.com"})),)))

@@ -2,43 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import json
 import os
 import pwd
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import Engine
 
 from app.bootstrap import Process, build
-from app.cli.main import app
-from app.domain.delivery import Delivery, DeliveryState
 from app.domain.deployment import Deployment, State
-from app.domain.event import Account, Event, EventKind, Repository
 from app.domain.session import Session
 from app.integrations.system import write_private
 from app.pipeline.authorize import authorize
-from app.pipeline.identify import identify
-from app.pipeline.plan import plan
 from app.pipeline.propose import propose_policy
 from app.pipeline.session_stores import StoredSession
 from app.settings import load_settings
-from app.stack.postgres import APP, EmbeddedPostgres
-from tests.push.cast import git
+from app.stack.postgres import EmbeddedPostgres
+from tests.cli.desk import Command, sit_down
+from tests.waiting import HUB, PAT, POLICIES, held, state
 
 ME = pwd.getpwuid(os.getuid()).pw_name
-CONFIGURATION = """\
-people = "people.toml"
-[forges.hub]
-kind = "gogs"
-url = "http://127.0.0.1:1"
-clone = "file://{folder}/{{repository}}.git"
-webhook_secrets = ["file:{folder}/hook"]
+CONFIGURATION = (
+    'people = "people.toml"\n'
+    + HUB
+    + """
 [zones.local]
 kind = "compute"
 region = "local"
@@ -57,51 +45,32 @@ kind = "oidc"
 issuer = "https://id.example"
 audience = "tidegate"
 """
+)
 PEOPLE = f"""\
+{PAT}
 [[people]]
 subject = "operator"
 groups = ["leads", "on-call"]
 accounts = ["os:{ME}"]
 [[people]]
-subject = "pat"
-groups = ["team"]
-emails = ["pat@example.com"]
-accounts = ["hub:90"]
-[[people]]
 subject = "robot"
 kind = "agent"
 owner = "pat"
 """
-POLICIES = """\
-@id("team") @reason("members of team deploy")
-permit (principal in Group::"team", action == Action::"deploy", resource);
-@id("two-people") @reason("another person approves")
-forbid (principal, action == Action::"deploy", resource) unless { context.approvals.met };
-@id("leads") @reason("members of leads approve")
-permit (principal in Group::"leads", action == Action::"approve", resource);
-"""
 
 
-@dataclass
-class Desk:
+class Desk(Command):
     """The command, and the services of a process beside it."""
 
-    folder: Path
-    process: Process
+    def __init__(self, folder: Path, process: Process) -> None:
+        super().__init__()
+        self.folder, self.process = folder, process
 
-    def run(self, *arguments: str) -> tuple[int, str, str]:
-        with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
-            try:
-                code = 0
-                app([*arguments])
-            except SystemExit as ended:
-                code = int(ended.code or 0)
-        return code, out.getvalue(), err.getvalue()
+    def held(self) -> Deployment:
+        return held(self.process, self.folder)
 
-    def json(self, *arguments: str) -> Any:
-        code, out, err = self.run(*arguments, "--json")
-        assert (code, err) == (0, ""), out
-        return json.loads(out)
+    def state(self, deployment: Deployment) -> State:
+        return state(self.process, deployment)
 
     def sign_in(self, *, age: timedelta = timedelta(), mfa: bool = True) -> None:
         """Leave the session that a sign-in of the operator leaves."""
@@ -111,27 +80,6 @@ class Desk:
         with self.process.services.store.unit() as unit:
             unit.sessions.add(StoredSession(new, new, {}, now, now, now + timedelta(hours=1), facts))
 
-    def held(self) -> Deployment:
-        """Push as pat, and have it wait for approvals."""
-        work, bare, services = self.folder / "work", self.folder / "acme" / "shop.git", self.process.services
-        git(self.folder, "init", "-q", "--bare", str(bare))
-        git(self.folder, "init", "-q", "-b", "main", str(work))
-        names = {f"GIT_{role}_{what}": "pat@example.com" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-        git(work, "commit", "-q", "--allow-empty", "-m", "one", env=names)
-        git(work, "push", "-q", str(bare), "main")
-        sha, name, now = git(work, "rev-parse", "HEAD").stdout.strip(), services.ids.new(), services.clock.now()
-        repository = Repository("hub", 1, "acme/shop", "acme", 7)
-        event = Event(EventKind.PUSH, repository, "refs/heads/main", None, sha, Account("hub", "90", "pat"))
-        services.inbox.put(Delivery(name, "hub", name, "push", b"{}", event, None, now, DeliveryState.PENDING)).result(timeout=30)
-        (made,) = plan(services).deployments
-        identify(services, made.id)
-        authorize(services, made.id)
-        assert self.state(made) is State.HELD
-        return made
-
-    def state(self, deployment: Deployment) -> State:
-        return self.process.reads.deployment(deployment.id).deployment.state
-
 
 @pytest.fixture
 def desk(folder: Path, postgres: EmbeddedPostgres, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Desk:
@@ -140,13 +88,8 @@ def desk(folder: Path, postgres: EmbeddedPostgres, engine: Engine, monkeypatch: 
     (folder / "people.toml").write_text(PEOPLE)
     (folder / "tidegate.toml").write_text(CONFIGURATION.format(folder=folder))
     write_private(folder / "hook", "webhook-secret")
-    for name in [name for name in os.environ if name.startswith("TIDEGATE_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("TIDEGATE_DATABASE_URL", postgres.url(APP))
-    monkeypatch.setenv("TIDEGATE_REDIS_URL", "redis://127.0.0.1:1/0")
-    monkeypatch.setenv("TIDEGATE_CONFIG", str(folder / "tidegate.toml"))
+    sit_down(folder, postgres, monkeypatch)
     monkeypatch.setenv("TIDEGATE_STATE_DIR", str(folder / "state"))
-    monkeypatch.chdir(folder)
     return Desk(folder, build(load_settings(), pool_size=2))
 
 

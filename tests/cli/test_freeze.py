@@ -2,69 +2,44 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import os
 import pwd
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import Engine
 
-from app.cli.main import app
 from app.configuration_example import write_example
-from app.stack.postgres import APP, EmbeddedPostgres
+from app.stack.postgres import EmbeddedPostgres
 from app.store.reads import Reads
+from tests.cli.desk import Command, sit_down
 
 TIDEGATE = Path(sys.executable).parent / "tidegate"
 ME = pwd.getpwuid(os.getuid()).pw_name
 YEAR_END = ("--environment", "production", "--from", "2126-12-18 15:00", "--to", "2127-01-02 08:00", "--reason", "nobody is in")
 
 
-class Desk:
+class Desk(Command):
     """A folder with the example configuration, its environment in Berlin, and the command."""
 
-    def __init__(self, folder: Path, postgres: EmbeddedPostgres) -> None:
+    def __init__(self, folder: Path) -> None:
+        super().__init__("freeze")
         write_example(folder)
         config = folder / "tidegate.toml"
         place = '[[environments]]\nname = "production"\n'
         assert place in config.read_text()
         config.write_text(config.read_text().replace(place, f'{place}time_zone = "Europe/Berlin"\n'))
         self.config = config
-        self.env = {
-            "TIDEGATE_DATABASE_URL": postgres.url(APP),
-            "TIDEGATE_REDIS_URL": "redis://127.0.0.1:1/0",
-            "TIDEGATE_CONFIG": str(config),
-        }
-
-    def run(self, *arguments: str) -> tuple[int, str, str]:
-        """Run the command in this process: starting one takes longer than most of what is tried here."""
-        with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
-            try:
-                code = 0
-                app(["freeze", *arguments])
-            except SystemExit as ended:
-                code = int(ended.code or 0)
-        return code, out.getvalue(), err.getvalue()
-
-    def json(self, *arguments: str) -> Any:
-        code, out, err = self.run(*arguments, "--json")
-        assert (code, err) == (0, "")
-        return json.loads(out)
+        self.env: dict[str, str] = {}
 
 
 @pytest.fixture
 def desk(folder: Path, postgres: EmbeddedPostgres, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    made = Desk(folder, postgres)
-    for name in [name for name in os.environ if name.startswith("TIDEGATE_")]:
-        monkeypatch.delenv(name)
-    for name, value in made.env.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(folder)
+    made = Desk(folder)
+    made.env = sit_down(folder, postgres, monkeypatch)
     return made
 
 

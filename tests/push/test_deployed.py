@@ -104,7 +104,8 @@ def test_a_policy_can_keep_back_what_skipped_the_check(alice: Person, hub: Hub, 
     assert again.status_code == 200
     assert again.text.splitlines() == [
         "already received; nothing is done twice",
-        'production: denied by "only-checked" (what skipped the check is not deployed)',
+        'production: denied by "only-checked" (what skipped the check is not deployed); '
+        "it would be allowed if it comes through the check before pushes",
         first.text.splitlines()[-1],
     ]
 
@@ -122,7 +123,18 @@ def test_a_commit_that_was_allowed_onto_another_ref_is_not_checked_on_this_one(a
 @pytest.mark.parametrize(
     ("name", "policies", "line"),
     [
-        ("alice", POLICIES + APPROVED, 'production: held by "two-pairs-of-eyes" (somebody else must say yes)'),
+        (
+            "alice",
+            POLICIES + APPROVED,
+            'production: held by "two-pairs-of-eyes" (somebody else must say yes); '
+            "it would be allowed if enough other people approve",
+        ),
+        (
+            "alice",
+            POLICIES
+            + '@id("owners") forbid (principal, action == Action::"deploy", resource) unless { principal in Group::"x" };',
+            'production: denied by "owners"; it would be allowed if whoever acts is a member of x',
+        ),
         ("charlie", POLICIES, "production: denied, before any policy was asked"),
         (
             "alice",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
 
+from app.stack.postgres import EmbeddedPostgres
+from tests.cli.desk import command, sit_down
 from tests.push.cast import ACCOUNTS, REPOSITORY_ID, Hub, Person, configure
 from tests.web.gate import Gate
 
@@ -269,3 +272,22 @@ def test_what_a_replacement_shows_is_not_what_is_looked_at(alice: Person, person
     bob.push(f"{harmless}:refs/replace/{evil}")
     done = bob.push(f"{evil}:refs/heads/topic")
     assert done.returncode != 0 and "migrations-need-owners" in done.stderr
+
+
+def test_what_a_denied_push_is_told_to_ask_for_explains_it(
+    alice: Person, person: Make, gate: Gate, postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    charlie, robot = person("charlie"), person("robot")
+    robot.git("pull", "-q", "origin", "main")
+    robot.commit()
+    told = robot.push("main").stderr
+    name = re.findall(r"tidegate policy explain ([0-9a-f-]{36})", told)[0]
+    sit_down(gate.folder, postgres, monkeypatch)
+    code, out, err = command("policy", "explain", name)
+    assert (code, err) == (0, "")
+    assert "push:denied: deny by robots-stay-off-main (push.cedar:" in out and "may robot (agent, in " in out
+    assert "change   it would be allowed if a person does it" in out
+    told = charlie.push("HEAD:refs/heads/topic").stderr
+    (name,) = re.findall(r"tidegate policy explain ([0-9a-f-]{36})", told)
+    assert "no policy was asked about it: account gogs:" in command("policy", "explain", name)[1]
+    assert command("policy", "explain", "01890000-0000-7000-8000-000000000001")[0] == 3

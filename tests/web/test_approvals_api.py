@@ -9,27 +9,19 @@ from typing import Any
 import httpx
 import pytest
 
-from app.domain.delivery import Delivery, DeliveryState
-from app.domain.deployment import Deployment, State
-from app.domain.event import Account, Event, EventKind, Repository
+from app.domain.deployment import State
 from app.pipeline.authorize import authorize
-from app.pipeline.identify import identify
-from app.pipeline.plan import plan
 from app.pipeline.propose import propose_policy
-from tests.push.cast import git
+from tests.waiting import HUB, PAT, POLICIES, held, state
 from tests.web.gate import Browser, Gate
 
-PEOPLE = """\
+PEOPLE = f"""\
+{PAT}
 [[people]]
 subject = "alice"
 groups = ["leads", "on-call", "team"]
 emails = ["alice@example.com"]
 accounts = ["gogs:71", "hub:71"]
-[[people]]
-subject = "pat"
-groups = ["team"]
-emails = ["pat@example.com"]
-accounts = ["hub:90"]
 [[people]]
 subject = "robot"
 kind = "agent"
@@ -37,23 +29,14 @@ owner = "alice"
 groups = ["team"]
 accounts = ["hub:91"]
 """
-POLICIES = """\
-@id("team") @reason("members of team deploy")
-permit (principal in Group::"team", action == Action::"deploy", resource);
-@id("two-people") @reason("another person approves")
-forbid (principal, action == Action::"deploy", resource) unless { context.approvals.met };
-@id("leads") @reason("members of leads approve")
-permit (principal in Group::"leads", action == Action::"approve", resource);
+OVERRIDES = """\
 @id("on-call") @reason("members of on-call override, with a second factor within 15 minutes")
 permit (principal in Group::"on-call", action == Action::"override", resource) when { context.session.mfa_age < 900 };
 """
-MORE = """
-[forges.hub]
-kind = "gogs"
-url = "http://127.0.0.1:1"
-clone = "file://{folder}/repositories/{{repository}}.git"
-webhook_secrets = ["file:{folder}/hook"]
-
+RULES = POLICIES + OVERRIDES
+MORE = (
+    HUB
+    + """
 [[environments]]
 name = "staging"
 repository = "hub:acme/shop"
@@ -61,8 +44,8 @@ deploys = ["branch:main"]
 targets = ["site"]
 audience = "https://staging.example/deploy"
 """
-REPOSITORY = Repository("hub", 1, "acme/shop", "acme", 7)
-CLEARER = POLICIES.replace("members of team deploy", "all of team")
+)
+CLEARER = RULES.replace("members of team deploy", "all of team")
 NOBODY = "01890000-0000-7000-8000-000000000001"
 
 
@@ -71,41 +54,11 @@ def alice(gate: Gate, browser: Browser) -> Browser:
     """Alice, signed in; her requests carry her session's token."""
     for old in (gate.folder / "policies").glob("*.cedar"):
         old.unlink()
-    (gate.folder / "policies" / "own.cedar").write_text(POLICIES)
+    (gate.folder / "policies" / "own.cedar").write_text(RULES)
     gate.configure(people=PEOPLE, more=MORE.format(folder=gate.folder))
     browser.sign_in()
     browser.http.headers["x-csrf-token"] = browser.api("GET", "/me").json()["csrf_token"]
     return browser
-
-
-def held(gate: Gate, folder: Path, number: str = "90", author: str = "pat@example.com") -> Deployment:
-    """Push, and have it wait for approvals."""
-    work, bare = folder / "work", folder / "repositories" / "acme" / "shop.git"
-    if not bare.exists():
-        git(folder, "init", "-q", "--bare", str(bare))
-        git(folder, "init", "-q", "-b", "main", str(work))
-    names = {
-        f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER") for what, value in (("NAME", "x"), ("EMAIL", author))
-    }
-    git(work, "commit", "-q", "--allow-empty", "-m", "one more", env=names)
-    git(work, "push", "-q", str(bare), "main")
-    sha = git(work, "rev-parse", "HEAD").stdout.strip()
-    services = gate.process.services
-    event = Event(EventKind.PUSH, REPOSITORY, "refs/heads/main", None, sha, Account("hub", number, "somebody"))
-    name = services.ids.new()
-    services.inbox.put(
-        Delivery(name, "hub", name, "push", b"{}", event, None, services.clock.now(), DeliveryState.PENDING)
-    ).result(timeout=30)
-    (made,) = plan(services).deployments
-    identify(services, made.id)
-    authorize(services, made.id)
-    found = gate.process.reads.deployment(made.id).deployment
-    assert found.state is State.HELD, found.reason
-    return found
-
-
-def told(gate: Gate, deployment: Deployment) -> State:
-    return gate.process.reads.deployment(deployment.id).deployment.state
 
 
 def votes(browser: Browser, deployment: str, verdict: str = "approve", **over: Any) -> httpx.Response:
@@ -113,14 +66,14 @@ def votes(browser: Browser, deployment: str, verdict: str = "approve", **over: A
 
 
 def test_a_person_approves_and_it_goes_on(gate: Gate, alice: Browser, tmp_path: Path) -> None:
-    waits = held(gate, tmp_path)
+    waits = held(gate.process, tmp_path)
     (listed,) = alice.api("GET", "/approvals").json()["approvals"]
     assert listed["deployment"] == waits.id and listed["may_vote"] and listed["missing"] == ["1 more"]
     answer = votes(alice, waits.id)
     assert answer.status_code == 201, answer.text
     assert answer.json()["subject"] == "alice" and answer.json()["verdict"] == "approve"
     authorize(gate.process.services, waits.id)
-    assert told(gate, waits) is State.PERMITTED
+    assert state(gate.process, waits) is State.PERMITTED
     detail = alice.api("GET", f"/deployments/{waits.id}").json()
     assert [each["subject"] for each in detail["votes"]] == ["alice"] and alice.api("GET", "/approvals").json() == {
         "approvals": []
@@ -129,10 +82,10 @@ def test_a_person_approves_and_it_goes_on(gate: Gate, alice: Browser, tmp_path: 
 
 
 def test_one_reject_ends_it(gate: Gate, alice: Browser, tmp_path: Path) -> None:
-    waits = held(gate, tmp_path)
+    waits = held(gate.process, tmp_path)
     assert votes(alice, waits.id, "reject").status_code == 201
     authorize(gate.process.services, waits.id)
-    assert told(gate, waits) is State.DENIED
+    assert state(gate.process, waits) is State.DENIED
     assert gate.process.reads.deployment(waits.id).deployment.reason
 
 
@@ -142,16 +95,16 @@ def test_one_reject_ends_it(gate: Gate, alice: Browser, tmp_path: Path) -> None:
 def test_who_asked_who_wrote_and_who_answers_for_an_agent_do_not_approve(
     gate: Gate, alice: Browser, tmp_path: Path, number: str, author: str
 ) -> None:
-    waits = held(gate, tmp_path, number, author)
+    waits = held(gate.process, tmp_path, number=number, author=author)
     (listed,) = alice.api("GET", "/approvals").json()["approvals"]
     assert not listed["may_vote"] and "had a hand in it" in listed["why_not"]
     refused = votes(alice, waits.id)
     assert refused.status_code == 403 and "alice had a hand in it" in refused.json()["detail"]
-    assert told(gate, waits) is State.HELD
+    assert state(gate.process, waits) is State.HELD
 
 
 def test_who_may_not_approve_hears_the_policy_and_what_would_change_it(gate: Gate, alice: Browser, tmp_path: Path) -> None:
-    waits = held(gate, tmp_path)
+    waits = held(gate.process, tmp_path)
     gate.configure(people=PEOPLE.replace('"leads", ', ""), more=MORE.format(folder=gate.folder))
     refused = votes(alice, waits.id)
     assert refused.status_code == 403 and refused.headers["content-type"].startswith("application/problem+json")
@@ -160,7 +113,7 @@ def test_who_may_not_approve_hears_the_policy_and_what_would_change_it(gate: Gat
 
 
 def test_a_sign_in_that_is_too_old_does_not_vote(gate: Gate, alice: Browser, tmp_path: Path) -> None:
-    waits = held(gate, tmp_path)
+    waits = held(gate.process, tmp_path)
     with gate.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE sessions SET signed_in_at = signed_in_at - interval '2 hours' WHERE subject = 'alice'")
     refused = votes(alice, waits.id)
@@ -168,7 +121,7 @@ def test_a_sign_in_that_is_too_old_does_not_vote(gate: Gate, alice: Browser, tmp
 
 
 def test_two_at_once_count_as_one(gate: Gate, alice: Browser, tmp_path: Path) -> None:
-    waits = held(gate, tmp_path)
+    waits = held(gate.process, tmp_path)
     codes: list[int] = []
     together = [threading.Thread(target=lambda: codes.append(votes(alice, waits.id).status_code)) for _ in range(4)]
     for each in together:
@@ -180,12 +133,12 @@ def test_two_at_once_count_as_one(gate: Gate, alice: Browser, tmp_path: Path) ->
 
 
 def test_a_vote_takes_the_sessions_token_and_the_gates_own_page(gate: Gate, alice: Browser, tmp_path: Path) -> None:
-    waits = held(gate, tmp_path)
+    waits = held(gate.process, tmp_path)
     path = f"/deployments/{waits.id}/votes"
     assert alice.api("POST", path, {"verdict": "approve"}, **{"x-csrf-token": "no"}).status_code == 403
     assert alice.api("POST", path, {"verdict": "approve"}, origin="https://evil.example").status_code == 403
     assert httpx.post(f"{gate.url}/api/v1{path}", json={"verdict": "approve"}, headers={"origin": gate.url}).status_code == 401
-    assert told(gate, waits) is State.HELD and gate.rows("SELECT count(*) FROM votes") == [(0,)]
+    assert state(gate.process, waits) is State.HELD and gate.rows("SELECT count(*) FROM votes") == [(0,)]
 
 
 @pytest.mark.parametrize(
@@ -199,7 +152,7 @@ def test_a_vote_takes_the_sessions_token_and_the_gates_own_page(gate: Gate, alic
     ],
 )
 def test_a_vote_that_is_none_is_refused(gate: Gate, alice: Browser, tmp_path: Path, body: Any, code: int) -> None:
-    waits = held(gate, tmp_path)
+    waits = held(gate.process, tmp_path)
     refused = alice.api("POST", f"/deployments/{waits.id}/votes", body)
     assert refused.status_code == code and refused.json()["detail"]
     assert alice.api("POST", f"/deployments/{NOBODY}/votes", {"verdict": "approve"}).status_code == 404
@@ -209,7 +162,7 @@ def test_a_vote_that_is_none_is_refused(gate: Gate, alice: Browser, tmp_path: Pa
 def test_an_override_takes_a_purpose_and_a_second_factor_and_is_listed_for_review(
     gate: Gate, alice: Browser, tmp_path: Path
 ) -> None:
-    waits = held(gate, tmp_path)
+    waits = held(gate.process, tmp_path)
     path = f"/deployments/{waits.id}/override"
     bare = alice.api("POST", path, {"purpose": "the shop is down, nobody is awake"})
     assert bare.status_code == 403 and "second factor" in bare.json()["detail"]
@@ -247,7 +200,7 @@ def test_what_an_agent_proposes_a_person_looks_at_and_decides_once(gate: Gate, a
     assert alice.api("POST", f"/proposals/{name}/reject", {"comment": "no"}).status_code == 200
     assert alice.api("POST", f"/proposals/{name}/reject", {"comment": "no"}).status_code == 409
     assert alice.api("POST", f"/proposals/{name}/accept", {}).status_code == 409
-    assert (gate.folder / "policies" / "own.cedar").read_text() == POLICIES
+    assert (gate.folder / "policies" / "own.cedar").read_text() == RULES
 
 
 @pytest.mark.parametrize(
@@ -261,7 +214,7 @@ def test_what_an_agent_proposes_a_person_looks_at_and_decides_once(gate: Gate, a
     ],
 )
 def test_a_proposal_that_would_be_refused_later_is_refused_now(alice: Browser, change: dict[str, str]) -> None:
-    body = {"kind": "policy", "file": "own.cedar", "text": POLICIES, "reason": "it is clearer so", **change}
+    body = {"kind": "policy", "file": "own.cedar", "text": RULES, "reason": "it is clearer so", **change}
     refused = alice.api("POST", "/proposals", body)
     assert refused.status_code == 400 and refused.json()["detail"]
     assert alice.api("GET", "/proposals").json() == {"proposals": []}

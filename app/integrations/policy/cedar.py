@@ -95,8 +95,8 @@ class CedarPolicy:
         return Asks(
             groups=frozenset(group for each in about for group in each.groups),
             facts=frozenset(fact for each in about for fact in each.facts),
-            texts=frozenset(text for each in about for text in each.texts),
             compared=frozenset(pair for each in about for pair in each.compared),
+            enough=self._enough,
         )
 
     @property

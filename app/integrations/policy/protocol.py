@@ -11,12 +11,12 @@ from app.domain.decision import Action, Decision, DecisionRequest, Effect
 
 @dataclass(frozen=True, slots=True)
 class Asks:
-    """What policies about one request ask for: groups, facts, the texts in their conditions, what facts are compared with."""
+    """What policies about one request ask for: groups, facts, what these are compared with; and what approvals are enough."""
 
     groups: frozenset[str]
     facts: frozenset[str]
-    texts: frozenset[str]
     compared: frozenset[tuple[str, str]]
+    enough: Mapping[str, Any]
 
     def compared_with(self, fact: str) -> frozenset[str]:
         """List the texts that this fact of the context, or of its session, is compared with."""
