@@ -78,6 +78,10 @@ def make_celery(redis_url: str) -> Celery:
         broker_transport_options={
             "visibility_timeout": 3600,
             "socket_connect_timeout": 3,
+            # Whoever sends a wake waits out a blink of the broker and no more: what is not sent, the sweeper sends.
+            "max_retries": 2,
+            "interval_start": 0.2,
+            "interval_step": 0.3,
             "socket_keepalive": True,
             "health_check_interval": 25,
         },
