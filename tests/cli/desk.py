@@ -1,9 +1,7 @@
-"""The command in this process, as an operator has it: starting one takes longer than most of what is tried."""
+"""The command as an operator has it who sits in a folder of his gate."""
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import os
 from pathlib import Path
@@ -11,19 +9,14 @@ from typing import Any
 
 import pytest
 
-from app.cli.main import app
 from app.stack.postgres import APP, EmbeddedPostgres
+from tests.cli.forked import tidegate
 
 
 def command(*arguments: str) -> tuple[int, str, str]:
     """Run `tidegate …`; return its exit status, what it prints, and what it says of errors."""
-    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
-        try:
-            code = 0
-            app([*arguments])
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-    return code, out.getvalue(), err.getvalue()
+    code, out, err = tidegate(*arguments, folder=Path.cwd(), env=os.environ)
+    return code, out.decode(), err.decode()
 
 
 class Command:
@@ -41,8 +34,8 @@ class Command:
         return json.loads(out)
 
 
-def sit_down(folder: Path, postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Have commands work in this folder, by its tidegate.toml, with no Redis; return the settings for processes of their own."""
+def sit_down(folder: Path, postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have commands work in this folder, by its tidegate.toml, with no Redis."""
     env = {
         "TIDEGATE_DATABASE_URL": postgres.url(APP),
         "TIDEGATE_REDIS_URL": "redis://127.0.0.1:1/0",
@@ -53,4 +46,3 @@ def sit_down(folder: Path, postgres: EmbeddedPostgres, monkeypatch: pytest.Monke
     for name, value in env.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(folder)
-    return env

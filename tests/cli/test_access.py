@@ -25,13 +25,12 @@ class Desk(Command):
         write_example(folder)
         config = folder / "tidegate.toml"
         config.write_text(config.read_text() + '\n[identity.directory]\nkind = "scim"\n')
-        self.env: dict[str, str] = {}
 
 
 @pytest.fixture
 def desk(folder: Path, postgres: EmbeddedPostgres, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Desk:
     made = Desk(folder)
-    made.env = sit_down(folder, postgres, monkeypatch)
+    sit_down(folder, postgres, monkeypatch)
     people: StoredAccessMap = access_map(engine, folder / ".tidegate", None, PUSHED)
     said = (somebody("bob@example.com"), somebody("eve@example.com", is_active=False))
     say(people, PUSHED, Page(said, (Group("g", "deployers", frozenset({"id-bob@example.com", "id-eve@example.com"})),)))

@@ -8,7 +8,6 @@ import os
 import pwd
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,10 +27,10 @@ from app.stack.redis import EmbeddedRedis
 from app.store.inbox import SqlInbox
 from app.store.reads import Reads
 from app.store.session import SqlStore
+from tests.cli.forked import tidegate
 from tests.conftest import free_port
 from tests.rows import record
 
-TIDEGATE = Path(sys.executable).parent / "tidegate"
 ME = pwd.getpwuid(os.getuid()).pw_name
 IDS = SystemIds()
 REPOSITORY = Repository("gogs", 1, "acme/shop", "acme", 7)
@@ -126,13 +125,12 @@ class Cli:
         """Run it; `settings` go over those of the fixture (None takes one away)."""
         merged = {**self.env, **settings}
         env = {name: value for name, value in merged.items() if value is not None}
-        done = subprocess.run([TIDEGATE, *arguments], cwd=self.folder, env=env, capture_output=True, timeout=60, check=False)
-        return Ran(done.returncode, done.stdout, done.stderr.decode())
+        code, out, err = tidegate(*arguments, folder=self.folder, env=env)
+        return Ran(code, out, err.decode())
 
     def each(self, *commands: Command, **settings: str | None) -> list[Ran]:
-        """Run several beside each other, since each takes a second or two to begin."""
-        with ThreadPoolExecutor(4) as threads:
-            return list(threads.map(lambda arguments: self(*arguments, **settings), commands))
+        """Run one after the other."""
+        return [self(*arguments, **settings) for arguments in commands]
 
 
 @pytest.fixture
@@ -520,3 +518,10 @@ def test_the_command_explains_itself_without_any_setting(cli: Cli) -> None:
     for noun, ran in zip(nouns, runs, strict=True):
         assert (ran.code, ran.err) == (0, "")
         assert " ".join(("Usage: tidegate", *noun)) in ran.text
+
+
+def test_the_command_that_is_installed_is_this_one(cli: Cli) -> None:
+    command = ("delivery", "list", "--nope")
+    installed = [Path(sys.executable).parent / "tidegate", *command]
+    done = subprocess.run(installed, cwd=cli.folder, env=cli.env, capture_output=True, timeout=60, check=False)
+    assert Ran(done.returncode, done.stdout, done.stderr.decode()) == cli(*command)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
+from tests.cli.forked import tidegate
+
 POLICY = Path(__file__).parents[2] / "docs" / "policy.md"
-TIDEGATE = Path(sys.executable).parent / "tidegate"
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
@@ -32,6 +31,6 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
 def _output(command: str, folder: Path) -> str:
     dollar, name, *arguments = shlex.split(command)
     assert (dollar, name) == ("$", "tidegate")
-    done = subprocess.run([TIDEGATE, *arguments], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
-    assert done.stderr == ""
-    return done.stdout
+    _, out, err = tidegate(*arguments, folder=folder, env={})
+    assert err == b""
+    return out.decode()
