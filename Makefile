@@ -22,7 +22,7 @@ demo: .venv/.stack ## see the whole line at work, in a minute
 	@$(BIN)/tidegate demo
 
 test: check test-tools ## everything that must be green: lint, types, import rules, tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 3 --no-loadscope-reorder
 
 test-tools: # what tests need beside Python: an OpenID provider on Node.js, and a browser; installed where we may
 	@missing=; for tool in $(TEST_TOOLS); do \

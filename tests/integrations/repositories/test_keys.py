@@ -40,7 +40,7 @@ def line(kind: str, *parts: bytes) -> str:
     return f"{kind} {base64.b64encode(b''.join(map(string, (kind.encode(), *parts)))).decode()}"
 
 
-POINT = Ed25519PrivateKey.generate().public_key().public_bytes_raw()
+POINT = Ed25519PrivateKey.from_private_bytes(b"tests".ljust(32)).public_key().public_bytes_raw()
 SK = line("sk-ssh-ed25519@openssh.com", POINT, b"ssh:")
 
 
