@@ -68,11 +68,12 @@ class Command:
         folder = self._folder / dispatch.id
         if (result := _result(folder)) is not None:
             return result
+        has_begun = (folder / "begun").exists()  # looked for before the lock: a runner has the lock, then begins
         if _is_locked(folder / "lock"):
             return Report(Progress.RUNNING, "the command is running")
         if (result := _result(folder)) is not None:  # it ended between the two looks
             return result
-        if (folder / "begun").exists():
+        if has_begun:
             return Report(Progress.FAILED, "the runner died before the command's end; how far it came is unknown")
         return Report(Progress.UNKNOWN)
 

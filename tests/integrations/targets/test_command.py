@@ -358,6 +358,22 @@ def test_many_starts_of_one_dispatch_at_once_run_the_command_once(state: Path, l
     assert len(linger.runs()) == 1
 
 
+def test_a_command_that_begins_while_one_looks_has_not_died(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The runner takes its lock and begins just after it was seen to be free."""
+    (state / "shop" / dispatch().id).mkdir(parents=True)
+    looked: list[Path] = []
+
+    def look(lock: Path) -> bool:
+        looked.append(lock)
+        (lock.parent / "begun").touch()
+        return False
+
+    monkeypatch.setattr("app.integrations.targets.command._is_locked", look)
+    target = command(state, ["true"])
+    assert target.poll(dispatch()).progress is Progress.UNKNOWN
+    assert looked and target.poll(dispatch()).progress is Progress.FAILED
+
+
 def test_different_dispatches_run_side_by_side(state: Path, linger: Linger) -> None:
     target = command(state, linger.argv)
     for position in (1, 2):
