@@ -47,7 +47,7 @@ def install_hook(
         return _removed(repository, as_json)
     if not forge or secret_file is None:
         raise BadRequest("--forge says which forge this is, and --secret-file where its secret lies")
-    check_secret(secret_file, FileSecrets().get(str(secret_file)))
+    check_secret(secret_file, FileSecrets().get(str(secret_file)), repository)
     check = Check(
         url=url or str(load_settings().public_url),
         forge=forge,
@@ -67,10 +67,12 @@ def install_hook(
 
 
 def _removed(repository: Path, as_json: bool) -> None:
-    is_gone = remove(repository)
+    found = remove(repository)
     if as_json:
-        return print_json({"removed": is_gone})
-    console.print(f"{repository} does not ask any more" if is_gone else "there was no check")
+        return print_json({"removed": found.was_there, "restored": found.restored and str(found.restored)})
+    console.print(f"{repository} does not ask any more" if found.was_there else "there was no check")
+    if found.restored is not None:
+        console.print(f"the script that was there before is back, from {found.restored}")
 
 
 def _seconds(text: str) -> int:

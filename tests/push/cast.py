@@ -115,7 +115,7 @@ class Hub:
             "forge": "gogs",
             "secret_file": self.secret_file,
             "is_closed": True,
-            "seconds": 10,
+            "seconds": 60,
             "inspects": False,
             "git_log": GIT_ARGUMENTS,
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -68,7 +69,50 @@ def test_somebody_elses_script_stays_unless_forced_and_is_kept(hub: Hub) -> None
 def test_it_is_taken_away_once(alice: Person, hub: Hub) -> None:
     assert run(hub.bare, "--remove")[0] == 0 and not place(hub).exists()
     code, said = run(hub.bare, "--remove", "--json")
-    assert code == 0 and json.loads(said) == {"removed": False}
+    assert code == 0 and json.loads(said) == {"removed": False, "restored": None}
+
+
+def test_the_script_that_was_there_last_comes_back(hub: Hub) -> None:
+    scripts = [f"#!/bin/sh\nexit {n}\n" for n in range(11)]
+    for script in scripts:
+        place(hub).write_text(script)
+        install(hub.bare, hub.check(), force=True)
+    code, said = run(hub.bare, "--remove")
+    assert code == 0 and "is back, from" in said and place(hub).read_text() == scripts[-1]
+    assert sorted(each.read_text() for each in place(hub).parent.iterdir()) == sorted(scripts)
+    with pytest.raises(NotAllowed, match="stays"):
+        remove(hub.bare)
+
+
+def test_a_folder_that_leads_elsewhere_is_not_followed(hub: Hub, tmp_path: Path) -> None:
+    remove(hub.bare)
+    place(hub).parent.rmdir()
+    place(hub).parent.symlink_to(tmp_path)
+    for act in (lambda: install(hub.bare, hub.check(), force=True), lambda: remove(hub.bare)):
+        with pytest.raises(NotAllowed, match="is a link"):
+            act()
+    assert not (tmp_path / "pre-receive").exists()
+
+
+@pytest.mark.parametrize("closed", ["the file", "its folder"])
+def test_a_secret_that_gogs_cannot_read_is_refused_at_once(hub: Hub, tmp_path: Path, closed: str) -> None:
+    if os.getuid() != 0:
+        pytest.skip("only root gives files away")
+    os.chown(hub.bare, 12345, 12345)
+    folder = Path("/tmp") / f"tidegate-{tmp_path.name}-{os.getpid()}"
+    folder.mkdir(mode=0o755)
+    try:
+        secret = folder / "secret"
+        write_private(secret, hub.secret_file.read_text())
+        given = (hub.bare, "--forge", "gogs", "--secret-file", secret, "--url", hub.gate.url)
+        os.chown(secret, 12345, 12345)
+        assert run(*given)[0] == 0
+        os.chown(*(secret, 0, 0) if closed == "the file" else (folder, 0, 0))
+        folder.chmod(0o755 if closed == "the file" else 0o700)
+        code, said = run(*given)
+        assert code == 1 and "user 12345" in said and "cannot read it" in said
+    finally:
+        shutil.rmtree(folder)
 
 
 def test_only_a_repository_of_gogs_is_touched(hub: Hub, tmp_path: Path) -> None:

@@ -7,8 +7,10 @@ internal/database/repo.go, createDelegateHooks; cmd/gogs/hook.go, runHookPreRece
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import shlex
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +27,7 @@ _URL = re.compile(r"https?://[\x21-\x7e]+")
 _FORGE = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _SECRET = re.compile(rb"[A-Za-z0-9._~+/=-]+")  # what a bearer token is made of (RFC 6750 §2.1), and safe in curl's own file
 _MODE = 0o755
+_KEPT = "pre-receive.before-tidegate."  # and a number
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +62,24 @@ class Check:
         return _PLACE.sub(lambda place: values[place[1]], TEMPLATE)
 
 
-def check_secret(path: Path, secret: Secret) -> None:
-    """Refuse a secret that the check could not send; raises BadRequest."""
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What became of a check. `restored`: the script that it had replaced, where there was one."""
+
+    was_there: bool
+    restored: Path | None = None
+
+
+def check_secret(path: Path, secret: Secret, repository: Path) -> None:
+    """Refuse a secret that the check could not send, or that whoever runs it there cannot read; raises BadRequest or NotFound."""
     if not _SECRET.fullmatch(secret.reveal()) or len(secret.reveal()) < SHORTEST_SECRET:
         raise BadRequest(f"{path}: a secret has {SHORTEST_SECRET} characters or more, of A-Z a-z 0-9 . _ ~ + / = -")
+    _place(repository)
+    owner = repository.stat()
+    if not _can_read(owner, path):
+        raise BadRequest(
+            f"{path}: user {_name_of(owner)}, to whom {repository} belongs and as whom Gogs runs the check, cannot read it"
+        )
 
 
 def install(repository: Path, check: Check, *, force: bool = False) -> Path | None:
@@ -84,18 +101,25 @@ def install(repository: Path, check: Check, *, force: bool = False) -> Path | No
     return kept
 
 
-def remove(repository: Path) -> bool:
-    """Take the check away; False where there is none. Raises NotFound, or NotAllowed (the script is not ours)."""
+def remove(repository: Path) -> Removed:
+    """Take the check away, and put back the script that it replaced last.
+
+    Raises NotFound, or NotAllowed (the script is not ours).
+    """
     place = _place(repository)
     if not os.path.lexists(place):
-        return False
+        return Removed(was_there=False)
     if not is_ours(place):
         raise NotAllowed(f"{place} is not a check of Tidegate, and stays")
+    kept = _kept(place.parent)
     try:
-        place.unlink()
+        if kept:
+            os.replace(kept[max(kept)], place)
+        else:
+            place.unlink()
     except OSError as fault:
         raise NotAllowed(f"{place}: cannot be removed: {fault.strerror}") from None
-    return True
+    return Removed(was_there=True, restored=kept[max(kept)] if kept else None)
 
 
 def is_ours(place: Path) -> bool:
@@ -107,13 +131,16 @@ def is_ours(place: Path) -> bool:
 
 
 def _place(repository: Path) -> Path:
-    """Name the script of a bare repository that Gogs looks after; raises NotFound."""
+    """Name the script of a bare repository that Gogs looks after; raises NotFound, or NotAllowed (its folder is a link)."""
     if not all((repository / name).exists() for name in ("HEAD", "objects", "refs")):
         raise NotFound(f"{repository} is not a bare repository (Gogs has them as OWNER/NAME.git)")
     delegate = repository / "hooks" / "pre-receive"
     if not delegate.is_file() or not _DELEGATE.search(delegate.read_bytes()[:4096]):
         raise NotFound(f"{repository} is not looked after by Gogs: its hooks/pre-receive does not call it")
-    return repository / "custom_hooks" / "pre-receive"
+    folder = repository / "custom_hooks"
+    if folder.is_symlink():  # its owner would choose where root writes
+        raise NotAllowed(f"{folder} is a link, and is not followed")
+    return folder / "pre-receive"
 
 
 def _make_folder(folder: Path, owner: os.stat_result) -> None:
@@ -123,12 +150,34 @@ def _make_folder(folder: Path, owner: os.stat_result) -> None:
 
 
 def _keep(place: Path) -> Path:
-    """Move a foreign script aside, over nothing that was moved aside before."""
-    number = 1
-    while (kept := place.with_name(f"pre-receive.before-tidegate.{number}")).exists():
-        number += 1
-    os.link(place, kept)
-    return kept
+    """Keep a foreign script beside, over nothing that was kept before."""
+    beside = place.with_name(f"{_KEPT}{max(_kept(place.parent), default=0) + 1}")
+    os.link(place, beside)
+    return beside
+
+
+def _kept(folder: Path) -> dict[int, Path]:
+    """Find the scripts that were kept beside, by number."""
+    found = ((path.name.removeprefix(_KEPT), path) for path in folder.glob(f"{_KEPT}*"))
+    return {int(number): path for number, path in found if number.isdecimal()}
+
+
+def _can_read(owner: os.stat_result, path: Path) -> bool:
+    """Tell whether a file's owner can read another file, folders on the way included; only root can ask for others."""
+    if os.getuid() != 0:
+        return owner.st_uid != os.getuid() or os.access(path, os.R_OK)
+    asked = ["/bin/sh", "-c", 'test -r "$1"', "sh", str(path.absolute())]
+    groups = os.getgrouplist(_name_of(owner), owner.st_gid)
+    done = subprocess.run(asked, user=owner.st_uid, group=owner.st_gid, extra_groups=groups, check=False)
+    return done.returncode == 0
+
+
+def _name_of(owner: os.stat_result) -> str:
+    """Name a file's owner, by number where the machine knows no name."""
+    try:
+        return pwd.getpwuid(owner.st_uid).pw_name
+    except KeyError:
+        return str(owner.st_uid)
 
 
 def _write(place: Path, script: str, owner: os.stat_result) -> None:
