@@ -18,14 +18,21 @@ from app.store.migrate import upgrade
 from app.store.session import make_engine
 
 _WRITTEN = " UNION ALL ".join(f"SELECT '{name}' WHERE EXISTS (SELECT FROM {name})" for name in metadata.tables)
-STACKS = ("tests/e2e/", "tests/torture/")
+# Whole stacks, which take longest: those that tests start for themselves, and the one that the rest of e2e/ shares.
+_STACKS = {
+    "tests/e2e/test_up.py": "own",
+    "tests/e2e/test_pressure.py": "own",
+    "tests/torture/": "own",
+    "tests/e2e/": "shared",
+}
+_ORDER = ("own", "shared", None)
 
 
 class Scheduler(LoadFileScheduling):
-    """Runs files beside each other (`-n`), but whole stacks one after another: each fills a small machine, and some share one."""
+    """Runs files beside each other (`-n`), but of whole stacks two at most: they fill a small machine."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "stacks" if nodeid.startswith(STACKS) else str(super()._split_scope(nodeid))
+        return _stack(nodeid) or str(super()._split_scope(nodeid))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -35,8 +42,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduler:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with whole stacks, which take longest."""
-    items.sort(key=lambda item: not item.nodeid.startswith(STACKS))
+    """Begin with what takes longest."""
+    items.sort(key=lambda item: _ORDER.index(_stack(item.nodeid)))
+
+
+def _stack(nodeid: str) -> str | None:
+    return next((which for place, which in _STACKS.items() if nodeid.startswith(place)), None)
 
 
 @pytest.fixture(scope="session")
