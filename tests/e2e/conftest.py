@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 from sqlalchemy import Engine, create_engine
@@ -30,3 +30,18 @@ def owner(scene: Scene) -> Iterator[Engine]:
 @pytest.fixture
 def reads(owner: Engine) -> Reads:
     return Reads(owner)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show, where a test fails, what the processes of its stack complained of, which is gone with the stack."""
+    report = yield
+    if report.failed:
+        for scene in {id(each): each for each in getattr(item, "funcargs", {}).values() if isinstance(each, Scene)}.values():
+            lines = (scene.folder / "processes.log").read_text(errors="replace").splitlines()
+            report.sections.append(("what the processes complained of", "\n".join(filter(_is_complaint, lines))[-20_000:]))
+    return report
+
+
+def _is_complaint(line: str) -> bool:
+    return '"level":"info"' not in line.replace(" ", "")
