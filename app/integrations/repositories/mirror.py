@@ -14,7 +14,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 
@@ -61,7 +61,7 @@ class Mirror:
         Raises RepositoryUnavailable or UnknownCommit.
         """
         mirror = self._mirror(repository)
-        if object_id is not None and (known := self._commit(mirror, object_id)) is not None:
+        if object_id is not None and (known := self._whole(mirror, ref, object_id)) is not None:
             return known  # what an id names never changes
         self._fetch(mirror, repository, ref)
         commit = self._commit(mirror, object_id or _tracking(ref))
@@ -74,7 +74,7 @@ class Mirror:
         mirror = self._mirror(repository)
         _check_ref(ref)
         head = self._asked(mirror, repository, ref)
-        if head is None or self._commit(mirror, head) is not None:
+        if head is None or self._whole(mirror, ref, head) is not None:
             return head
         self._fetch(mirror, repository, ref)
         return self._commit(mirror, _tracking(ref))  # it may have moved on since it was asked
@@ -182,6 +182,25 @@ class Mirror:
                 if "couldn't find remote ref" in str(fault):
                     raise UnknownCommit(f"{repository} has no {ref}") from None
                 raise
+
+    def _whole(self, mirror: Path, ref: str, object_id: str) -> str | None:
+        """Peel an id to its commit, if the mirror has that with all that it holds.
+
+        Git unpacks the newest commit first: one that is there may be part of a fetch that is under way, or was killed. A ref
+        is set last; what none holds is whole if git finds its objects while nobody fetches.
+        """
+        _check_ref(ref)
+        commit = self._commit(mirror, object_id)
+        if commit is None:
+            return None
+        with suppress(RepositoryUnavailable):
+            tip = self._commit(mirror, _tracking(ref))
+            if tip is not None and self._contains(mirror, commit, tip):
+                return commit
+        with suppress(RepositoryUnavailable), _locked(mirror / "fetch.lock"):
+            self._git.read(mirror, "rev-list", "--quiet", "--objects", commit, "--not", "--all")
+            return commit
+        return None
 
     def _commit(self, mirror: Path, name: str) -> str | None:
         """Peel `name` (an id or a tracking ref) to its commit, if the mirror has it; in this process, being asked often."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 import subprocess
 import threading
 from dataclasses import dataclass
@@ -211,3 +213,60 @@ def test_a_forge_of_another_owner_is_left_to_git(
 def test_what_users_of_this_machine_have_set_is_not_read(mirror: Mirror) -> None:
     levels = (ConfigLevel.SYSTEM, ConfigLevel.XDG, ConfigLevel.GLOBAL, ConfigLevel.PROGRAMDATA)
     assert [pygit2.settings.search_path[level] for level in levels] == [""] * 4
+
+
+@pytest.mark.parametrize("by_head", [False, True])
+def test_a_commit_that_came_without_what_it_holds_is_fetched(origin: Origin, mirror: Mirror, by_head: bool) -> None:
+    """Such as the newest one of a fetch that was killed: git unpacks that one first."""
+    first = origin.commit("one")
+    mirror.fetch(KEY, MAIN, first)
+    second, third = origin.commit("two"), origin.commit("three")
+    _unpack(origin, mirror, third)
+    assert (mirror.head(KEY, MAIN) if by_head else mirror.fetch(KEY, MAIN, third)) == third
+    assert len(mirror.authors(KEY, first, third)) == 2
+    assert mirror.is_ancestor(KEY, second, third)
+
+
+def test_a_commit_that_is_whole_needs_no_forge_though_no_ref_holds_it_any_more(origin: Origin, mirror: Mirror) -> None:
+    first, second = origin.commit("one"), origin.commit("two")
+    mirror.fetch(KEY, MAIN, second)
+    origin.git("reset", "-q", "--hard", first)
+    mirror.fetch(KEY, MAIN, origin.commit("instead"))
+    origin.bare.rename(origin.bare.with_name("gone.git"))
+    assert mirror.fetch(KEY, MAIN, second) == second
+    assert mirror.fetch(KEY, MAIN, first) == first
+
+
+def test_what_a_fetch_brings_is_waited_for(origin: Origin, mirror: Mirror) -> None:
+    first = origin.commit("one")
+    mirror.fetch(KEY, MAIN, first)
+    origin.commit("two")
+    third = origin.commit("three")
+    _unpack(origin, mirror, third)
+    lock = _place(mirror) / "fetch.lock"
+    found: list[str] = []
+    with lock.open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        asking = threading.Thread(target=lambda: found.append(mirror.fetch(KEY, MAIN, third)))
+        asking.start()
+        asking.join(0.5)
+        assert asking.is_alive()
+        for each in sorted(origin.bare.glob("objects/??/*")):  # the other one unpacks the rest
+            place = _place(mirror) / "objects" / each.parent.name
+            place.mkdir(exist_ok=True)
+            if not (place / each.name).exists():
+                shutil.copy(each, place)
+        origin.bare.rename(origin.bare.with_name("gone.git"))
+    asking.join(30)
+    assert found == [third] and len(mirror.authors(KEY, first, third)) == 2
+
+
+def _place(mirror: Mirror) -> Path:
+    return mirror._folder / "gogs" / "acme" / "shop.git"
+
+
+def _unpack(origin: Origin, mirror: Mirror, sha: str) -> None:
+    """Put one commit into the mirror, and nothing that it holds."""
+    place = Path("objects") / sha[:2] / sha[2:]
+    (_place(mirror) / place).parent.mkdir(exist_ok=True)
+    shutil.copy(origin.work / ".git" / place, _place(mirror) / place)
