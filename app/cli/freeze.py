@@ -8,12 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
-from app.cli.output import JSON, command, console, listing, operator, plain, print_json, process, short
+from app.cli.output import JSON, command, console, errors, listing, operator, plain, print_json, process, short
+from app.domain.decision import Action
+from app.domain.environment import Environment
 from app.domain.errors import BadRequest
 from app.domain.freeze import Freeze
 from app.domain.local_time import time_zone
+from app.integrations.policy.protocol import Policy
 from app.pipeline.freeze import Upcoming, end, freeze, seen, upcoming
 from app.pipeline.freeze_wanted import Wanted
+from app.pipeline.services import Guard
 
 app = typer.Typer(no_args_is_help=True, help="Windows in which policies may forbid what they allow at other times.")
 
@@ -42,6 +46,8 @@ def add(
     running = process()
     made = freeze(running.services, wanted, operator())
     stands = seen(made, running.clock.now())
+    for each in _unheeded(running.services.guard(), made):
+        errors.print(f"warning: no policy about {each} asks for context.frozen, so this freeze holds up nothing there")
     if as_json:
         return print_json(_told(stands))
     console.print(f"{made.name} freezes {_what(made)}: {_state(stands)}{f', {made.rule}' if made.rule else ''}")
@@ -76,6 +82,17 @@ def end_(
     if as_json:
         return print_json(_told(Upcoming(ended, is_in_force=False, window=None)))
     console.print(f"{ended.name} does not freeze {_what(ended)} any more")
+
+
+def _unheeded(guard: Guard, made: Freeze) -> list[str]:
+    """Name the environments of a freeze where no policy would forbid anything for it."""
+    frozen = [each for each in guard.environments if made.environment in (None, each.name)]
+    return [each.name for each in frozen if not _is_heeded(guard.policy, each)]
+
+
+def _is_heeded(policy: Policy, environment: Environment) -> bool:
+    resources = frozenset({("Environment", environment.name), ("Repository", environment.repository)})
+    return any(policy.asks(fact, Action.DEPLOY, resources) for fact in ("frozen", "freezes"))
 
 
 def _told(each: Upcoming) -> dict[str, Any]:

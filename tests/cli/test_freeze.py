@@ -52,6 +52,18 @@ def test_an_operator_freezes_looks_and_ends(desk: Desk, engine: Engine) -> None:
     assert entries == [("freeze:added", f"os:{ME}"), ("freeze:ended", f"os:{ME}")]
 
 
+def test_a_freeze_that_no_policy_asks_for_is_warned_about(desk: Desk) -> None:
+    policy = desk.config.parent / "policies" / "deploy.cedar"
+    heeded = policy.read_text()
+    assert desk.run("add", "year-end", *YEAR_END)[2] == ""
+    policy.write_text(heeded.replace("context.frozen", 'context.freezes.contains("incident")'))
+    assert desk.run("add", "incident", "--everywhere", "--for", "1h", "--reason", "r")[2] == ""
+    policy.write_text(heeded.replace("context.frozen", "context.forced"))
+    code, out, err = desk.run("add", "unheeded", "--everywhere", "--for", "1h", "--reason", "r")
+    assert code == 0 and out.startswith("unheeded freezes everywhere")
+    assert err == "warning: no policy about production asks for context.frozen, so this freeze holds up nothing there\n"
+
+
 def test_machines_read_it_as_json(desk: Desk) -> None:
     added = desk.json("add", "year-end", *YEAR_END)
     window = {"begins_at": "2126-12-18T14:00:00+00:00", "ends_at": "2127-01-02T07:00:00+00:00"}
