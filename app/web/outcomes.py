@@ -73,10 +73,11 @@ def outcome_lines(reads: Reads, delivery_id: str, policy: Policy) -> list[str]:
     deployments = reads.deployments(MOST, delivery_id=delivery_id)
     is_explained = any(each.state in _EXPLAINED for each in deployments)
     entries = reads.audit(delivery_id=delivery_id) if is_explained else []
-    return [_line(each, entries, policy) for each in reversed(deployments)] or ["no deployment has followed from it"]
+    most = WHILE_SOMEBODY_WAITS // max(len(deployments), 1)
+    return [_line(each, entries, policy, most) for each in reversed(deployments)] or ["no deployment has followed from it"]
 
 
-def _line(deployment: Deployment, entries: Sequence[AuditEntry], policy: Policy) -> str:
+def _line(deployment: Deployment, entries: Sequence[AuditEntry], policy: Policy, most: int) -> str:
     action = _EXPLAINED.get(deployment.state)
     told = f"{deployment.environment}: {deployment.state.value}"
     said = [entry.detail for entry in entries if entry.deployment_id == deployment.id and entry.action == action]
@@ -88,14 +89,14 @@ def _line(deployment: Deployment, entries: Sequence[AuditEntry], policy: Policy)
     reasons = policy.reasons
     named = (f'"{each}"' + (f" ({reasons[each]})" if reasons.get(each) else "") for each in policies)
     why = f"{told} by {', '.join(named)}" if policies else f"{told}, since no policy permits it"
-    return plain_line("; ".join(filter(None, (why, _change(said[-1], policy)))))
+    return plain_line("; ".join(filter(None, (why, _change(said[-1], policy, most)))))
 
 
-def _change(detail: Mapping[str, Any], policy: Policy) -> str:
+def _change(detail: Mapping[str, Any], policy: Policy, most: int) -> str:
     """Say what would change it, where the policies are still those that decided."""
     if detail.get("policy_digest") != policy.digest:
         return ""
-    return as_sentence(what_would_help(policy, detail["request"], most=WHILE_SOMEBODY_WAITS, who="whoever acts")[:MOST_TOLD])
+    return as_sentence(what_would_help(policy, detail["request"], most=most, who="whoever acts")[:MOST_TOLD])
 
 
 def _settle(told: Future[Told], value: Told) -> None:
