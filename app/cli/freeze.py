@@ -46,8 +46,7 @@ def add(
     running = process()
     made = freeze(running.services, wanted, operator())
     stands = seen(made, running.clock.now())
-    for each in _unheeded(running.services.guard(), made):
-        errors.print(f"warning: no policy about {each} asks for context.frozen, so this freeze holds up nothing there")
+    _warn_of_unheeded(running.services.guard(), made)
     if as_json:
         return print_json(_told(stands))
     console.print(f"{made.name} freezes {_what(made)}: {_state(stands)}{f', {made.rule}' if made.rule else ''}")
@@ -84,15 +83,15 @@ def end_(
     console.print(f"{ended.name} does not freeze {_what(ended)} any more")
 
 
-def _unheeded(guard: Guard, made: Freeze) -> list[str]:
+def _warn_of_unheeded(guard: Guard, made: Freeze) -> None:
     """Name the environments of a freeze where no policy would forbid anything for it."""
-    frozen = [each for each in guard.environments if made.environment in (None, each.name)]
-    return [each.name for each in frozen if not _is_heeded(guard.policy, each)]
+    for each in guard.environments:
+        if made.environment in (None, each.name) and not _is_heeded(guard.policy, each):
+            errors.print(f"warning: no policy about {each.name} asks for context.frozen, so this freeze holds up nothing there")
 
 
 def _is_heeded(policy: Policy, environment: Environment) -> bool:
-    resources = frozenset({("Environment", environment.name), ("Repository", environment.repository)})
-    return any(policy.asks(fact, Action.DEPLOY, resources) for fact in ("frozen", "freezes"))
+    return any(policy.asks(fact, Action.DEPLOY, environment.resources) for fact in ("frozen", "freezes"))
 
 
 def _told(each: Upcoming) -> dict[str, Any]:

@@ -162,6 +162,5 @@ def _notes(policy: Policy, guard: Guard) -> Iterator[str]:
 
 def _idle_rules(policy: Policy, environments: Iterable[Environment]) -> Iterator[str]:
     for each in environments:
-        resources = frozenset({("Environment", each.name), ("Repository", each.repository)})
-        if each.approvals.rules and not policy.asks("approvals", Action.DEPLOY, resources):
+        if each.approvals.rules and not policy.asks("approvals", Action.DEPLOY, each.resources):
             yield f"environment {each.name} has rules for approvals, and no policy about it asks for context.approvals"

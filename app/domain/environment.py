@@ -61,6 +61,11 @@ class Environment:
     time_zone: str = "UTC"
     approvals: ApprovalSettings = ONE_OF_ANY
 
+    @property
+    def resources(self) -> frozenset[tuple[str, str]]:
+        """What policies may name to be about it: (type, id) of itself and of its repository."""
+        return frozenset({("Environment", self.name), ("Repository", self.repository)})
+
     def may_block(self, stage: Stage) -> bool:
         """Tell whether this stage may wait long for somebody else's answer: then it runs where it holds nobody up."""
         return self.is_slow or (stage is Stage.CONFIRM_DEPLOY and self.health is not None)
