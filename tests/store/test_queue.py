@@ -84,7 +84,9 @@ def test_nothing_is_sent_again_into_a_long_queue_and_another_queue_is_not_held_u
     assert length(celery, DEPLOY_QUEUE) == 2
 
 
-def test_without_a_broker_nothing_is_raised() -> None:
+def test_without_a_broker_nothing_is_raised_and_nobody_waits_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("kombu.utils.functional.sleep", slept.append)
     app = make_celery("redis://127.0.0.1:1/0")
     sender = CeleryWakes(app, may_block, LONGEST)
     sender.run(Wake("d", "c", "fast", Stage.DISPATCH_DEPLOY))
@@ -92,6 +94,7 @@ def test_without_a_broker_nothing_is_raised() -> None:
     sender.notify()
     sender.notify_sink("ops")
     app.close()
+    assert slept and slept == [0.2, 0.5] * (len(slept) // 2)  # seconds, of each that is sent
 
 
 def test_a_message_on_redis_is_gone_once_it_is_read_and_nothing_is_kept_for_an_acknowledgement(celery: Celery) -> None:
