@@ -38,7 +38,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     if report.failed:
         for scene in {id(each): each for each in getattr(item, "funcargs", {}).values() if isinstance(each, Scene)}.values():
-            lines = (scene.folder / "processes.log").read_text(errors="replace").splitlines()
+            log = scene.folder / "processes.log"
+            lines = log.read_text(errors="replace").splitlines() if log.exists() else []
             report.sections.append(("what the processes complained of", "\n".join(filter(_is_complaint, lines))[-20_000:]))
     return report
 

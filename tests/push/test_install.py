@@ -107,7 +107,7 @@ def test_a_secret_that_gogs_cannot_read_is_refused_at_once(hub: Hub, tmp_path: P
         given = (hub.bare, "--forge", "gogs", "--secret-file", secret, "--url", hub.gate.url)
         os.chown(secret, 12345, 12345)
         assert run(*given)[0] == 0
-        os.chown(*(secret, 0, 0) if closed == "the file" else (folder, 0, 0))
+        os.chown(secret if closed == "the file" else folder, 0, 0)
         folder.chmod(0o755 if closed == "the file" else 0o700)
         code, said = run(*given)
         assert code == 1 and "user 12345" in said and "cannot read it" in said
