@@ -18,6 +18,7 @@ from typing import Any, cast
 
 from flask import Flask, Request, Response, session
 from flask.sessions import SessionInterface, SessionMixin
+from werkzeug.local import LocalProxy
 
 from app.bootstrap import Process
 from app.domain.errors import BadRequest, Forbidden, GateError
@@ -209,7 +210,7 @@ class Sessions(SessionInterface):
 
 def current() -> WebSession:
     """Return the session of the request at hand."""
-    return cast(WebSession, session._get_current_object())  # type: ignore[attr-defined] # werkzeug's LocalProxy
+    return cast("LocalProxy[WebSession]", session)._get_current_object()
 
 
 def _replace(response: Response, other: Response) -> None:
