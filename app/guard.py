@@ -251,7 +251,9 @@ def _with_issuers(guard: Guard, configuration: Configuration, clock: Clock, memo
     def bound(name: str) -> IssuerBinding:
         keys, login = memory.keys[places[name]], login_profile_of(name, options[name])
         return IssuerBinding(
-            options=options[name],
+            url=options[name].issuer,
+            is_access_proxy=options[name].kind == "cloudflare_access",
+            client=options[name],
             tokens=Validator(profiles[name], keys, clock),
             logins=Validator(login, keys, clock) if login else None,
             rule=configuration.issuers[name].rule,

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from app.domain.errors import Forbidden
+
+MFA_FRESH = timedelta(minutes=15)  # for an override
 MULTI_FACTOR = "mfa"  # RFC 8176 §2
 # Values of `acr` that stand for more than one factor: RFC 9470's and OpenID EAP ACR Values 1.0 §3 (phr, phrh), PAPE 1.0 §4,
 # REFEDS MFA profile, NIST SP 800-63 as login.gov and others spell it, and Okta's (developer.okta.com, step-up authentication).
@@ -65,3 +68,22 @@ class StoredSession:
 def shows_mfa(acr: str, amr: tuple[str, ...]) -> bool:
     """Tell whether an issuer says that more than one factor was shown; what is not understood says no."""
     return MULTI_FACTOR in amr or acr in MULTI_FACTOR_CLASSES
+
+
+def check_fresh(session: Session, now: datetime, longest: timedelta) -> None:
+    """Make sure that a sign-in is recent enough; raises Forbidden."""
+    if not timedelta() <= now - session.signed_in_at <= longest:
+        raise Forbidden(f"the sign-in is older than {_minutes(longest)}: sign in again, then repeat this")
+
+
+def why_no_mfa(session: Session | None, now: datetime, longest: timedelta = MFA_FRESH) -> str | None:
+    """Say why a second factor does not count as shown just now, or None."""
+    if session is None:
+        return "no sign-in at this gate: open /login first, with a second factor"
+    if session.mfa_at is None or not timedelta() <= now - session.mfa_at <= longest:
+        return f"no second factor within {_minutes(longest)}: sign in again with one, then repeat this"
+    return None
+
+
+def _minutes(length: timedelta) -> str:
+    return f"{length.total_seconds() / 60:g} minutes"

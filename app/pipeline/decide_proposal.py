@@ -13,7 +13,8 @@ from app.domain.deployment import Deployment
 from app.domain.errors import Forbidden, NotAllowed, NotFound
 from app.domain.plain import plain_line
 from app.domain.proposal import Proposal, ProposalState
-from app.pipeline.person import Person, check_fresh, why_no_mfa
+from app.domain.session import check_fresh, why_no_mfa
+from app.pipeline.person import Person
 from app.pipeline.propose import check_policy, entry
 from app.pipeline.rollback import plan_rollback, release_to, wake_rollback
 from app.pipeline.services import Services

@@ -21,13 +21,11 @@ from app.domain.principal import Principal, PrincipalKind
 from app.domain.push import CheckedPush, PushWanted, RefUpdate
 from app.domain.session import Session
 from app.domain.signature import Signatures
-from app.pipeline.authorize import evidence, remember_policy
 from app.pipeline.evidence import LISTED, NOTHING_NEW, content_facts, path_facts
 from app.pipeline.facts import Act, facts
 from app.pipeline.freeze import freezes_at
-from app.pipeline.identify import proven
+from app.pipeline.judgement import active_principal, record_of, remember_policy
 from app.pipeline.services import Guard, Services
-from app.pipeline.sign_in import issuer_urls
 from app.pipeline.what_if import explained
 
 MOST_UPDATES = 100
@@ -100,7 +98,7 @@ def _decided(services: Services, guard: Guard, wanted: PushWanted) -> list[_Deci
     fault, resource = _resource(guard, wanted.repository)
     if resource is None:
         return [_denied(update, fault) for update in wanted.updates]
-    fault, principal = proven(guard.identity, wanted.account)
+    fault, principal = active_principal(guard.identity, wanted.account)
     if principal is None:
         return [_denied(update, fault) for update in wanted.updates]
     known = _known(services, guard, wanted, resource=resource, principal=principal)
@@ -129,7 +127,7 @@ def _known(services: Services, guard: Guard, wanted: PushWanted, *, resource: st
     claimants = guard.identity.claimants_of(emails) if is_looked_into else []
     environments = {e.name for update in wanted.updates for e in _environments(guard, wanted.repository, update)}
     with services.store.reading() as unit:
-        session = unit.sessions.newest(principal.subject, now, issuer_urls(guard))
+        session = unit.sessions.newest(principal.subject, now, guard.issuer_urls)
         freezes = {name: tuple(each.name for each in freezes_at(unit, name, now)) for name in sorted(environments)}
     return _Known(
         resource=resource,
@@ -215,7 +213,7 @@ def _entry(services: Services, wanted: PushWanted, each: _Decided, *, answer: Pu
         correlation_id=answer.id,
         detail={
             "effect": told.effect.value,
-            **(evidence(each.decision) if each.decision is not None else {}),
+            **(record_of(each.decision) if each.decision is not None else {}),
             "event": update.event,
             "ref": update.ref,
             "old": update.old,

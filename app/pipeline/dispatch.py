@@ -14,9 +14,9 @@ from datetime import datetime, timedelta
 
 from app.domain.deployment import NEXT_STAGE, Deployment, Dispatch, DispatchRow, Progress, Stage, State, Step, Wake
 from app.pipeline.attempt import reason_to_end
-from app.pipeline.authorize import decide_now
 from app.pipeline.entries import entry_of
 from app.pipeline.fail import fail
+from app.pipeline.judgement import decide_now
 from app.pipeline.services import Guard, Services
 from app.pipeline.stage import NOT_MY_TURN, OVERTAKEN, Finding, Outcome, conclude, is_past
 from app.pipeline.start import start_all

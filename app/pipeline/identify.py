@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from app.domain.deployment import Deployment, Stage, State
-from app.domain.event import Account
 from app.domain.principal import Principal
-from app.integrations.identity.protocol import AccessMap
 from app.pipeline.evidence import evidence_of
+from app.pipeline.judgement import active_principal
 from app.pipeline.services import Guard, Services
 from app.pipeline.stage import Finding, Outcome, run_stage
 
@@ -20,7 +19,7 @@ def identify(services: Services, deployment_id: str) -> Outcome:
 def _find(services: Services, guard: Guard, deployment: Deployment) -> Finding:
     with services.store.reading() as unit:
         version = unit.access.version()  # before anything is asked of the map: later changes are looked at again
-    fault, principal = proven(guard.identity, deployment.actor)
+    fault, principal = active_principal(guard.identity, deployment.actor)
     if principal is None:
         return Finding(State.DENIED, "denied", {"account": deployment.actor.key}, reason=fault)
     basis = {"access_version": version, "guard": guard.digest}
@@ -35,16 +34,3 @@ def _who(deployment: Deployment, principal: Principal) -> dict[str, object]:
         "subject": principal.subject,
         "groups": sorted(principal.groups),
     }
-
-
-def proven(identity: AccessMap, account: Account) -> tuple[str, Principal | None]:
-    """Return the active principal behind an account, or None and what would change that."""
-    principal = identity.principal_of(account)
-    if principal is None:
-        return (
-            f"account {account.key} ({account.login}) stands for nobody; link it: tidegate access link {account.key} SUBJECT",
-            None,
-        )
-    if not principal.active:
-        return f"{principal.subject} is not active: {principal.why_inactive}", None
-    return "", principal

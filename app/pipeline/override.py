@@ -13,8 +13,9 @@ from app.domain.audit import AuditEntry
 from app.domain.deployment import Deployment, Stage, State, Trigger, Wake
 from app.domain.errors import BadRequest, Forbidden, NotAllowed, NotFound
 from app.domain.plain import plain_line
+from app.domain.session import check_fresh, why_no_mfa
 from app.pipeline.entries import entry_of
-from app.pipeline.person import Person, check_fresh, why_no_mfa
+from app.pipeline.person import Person
 from app.pipeline.rollback import deployment_of
 from app.pipeline.services import Services
 from app.pipeline.tell import deployment_notice, tell

@@ -73,12 +73,15 @@ class SourceBinding:
 
 @dataclass(frozen=True, slots=True)
 class IssuerBinding:
-    """A configured issuer: its own options, who checks its tokens, and who the ID tokens of sign-ins (None without a client).
+    """A configured issuer: its URL, who checks its tokens, and who the ID tokens of sign-ins (None without a client).
 
-    `rule` is there where its sign-ins are a source of people.
+    `rule` is there if its sign-ins are a source of people. `client` is what its kind makes a sign-in client with.
+    `is_access_proxy`: it stands in front of the gate and puts its tokens into a header (Cloudflare Access).
     """
 
-    options: object
+    url: str
+    is_access_proxy: bool
+    client: object
     tokens: TokenValidator
     logins: LoginValidator | None
     rule: SourceRule | None
@@ -120,6 +123,11 @@ class Guard:
     tokens: TokenValidator | None = None
     access_issuer: str | None = None
     sinks: Mapping[str, SinkBinding] = field(default_factory=dict)
+
+    @property
+    def issuer_urls(self) -> dict[str, str]:
+        """List the URLs of the configured issuers by their names: sessions of others do not count (`Session.counts`)."""
+        return {name: issuer.url for name, issuer in self.issuers.items()}
 
     def environment(self, name: str) -> Environment | None:
         """Return the environment of this name, or None where the configuration has none (any more)."""

@@ -8,25 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol, cast
 
 from app.domain.access import Identity, Page, SourceRule, why_nobody
 from app.domain.errors import Forbidden
 from app.domain.session import Session, StoredSession, shows_mfa
 from app.integrations.identity.protocol import VerifiedToken
 from app.pipeline.say import Scribe
-from app.pipeline.services import Guard, Services
+from app.pipeline.services import Services
 from app.pipeline.session_entries import SessionScribe
 from app.pipeline.stores import Unit
-
-
-class _Options(Protocol):
-    """What is asked of an issuer's own options."""
-
-    @property
-    def issuer(self) -> str:
-        """Its URL."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +36,6 @@ class SignIn:
     former: str | None
 
 
-def issuer_urls(guard: Guard) -> dict[str, str]:
-    """List the URLs of the configured issuers by their names: sessions of others do not count (`Session.counts`)."""
-    return {name: cast(_Options, binding.options).issuer for name, binding in guard.issuers.items()}
-
-
 def sign_in(services: Services, act: SignIn) -> StoredSession:
     """Begin a session; raises Forbidden, with what is missing, and StoreUnavailable."""
     guard = services.guard()
@@ -60,7 +45,7 @@ def sign_in(services: Services, act: SignIn) -> StoredSession:
     if act.token.is_service:
         raise _refusal(services, scribe, facts, f"{facts.subject} is a program; people sign in, programs bring a token")
     binding = guard.issuers.get(act.token.issuer)
-    if binding is None or not facts.counts(issuer_urls(guard)):
+    if binding is None or not facts.counts(guard.issuer_urls):
         raise Forbidden(f"issuer {act.token.issuer} is not configured any more")
     if binding.rule is not None:
         _take_down(services, binding.rule, act.token, now)

@@ -17,7 +17,6 @@ from app.integrations.policy.protocol import Policy
 from app.pipeline.facts import Act, facts
 from app.pipeline.freeze import freezes_at
 from app.pipeline.services import Guard, Services
-from app.pipeline.sign_in import issuer_urls
 from app.pipeline.what_if import what_would_help
 from app.pipeline.who_can import BEST, NO_COMMIT
 
@@ -68,7 +67,7 @@ def _simulated(
 ) -> Simulated:
     now = supposed.at or services.clock.now()
     with services.store.reading() as unit:
-        session = unit.sessions.newest(who.subject, services.clock.now(), issuer_urls(guard))
+        session = unit.sessions.newest(who.subject, services.clock.now(), guard.issuer_urls)
         freezes = sorted({each.name for e in environments for each in freezes_at(unit, e.name, now)})
     event = {Action.ROLLBACK: "rollback", Action.OVERRIDE: "override"}.get(supposed.action)
     act = Act(event or ("push" if supposed.ref.startswith(BRANCHES) else "tag"), supposed.ref, NO_COMMIT, "")

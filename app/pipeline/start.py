@@ -9,9 +9,9 @@ from pathlib import Path
 from app.domain.deployment import Deployment, Dispatch, DispatchRow, Progress, Stage, State
 from app.domain.errors import BadConfiguration, GateError, StoreUnavailable
 from app.integrations.targets.protocol import Order, Report
-from app.pipeline.authorize import decide_now
 from app.pipeline.fail import fail
 from app.pipeline.grant import granted
+from app.pipeline.judgement import decide_now
 from app.pipeline.lease import kept_alive
 from app.pipeline.services import Guard, Services
 from app.pipeline.stage import Finding, Outcome, conclude

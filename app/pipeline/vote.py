@@ -11,10 +11,11 @@ from app.domain.audit import AuditEntry
 from app.domain.deployment import Deployment, Stage, State, Wake
 from app.domain.errors import NotAllowed, NotFound
 from app.domain.plain import plain_line
-from app.pipeline.authorize import current_evidence, evidence, keep_policy
+from app.domain.session import check_fresh
 from app.pipeline.entries import entry_of
 from app.pipeline.hold import is_current
-from app.pipeline.person import Person, check_fresh
+from app.pipeline.judgement import current_evidence, keep_policy, record_of
+from app.pipeline.person import Person
 from app.pipeline.services import Services
 from app.pipeline.stage import Finding, conclude
 from app.pipeline.stores import Unit
@@ -101,7 +102,7 @@ def _vote(services: Services, request: ApprovalRequest, person: Person, verdict:
 def _entry(services: Services, deployment: Deployment, given: Vote, right: Right) -> AuditEntry:
     verb = {Verdict.APPROVE: "approved", Verdict.REJECT: "rejected"}[given.verdict]
     detail: dict[str, Any] = {"vote": given.id, "request_id": given.request_id, "comment": given.comment}
-    entry = entry_of(services, deployment, verb, **detail, **evidence(right.decision))
+    entry = entry_of(services, deployment, verb, **detail, **record_of(right.decision))
     return replace(entry, action=f"approval:{verb}", actor=given.subject)
 
 

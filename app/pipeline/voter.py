@@ -10,8 +10,9 @@ from app.domain.decision import Action, Decision, DecisionRequest
 from app.domain.deployment import Deployment
 from app.domain.environment import Environment
 from app.domain.errors import Forbidden, NotAllowed
-from app.pipeline.authorize import context_of
-from app.pipeline.person import Person, check_fresh
+from app.domain.session import check_fresh
+from app.pipeline.judgement import context_of
+from app.pipeline.person import Person
 from app.pipeline.services import Guard, Services
 from app.pipeline.tally import Counted, hands_in, why_no_voter
 from app.pipeline.what_if import explained

@@ -16,7 +16,6 @@ from app.pipeline.evidence import NOTHING_NEW
 from app.pipeline.facts import Act, facts
 from app.pipeline.freeze import freezes_at
 from app.pipeline.services import Guard, Services
-from app.pipeline.sign_in import issuer_urls
 from app.pipeline.stores import Unit
 
 EVENTS = {"branch": "push", "tag": "tag", "release": "release"}
@@ -104,7 +103,7 @@ def _answer(
         return Answer(*said, effect=Effect.DENY, reason=f"not active: {who.why_inactive}")
     if not who.accounts:
         return Answer(*said, effect=Effect.DENY, reason="no account stands for this principal: tidegate access link")
-    session = unit.sessions.newest(who.subject, now, issuer_urls(guard))
+    session = unit.sessions.newest(who.subject, now, guard.issuer_urls)
     context = facts(guard, [environment], act, evidence=BEST, session=session, freezes=freezes, now=now)
     decision = guard.policy.decide(DecisionRequest(who, action, environment.name, environment.repository, context))
     return Answer(*said, effect=decision.effect, reason=decision.reason)

@@ -18,10 +18,8 @@ from app.domain.access import why_nobody
 from app.domain.errors import BadRequest, BadToken, Forbidden
 from app.domain.principal import Principal, PrincipalKind
 from app.domain.session import Session
-from app.integrations.identity.issuers import IssuerOptions
 from app.integrations.identity.protocol import TokenValidator, VerifiedToken
 from app.pipeline.services import Guard
-from app.pipeline.sign_in import issuer_urls
 from app.settings import Settings
 from app.web.sessions import current
 
@@ -119,11 +117,11 @@ def _bearer(guard: Guard) -> Proof | None:
 def _session(guard: Guard) -> Proof | None:
     """A session counts as long as its issuer is configured, and is the same one."""
     facts = current().facts
-    return Proof(How.SESSION, facts.subject, session=facts) if facts and facts.counts(issuer_urls(guard)) else None
+    return Proof(How.SESSION, facts.subject, session=facts) if facts and facts.counts(guard.issuer_urls) else None
 
 
 def _access(guard: Guard) -> Proof | None:
-    trusted = {name for name, issuer in guard.issuers.items() if cast(IssuerOptions, issuer.options).kind == "cloudflare_access"}
+    trusted = {name for name, issuer in guard.issuers.items() if issuer.is_access_proxy}
     trusted |= {guard.access_issuer} if guard.access_issuer else set()
     if ASSERTION not in request.headers or not trusted or guard.tokens is None:
         return None

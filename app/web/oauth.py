@@ -232,6 +232,6 @@ class LoginClients:
         with self._lock:
             kept = self._kept.get(name)
             if kept is None or kept.digest != guard.digest or not now < kept.until:
-                client = _made(name, cast(IssuerOptions, binding.options), validator=binding.logins, clock=self._process.clock)
+                client = _made(name, cast(IssuerOptions, binding.client), validator=binding.logins, clock=self._process.clock)
                 kept = self._kept[name] = _Kept(guard.digest, now + KEEP, client)
             return kept.client

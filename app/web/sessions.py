@@ -25,7 +25,6 @@ from app.domain.errors import BadRequest, Forbidden, GateError
 from app.domain.session import Session, StoredSession
 from app.integrations.system import random_bytes
 from app.pipeline.services import Services
-from app.pipeline.sign_in import issuer_urls
 from app.settings import Settings
 from app.web.errors import problem_of
 
@@ -156,7 +155,7 @@ class WebSession(SessionMixin):
             self._data = dict(row.data)
             if row.facts is None or now - row.seen_at < min(TOUCH_EVERY, self.idle / 2):
                 return
-            if row.facts.counts(issuer_urls(self._services.guard())):
+            if row.facts.counts(self._services.guard().issuer_urls):
                 unit.sessions.touch(row.id, now, min(now + self.idle, row.facts.signed_in_at + self.longest))
 
     def __getitem__(self, name: str) -> Any:

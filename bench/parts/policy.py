@@ -11,7 +11,7 @@ import httpx
 
 from app.cli.policy_workers import Given, decider
 from app.domain.decision import Action, DecisionRequest
-from app.pipeline.authorize import decide_now
+from app.pipeline.judgement import decide_now
 from app.pipeline.replay_decisions import replay_decisions
 from app.store.decisions import Decisions
 from bench.directory import Directory

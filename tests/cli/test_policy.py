@@ -17,7 +17,7 @@ from app.domain.event import Account, Event, EventKind, Repository
 from app.integrations.policy.cedar import CedarPolicy, load
 from app.integrations.system import SystemClock, SystemIds
 from app.pipeline.absent import ABSENT
-from app.pipeline.authorize import evidence
+from app.pipeline.judgement import record_of
 from app.stack.postgres import OWNER, EmbeddedPostgres
 from app.store.inbox import SqlInbox
 from app.store.session import SqlStore, make_engine
@@ -121,7 +121,7 @@ def decide(engine: Engine, policy: CedarPolicy, deployment: Deployment, *, missi
     context = {name: value for name, value in ABSENT.items() if name not in missing}
     alice = person("alice", "gogs:2", groups=("team",))
     decision = policy.decide(DecisionRequest(alice, Action.DEPLOY, "production", "gogs:acme/shop", context))
-    detail = {**evidence(decision), "reason": decision.reason}
+    detail = {**record_of(decision), "reason": decision.reason}
     with SqlStore(engine).unit() as unit:
         unit.remember_version("policy", policy.digest, policy.text)
         unit.remember_version("schema", policy.digest, policy.schema)

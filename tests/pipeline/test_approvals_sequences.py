@@ -11,7 +11,7 @@ from app.domain.approval import Verdict
 from app.domain.deployment import Stage, State
 from app.domain.errors import GateError
 from app.domain.event import Account
-from app.pipeline.authorize import decide_now
+from app.pipeline.judgement import decide_now
 from tests.pipeline.approvals import Held, holding
 from tests.pipeline.conftest import ALICE, Line
 

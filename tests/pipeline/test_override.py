@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 
@@ -28,7 +27,7 @@ def held(line: Line) -> Held:
     """The line with an issuer at which people sign in, and a sink that wants to know of everything."""
     held = holding(line)
     former = line.services.guard
-    issuer = IssuerBinding(SimpleNamespace(issuer="https://id.example"), None, None, None)  # type: ignore[arg-type]
+    issuer = IssuerBinding("https://id.example", False, None, None, None, None)  # type: ignore[arg-type]
     sink = SinkBinding(("deployment:*",), frozenset(), None)  # type: ignore[arg-type]
     object.__setattr__(line.services, "guard", lambda: replace(former(), issuers={"corp": issuer}, sinks={"chat": sink}))
     return held
