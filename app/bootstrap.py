@@ -16,21 +16,21 @@ from app.domain.audit import AuditEntry
 from app.domain.delivery import Delivery
 from app.domain.deployment import Stage
 from app.domain.errors import GateError
-from app.guard import GuardSource, at_once
+from app.guard.source import GuardSource, at_once
 from app.integrations.http import HealthProbe, HttpClient
 from app.integrations.inspection.inspector import ContentInspector
 from app.integrations.secrets.sealed import Sealer
 from app.integrations.system import SystemClock, SystemIds
 from app.integrations.tokens.issuer import Issuer, SigningKey, generate_key
-from app.pipeline.limit import DeliveryLimits
-from app.pipeline.services import Limits, Services
+from app.pipeline.ports.limit import DeliveryLimits
+from app.pipeline.ports.services import Limits, Services
 from app.settings import Settings
-from app.store.inbox import SqlInbox
-from app.store.keys import SqlKeys, StoredKey
-from app.store.queue import CeleryWakes, make_celery
+from app.store.inbox.inbox import SqlInbox
+from app.store.inbox.spool import Spool
+from app.store.queue.wakes import CeleryWakes, make_celery
 from app.store.reads import Reads
-from app.store.session import SqlStore, make_engine
-from app.store.spool import Spool
+from app.store.signing_keys import SqlKeys, StoredKey
+from app.store.unit import SqlStore, make_engine
 
 HEALTH_TIMEOUT = 5.0
 GARBAGE = (20_000, 20, 50)  # new objects until a look at the young, such looks until one at the middle-aged, at the old
@@ -139,7 +139,7 @@ def build(
     pool_size: int = 10,
     aside: Callable[[Callable[[], None]], None] = at_once,
 ) -> Process:
-    """Put a process together; connects to nothing yet. `aside` does what nobody may wait for (see `guard.py`)."""
+    """Put a process together; connects to nothing yet. `aside` does what nobody may wait for (see `guard/source.py`)."""
     engine = make_engine(settings.database_url.get_secret_value(), pool_size=pool_size)
     return Process(settings, engine, celery or make_celery(settings.redis_url.get_secret_value()), aside=aside)
 

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 import structlog
 
-from app.domain.plain import plain_line
+from app.domain.text import plain_line
 
 _SECRETS = re.compile(
     r"eyJ(?:(?!eyJ)[A-Za-z0-9_-]){8,}\.[A-Za-z0-9_-]+\.?[A-Za-z0-9_-]*"  # a JWT, looked for once however often it begins

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.store.scim_tokens import ScimToken, SqlScimTokens, digest_of
-from app.store.session import SqlStore
+from app.store.scim.tokens import ScimToken, SqlScimTokens, digest_of
+from app.store.unit import SqlStore
 from app.web.factory import create_app
 from bench.scenes import Site
 

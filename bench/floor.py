@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Sequence
 
-from app.cli.demo_scene import SECRET
+from app.stack.scene import SECRET
 from bench.rows import Sql
 from bench.scenes import Site
 

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from app.cli.demo_scene import SECRET, free_port
-from app.stack.server import answers
+from app.stack.scene import SECRET
+from app.stack.server import answers, free_port
 from bench.processes import all_stats
 
 MISMATCH = 403  # without it `webhook` answers 200 where its rule does not fit; a signature that does not fit is a 500

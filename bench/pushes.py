@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from app.cli.demo_scene import SECRET
+from app.stack.scene import SECRET
 
 LENGTH = 8  # digits before each request of a file
 
@@ -22,7 +22,7 @@ def signed(path: str, payload: dict[str, Any], secret: str = SECRET) -> bytes:
 def pushes(path: str, template: dict[str, Any], count: int, first: int = 0) -> Iterator[bytes]:
     """Make `count` pushes of about 2 KB to branches that no environment deploys, numbered from `first` on.
 
-    Bodies of other numbers are others: one that comes again and again is refused (`app/pipeline/limit.py`).
+    Bodies of other numbers are others: one that comes again and again is refused (`app/pipeline/ports/limit.py`).
     """
     commits = [{"id": f"{n:040x}", "message": "a line of a commit's message, as long as they are\n" * 4} for n in range(5)]
     body = json.dumps(template | {"ref": "refs/heads/load-@", "commits": commits}, indent=2).encode()

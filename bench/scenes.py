@@ -12,14 +12,14 @@ import psycopg
 import redis
 
 from app.bootstrap import Process, build
-from app.cli.demo_scene import Scene, free_port
 from app.settings import load_settings
 from app.stack.postgres import OWNER
+from app.stack.scene import Scene
 from app.stack.secrets import kept_secret
-from app.stack.server import answers
+from app.stack.server import answers, free_port
 from app.stack.supervisor import Supervisor, read_procfile
 from app.stack.up import ROOT
-from app.store.queue import PLAN, QUEUES, make_celery
+from app.store.queue.wakes import PLAN, QUEUES, make_celery
 from app.store.reads import DeploymentView
 
 PROCFILE = read_procfile(ROOT / "Procfile")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import create_engine, pool, text
 
-from app.store.metadata import metadata
+from app.store.schema.metadata import metadata
 
 LOCK = 7243551201  # any constant: two migrations of the same database must not run together
 

@@ -12,9 +12,9 @@ from app.domain.access import Identity, Page, SourceKind, SourceRule
 from app.domain.clock import Clock
 from app.integrations.identity.file import load
 from app.integrations.system import SystemIds
-from app.pipeline.access_map import StoredAccessMap
-from app.pipeline.say import Scribe
-from app.store.session import SqlStore
+from app.pipeline.people.access_map import StoredAccessMap
+from app.pipeline.people.scribe import Scribe
+from app.store.unit import SqlStore
 from tests.fakes import FakeClock
 
 FILE = SourceRule("file", SourceKind.FILE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, insert
 
 from app.domain.deployment import StageResult
-from app.store.schema import stages
+from app.store.schema.line import stages
 
 
 def record(connection: Connection, deployment_id: str, result: StageResult) -> None:

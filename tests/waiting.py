@@ -8,10 +8,10 @@ from app.bootstrap import Process
 from app.domain.delivery import Delivery, DeliveryState
 from app.domain.deployment import Deployment, State
 from app.domain.event import Account, Event, EventKind, Repository
-from app.pipeline.authorize import authorize
-from app.pipeline.identify import identify
-from app.pipeline.plan import plan
-from tests.push.cast import git
+from app.pipeline.intake.plan import plan
+from app.pipeline.line.authorize import authorize
+from app.pipeline.line.identify import identify
+from tests.pipeline.ask.cast import git
 
 POLICIES = """\
 @id("team") @reason("members of team deploy")

@@ -13,7 +13,7 @@ from app.domain.errors import GateError
 from app.logs import configure_logs
 from app.observe import start_sentry
 from app.settings import Settings, load_settings, tell_ready
-from app.store.queue import make_celery
+from app.store.queue.wakes import make_celery
 
 SPARE_CONNECTIONS = 4  # for leases, beside one a thread
 MOST_CONNECTIONS = 16  # a stage holds one only while it reads or writes, never while it waits for a target

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import structlog
 
-from app.pipeline.expire import expire
-from app.pipeline.notify import due_sinks, notify
-from app.pipeline.sweep import sweep
-from app.pipeline.sync import due_sources, sync
-from app.store.queue import EXPIRE, NOTIFY, NOTIFY_DUE, SWEEP, SYNC, SYNC_DUE, WAKE_QUEUE
+from app.pipeline.intake.expire import expire
+from app.pipeline.intake.sweep import sweep
+from app.pipeline.people.sync import due_sources, sync
+from app.pipeline.tell.notify import due_sinks, notify
+from app.store.queue.wakes import EXPIRE, NOTIFY, NOTIFY_DUE, SWEEP, SYNC, SYNC_DUE, WAKE_QUEUE
 from workers.celery import app, process, stopping
 from workers.stages import correlated, waiting_out
 

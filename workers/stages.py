@@ -12,15 +12,15 @@ from celery import Task
 
 from app.domain.deployment import Stage
 from app.domain.errors import GateError
-from app.pipeline.authorize import authorize
-from app.pipeline.dispatch import dispatch
-from app.pipeline.grant import grant
-from app.pipeline.identify import identify
-from app.pipeline.plan import Planned, plan
-from app.pipeline.services import Services
-from app.pipeline.settle import settle
-from app.pipeline.stage import Outcome
-from app.store.queue import PLAN
+from app.pipeline.intake.plan import Planned, plan
+from app.pipeline.line.authorize import authorize
+from app.pipeline.line.dispatch import dispatch
+from app.pipeline.line.grant import grant
+from app.pipeline.line.identify import identify
+from app.pipeline.line.settle import settle
+from app.pipeline.line.stage import Outcome
+from app.pipeline.ports.services import Services
+from app.store.queue.wakes import PLAN
 from workers.celery import app, process, stopping
 from workers.solo import Solo
 

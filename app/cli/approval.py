@@ -7,12 +7,12 @@ from typing import Annotated, Any
 import typer
 
 from app.bootstrap import Process
+from app.cli.operator import me
 from app.cli.output import JSON, coloured, command, console, listing, plain, print_json, process, short, when
-from app.cli.person import me
 from app.domain.approval import Verdict, Vote
 from app.domain.errors import NotAllowed
-from app.pipeline.vote import vote
-from app.pipeline.waiting import Waiting, waiting, waiting_one
+from app.pipeline.approve.vote import vote
+from app.pipeline.approve.waiting import Waiting, waiting, waiting_one
 
 app = typer.Typer(no_args_is_help=True, help="What waits for other people's yes, and giving or refusing it.")
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import typer
 
 from app.cli.output import JSON, command, console, errors, listing, print_json
-from app.configuration import Configuration, unwise
-from app.configuration_example import write_example
+from app.config.example import write_example
+from app.config.load import Configuration, unwise
 from app.domain.errors import StoreUnavailable
-from app.guard import Memory, load_guard
+from app.guard.source import Memory, load_guard
 from app.integrations.system import SystemClock, SystemIds
 from app.settings import Settings, load_settings
 from app.store.reads import Reads
-from app.store.session import SqlStore, make_engine
+from app.store.unit import SqlStore, make_engine
 
 app = typer.Typer(no_args_is_help=True, help="Settings, tidegate.toml, people and policies.")
 

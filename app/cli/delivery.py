@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from app.cli.output import JSON, LIMIT, coloured, command, console, listing, operator, plain, print_json, process, short, when
+from app.cli.output import JSON, LIMIT, coloured, command, console, listing, plain, print_json, process, short, when
 from app.domain.delivery import DeliveryState
-from app.pipeline.replay import replay as replay_delivery
+from app.integrations.system import operator
+from app.pipeline.intake.replay import replay as replay_delivery
 
 app = typer.Typer(no_args_is_help=True, help="What came in, and what followed from it.")
 

@@ -10,13 +10,14 @@ import typer
 from rich.table import Table
 
 from app.bootstrap import Process, build
-from app.cli.demo_scene import Scene
 from app.cli.deployment import print_view
-from app.cli.output import FAILED, coloured, command, console, operator
+from app.cli.output import FAILED, coloured, command, console
 from app.domain.deployment import Deployment, State, Trigger
 from app.domain.errors import GateError
-from app.pipeline.rollback import rollback
+from app.integrations.system import operator
+from app.pipeline.line.rollback import rollback
 from app.settings import load_settings
+from app.stack.scene import Scene
 
 Check = tuple[str, bool]
 

@@ -9,26 +9,13 @@ import typer
 
 from app.bootstrap import Process
 from app.cli.approval import print_votes, print_waiting
-from app.cli.output import (
-    FAILED,
-    JSON,
-    LIMIT,
-    coloured,
-    command,
-    console,
-    listing,
-    operator,
-    plain,
-    print_json,
-    process,
-    short,
-    when,
-)
-from app.cli.person import me
+from app.cli.operator import me
+from app.cli.output import FAILED, JSON, LIMIT, coloured, command, console, listing, plain, print_json, process, short, when
 from app.domain.deployment import Deployment, State
 from app.domain.errors import NotFound
-from app.pipeline.rollback import rollback as roll_back
-from app.pipeline.waiting import waiting_one
+from app.integrations.system import operator
+from app.pipeline.approve.waiting import waiting_one
+from app.pipeline.line.rollback import rollback as roll_back
 from app.store.reads import DeploymentView
 
 POLL_SECONDS = 0.2

@@ -8,16 +8,17 @@ from typing import Annotated, Any
 
 import typer
 
-from app.cli.output import JSON, command, console, errors, listing, operator, plain, print_json, process, short
+from app.cli.output import JSON, command, console, errors, listing, plain, print_json, process, short
 from app.domain.decision import Action
 from app.domain.environment import Environment
 from app.domain.errors import BadRequest
 from app.domain.freeze import Freeze
 from app.domain.local_time import time_zone
 from app.integrations.policy.protocol import Policy
-from app.pipeline.freeze import Upcoming, end, freeze, seen, upcoming
-from app.pipeline.freeze_wanted import Wanted
-from app.pipeline.services import Guard
+from app.integrations.system import operator
+from app.pipeline.freeze.draft import Wanted
+from app.pipeline.freeze.freeze import Upcoming, end, freeze, seen, upcoming
+from app.pipeline.ports.services import Guard
 
 app = typer.Typer(no_args_is_help=True, help="Windows in which policies may forbid what they allow at other times.")
 

@@ -9,12 +9,12 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 from app.cli.output import JSON, command, console, print_json
+from app.config.tables import Seconds
 from app.domain.errors import BadRequest
 from app.integrations.forges.pre_receive import Check, check_secret, install, remove
 from app.integrations.inspection.patch import GIT_ARGUMENTS
 from app.integrations.secrets.file import FileSecrets
 from app.settings import load_settings
-from app.tables import Seconds
 
 app = typer.Typer(no_args_is_help=True, help="What is put into Gogs itself.")
 

@@ -6,23 +6,9 @@ import logging
 
 import typer
 
-from app.cli import (
-    access,
-    approval,
-    audit,
-    config,
-    delivery,
-    demo,
-    deployment,
-    freeze,
-    gogs,
-    notice,
-    override,
-    policy,
-    proposal,
-    scim,
-    stack,
-)
+from app.cli import approval, audit, config, delivery, demo, deployment, freeze, gogs, notice, override, proposal, scim, stack
+from app.cli.access import commands as access
+from app.cli.policy import commands as policy
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.command("up")(stack.up)

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from app.cli.output import JSON, LIMIT, command, console, listing, operator, print_json, process, short, when
+from app.cli.output import JSON, LIMIT, command, console, listing, print_json, process, short, when
 from app.domain.errors import NotFound
 from app.domain.notice import Notice, StoredNotice
+from app.integrations.system import operator
 
 app = typer.Typer(no_args_is_help=True, help="What sinks are told.")
 

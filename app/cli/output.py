@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pwd
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, is_dataclass
@@ -27,7 +25,6 @@ from app.domain.errors import (
     SourceUnavailable,
     StoreUnavailable,
 )
-from app.domain.event import Account
 from app.settings import load_settings
 
 FAILED, USAGE, NOT_FOUND, UNAVAILABLE = 1, 2, 3, 4
@@ -85,12 +82,6 @@ def exit_code(fault: GateError) -> int:
 def process() -> Process:
     """Put this command's process together."""
     return build(load_settings(), pool_size=2)
-
-
-def operator() -> Account:
-    """Return who runs this command: the operating-system user, whom people.toml links as `os:NAME`."""
-    name = pwd.getpwuid(os.getuid()).pw_name
-    return Account("os", name, name)
 
 
 def plain(value: Any) -> Any:

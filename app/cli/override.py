@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from app.cli.approval import COMMENT, DEPLOYMENT
+from app.cli.operator import me
 from app.cli.output import JSON, LIMIT, coloured, command, console, listing, print_json, process, short, when
-from app.cli.person import me
-from app.pipeline.override import override, review
+from app.pipeline.approve.override import override, review
 
 app = typer.Typer(no_args_is_help=True, help="Deploy what is held or denied all the same, and look at it afterwards.")
 

@@ -9,15 +9,16 @@ from typing import Annotated, Any
 import typer
 
 from app.cli.approval import COMMENT
-from app.cli.output import JSON, LIMIT, coloured, command, console, listing, operator, plain, print_json, process, short, when
-from app.cli.person import me
-from app.configuration import load_configuration
+from app.cli.operator import me
+from app.cli.output import JSON, LIMIT, coloured, command, console, listing, plain, print_json, process, short, when
+from app.config.load import load_configuration
 from app.domain.errors import NotAllowed
 from app.domain.proposal import Proposal
-from app.guard import KINDS
-from app.pipeline.apply_proposal import apply
-from app.pipeline.decide_proposal import accept, applying, reject
-from app.pipeline.propose import diff_of, proposal_named
+from app.guard.source import KINDS
+from app.integrations.system import operator
+from app.pipeline.approve.apply_proposal import apply
+from app.pipeline.approve.decide_proposal import accept, applying, reject
+from app.pipeline.approve.propose import diff_of, proposal_named
 
 app = typer.Typer(no_args_is_help=True, help="What agents and people propose, deciding on it, and applying what was accepted.")
 

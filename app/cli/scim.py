@@ -8,13 +8,13 @@ from datetime import datetime
 import typer
 
 from app.bootstrap import Process
-from app.cli.output import JSON, command, console, listing, operator, print_json, process, short, when
+from app.cli.output import JSON, command, console, listing, print_json, process, short, when
 from app.domain.access import SourceKind
 from app.domain.errors import BadRequest, NotFound
-from app.integrations.system import random_bytes
-from app.pipeline.say import Scribe
-from app.store.scim_tokens import ScimToken, SqlScimTokens, digest_of
-from app.store.session import SqlStore
+from app.integrations.system import operator, random_bytes
+from app.pipeline.people.scribe import Scribe
+from app.store.scim.tokens import ScimToken, SqlScimTokens, digest_of
+from app.store.unit import SqlStore
 
 TOKEN_BYTES = 32
 LONGEST_CLIENT = 63

@@ -1,6 +1,6 @@
 """What a delivery means: who did what to which ref of which repository.
 
-Values only; `integrations/forges` makes them from bytes, `pipeline/plan.py` acts on them.
+Values only; `integrations/forges` makes them from bytes, `pipeline/intake/plan.py` acts on them.
 """
 
 from __future__ import annotations

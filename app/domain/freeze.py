@@ -1,4 +1,4 @@
-"""Freezes: windows in which policies may forbid what they allow at other times. How they recur: `pipeline/recurrence.py`.
+"""Freezes: windows in which policies may forbid what they allow at other times. How they recur: `pipeline/freeze/recurrence.py`.
 
 A window is told by the clock on the wall of its time zone, so that 17:00 stays 17:00 over daylight saving. Where that clock shows
 a time twice or never, a window begins with the earlier reading and ends with the later one: it is never shorter than meant.

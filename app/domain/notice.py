@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from app.domain.plain import plain_line
+from app.domain.text import plain_line
 
 LONGEST_SUBJECT = 200
 MOST_LINES = 50

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from app.domain.plain import spelled
+from app.domain.text import spelled
 
 HOLDS = timedelta(days=7)  # what nobody has decided and done by then is over
 LONGEST_TEXT = 64 * 1024

@@ -1,4 +1,4 @@
-"""Token buckets: how often a source may come. Pure; the time is handed in. Next: `pipeline/receive.py`."""
+"""Token buckets: how often a source may come. Pure; the time is handed in. Next: `pipeline/intake/receive.py`."""
 
 from __future__ import annotations
 

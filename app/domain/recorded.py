@@ -1,4 +1,4 @@
-"""A decision as the audit log has it, and the same one made again. Used by `pipeline/replay_decisions.py`."""
+"""A decision as the audit log has it, and the same one made again. Used by `pipeline/ask/replay_decisions.py`."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from app.domain.plain import plain_line
+from app.domain.text import plain_line
 
 _LONGEST_EMAIL = 254
 
@@ -26,7 +26,7 @@ class KeyKind(StrEnum):
 class CommitKey:
     """A public key that stands for a principal.
 
-    `public` and `fingerprint` are as `integrations/repositories/keys.py` spells them. What a revoked key signs is bad.
+    `public` and `fingerprint` are as `integrations/repositories/public_keys.py` spells them. What a revoked key signs is bad.
     """
 
     id: str

@@ -30,16 +30,16 @@ TARGETS = {
 }
 SOURCES = {
     "scim": "app.integrations.identity.scim:Scim",
-    "okta": "app.integrations.identity.okta:Okta",
-    "aws_iam": "app.integrations.identity.aws_iam:AwsIam",
+    "okta": "app.integrations.identity.okta.source:Okta",
+    "aws_iam": "app.integrations.identity.aws.source:AwsIam",
 }
 SINKS = {
     "webhook": "app.integrations.sinks.webhook:Webhook",
     "smtp": "app.integrations.sinks.smtp:Smtp",
 }
 NOTICES = {
-    "okta": "app.integrations.identity.okta_events",
-    "aws_iam": "app.integrations.identity.aws_events",
+    "okta": "app.integrations.identity.okta.events",
+    "aws_iam": "app.integrations.identity.aws.events",
 }
 # Kinds whose start waits for an answer, as long as their `timeout` says; the others return as soon as they have begun.
 SLOW_TARGETS = frozenset({"webhook"})

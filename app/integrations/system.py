@@ -1,14 +1,17 @@
-"""The real clock, ids, randomness and private files: the only place that reads or makes them."""
+"""The real clock, ids, randomness, private files and the operating-system user: the only place that reads or makes them."""
 
 from __future__ import annotations
 
 import os
+import pwd
 import secrets
 import tempfile
 import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+
+from app.domain.event import Account
 
 
 class SystemClock:
@@ -60,3 +63,9 @@ def write_private(path: Path, text: str) -> None:
     except BaseException:
         Path(fresh).unlink(missing_ok=True)
         raise
+
+
+def operator() -> Account:
+    """Return who runs this command: the operating-system user, whom people.toml links as `os:NAME`."""
+    name = pwd.getpwuid(os.getuid()).pw_name
+    return Account("os", name, name)

@@ -1,1 +1,1 @@
-"""What happens, in order: one verb a file, one public function a file. Start with `receive.py`."""
+"""What happens, in order: one verb a file, one public function a file. Start with `intake/receive.py`."""

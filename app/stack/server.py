@@ -85,3 +85,10 @@ def answers(port: int) -> bool:
             return True
     except OSError:
         return False
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

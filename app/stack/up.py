@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from app.configuration_example import write_example
+from app.config.example import write_example
 from app.domain.errors import BadConfiguration, GateError
-from app.guard import Memory, load_guard
+from app.guard.source import Memory, load_guard
 from app.integrations.system import SystemClock, SystemIds, write_private
 from app.settings import Settings, load_settings
 from app.stack.memory import MemoryWatch
@@ -24,7 +24,7 @@ from app.stack.restart import DONE, LOCK, answer, roll
 from app.stack.secrets import kept_secret
 from app.stack.server import answers
 from app.stack.supervisor import Supervisor, read_procfile
-from app.store.session import SqlStore, make_engine
+from app.store.unit import SqlStore, make_engine
 
 ROOT = Path(__file__).resolve().parents[2]
 CONNECTIONS = "connections.env"

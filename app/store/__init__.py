@@ -1,1 +1,1 @@
-"""What is remembered: the only room that speaks SQL. Start with `schema.py`."""
+"""What is remembered: the only room that speaks SQL. Start with `schema/line.py`."""

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from app.domain.access import AccountLink, Identity, LinkedBy, Statement
 from app.domain.event import Account
 from app.domain.principal import PrincipalKind
-from app.store.schema_access import account_links, identities
+from app.store.schema.access import account_links, identities
 
 _SAID = """
 SELECT i.source, i.external_id, i.subject, i.login, i.name, i.kind, i.owner, i.active, i.gone, i.said_at,

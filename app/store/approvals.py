@@ -10,8 +10,8 @@ from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.domain.approval import ApprovalRequest, RequestState, Verdict, Vote
-from app.store.schema_approvals import approval_requests as requests
-from app.store.schema_approvals import override_reviews, votes
+from app.store.schema.approvals import approval_requests as requests
+from app.store.schema.approvals import override_reviews, votes
 
 _STANDING = (RequestState.OPEN, RequestState.GRANTED)
 

@@ -10,7 +10,7 @@ import orjson
 from sqlalchemy import Connection, func, select, text
 
 from app.domain.audit import AuditEntry
-from app.store.schema import audit_entries
+from app.store.schema.line import audit_entries
 
 CONFIGURATION_LOCK = 0x7469_6465_0002
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.domain.signature import CommitKey, KeyKind
-from app.store.schema_access import commit_keys as table
+from app.store.schema.access import commit_keys as table
 
 
 @dataclass(frozen=True, slots=True)

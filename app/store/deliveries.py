@@ -1,4 +1,4 @@
-"""The inbox as the planner sees it: claim, finish, postpone. Writing new rows: `inbox.py`."""
+"""The inbox as the planner sees it: claim, finish, postpone. Writing new rows: `inbox/inbox.py`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, func, literal_col
 
 from app.domain.delivery import Delivery, DeliveryState
 from app.domain.event import Account, Event, EventKind, Repository
-from app.store.schema import REPOSITORY_OF_DELIVERY
-from app.store.schema import deliveries as table
+from app.store.schema.line import REPOSITORY_OF_DELIVERY
+from app.store.schema.line import deliveries as table
 
 LONGEST_PAUSE = timedelta(minutes=5)
 

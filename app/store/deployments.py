@@ -12,8 +12,8 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, 
 from app.domain.deployment import ENDED, NEXT_STAGE, Deployment, Stage, StageResult, State, Step, Trigger, Turn, Wake
 from app.domain.event import Account, Repository
 from app.store.audit import as_json
-from app.store.schema import deployments as table
-from app.store.schema import positions, slots, stages
+from app.store.schema.line import deployments as table
+from app.store.schema.line import positions, slots, stages
 
 SHORTEST_PREFIX = 7
 LONGEST_PAUSE = timedelta(minutes=5)

@@ -13,8 +13,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from app.domain.deployment import Dispatch, DispatchRow, Progress, Wake
 from app.store.audit import as_json
 from app.store.deployments import wake_from
-from app.store.schema import deployments, slots
-from app.store.schema import dispatches as table
+from app.store.schema.line import deployments, slots
+from app.store.schema.line import dispatches as table
 
 DETAIL_CHARACTERS = 2000
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Select, Text, cast, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.domain.freeze import Freeze
-from app.store.schema_freezes import freezes as table
+from app.store.schema.freezes import freezes as table
 
 SHORTEST_ID = 7  # of an id's end: less of it may be a slip of the hand
 _ANY_ZONE = timedelta(days=2)  # from UTC to the wall: 14 hours at most, and 24 by which a clock may be changed

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.domain.access import Hint, HintKind
-from app.store.schema_access import hints as table
+from app.store.schema.access import hints as table
 
 
 @dataclass(frozen=True, slots=True)

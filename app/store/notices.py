@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, delete, func, or_, select, text, u
 from sqlalchemy.dialects.postgresql import insert
 
 from app.domain.notice import Notice, StoredNotice
-from app.store.schema_notices import notices as table
+from app.store.schema.notices import notices as table
 
 _IS_OPEN = table.c.due_at.is_not(None)
 

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, or_, select, text, update
 
 from app.domain.proposal import Proposal, ProposalKind, ProposalState
-from app.store.schema_proposals import proposals as table
+from app.store.schema.proposals import proposals as table
 
 _IN_USE = text("state IN ('open', 'accepted')")  # as the index has it
 _APPLYING = 7243551202  # the advisory lock of whoever writes policies

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, exists, select
 from sqlalchemy.dialects.postgresql import insert
 
 from app.domain.push import CheckedPush
-from app.store.schema_pushes import checked_pushes as table
+from app.store.schema.pushes import checked_pushes as table
 
 
 @dataclass(frozen=True, slots=True)

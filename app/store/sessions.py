@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.domain.session import Session, StoredSession
-from app.store.schema_access import sessions
+from app.store.schema.access import sessions
 
 
 @dataclass(frozen=True, slots=True)

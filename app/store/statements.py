@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from app.domain.access import PASSED_ON, Change, Group, Identity, Page, SourceKind, SourceState
 from app.store.access import identity_from
-from app.store.schema_access import access_groups, identities, identity_emails, memberships, scim_resources, sources
+from app.store.schema.access import access_groups, identities, identity_emails, memberships, scim_resources, sources
 
 PART = 500  # rows of one statement: Postgres takes 65,535 parameters
 _COLUMNS = ("subject", "login", "name", "kind", "owner", "active", "gone", "said_at")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, jsonify, request
 
 from app.bootstrap import Process
-from app.pipeline.notice import notice, notices_of
+from app.pipeline.people.hear_hint import notice, notices_of
 
 CHALLENGE = "X-Okta-Verification-Challenge"
 LARGEST = 1024 * 1024

@@ -11,12 +11,17 @@ from app.bootstrap import Process, build
 from app.logs import configure_logs
 from app.observe import start_sentry
 from app.settings import load_settings
-from app.web import account, api, decide, errors, events, health, hooks, login, metrics, scim, wellknown
-from app.web.front import Front, FrontLimits
-from app.web.hooks import Quick
-from app.web.protect import protect
-from app.web.request import FAULT
-from app.web.sessions import Sessions
+from app.web import events, health, metrics, wellknown
+from app.web.api import api, decide
+from app.web.people import account, login
+from app.web.people.protect import protect
+from app.web.people.sessions import Sessions
+from app.web.receiver import hooks
+from app.web.receiver.front import Front, FrontLimits
+from app.web.receiver.hooks import Quick
+from app.web.scim import server as scim
+from app.web.wire import errors
+from app.web.wire.request import FAULT
 
 POOL_SIZE = 4  # group commit needs one connection; probes and key look-ups a few
 

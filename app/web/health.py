@@ -9,7 +9,7 @@ from flask import Blueprint, Response, jsonify
 from app.bootstrap import Process
 from app.domain.errors import GateError
 from app.store.migrate import is_current
-from app.store.queue import broker_answers
+from app.store.queue.wakes import broker_answers
 
 
 def make_blueprint(process: Process) -> Blueprint:

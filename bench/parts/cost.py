@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from app.store.queue import PLAN, QUEUES
+from app.store.queue.wakes import PLAN, QUEUES
 from bench import counters
 from bench.drain import drain, fleet
 from bench.drive import drive

@@ -14,17 +14,17 @@ from typing import Any
 from app.domain.access import SourceKind, SourceRule
 from app.domain.event import Account
 from app.integrations.http import HttpClient
-from app.integrations.identity.okta import Okta, Options
+from app.integrations.identity.okta.source import Okta, Options
 from app.integrations.identity.protocol import Tools
 from app.integrations.secrets.protocol import Secret
 from app.integrations.system import SystemClock, pause
-from app.pipeline.services import Guard, Services, SourceBinding
-from app.pipeline.sync import sync
+from app.pipeline.people.sync import sync
+from app.pipeline.ports.services import Guard, Services, SourceBinding
 from bench.directory import Directory
 from bench.effort import Effort
 from bench.figures import summary
 from bench.scenes import Site
-from tests.integrations.identity.oidc_cast import EC, RSA, a_validator, claims_of, issuing, signed
+from tests.integrations.identity.oidc.cast import EC, RSA, a_validator, claims_of, issuing, signed
 from tests.okta_fake import TOKEN, serving_okta
 
 PEOPLE, GROUPS, MEMBERS = 10_000, 500, 60

@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from app.cli.demo_scene import Scene
-from app.pipeline.plan import BATCH, plan
+from app.pipeline.intake.plan import BATCH, plan
+from app.stack.scene import Scene
 from bench import rows
 from bench.drive import drive
 from bench.effort import Effort

@@ -9,10 +9,10 @@ from typing import Any
 
 import httpx
 
-from app.cli.policy_workers import Given, decider
+from app.cli.policy.workers import Given, decider
 from app.domain.decision import Action, DecisionRequest
-from app.pipeline.judgement import decide_now
-from app.pipeline.replay_decisions import replay_decisions
+from app.pipeline.ask.replay_decisions import replay_decisions
+from app.pipeline.decide.judgement import decide_now
 from app.store.decisions import Decisions
 from bench.directory import Directory
 from bench.effort import Effort

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from app.cli.demo_scene import Scene
+from app.stack.scene import Scene
 from bench import peers
 from bench.drive import Round, drive
 from bench.effort import Effort

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.demo_scene import SECRET
+from app.stack.scene import SECRET
 from bench import drive as driving
 from bench.drive import drive, parse
 from bench.pushes import body_of, pushes, read_requests, signed, write_requests

@@ -14,9 +14,9 @@ from app.domain.delivery import Delivery, DeliveryState
 from app.domain.event import Account, Event, EventKind, Repository
 from app.integrations.system import SystemIds
 from app.stack.postgres import OWNER, EmbeddedPostgres
-from app.store.inbox import SqlInbox
+from app.store.inbox.inbox import SqlInbox
 from app.store.reads import Reads
-from app.store.session import SqlStore
+from app.store.unit import SqlStore
 from bench.rows import Sql, count, forget_pending, pending, planned, rows_per_commit
 
 COMMITS = ["a" * 40, "b" * 40, "c" * 40]

@@ -14,9 +14,9 @@ from app.bootstrap import Process, build
 from app.domain.deployment import Deployment, State
 from app.domain.session import Session
 from app.integrations.system import write_private
-from app.pipeline.authorize import authorize
-from app.pipeline.propose import propose_policy
-from app.pipeline.session_stores import StoredSession
+from app.pipeline.approve.propose import propose_policy
+from app.pipeline.line.authorize import authorize
+from app.pipeline.ports.stores.sessions import StoredSession
 from app.settings import load_settings
 from app.stack.postgres import EmbeddedPostgres
 from tests.cli.desk import Command, sit_down

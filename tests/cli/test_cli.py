@@ -24,9 +24,9 @@ from app.domain.event import Account, Event, EventKind, Repository
 from app.integrations.system import SystemIds
 from app.stack.postgres import APP, OWNER, EmbeddedPostgres
 from app.stack.redis import EmbeddedRedis
-from app.store.inbox import SqlInbox
+from app.store.inbox.inbox import SqlInbox
 from app.store.reads import Reads
-from app.store.session import SqlStore
+from app.store.unit import SqlStore
 from tests.cli.forked import tidegate
 from tests.conftest import free_port
 from tests.rows import record

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from app.configuration_example import write_example
+from app.config.example import write_example
 from app.stack.postgres import EmbeddedPostgres
 from app.store.reads import Reads
 from tests.cli.desk import Command, sit_down

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from app.domain.notice import Notice
 from app.integrations.system import SystemIds
-from app.store.session import SqlStore
+from app.store.unit import SqlStore
 from tests.cli.test_cli import AWAY, ME, NOT_FOUND, TIDEGATE_TOML, Cli, cli
 from tests.integrations.sinks.cast import Mailbox, mail_server
 from tests.integrations.targets.cast import SIGNING_SECRET, Service, says, serving

@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 from moto.server import ThreadedMotoServer
 
-from app.integrations.identity.aws_iam import AwsIam, Options
+from app.integrations.identity.aws.source import AwsIam, Options
 from app.integrations.secrets.protocol import Secret
 from tests.sources import tools
 

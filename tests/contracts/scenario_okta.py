@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from app.integrations.http import HttpClient
-from app.integrations.identity.okta import Okta, Options
+from app.integrations.identity.okta.source import Okta, Options
 from app.integrations.identity.protocol import IdentitySource
 from app.integrations.secrets.protocol import Secret
 from tests.contracts.scenario import GROUPS, PEOPLE

@@ -10,9 +10,9 @@ from sqlalchemy import Engine
 
 from app.domain.access import SourceKind
 from app.integrations.system import SystemClock, SystemIds
-from app.store.scim import Desk, SqlScim
-from app.store.session import SqlStore, SqlUnit
-from app.web.scim_service import make_provider
+from app.store.scim.resources import Desk, SqlScim
+from app.store.unit import SqlStore, SqlUnit
+from app.web.scim.service import make_provider
 
 
 class TestSqlScim(ScimStorageContract):

@@ -7,8 +7,8 @@ from collections.abc import Generator, Iterator
 import pytest
 from sqlalchemy import Engine, create_engine
 
-from app.cli.demo_scene import Scene
 from app.stack.postgres import OWNER
+from app.stack.scene import Scene
 from app.store.reads import Reads
 
 

@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.cli.demo_scene import SECRET, Scene, free_port
-from app.stack.server import answers
+from app.stack.scene import SECRET, Scene
+from app.stack.server import answers, free_port
 from app.stack.supervisor import arguments, read_procfile
 from app.stack.up import ROOT
 from bench.load import Load, run

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.cli.demo_scene import Scene
+from app.stack.scene import Scene
 from app.store.reads import Reads
 from tests.e2e import hostile
 from tests.e2e.hostile import BODY_SECONDS, Receiver, chunked, connect, event, exchange, head, honest, honest_seconds, statuses

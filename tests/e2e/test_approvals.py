@@ -12,17 +12,16 @@ import pytest
 from sqlalchemy import Engine
 
 from app.bootstrap import Process, build
-from app.cli.demo_scene import Scene
-from app.cli.output import operator
 from app.domain.approval import Verdict
 from app.domain.deployment import Stage, State, Trigger
 from app.domain.errors import NotAllowed
 from app.domain.session import Session, StoredSession
-from app.integrations.system import write_private
-from app.pipeline.override import override
-from app.pipeline.person import Person, person_of
-from app.pipeline.vote import vote
+from app.integrations.system import operator, write_private
+from app.pipeline.approve.acting_person import Person, person_of
+from app.pipeline.approve.override import override
+from app.pipeline.approve.vote import vote
 from app.settings import load_settings
+from app.stack.scene import Scene
 from app.store.reads import Reads
 from tests.e2e.test_durability import WHOLE_TRAIL, ended, someone_stands, standing_at, until
 from tests.integrations.targets.cast import Service, says, serving

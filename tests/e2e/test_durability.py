@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from app.cli.demo_scene import Scene
 from app.domain.deployment import STAGES, Deployment, Stage, State
+from app.stack.scene import Scene
 from app.store.reads import Reads
 
 GATE = 4711  # the advisory lock at which a stage stands until the test lets it go

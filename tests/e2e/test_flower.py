@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx
 
-from app.cli.demo_scene import Scene
 from app.domain.deployment import STAGES, State
+from app.stack.scene import Scene
 from app.store.reads import Reads
 from tests.e2e.test_durability import ended
 

@@ -15,9 +15,9 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
-from app.cli.demo_scene import Scene
 from app.domain.deployment import Stage, State
 from app.integrations.system import write_private
+from app.stack.scene import Scene
 from app.store.reads import Reads
 from tests.e2e.test_durability import ended, standing_at, until
 from tests.okta_fake import TOKEN, FakeOkta, serving_okta

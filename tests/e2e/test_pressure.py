@@ -18,9 +18,9 @@ import pytest
 from kombu import Connection as Broker
 from sqlalchemy import Engine, create_engine, text
 
-from app.cli.demo_scene import Scene
 from app.domain.deployment import Stage, State
 from app.stack.postgres import OWNER
+from app.stack.scene import Scene
 from app.stack.supervisor import Supervisor
 from app.store.reads import Reads
 from tests.e2e.test_durability import someone_stands, standing_at, until

@@ -14,7 +14,7 @@ from urllib.parse import quote_plus, urlsplit
 import httpx
 import pytest
 
-from app.cli.demo_scene import SECRET, Scene
+from app.stack.scene import SECRET, Scene
 from app.store.reads import Reads
 from tests.e2e.test_durability import until
 

@@ -9,8 +9,8 @@ import httpx
 import jwt
 import pytest
 
-from app.cli.demo_scene import Scene
 from app.domain.deployment import State
+from app.stack.scene import Scene
 from app.store.reads import Reads
 from tests.e2e.test_durability import until
 from tests.integrations.targets.cast import SIGNING_SECRET, Service, serving

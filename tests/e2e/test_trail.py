@@ -6,9 +6,9 @@ import subprocess
 
 from sqlalchemy import Engine, text
 
-from app.cli.demo_scene import Scene
 from app.domain.deployment import State
 from app.integrations.policy.cedar import CedarPolicy
+from app.stack.scene import Scene
 from app.store.reads import Reads
 from tests.e2e.test_durability import ended
 from tests.e2e.test_up import TIDEGATE

@@ -16,10 +16,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.cli.demo_scene import free_port
 from app.stack.postgres import APP, OWNER, EmbeddedPostgres
 from app.stack.redis import EmbeddedRedis
-from app.stack.server import answers
+from app.stack.server import answers, free_port
 from tests.e2e.test_durability import until
 
 TIDEGATE = str(Path(sys.executable).parent / "tidegate")

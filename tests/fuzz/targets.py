@@ -14,11 +14,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import parse_qs, quote_plus
 
-from app.configuration import load_configuration
+from app.config.load import load_configuration
 from app.domain.errors import BadConfiguration, BadDelivery, BadRequest, BadSignature, GateError, SealBroken, UnsupportedContent
 from app.domain.event import Event
 from app.domain.grant import subject_for
-from app.guard import KINDS
+from app.guard.source import KINDS
 from app.integrations.forges.forgejo import Forgejo
 from app.integrations.forges.gitea import Gitea
 from app.integrations.forges.gogs import Gogs
@@ -29,7 +29,7 @@ from app.integrations.inspection.patch import parse
 from app.integrations.policy.cedar import load as load_policies
 from app.integrations.secrets.sealed import Sealer
 from app.settings import Settings, load_settings
-from app.web.request import FAULT, announced, environ_of
+from app.web.wire.request import FAULT, announced, environ_of
 
 SECRET = b"fuzz-secret"
 SECONDS = 2.0  # of CPU; what takes longer is not bounded

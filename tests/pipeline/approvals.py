@@ -10,8 +10,8 @@ from app.domain.deployment import Deployment, Stage, State
 from app.domain.principal import Principal, PrincipalKind
 from app.domain.session import Session
 from app.integrations.policy.cedar import CedarPolicy
-from app.pipeline.person import Person
-from app.pipeline.vote import vote
+from app.pipeline.approve.acting_person import Person
+from app.pipeline.approve.vote import vote
 from tests.fakes import person
 from tests.pipeline.conftest import Line, environment
 

@@ -15,18 +15,18 @@ from app.domain.environment import Environment, HealthCheck, Zone
 from app.domain.event import Account, Event, EventKind, Repository
 from app.integrations.inspection.inspector import ContentInspector
 from app.integrations.system import SystemIds
-from app.pipeline.authorize import authorize
-from app.pipeline.dispatch import dispatch
-from app.pipeline.entries import delivery_entry
-from app.pipeline.grant import grant
-from app.pipeline.identify import identify
-from app.pipeline.plan import plan
-from app.pipeline.services import Guard, Limits, Services
-from app.pipeline.settle import settle
-from app.pipeline.stage import Outcome
-from app.store.inbox import SqlInbox
+from app.pipeline.intake.plan import plan
+from app.pipeline.line.authorize import authorize
+from app.pipeline.line.dispatch import dispatch
+from app.pipeline.line.grant import grant
+from app.pipeline.line.identify import identify
+from app.pipeline.line.settle import settle
+from app.pipeline.line.stage import Outcome
+from app.pipeline.ports.record import delivery_entry
+from app.pipeline.ports.services import Guard, Limits, Services
+from app.store.inbox.inbox import SqlInbox
 from app.store.reads import Reads
-from app.store.session import SqlStore
+from app.store.unit import SqlStore
 from tests.fakes import (
     FakeClock,
     FakeHealth,

@@ -8,7 +8,7 @@ from app.domain.deployment import Deployment, State
 from app.domain.event import Account
 from app.domain.proposal import Proposal, ProposalState
 from app.integrations.policy.cedar import CedarPolicy
-from app.pipeline.propose import proposal_named, propose_policy, propose_rollback
+from app.pipeline.approve.propose import proposal_named, propose_policy, propose_rollback
 from tests.fakes import FakePolicy
 from tests.pipeline.approvals import POLICY, ROBOT, Held
 

@@ -13,7 +13,7 @@ from app.domain.audit import AuditEntry
 from app.integrations.system import SystemIds
 from app.stack.postgres import OWNER, EmbeddedPostgres
 from app.store.reads import Reads
-from app.store.session import SqlStore, make_engine
+from app.store.unit import SqlStore, make_engine
 
 IDS = SystemIds()
 CHANGES = [

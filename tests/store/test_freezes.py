@@ -11,7 +11,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from app.integrations.system import SystemIds
-from app.store.session import SqlStore
+from app.store.unit import SqlStore
 from tests.pipeline.freezes import frozen_from, utc
 
 ONCE = frozen_from("2026-12-18 15:00", 65)

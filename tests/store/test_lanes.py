@@ -19,7 +19,7 @@ from app.store.deliveries import SqlDeliveries
 from app.store.deployments import SqlDeployments
 from app.store.dispatches import SqlSlots
 from app.store.reads import Reads
-from app.store.session import make_engine
+from app.store.unit import make_engine
 from tests.conftest import empty_tables
 
 ROWS = 100_000

@@ -14,9 +14,9 @@ from app.domain.deployment import ENDED, Deployment, Dispatch, Progress, Stage, 
 from app.domain.errors import NotFound, StoreUnavailable
 from app.domain.event import Account, Event, EventKind, Repository
 from app.integrations.system import SystemIds
-from app.store.inbox import SqlInbox
+from app.store.inbox.inbox import SqlInbox
 from app.store.reads import QueueAge, Reads
-from app.store.session import SqlStore, make_engine
+from app.store.unit import SqlStore, make_engine
 from tests.conftest import free_port
 from tests.rows import record
 

@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 
 from app.bootstrap import build
-from app.cli.output import operator
 from app.domain.errors import GateError
-from app.pipeline.rollback import rollback
+from app.integrations.system import operator
+from app.pipeline.line.rollback import rollback
 from app.settings import load_settings
 from app.stack.server import answers
 from tests.torture.cast import REPOSITORIES

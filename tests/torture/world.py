@@ -17,11 +17,11 @@ from pathlib import Path
 
 import redis
 
-from app.cli.demo_scene import free_port
 from app.integrations.system import write_private
 from app.stack.postgres import APP, OWNER, EmbeddedPostgres
 from app.stack.redis import EmbeddedRedis
 from app.stack.secrets import kept_secret
+from app.stack.server import free_port
 from tests.torture import cast
 from tests.torture.forge import Forge
 from tests.torture.plan import Plan

@@ -20,7 +20,7 @@ from werkzeug.serving import make_server
 from app.bootstrap import Process
 from app.integrations.system import write_private
 from app.settings import load_settings
-from app.store.queue import make_celery
+from app.store.queue.wakes import make_celery
 from app.web.factory import create_app
 from tests.fakes import FakeClock
 from tests.integrations.targets.cast import Request, Service, says

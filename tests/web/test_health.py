@@ -11,11 +11,11 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine, text
 
 from app.bootstrap import Process
-from app.configuration_example import write_example
+from app.config.example import write_example
 from app.settings import load_settings
 from app.stack.redis import EmbeddedRedis
-from app.store.queue import make_celery
-from app.store.session import make_engine
+from app.store.queue.wakes import make_celery
+from app.store.unit import make_engine
 from app.web.factory import create_app
 from tests.conftest import free_port
 

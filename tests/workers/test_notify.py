@@ -9,9 +9,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.domain.errors import SinkUnavailable
-from app.pipeline.notify import MOST
+from app.pipeline.tell.notify import MOST
 from tests.pipeline.conftest import line
-from tests.pipeline.test_notify import Post, post
+from tests.pipeline.tell.test_notify import Post, post
 
 __all__ = ["line", "post"]
 

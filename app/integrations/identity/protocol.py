@@ -13,7 +13,6 @@ from app.domain.event import Account
 from app.domain.principal import Principal
 from app.domain.signature import CommitKey
 from app.integrations.http import HttpClient
-from app.integrations.identity.oidc import VerifiedToken as VerifiedToken
 from app.integrations.secrets.protocol import Secret
 
 
@@ -89,6 +88,30 @@ class IdentitySource(Protocol):
     def read_again(self, hint: Hint) -> Iterator[Page] | None:
         """Read again what a hint is about; None where only the whole can be read."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedToken:
+    """What a token proves. `issuer` is the name of the profile that took it, `sub` the claim as it stands there.
+
+    `is_service`: it speaks for a program; that must never pass as a person. `email` is empty unless the issuer has verified it.
+    """
+
+    issuer: str
+    subject: str
+    sub: str
+    is_service: bool
+    client_id: str
+    groups: frozenset[str]
+    email: str
+    name: str
+    acr: str
+    amr: tuple[str, ...]
+    auth_time: datetime | None
+    issued_at: datetime
+    expires_at: datetime
+    country: str
+    login: str = ""
 
 
 class TokenValidator(Protocol):

@@ -1,4 +1,4 @@
-"""What a SCIM client's documents say of people and groups (RFC 7643 §4). Pure; served in `web/scim.py`, kept in `store/scim.py`.
+"""What a SCIM client says of people and groups (RFC 7643 §4). Pure; served in `web/scim/`, kept in `store/scim/`.
 
 Such a source speaks by itself: it is never read.
 """
@@ -58,7 +58,7 @@ def identity_from(user_id: str, document: Mapping[str, Any], options: Options) -
     """Read a User document; raises BadRequest where its subject can be none.
 
     Active where it does not say otherwise: the attribute is optional (RFC 7643 §4.1.1), and clients that leave it out mean so
-    when they create somebody. A change that leaves it out changes nothing of it: see `store/scim.py`.
+    when they create somebody. A change that leaves it out changes nothing of it: see `store/scim/resources.py`.
     """
     subject = subject_from(str(document.get(options.subject) or ""))
     if subject is None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from app.domain.change import CommitMessage
 from app.domain.finding import Finding, FindingKind
-from app.domain.plain import spelled
+from app.domain.text import spelled
 
 _EMAIL = re.compile(
     r"noreply@anthropic\.com|(?:noreply|codex)@openai\.com|cursoragent@cursor\.com|devin@cognition\.ai|copilot@github\.com"

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from app.domain.finding import Finding, FindingKind
-from app.domain.plain import spelled
+from app.domain.text import spelled
 
 # Where the makers say: https://agents.md; code.claude.com/docs (memory, settings); cursor.com/docs/context/rules;
 # docs.github.com "repository custom instructions"; docs.windsurf.com (memories); geminicli.com/docs (GEMINI.md);

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from app.domain.change import NOT_LOOKED_AT, Changes, CommitMessage, FileKind
 from app.domain.finding import Finding, FindingKind, Inspection
-from app.domain.plain import spelled
+from app.domain.text import spelled
 from app.integrations.inspection import agents as instructions
 from app.integrations.inspection import authorship, credentials, files, names, unicode
 from app.integrations.inspection.protocol import passages

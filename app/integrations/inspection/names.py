@@ -17,7 +17,7 @@ from confusable_homoglyphs.categories import alias
 from confusable_homoglyphs.confusables import confusables_data
 
 from app.domain.finding import Finding, FindingKind
-from app.domain.plain import spelled
+from app.domain.text import spelled
 
 LONGEST_NAME = 200  # characters of it in a finding
 _STRUCTURE = frozenset("/\\.")  # what looks like these makes one name look like another's place

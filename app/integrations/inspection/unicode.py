@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from app.domain.change import Line
 from app.domain.finding import Finding, FindingKind
-from app.domain.plain import spelled
+from app.domain.text import spelled
 
 CODE_POINTS_SHOWN = 5
 

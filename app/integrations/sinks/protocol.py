@@ -6,7 +6,7 @@ from typing import Protocol
 
 from app.domain.notice import Notice
 
-LONGEST_TIMEOUT = 30.0  # seconds; `pipeline/notify.py` leases a notice for longer than this
+LONGEST_TIMEOUT = 30.0  # seconds; `pipeline/tell/notify.py` leases a notice for longer than this
 
 
 class Sink(Protocol):

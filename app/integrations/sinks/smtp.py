@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from app.domain.clock import Clock
 from app.domain.errors import GateError, SecretUnavailable, SinkRefused, SinkUnavailable
 from app.domain.notice import Notice
-from app.domain.plain import plain_line
+from app.domain.text import plain_line
 from app.integrations.secrets.protocol import Secret
 from app.integrations.sinks.protocol import LONGEST_TIMEOUT
 from app.integrations.sinks.smtp_connection import Place, connected

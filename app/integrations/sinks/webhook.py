@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.domain.clock import Clock
 from app.domain.errors import SecretUnavailable, SinkRefused, SinkUnavailable
 from app.domain.notice import Notice
-from app.domain.plain import plain_line
+from app.domain.text import plain_line
 from app.integrations.http import HttpAnswer, HttpClient, NotSent, Unanswered
 from app.integrations.secrets.protocol import Secret
 from app.integrations.sinks.protocol import LONGEST_TIMEOUT

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from app.domain.deployment import Dispatch, Progress
 from app.domain.errors import GateError, TargetFailed, TargetUnavailable
-from app.domain.plain import plain_line
+from app.domain.text import plain_line
 from app.integrations.tokens.protocol import Token
 
 

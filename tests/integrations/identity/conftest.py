@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.integrations.identity.jwks import IssuerKeys
-from tests.integrations.identity.oidc_cast import Issuer, StillClock, issuing, keys_of
+from app.integrations.identity.oidc.jwks import IssuerKeys
+from tests.integrations.identity.oidc.cast import Issuer, StillClock, issuing, keys_of
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from app.domain.errors import RepositoryUnavailable, UnknownCommit
 from app.domain.signature import CommitKey, KeyKind, ObjectKind, SignedObject, Verdict
 from app.integrations.repositories import signatures
 from app.integrations.repositories.git import Git
-from app.integrations.repositories.keys import read_public_key
 from app.integrations.repositories.mirror import Mirror
+from app.integrations.repositories.public_keys import read_public_key
 from app.integrations.repositories.signatures import TagObject, verify
 
 REPOSITORY = "gogs:acme/shop"

@@ -1,0 +1,1 @@
+"""`tidegate access …`: who people are and who may do what. Start with `commands.py`."""

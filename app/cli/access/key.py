@@ -1,0 +1,65 @@
+"""`tidegate access key …`: the public keys that stand for people when commits and tags are signed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.cli.output import JSON, command, console, listing, print_json, process
+from app.domain.errors import BadKey
+from app.domain.signature import CommitKey
+from app.integrations.repositories.public_keys import LONGEST_KEY, read_public_key
+from app.integrations.system import operator
+from app.pipeline.people.commit_key import add_key, revoke_key
+from app.settings import environ
+
+app = typer.Typer(no_args_is_help=True, help="Public keys that stand for people when commits and tags are signed.")
+
+
+@app.command()
+@command
+def add(
+    subject: Annotated[str, typer.Argument(help="Whose key it is, as the identity sources call the person.")],
+    file: Annotated[Path, typer.Argument(help="An OpenSSH public key (id_ed25519.pub), or `gpg --armor --export`.")],
+    as_json: JSON = False,
+) -> None:
+    """Say that a public key is somebody's; audited in your name."""
+    kind, public, fingerprint = read_public_key(_read(file), environ=environ())
+    kept = add_key(process().services, CommitKey("", subject, kind, public, fingerprint, is_revoked=False), operator())
+    if as_json:
+        return print_json(kept)
+    console.print(f"{kept.fingerprint} ({kept.kind.value}) is a key of {kept.subject}")
+
+
+@app.command("list")
+@command
+def list_(subject: str | None = None, as_json: JSON = False) -> None:
+    """List keys, of one principal where asked, revoked ones too."""
+    with process().services.store.reading() as unit:
+        keys = unit.commit_keys.all(subject)
+    if as_json:
+        return print_json(keys)
+    table = listing("fingerprint", "kind", "subject", "state")
+    for key in keys:
+        table.add_row(key.fingerprint, key.kind.value, key.subject, "revoked" if key.is_revoked else "valid")
+    console.print(table)
+
+
+@app.command()
+@command
+def revoke(fingerprint: str, as_json: JSON = False) -> None:
+    """Revoke a key for good: whatever it has signed counts as badly signed from now on."""
+    gone = revoke_key(process().services, fingerprint, operator())
+    if as_json:
+        return print_json(gone)
+    console.print(f"{gone.fingerprint} of {gone.subject} is revoked")
+
+
+def _read(file: Path) -> str:
+    try:
+        with file.open(encoding="utf-8", errors="replace") as text:
+            return text.read(LONGEST_KEY + 1)
+    except OSError as fault:
+        raise BadKey(f"{file}: cannot be read: {fault.strerror}") from None

@@ -1,0 +1,13 @@
+"""Who sits at this machine, as a person who decides: the operating-system user, and the newest sign-in at the gate."""
+
+from __future__ import annotations
+
+from app.bootstrap import Process
+from app.integrations.system import operator
+from app.pipeline.approve.acting_person import Person, person_of
+
+
+def me(running: Process) -> Person:
+    """Return the operator as a person; raises Forbidden with what is missing."""
+    services = running.services
+    return person_of(services, services.guard(), operator())

@@ -1,0 +1,47 @@
+"""Options of commands that ask policies: a time as a place's clock shows it, other policies, how long ago."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.domain.errors import BadRequest
+from app.domain.local_time import time_zone
+from app.pipeline.ports.services import Guard
+
+AT = Annotated[str | None, typer.Option(help='"2026-12-24 18:00", by the clock of the environment, or with an offset; else now.')]
+POLICIES = Annotated[Path | None, typer.Option(help="A folder of other policies than those in force.")]
+
+_AGO = re.compile(r"\A(\d{1,6})([smhdw])\Z")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def moment(text: str | None, zone: str) -> datetime | None:
+    """Read a time, in this zone where it names none; raises BadRequest."""
+    if text is None:
+        return None
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadRequest(f'{text[:40]!r} is no time: "2026-12-24 18:00"') from None
+    return read if read.tzinfo is not None else read.replace(tzinfo=time_zone(zone))
+
+
+def ago(text: str | None) -> timedelta | None:
+    """Read how long ago something was: 90d, 12h, 5m; raises BadRequest."""
+    if text is None:
+        return None
+    found = _AGO.match(text.strip().lower())
+    if found is None:
+        raise BadRequest(f"{text[:40]!r} is no length: 90d, 12h, 5m")
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+def zone_of(guard: Guard, environment: str | None) -> str:
+    """Return the time zone of an environment, UTC where there is no such."""
+    found = guard.environment(environment) if environment is not None else None
+    return found.time_zone if found is not None else "UTC"

@@ -1,0 +1,1 @@
+"""`tidegate policy …`: one file a verb that needs more than a few lines. Start with `commands.py`."""

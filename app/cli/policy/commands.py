@@ -1,0 +1,166 @@
+"""`tidegate policy …`: check, test, explain and try out what decides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from app.cli.access.commands import who_can
+from app.cli.options import AT, POLICIES, ago, moment, zone_of
+from app.cli.output import FAILED, JSON, coloured, command, console, errors, plain, print_json, process
+from app.cli.policy.check_tests import run_tests
+from app.cli.policy.diff import diff
+from app.cli.policy.explain import explain
+from app.cli.policy.replay import replay
+from app.domain.decision import Action, Effect
+from app.domain.environment import Environment
+from app.domain.errors import BadRequest, GateError
+from app.integrations.policy.cedar import load
+from app.integrations.policy.protocol import Policy
+from app.pipeline.ask.simulate import Simulated, Supposed, simulate
+from app.pipeline.decide.evidence import path_facts
+from app.pipeline.decide.what_if import as_sentence
+from app.pipeline.ports.services import Guard
+
+app = typer.Typer(no_args_is_help=True, help="Check, test, explain and try out what decides.")
+app.command("explain")(explain)
+app.command("who-can")(who_can)
+app.command("diff")(diff)
+app.command("replay")(replay)
+
+
+@app.command()
+@command
+def check(
+    folder: Annotated[Path | None, typer.Argument(help="A folder of policies; else those of tidegate.toml.")] = None,
+    as_json: JSON = False,
+) -> None:
+    """Check policies, list every fault with file and line, and note what looks forgotten."""
+    if folder is None:
+        guard = process().services.guard()
+        checked, notes = guard.policy, list(_notes(guard.policy, guard))
+    else:
+        checked = load(folder)
+        notes = _notes_by_configuration(checked)
+    if as_json:
+        return print_json({"digest": checked.digest, "policies": sorted(checked.reasons), "notes": notes})
+    for note in notes:
+        errors.print(f"note: {note}", style="yellow")
+    console.print(f"no faults in {len(checked.reasons)} policies; version {checked.digest[:12]}")
+
+
+@app.command("test")
+@command
+def tried(
+    file: Annotated[Path, typer.Argument(help="A file of tests, TOML.")],
+    policies: POLICIES = None,
+    as_json: JSON = False,
+) -> None:
+    """Ask policies what a file of tests says, and compare the answers; exit status 1 where one is another."""
+    results = run_tests(file, policies)
+    failed = [each for each in results if each.fault is not None]
+    if as_json:
+        print_json([plain(each) for each in results])
+    else:
+        for each in results:
+            console.print(coloured("ok" if each.fault is None else "failed"), each.name)
+            if each.fault is not None:
+                console.print(f"       {each.fault}")
+        console.print(f"{len(results) - len(failed)} of {len(results)} as expected")
+    if failed:
+        raise typer.Exit(FAILED)
+
+
+@app.command("simulate")
+@command
+def simulate_(
+    user: Annotated[str, typer.Option(help="A subject, or an account as FORGE:ID.")],
+    repo: Annotated[str, typer.Option(help="FORGE:OWNER/NAME")],
+    ref: Annotated[str, typer.Option(help="A branch's name, or a full ref.")] = "main",
+    at: AT = None,
+    came_from: Annotated[str | None, typer.Option("--from", help="From where: an address, or a country (DE).")] = None,
+    action: Annotated[Action, typer.Option(help="What is asked for.")] = Action.DEPLOY,
+    environment: Annotated[str | None, typer.Option(help="Only this one.")] = None,
+    signed_in: Annotated[str | None, typer.Option(help="How long ago at the gate: 5m, 3h; else as it is.")] = None,
+    second_factor: Annotated[str | None, typer.Option(help="How long ago a second factor was shown.")] = None,
+    path: Annotated[list[str] | None, typer.Option(help="A path that is changed; can be given again.")] = None,
+    finding: Annotated[list[str] | None, typer.Option(help="What inspection finds; can be given again.")] = None,
+    forced: Annotated[bool, typer.Option("--forced", help="It is pushed by force.")] = False,
+    policies: POLICIES = None,
+    as_json: JSON = False,
+) -> None:
+    """Tell what would be answered to somebody, and what would change it. Nothing is deployed, and nothing kept."""
+    running = process()
+    guard = running.services.guard()
+    supposed = Supposed(
+        user,
+        repo,
+        ref if ref.startswith("refs/") else f"refs/heads/{ref}",
+        action,
+        environment,
+        at=moment(at, zone_of(guard, environment or _only(guard, repo))),
+        came_from=came_from,
+        signed_in=ago(signed_in),
+        second_factor=ago(second_factor),
+        brings=_brings(path or [], finding or [], forced),
+    )
+    found = simulate(running.services, supposed, load(policies) if policies is not None else None)
+    if as_json:
+        return print_json([plain(each) for each in found])
+    for each in found:
+        _print(each, action)
+    console.print(
+        "supposed   commits that known people wrote and signed, with nothing the matter but what was said, and no votes"
+    )
+
+
+def _print(each: Simulated, action: Action) -> None:
+    decision = each.decision
+    console.print(coloured(decision.effect), f"{action} {each.environment}: {decision.reason}")
+    if decision.effect is not Effect.ALLOW:
+        console.print(f"           {as_sentence(each.ways) or 'nothing was found that would change it'}")
+
+
+def _only(guard: Guard, repository: str) -> str | None:
+    """Name the environment of a repository where there is one alone: its clock is meant."""
+    names = [e.name for e in guard.environments if e.repository.casefold() == repository.casefold()]
+    return names[0] if len(names) == 1 else None
+
+
+def _brings(paths: list[str], findings: list[str], forced: bool) -> dict[str, Any]:
+    """Spell what commits bring as evidence is spelled; raises BadRequest where it is nothing that could be brought."""
+    for name in paths:
+        if not name or name.startswith("/"):
+            raise BadRequest(f"{name!r} is no path within a repository")
+    brings: dict[str, Any] = {"forced": forced}
+    if paths:
+        brings["paths"], brings["paths_known"] = path_facts(paths)
+    return brings | ({"findings": [{"kind": kind} for kind in findings]} if findings else {})
+
+
+def _notes_by_configuration(policy: Policy) -> list[str]:
+    try:
+        return list(_notes(policy, process().services.guard()))
+    except GateError as fault:  # policies may be checked where nothing else of a gate is
+        return [f"nobody looked whether these policies fit a gate: {fault}"]
+
+
+def _notes(policy: Policy, guard: Guard) -> Iterator[str]:
+    """Note what is no fault and may be forgotten."""
+    groups = {group for standing in guard.identity.everybody() for group in standing.principal.groups}
+    yield from (f'policies name the group "{name}", in which nobody is' for name in sorted(policy.groups - groups))
+    known = {e.repository for e in guard.environments}
+    yield from (
+        f'policies name the repository "{name}", which no environment deploys' for name in sorted(policy.repositories - known)
+    )
+    yield from (f'policy "{name}" has no @reason for people' for name, reason in sorted(policy.reasons.items()) if not reason)
+    yield from _idle_rules(policy, guard.environments)
+
+
+def _idle_rules(policy: Policy, environments: Iterable[Environment]) -> Iterator[str]:
+    for each in environments:
+        if each.approvals.rules and not policy.asks("approvals", Action.DEPLOY, each.resources):
+            yield f"environment {each.name} has rules for approvals, and no policy about it asks for context.approvals"

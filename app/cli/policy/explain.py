@@ -1,0 +1,135 @@
+"""`tidegate policy explain`: why a deployment was answered so, what would have changed it, and what the answer is today."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from app.bootstrap import Process
+from app.cli.output import JSON, coloured, command, console, print_json, process, when
+from app.cli.policy.versions import kept_policy
+from app.domain.audit import AuditEntry
+from app.domain.decision import Decision, Effect
+from app.domain.deployment import Deployment
+from app.domain.errors import BadConfiguration, NotFound
+from app.integrations.policy.cedar import CedarPolicy
+from app.integrations.policy.protocol import Policy
+from app.integrations.policy.texts import pieces
+from app.pipeline.decide.completion import completed
+from app.pipeline.decide.facts import NEVER
+from app.pipeline.decide.what_if import as_sentence, what_would_help
+from app.store.decisions import Decisions
+
+MOST_ENTRIES = 1_000
+
+
+@command
+def explain(
+    name: Annotated[str, typer.Argument(metavar="DEPLOYMENT", help="Its id, or the id of a decision about a push.")],
+    as_json: JSON = False,
+) -> None:
+    """Explain each decision about a deployment or a push: by which policies, with which facts, and what would have changed it."""
+    running = process()
+    found, entries = _found(running, name)
+    decided = [each for each in entries if "request" in each.detail and "policy_digest" in each.detail]
+    versions = {digest: _kept(running, digest) for digest in {each.detail["policy_digest"] for each in decided}}
+    if as_json:
+        return print_json([_told(running, each, versions[each.detail["policy_digest"]]) for each in decided])
+    if found is not None:
+        console.print(f"deployment {found.id} brings {found.sha} of {found.ref} to {found.environment}")
+        console.print("state     ", coloured(found.state), found.reason or "")
+    if not decided:
+        reasons = "; ".join(dict.fromkeys(each.detail["reason"] for each in entries if each.detail.get("reason")))
+        return console.print(f"no policy was asked about it: {reasons or 'it has not come to that yet'}")
+    for entry in decided:
+        _print(entry, versions[entry.detail["policy_digest"]])
+    now = _now(running, decided[-1])
+    console.print("\npolicies in force today, asked the same:", coloured(now.effect), now.reason)
+
+
+def _found(running: Process, name: str) -> tuple[Deployment | None, list[AuditEntry]]:
+    """Find a deployment, else a decision about a push, with its audit entries; raises NotFound."""
+    try:
+        found = running.reads.deployment(name).deployment
+    except NotFound as fault:
+        try:
+            return None, running.reads.audit_of_push(name)
+        except NotFound:
+            raise fault from None
+    return found, running.reads.audit(deployment_id=found.id, limit=MOST_ENTRIES)
+
+
+def _told(running: Process, entry: AuditEntry, policy: CedarPolicy | None) -> dict[str, Any]:
+    now = _now(running, entry)
+    return {
+        "seq": entry.seq,
+        "at": entry.at.isoformat(),
+        "action": entry.action,
+        **{name: entry.detail.get(name) for name in ("effect", "policies", "policy_digest", "reason", "request")},
+        "places": _places(policy),
+        "ways": what_would_help(policy, entry.detail["request"]) if policy and entry.detail.get("effect") != Effect.ALLOW else [],
+        "now": {"effect": now.effect, "policies": now.policies, "reason": now.reason},
+    }
+
+
+def _print(entry: AuditEntry, policy: CedarPolicy | None) -> None:
+    detail, places = entry.detail, _places(policy)
+    request = detail["request"]["request"]
+    named = ", ".join(f"{name} ({places[name]})" if name in places else name for name in detail["policies"]) or "no policy"
+    console.print(f"\n{when(entry.at)} {entry.action}:", coloured(detail["effect"]), f"by {named}")
+    console.print(f"  asked    may {_who(detail['request'])} {request['action']['id']} to {request['resource']['id']}?")
+    console.print(f"  facts    {_facts(request['context'], policy)}")
+    said = policy.recompute(detail["request"]).reason if policy is not None else detail.get("reason", "")
+    console.print(f"  because  {said}")
+    if detail["effect"] != Effect.ALLOW:
+        console.print(f"  change   {_ways(policy, detail['request'])}")
+    console.print(f"  version  {detail['policy_digest'][:12]}, audit entry {entry.seq}")
+
+
+def _ways(policy: Policy | None, asked: dict[str, Any]) -> str:
+    if policy is None:
+        return "its policies were not kept whole"
+    return as_sentence(what_would_help(policy, asked)) or "nothing was found that would change it"
+
+
+def _now(running: Process, entry: AuditEntry) -> Decision:
+    asked, _ = completed(entry.detail["request"])
+    return running.services.guard().policy.recompute(asked)
+
+
+def _kept(running: Process, digest: str) -> CedarPolicy | None:
+    try:
+        return kept_policy(Decisions(running.engine).version(digest))
+    except (NotFound, BadConfiguration):  # `replay` tells of damage
+        return None
+
+
+def _places(policy: CedarPolicy | None) -> dict[str, str]:
+    return {each.written.id: f"{each.file}:{each.line}" for each in pieces(policy.files)} if policy is not None else {}
+
+
+def _who(asked: Mapping[str, Any]) -> str:
+    who = asked["request"]["principal"]
+    for entity in asked["entities"]:
+        if entity["uid"] == who:
+            groups = ", ".join(parent["id"] for parent in entity["parents"]) or "no group"
+            return f"{who['id']} ({entity['attrs']['kind']}, in {groups})"
+    return str(who["id"])
+
+
+def _facts(context: Mapping[str, Any], policy: Policy | None) -> str:
+    """Spell the facts that these policies ask about; without the policies, all."""
+    names = sorted(context.keys() & policy.facts) if policy is not None else sorted(context)
+    return ", ".join(f"{name}={_spelled(context[name])}" for name in names)
+
+
+def _spelled(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{name}={_spelled(each)}" for name, each in sorted(value.items()) if each not in ("", [])) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(str, value)) + "]"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "never" if value == NEVER else str(value)

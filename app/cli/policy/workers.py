@@ -1,0 +1,100 @@
+"""Decide recorded requests again on all cores: one process a core, a bounded number of batches under way."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from functools import lru_cache
+from itertools import chain, islice
+from multiprocessing import get_context
+from typing import NamedTuple
+
+from app.domain.errors import GateError, NotFound
+from app.domain.recorded import Answers, KeptVersion
+from app.integrations.policy.cedar import CedarPolicy
+from app.pipeline.ask.redecide import Redecider
+from app.pipeline.ask.replay_decisions import Batch, Decide
+
+AT_ONCE = 3  # batches that one process does by itself: starting others takes as long
+AHEAD = 2  # batches that wait for each process
+VERSIONS_HELD = 32
+
+
+class Given(NamedTuple):
+    """What it takes to decide: the kept versions, and the files of other policies where there are any."""
+
+    kept: Mapping[str, KeptVersion]
+    other: Mapping[str, str] | None
+
+
+def decider(given: Given) -> Decide:
+    """Return what decides batches again, in order: a few here, more of them in processes of their own.
+
+    Raises GateError where a process dies.
+    """
+
+    def decide(batches: Iterable[Batch]) -> Iterator[tuple[Batch, Sequence[Answers]]]:
+        source = iter(batches)
+        few = list(islice(source, AT_ONCE + 1))
+        if len(few) <= AT_ONCE:
+            mine = redecider(given)
+            yield from ((batch, mine.answers(batch)) for batch in few)
+        else:
+            yield from _in_processes(given, chain(few, source))
+
+    return decide
+
+
+def redecider(given: Given) -> Redecider:
+    """Return what decides here; each version is parsed once."""
+
+    @lru_cache(VERSIONS_HELD)
+    def version(digest: str) -> CedarPolicy | None:
+        kept = given.kept.get(digest)
+        if kept is None:
+            raise NotFound(f"version {digest!r} was not kept")
+        return CedarPolicy.kept(kept.text, kept.schema, digest) if kept.schema is not None else None
+
+    return Redecider(version, CedarPolicy(given.other) if given.other is not None else None)
+
+
+def _in_processes(given: Given, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Sequence[Answers]]]:
+    count = len(os.sched_getaffinity(0))
+    under_way: deque[tuple[Batch, Future[list[Answers]]]] = deque()
+    pool = ProcessPoolExecutor(count, get_context("spawn"), initializer=_begin, initargs=(given,))
+    try:
+        for batch in batches:
+            under_way.append((batch, pool.submit(_answers, batch)))
+            if len(under_way) > count * AHEAD:
+                yield _next(under_way)
+        while under_way:
+            yield _next(under_way)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _next(under_way: deque[tuple[Batch, Future[list[Answers]]]]) -> tuple[Batch, Sequence[Answers]]:
+    batch, future = under_way.popleft()
+    try:
+        return batch, future.result()
+    except BrokenProcessPool:
+        raise GateError("a process that decided again has died; is there enough memory?") from None
+
+
+_answer: Callable[[Batch], list[Answers]]  # of a process of the pool
+
+
+def _begin(given: Given) -> None:
+    global _answer
+    with suppress(ValueError):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's to hear; it ends the pool
+    _answer = redecider(given).answers
+
+
+def _answers(batch: Batch) -> list[Answers]:
+    return _answer(batch)

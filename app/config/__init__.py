@@ -1,0 +1,1 @@
+"""Read tidegate.toml and check it. Start with `load.py`."""

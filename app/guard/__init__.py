@@ -1,0 +1,1 @@
+"""The rules in force: watched, loaded, bound to adapters. Start with `source.py`."""

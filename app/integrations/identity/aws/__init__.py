@@ -1,0 +1,1 @@
+"""Users, roles and groups of an AWS account. Start with `source.py`."""

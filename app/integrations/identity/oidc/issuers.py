@@ -1,0 +1,130 @@
+"""The issuers whose tokens the gate takes: one `[issuers.NAME]` table of tidegate.toml, and the profile that follows.
+
+A profile is complete: `validator.py` checks a token against it and asks nothing else. What is special about products: `kinds.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from app.integrations.identity.oidc.kinds import KINDS, Algorithm, Kind, KindRules
+
+LONGEST_URL = 2048
+DAY = 86_400.0
+_HOST = r"[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*"
+_LOOPBACK = r"(?:localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])"
+_REST = r"(?::\d{1,5})?(?:/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?"
+# Spelled out rather than split: a second reader of the same URL (the HTTP client) cannot then see another host in it.
+_URL = re.compile(rf"(?:https://{_HOST}|http://{_LOOPBACK}){_REST}(\?[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)?")
+
+
+def is_fetchable(url: str, *, loopback: bool = True) -> bool:
+    """Tell whether keys may be fetched from here: https anywhere, plain http only where it never leaves the machine."""
+    return len(url) <= LONGEST_URL and bool(_URL.fullmatch(url)) and (loopback or url.startswith("https://"))
+
+
+def _url(value: str) -> str:
+    if not is_fetchable(value):
+        raise ValueError("must be an https URL without credentials (http only for a loopback host)")
+    return value
+
+
+def _issuer(value: str) -> str:
+    if "?" in _url(value):
+        raise ValueError("an issuer has no query (OpenID Connect Discovery 1.0 §3)")
+    return value
+
+
+def _scopes(value: list[str]) -> list[str]:
+    if "openid" not in value:
+        raise ValueError('must hold "openid"')
+    return value
+
+
+_Text = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^\S+$")]
+
+
+class IssuerOptions(BaseModel):
+    """One `[issuers.NAME]` table. `client_id` and what follows it serve the browser login."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    kind: Kind
+    issuer: Annotated[str, AfterValidator(_issuer)]
+    audience: _Text
+    jwks_url: Annotated[str, AfterValidator(_url)] | None = None
+    algorithms: Annotated[list[Algorithm], Field(min_length=1)] | None = None
+    subject_claim: _Text | None = None
+    groups_claim: _Text | None = None
+    trusts_groups: bool = False
+    max_token_age: float = Field(DAY, gt=0, le=31 * DAY)
+    leeway: float = Field(30.0, ge=0, le=120)
+    client_id: _Text | None = None
+    client_secret: Annotated[str, Field(pattern=r"^(env|file):.+$")] | None = None
+    scopes: Annotated[list[_Text], AfterValidator(_scopes)] = ["openid", "profile", "email"]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.trusts_groups and not (self.groups_claim or KINDS[self.kind].groups_claim):
+            raise ValueError(f"tokens of {self.kind} carry no groups: name a groups_claim, or do not trust them")
+        if self.client_secret and not self.client_id:
+            raise ValueError("a client_secret needs a client_id")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class IssuerProfile:
+    """All that is needed to check a token of one issuer. `groups_claim` is None where its groups are not trusted.
+
+    `leeway` and `max_age` are seconds; `max_age` counts from `iat`.
+    """
+
+    name: str
+    kind: Kind
+    issuer: str
+    audience: str
+    jwks_url: str | None
+    algorithms: frozenset[str]
+    subject_claim: str
+    groups_claim: str | None
+    leeway: float
+    max_age: float
+    rules: KindRules
+
+
+def profile_of(name: str, options: IssuerOptions) -> IssuerProfile:
+    """Make the complete profile of the issuer that is configured as `name`."""
+    rules = KINDS[options.kind]
+    default_url = options.issuer.rstrip("/") + rules.jwks_path if rules.jwks_path else None
+    return IssuerProfile(
+        name=name,
+        kind=options.kind,
+        issuer=options.issuer,
+        audience=options.audience,
+        jwks_url=options.jwks_url or default_url,
+        algorithms=frozenset(options.algorithms or rules.algorithms),
+        subject_claim=options.subject_claim or rules.subject_claim,
+        groups_claim=(options.groups_claim or rules.groups_claim) if options.trusts_groups else None,
+        leeway=options.leeway,
+        max_age=options.max_token_age,
+        rules=rules,
+    )
+
+
+def login_profile_of(name: str, options: IssuerOptions) -> IssuerProfile | None:
+    """Make the profile of the ID tokens that a login brings; None without a client.
+
+    OpenID Connect Core 1.0 §2: the audience of an ID token is the `client_id`, and its nonce tells it from any other token.
+    """
+    if options.client_id is None:
+        return None
+    profile = profile_of(name, options)
+    return replace(
+        profile,
+        audience=options.client_id,
+        subject_claim=options.subject_claim or profile.rules.login_subject_claim or profile.subject_claim,
+        rules=replace(profile.rules, types=profile.rules.types & {"jwt", ""}),
+    )

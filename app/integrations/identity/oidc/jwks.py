@@ -1,0 +1,202 @@
+"""The public keys of one issuer, fetched over the outbound client and kept parsed: a warm look-up costs a dictionary access.
+
+Keys come from the configured place or from the issuer's own discovery document and from nowhere else; what a token's header
+says of keys (`jku`, `x5u`, `jwk`, `x5c`) is never read. A key that the issuer withdraws is trusted for TTL more.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, Key, OKPKey, RSAKey, import_key
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from app.domain.clock import Clock
+from app.domain.errors import IssuerUnavailable
+from app.integrations.http import HttpClient, NotSent, Unanswered
+from app.integrations.identity.oidc.issuers import IssuerProfile, is_fetchable
+
+TTL = timedelta(seconds=300)
+COOLDOWN = timedelta(seconds=10)  # from the end of one fetch to the next, whatever its outcome
+WAIT_SECONDS = 3.0  # for another thread's fetch: a slow issuer must not hold every thread
+LONGEST_STALE = timedelta(hours=24)
+CONNECT_SECONDS = 2.0
+READ_SECONDS = 3.0
+LARGEST = 256 * 1024
+MOST_KEYS = 100
+RSA_BITS = range(2048, 8193)  # RFC 7518 §3.3 demands 2048; more than 8192 only costs
+PUBLIC_MEMBERS = ("kty", "kid", "use", "alg", "n", "e", "crv", "x", "y")  # RFC 7518 §6: none of them is private
+
+
+class _Unfit(Exception):
+    """What came cannot be used."""
+
+
+class _KeySet(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True)
+    keys: Annotated[list[dict[str, Any]], Field(max_length=MOST_KEYS)]
+
+
+class _Discovery(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True)
+    issuer: str
+    jwks_uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    keys: Mapping[str, Key]
+    at: datetime
+
+
+class Fetches:
+    """Lets one thread at a time ask an issuer, and nobody within COOLDOWN after, whatever came of it."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._fetching = threading.Lock()
+        self._tried_at: datetime | None = None
+
+    def run(self, fetch: Callable[[], None], *, wait: float) -> bool:
+        """Call `fetch` if that is due. Tell whether nobody else is at it still after so many seconds."""
+        if not self._fetching.acquire(timeout=wait):
+            return False
+        try:
+            if self._tried_at is None or not is_within(COOLDOWN, self._tried_at, self._clock.now()):
+                self._fetch(fetch)
+        finally:
+            self._fetching.release()
+        return True
+
+    def _fetch(self, fetch: Callable[[], None]) -> None:
+        try:
+            fetch()
+        finally:
+            self._tried_at = self._clock.now()
+
+
+def is_within(limit: timedelta, since: datetime, now: datetime) -> bool:
+    """Tell whether less than `limit` has passed; a clock that was set back proves nothing, so it says no."""
+    return timedelta(0) <= now - since < limit
+
+
+class IssuerKeys:
+    """The keys of one issuer. Threads share it: one of them fetches, the others go on with what is held or wait for it."""
+
+    def __init__(self, profile: IssuerProfile, *, clock: Clock, client: HttpClient | None = None) -> None:
+        self._profile = profile
+        self._clock = clock
+        self._client = client or HttpClient(connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS)
+        self._fetches = Fetches(clock)
+        self._held: _Held | None = None
+        self._fault = ""
+        self._discovered: str | None = None
+
+    def key(self, kid: str) -> Key | None:
+        """Return the key of this id, or None where the issuer has none; raises IssuerUnavailable where that is unknown."""
+        held = self._held
+        if held is None or kid not in held.keys or not self._is_within(TTL, held.at):
+            held = self._renewed(kid)
+        return held.keys.get(kid)
+
+    def warm(self) -> None:
+        """Fetch the keys before the first token comes; raises IssuerUnavailable."""
+        if self._held is None:
+            self._renewed(None)
+
+    def _renewed(self, kid: str | None) -> _Held:
+        """Return what is held after a fetch, if one is due. Wait for another thread's fetch only where nothing held serves."""
+        held = self._usable()
+        must_wait = held is None or kid not in held.keys
+        is_done = self._fetches.run(self._fetch, wait=WAIT_SECONDS if must_wait else 0)
+        held = self._usable()
+        fault = self._fault if is_done else self._fault or "it has not answered yet"
+        if held is None or (fault and kid not in held.keys):
+            raise IssuerUnavailable(f"the keys of issuer {self._profile.name} cannot be had now: {fault or 'too old'}")
+        return held
+
+    def _usable(self) -> _Held | None:
+        held = self._held
+        return held if held is not None and self._is_within(LONGEST_STALE, held.at) else None
+
+    def _is_within(self, limit: timedelta, since: datetime) -> bool:
+        return is_within(limit, since, self._clock.now())
+
+    def _fetch(self) -> None:
+        begun = self._clock.now()
+        try:
+            keys = _parsed(self._read(self._profile.jwks_url or self._place()))
+            self._held, self._fault = _Held(keys, begun), ""
+        except _Unfit as fault:
+            self._fault, self._discovered = str(fault), None
+
+    def _place(self) -> str:
+        """Ask the issuer where its keys are (OpenID Connect Discovery 1.0 §4); asked again only after a fault."""
+        if self._discovered is None:
+            issuer = self._profile.issuer
+            try:
+                document = _Discovery.model_validate(self._read(f"{issuer.rstrip('/')}/.well-known/openid-configuration"))
+            except ValidationError:
+                raise _Unfit("its discovery document names no issuer or no jwks_uri") from None
+            if document.issuer != issuer:
+                raise _Unfit("its discovery document is of another issuer")
+            if not is_fetchable(document.jwks_uri, loopback=issuer.startswith("http://")):
+                raise _Unfit("the jwks_uri of its discovery document is no https URL")
+            self._discovered = document.jwks_uri
+        return self._discovered
+
+    def _read(self, url: str) -> object:
+        try:
+            answer = self._client.get(url, headers={"accept": "application/json"}, limit=LARGEST)
+        except (NotSent, Unanswered) as fault:
+            raise _Unfit(f"no answer ({fault})") from None
+        if answer.status != 200:
+            raise _Unfit(f"HTTP {answer.status}")
+        if not answer.is_whole:
+            raise _Unfit(f"the answer is larger than {LARGEST} bytes")
+        try:
+            return json.loads(answer.body)
+        except (ValueError, RecursionError):
+            raise _Unfit("the answer is not JSON") from None
+
+
+def _parsed(answer: object) -> Mapping[str, Key]:
+    """Take the keys that can verify a signature; what is not understood is left out (RFC 7517 §5), but not everything."""
+    try:
+        found = [key for jwk in _KeySet.model_validate(answer).keys if (key := _key(jwk))]
+    except ValidationError:
+        raise _Unfit(f"the answer is no key set, or one of more than {MOST_KEYS} keys") from None
+    if not found:
+        raise _Unfit("the key set holds no usable key")
+    return dict(reversed(found))  # of two with one id the first counts
+
+
+def _key(jwk: dict[str, Any]) -> tuple[str, Key] | None:
+    """Import a public key for signatures that has an id. Symmetric keys are none, whoever publishes them."""
+    kid, operations = jwk.get("kid"), jwk.get("key_ops", ["verify"])
+    is_for_signatures = jwk.get("use", "sig") == "sig" and isinstance(operations, list) and "verify" in operations
+    if not isinstance(kid, str) or not kid or jwk.get("kty") not in ("RSA", "EC", "OKP") or not is_for_signatures:
+        return None
+    try:
+        key = import_key({name: jwk[name] for name in PUBLIC_MEMBERS if name in jwk})
+        return (kid, key) if _is_fit(key) else None
+    except (JoseError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _is_fit(key: Key) -> bool:
+    match key:
+        case RSAKey():
+            return key.public_key.key_size in RSA_BITS
+        case ECKey():
+            return key.curve_name in ("P-256", "P-384") and bool(key.public_key)
+        case OKPKey():
+            return key.curve_name == "Ed25519" and bool(key.public_key)
+        case _:
+            return False

@@ -1,0 +1,155 @@
+"""What the tokens of each kind of issuer look like: one entry a product, read by `issuers.py` and `validator.py`. Pure.
+
+An empty string among `types` stands for a token without `typ`. The audience and the issuer are always compared exactly, so a
+kind lists only what differs. A service is recognised here and never passes as a user.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Claims = Mapping[str, Any]
+Kind = Literal["oidc", "okta", "cloudflare_access", "cognito", "entra", "aws_federation"]
+Algorithm = Literal["RS256", "ES256", "ES384", "PS256", "Ed25519"]
+
+_JWT = frozenset({"jwt"})
+_JWT_OR_NONE = frozenset({"jwt", ""})
+_ACCESS_TOKEN = frozenset({"at+jwt", "application/at+jwt"})  # RFC 9068 §2.1 and §4
+_KEYCLOAK_SERVICE = "service-account-"
+_CLOUDFLARE_SERVICE = ".access"
+
+
+def _audience(claims: Claims) -> object:
+    return claims.get("aud")
+
+
+def _cognito_audience(claims: Claims) -> object:
+    """An access token of Cognito has no `aud`: the client it was issued to stands in `client_id`."""
+    return claims.get("client_id") if claims.get("token_use") == "access" else claims.get("aud")
+
+
+def _oidc_service(claims: Claims) -> bool:
+    """RFC 9068 §2.2: where no person is involved `sub` is the client. Auth0 says `gty`, Keycloak names the account so."""
+    client = claims.get("client_id") or claims.get("azp")
+    return (
+        (bool(client) and claims.get("sub") == client)
+        or claims.get("gty") == "client-credentials"
+        or str(claims.get("preferred_username", "")).startswith(_KEYCLOAK_SERVICE)
+    )
+
+
+def _okta_service(claims: Claims) -> bool:
+    """An access token of a person names the person in `uid`; one of a client has `cid` only. ID tokens have neither."""
+    return "cid" in claims and "uid" not in claims
+
+
+def _cloudflare_service(claims: Claims) -> bool:
+    """A service token has an empty `sub`; whatever has one is judged by the rules for services, and no user."""
+    return claims.get("sub") == ""
+
+
+def _cognito_service(claims: Claims) -> bool:
+    return claims.get("token_use") == "access" and "username" not in claims
+
+
+def _entra_service(claims: Claims) -> bool:
+    """App-only: `idtyp` says so, or a client is named and no scope that a person delegated (`scp`). ID tokens name none."""
+    return claims.get("idtyp") == "app" or (("azp" in claims or "appid" in claims) and "scp" not in claims)
+
+
+def _always(claims: Claims) -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class KindRules:
+    """The rules for one kind of issuer.
+
+    `required` maps a claim to the values it may have. `jwks_path` follows the issuer; None: ask its discovery document.
+    `service_suffix` is how a service's subject must end. `vouches_for_email`: the issuer proves addresses itself and says
+    no `email_verified`.
+    """
+
+    algorithms: tuple[Algorithm, ...]
+    types: frozenset[str]
+    is_service: Callable[[Claims], bool]
+    jwks_path: str | None = None
+    subject_claim: str = "sub"
+    login_subject_claim: str | None = None
+    service_subject_claim: str = "sub"
+    service_suffix: str = ""
+    client_claims: tuple[str, ...] = ()
+    groups_claim: str | None = None
+    audience_of: Callable[[Claims], object] = _audience
+    required: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    vouches_for_email: bool = False
+
+
+KINDS: Mapping[Kind, KindRules] = {
+    # ID tokens have no typ or JWT, access tokens at+jwt or, before RFC 9068, JWT. They differ in audience, which is pinned.
+    "oidc": KindRules(
+        algorithms=("RS256", "ES256"),
+        types=_JWT_OR_NONE | _ACCESS_TOKEN,
+        is_service=_oidc_service,
+        client_claims=("client_id", "azp"),
+        groups_claim="groups",
+    ),
+    # Its custom authorization servers send no typ; the org server's own access tokens (application/okta-internal-at+jwt) are not
+    # for others to check. `sub` is the login in an access token, and an opaque id in an ID token.
+    # developer.okta.com/docs/api/openapi/okta-oauth/guides/overview
+    "okta": KindRules(
+        algorithms=("RS256",),
+        types=_JWT_OR_NONE,
+        is_service=_okta_service,
+        login_subject_claim="preferred_username",
+        client_claims=("cid",),
+        groups_claim="groups",
+    ),
+    # developers.cloudflare.com/cloudflare-one/identity/authorization-cookie/application-token: RS256, typ JWT. type `org` is the
+    # team-wide session, valid for no application. A service is the client id of its token (`….access`) in common_name; a
+    # client certificate's name stands there too, and does not end so.
+    "cloudflare_access": KindRules(
+        algorithms=("RS256",),
+        types=_JWT,
+        is_service=_cloudflare_service,
+        jwks_path="/cdn-cgi/access/certs",
+        subject_claim="email",
+        service_subject_claim="common_name",
+        service_suffix=_CLOUDFLARE_SERVICE,
+        client_claims=("common_name",),
+        required={"type": frozenset({"app"})},
+        vouches_for_email=True,
+    ),
+    # docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-tokens-verifying-a-jwt.html: no typ.
+    "cognito": KindRules(
+        algorithms=("RS256",),
+        types=_JWT_OR_NONE,
+        is_service=_cognito_service,
+        jwks_path="/.well-known/jwks.json",
+        client_claims=("client_id",),
+        groups_claim="cognito:groups",
+        audience_of=_cognito_audience,
+        required={"token_use": frozenset({"id", "access"})},
+    ),
+    # learn.microsoft.com/entra/identity-platform/access-token-claims-reference: typ is always JWT. `oid` stays with a person over
+    # all applications; `email`, `upn` and `preferred_username` can be changed and must not decide.
+    "entra": KindRules(
+        algorithms=("RS256",),
+        types=_JWT,
+        is_service=_entra_service,
+        subject_claim="oid",
+        service_subject_claim="oid",
+        client_claims=("azp", "appid"),
+        groups_claim="groups",
+    ),
+    # docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_outbound.html: `sub` is the ARN of a role or user. People come
+    # by their identity provider, so whoever comes this way is a machine.
+    "aws_federation": KindRules(
+        algorithms=("RS256", "ES384"),
+        types=_JWT_OR_NONE,
+        is_service=_always,
+        jwks_path="/.well-known/jwks.json",
+    ),
+}

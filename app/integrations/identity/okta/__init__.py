@@ -1,0 +1,1 @@
+"""People and groups of an Okta org. Start with `source.py`."""

@@ -1,0 +1,1 @@
+"""What people decide: votes, overrides, proposals. Start with `vote.py`."""

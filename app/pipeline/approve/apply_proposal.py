@@ -1,0 +1,43 @@
+"""Put an accepted change of policies into force, on the gate's machine: who may write there may do so, and what was accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from app.domain.errors import NotAllowed
+from app.domain.event import Account
+from app.domain.proposal import Proposal, ProposalState
+from app.pipeline.approve.decide_proposal import locked
+from app.pipeline.approve.propose import check_policy, entry
+from app.pipeline.ports.services import Services
+
+
+def apply(services: Services, proposal_id: str, by: Account, write: Callable[[str, str], None]) -> Proposal:
+    """Write the file by `write(name, text)`, if a person accepted just this for the policies of this moment.
+
+    The file is written last, one proposal at a time: a crash before the commit leaves it written and the proposal accepted, and
+    applying again only notes that. Raises NotFound, BadRequest (it has faults by now) and NotAllowed.
+    """
+    with services.store.unit() as unit:
+        unit.proposals.apply_alone()
+        proposal = locked(services, unit, proposal_id)
+        file, text = _accepted_change(proposal)
+        policy = services.guard().policy  # as the files are now
+        is_written = policy.files.get(file) == text
+        if not is_written and check_policy(policy, file, text) != proposal.policy_digest:
+            raise NotAllowed("the policies have changed since this was accepted: look at it beside them, and accept it anew")
+        applied = replace(proposal, state=ProposalState.APPLIED)
+        unit.proposals.update(applied)
+        unit.audit.append([entry(services, applied, "applied", by.key, accepted_by=applied.decided_by)])
+        if not is_written:
+            write(file, text)
+    return applied
+
+
+def _accepted_change(proposal: Proposal) -> tuple[str, str]:
+    if proposal.file is None or proposal.text is None:
+        raise NotAllowed("a rollback is not applied: accepting it plans it")
+    if proposal.state is not ProposalState.ACCEPTED:
+        raise NotAllowed(f"proposal {proposal.id} was not accepted by anybody yet")
+    return proposal.file, proposal.text

@@ -1,0 +1,146 @@
+"""Propose to go back to a release, or to change a file of policies: anybody active may, agents too. Next: `decide_proposal.py`.
+
+A proposal does nothing by itself. What can be checked is checked at once, so that no person is asked about what cannot be done.
+"""
+
+from __future__ import annotations
+
+from difflib import unified_diff
+from typing import Any
+
+from app.domain.audit import AuditEntry
+from app.domain.errors import BadConfiguration, BadRequest, NotAllowed, NotFound, RateLimited
+from app.domain.notice import Notice
+from app.domain.principal import Principal
+from app.domain.proposal import HOLDS, Proposal, ProposalKind, faults_of_file
+from app.domain.text import plain_line
+from app.integrations.policy.protocol import Policy
+from app.pipeline.line.rollback import release_to
+from app.pipeline.ports.services import Services
+from app.pipeline.ports.stores.line import Unit
+from app.pipeline.tell.tell import tell
+
+MOST_WAITING = 20  # of one proposer
+SHORTEST_REASON, LONGEST_REASON = 10, 1000
+SHORTEST_ID = 6
+
+
+def propose_rollback(services: Services, who: Principal, environment: str, release: str | None, *, reason: str) -> Proposal:
+    """Propose to bring this release (id or commit prefix) back, or the one that a rollback would bring now: it is pinned here.
+
+    Raises NotFound, BadRequest (no reason), RateLimited and NotAllowed (too many wait).
+    """
+    reason = _reason(services, who, reason)
+    with services.store.unit() as unit:
+        earlier = release_to(services, unit, environment, release)
+        made = _proposal(services, who, reason, kind=ProposalKind.ROLLBACK, environment=environment, release_id=earlier.id)
+        _keep(services, unit, made, f"to bring {environment} back to {earlier.sha[:12]}")
+    return made
+
+
+def propose_policy(services: Services, who: Principal, file: str, text: str, *, reason: str) -> Proposal:
+    """Propose a file of policies, new or in place of the one of its name.
+
+    Raises BadRequest (no reason; or faults, as `FILE:LINE: what`), RateLimited and NotAllowed (too many
+    wait, or it changes nothing).
+    """
+    reason = _reason(services, who, reason)
+    digest = check_policy(services.guard().policy, file, text)
+    made = _proposal(services, who, reason, kind=ProposalKind.POLICY, file=file, text=text, policy_digest=digest)
+    with services.store.unit() as unit:
+        _keep(services, unit, made, f"to change the policies in {file}")
+    return made
+
+
+def check_policy(policy: Policy, file: str, text: str) -> str:
+    """Check a file with the others in force; return their digest. Raises BadRequest and NotAllowed (it changes nothing)."""
+    faults = faults_of_file(file, text)
+    if not faults:
+        try:
+            policy.changed(file, text)
+        except BadConfiguration as fault:
+            faults = fault.faults
+    if faults:
+        raise BadRequest("\n".join(faults))
+    if policy.files.get(file) == text:
+        raise NotAllowed(f"{file} is in force just so already")
+    return policy.digest
+
+
+def diff_of(policy: Policy, proposal: Proposal) -> str | None:
+    """Show what a proposed file would change of the one in force, as a unified diff; None of a rollback."""
+    if proposal.file is None or proposal.text is None:
+        return None
+    former = policy.files.get(proposal.file, "").splitlines()
+    names = (f"in force/{proposal.file}", f"proposed/{proposal.file}")
+    return "\n".join(unified_diff(former, proposal.text.splitlines(), *names, lineterm=""))
+
+
+def entry(services: Services, proposal: Proposal, verb: str, actor: str, **detail: Any) -> AuditEntry:
+    """Describe that `proposal:verb` happened."""
+    named = ("kind", "proposer", "environment", "release_id", "file", "text_digest", "policy_digest")
+    told = {name: value for name in named if (value := getattr(proposal, name)) is not None}
+    return AuditEntry(
+        id=services.ids.new(),
+        at=services.clock.now(),
+        action=f"proposal:{verb}",
+        actor=actor,
+        deployment_id=proposal.deployment_id,
+        delivery_id=None,
+        correlation_id=proposal.id,
+        detail={"proposal": proposal.id, **told, **detail},
+    )
+
+
+def proposal_named(services: Services, name: str) -> Proposal:
+    """Return the proposal of this id, or unambiguous beginning or end of one; raises NotFound."""
+    wanted = name.strip().lower()
+    if len(wanted) < SHORTEST_ID:
+        raise NotFound(f"{name!r} is too short for a proposal's id; give {SHORTEST_ID} characters or more")
+    with services.store.reading() as unit:
+        found = unit.proposals.named(wanted)
+    if len(found) != 1:
+        raise NotFound(f"{'more than one' if found else 'no'} proposal is named {name}")
+    return found[0]
+
+
+def _reason(services: Services, who: Principal, reason: str) -> str:
+    if wait := services.proposal_limit.take(who.subject, services.clock.now().timestamp()):
+        raise RateLimited("you have proposed too much just now", retry_after=wait)
+    plain = plain_line(reason.strip(), LONGEST_REASON)
+    if len(plain) < SHORTEST_REASON:
+        raise BadRequest(f"a proposal takes a reason of {SHORTEST_REASON} characters or more, for whoever decides")
+    return plain
+
+
+def _proposal(services: Services, who: Principal, reason: str, **what: Any) -> Proposal:
+    now = services.clock.now()
+    return Proposal(id=services.ids.new(), proposer=who.subject, reason=reason, made_at=now, expires_at=now + HOLDS, **what)
+
+
+def _keep(services: Services, unit: Unit, made: Proposal, what: str) -> None:
+    if unit.proposals.waiting_of(made.proposer, made.made_at) >= MOST_WAITING:
+        raise NotAllowed(f"{MOST_WAITING} of your proposals wait already; let people decide on those first")
+    unit.proposals.add(made)
+    unit.audit.append([entry(services, made, "made", made.proposer, reason=made.reason)])
+    tell(services, unit, _notice(services, made, what), environment=made.environment)
+
+
+def _notice(services: Services, made: Proposal, what: str) -> Notice:
+    lines = (f"{made.proposer} proposes {what}.", f"Reason: {made.reason}", f"See: tidegate proposal show {made.id}")
+    return Notice(
+        id=services.ids.new(),
+        at=made.made_at,
+        event="proposal:made",
+        subject=f"{made.proposer} proposes {what}",
+        text="\n".join(lines),
+        detail={
+            "proposal": made.id,
+            "kind": made.kind.value,
+            "who": made.proposer,
+            "environment": made.environment or "",
+            "release": made.release_id or "",
+            "file": made.file or "",
+            "reason": made.reason,
+        },
+    )

@@ -1,0 +1,95 @@
+"""Tell what waits for approvals: who asks for what, what is missing, and whether whoever looks may vote.
+
+For people to look at: the evidence is what was gathered when the deployment was identified. What counts is decided anew when
+somebody votes (`vote.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from app.domain.approval import ApprovalRequest, Vote
+from app.domain.deployment import Deployment, Stage, State
+from app.domain.errors import Forbidden, NotAllowed, NotFound
+from app.pipeline.approve.acting_person import Person
+from app.pipeline.approve.voter import environment_of, right_to_vote
+from app.pipeline.decide.tally import NO_VOTES, Counted, counted
+from app.pipeline.line.hold import is_current
+from app.pipeline.ports.services import Guard, Services
+
+AsWhom = Callable[[], Person]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A deployment that waits. `missing`: whose yes it still takes; `why_not`: why the one who looks may not vote, or None."""
+
+    deployment: Deployment
+    request: ApprovalRequest
+    votes: tuple[Vote, ...]
+    counted: Counted
+    missing: tuple[str, ...]
+    why_not: str | None
+
+
+def waiting(services: Services, as_whom: AsWhom, environment: str | None = None) -> list[Waiting]:
+    """List what waits, oldest first. `as_whom` names who looks, or raises Forbidden with why that is nobody who votes.
+
+    Raises NotFound (no such environment).
+    """
+    guard = services.guard()
+    if environment is not None and guard.environment(environment) is None:
+        raise NotFound(f"there is no environment {environment}")
+    with services.store.reading() as unit:
+        requests = unit.approvals.open(environment)
+    viewer = _viewer(as_whom)
+    found = (_waiting(services, guard, request, viewer) for request in requests)
+    return [each for each in found if each is not None]
+
+
+def waiting_one(services: Services, as_whom: AsWhom, deployment_id: str) -> Waiting | None:
+    """Tell the same of one deployment; None where it does not wait."""
+    with services.store.reading() as unit:
+        request = unit.approvals.standing(deployment_id)
+    return _waiting(services, services.guard(), request, _viewer(as_whom)) if request is not None else None
+
+
+def _viewer(as_whom: AsWhom) -> Person | str:
+    try:
+        return as_whom()
+    except Forbidden as fault:
+        return str(fault)
+
+
+def _waiting(services: Services, guard: Guard, request: ApprovalRequest, viewer: Person | str) -> Waiting | None:
+    with services.store.reading() as unit:
+        deployment = unit.deployments.get(request.deployment_id)
+        identified = unit.deployments.result(request.deployment_id, Stage.VALIDATE_IDENTITY)
+        votes = tuple(unit.approvals.votes(request.id))
+    if deployment is None or deployment.state is not State.HELD or identified is None:
+        return None  # it went on this very moment
+    evidence, environment = identified.detail, guard.environment(deployment.environment)
+    found = counted(services, guard, deployment, environment, evidence) if environment else NO_VOTES
+    missing = found.tally.missing if environment and is_current(request, deployment, environment, guard) else ()
+    seen = Waiting(deployment, request, votes, found, missing, None)
+    try:
+        _check_viewer(services, guard, seen, viewer=viewer, evidence=evidence)
+    except (Forbidden, NotAllowed) as fault:
+        return replace(seen, why_not=str(fault))
+    return seen
+
+
+def _check_viewer(services: Services, guard: Guard, seen: Waiting, *, viewer: Person | str, evidence: Mapping[str, Any]) -> None:
+    """Raise Forbidden or NotAllowed where this one may not vote."""
+    if isinstance(viewer, str):
+        raise Forbidden(viewer)
+    deployment, request, who = seen.deployment, seen.request, viewer.principal.subject
+    if not is_current(request, deployment, environment_of(guard, deployment), guard):
+        raise NotAllowed("what is asked for has changed (policies, targets): a new request comes soon")
+    if services.clock.now() >= request.expires_at:
+        raise NotAllowed("the request has expired")
+    if any(vote.subject == who for vote in seen.votes):
+        raise NotAllowed(f"{who} has voted on this already")
+    right_to_vote(services, guard, deployment, person=viewer, evidence=evidence, votes=seen.counted)

@@ -1,0 +1,227 @@
+"""May this account change these refs of this repository? Asked by the forge's own pre-receive check, before the push is taken.
+
+The forge has let the account in and its git says what the push holds; both are believed, since the instance is authenticated
+(`web/api/decide.py`). All refs or none: git takes a push whole. What skips the check is met at deploy (`line/authorize.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from app.domain.audit import AuditEntry
+from app.domain.decision import Action, Decision, DecisionRequest, Effect
+from app.domain.environment import Environment
+from app.domain.event import Repository, is_zero
+from app.domain.finding import Finding, Inspection
+from app.domain.principal import Principal, PrincipalKind
+from app.domain.push import CheckedPush, PushWanted, RefUpdate
+from app.domain.session import Session
+from app.domain.signature import Signatures
+from app.domain.text import plain_line
+from app.pipeline.decide.evidence import LISTED, NOTHING_NEW, content_facts, path_facts
+from app.pipeline.decide.facts import Act, facts
+from app.pipeline.decide.judgement import active_principal, record_of, remember_policy
+from app.pipeline.decide.what_if import explained
+from app.pipeline.freeze.freeze import freezes_at
+from app.pipeline.ports.services import Guard, Services
+
+MOST_UPDATES = 100
+BESIDE_A_PUSH = 40  # questions what would change denials, in all: a person waits at git, and not for ever
+NOT_INSPECTED = Inspection(inspected=False, paths_known=False, why_not="the instance has not sent the content")
+
+
+@dataclass(frozen=True, slots=True)
+class RefDecision:
+    """What was decided about one ref, by which policies, and what was found in its content."""
+
+    ref: str
+    effect: Effect
+    policies: tuple[str, ...]
+    reason: str
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PushAnswer:
+    """Whether the push may be taken. `id` is that of its audit entries."""
+
+    id: str
+    allowed: bool
+    decisions: tuple[RefDecision, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """One ref's decision on its way; without an engine's `decision` the answer is no."""
+
+    update: RefUpdate
+    told: RefDecision
+    decision: Decision | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is the same for all refs of a push."""
+
+    resource: str
+    principal: Principal
+    session: Session | None
+    owners: Mapping[str, str]
+    agents: frozenset[str]
+    freezes: Mapping[str, tuple[str, ...]]
+    now: datetime
+
+
+def decide_push(services: Services, wanted: PushWanted) -> PushAnswer:
+    """Decide about each ref, keep the decisions with what it takes to make them again, and answer.
+
+    Raises StoreUnavailable: then nothing was decided.
+    """
+    guard = services.guard()
+    decided = _decided(services, guard, wanted)
+    answer = PushAnswer(
+        services.ids.new(),
+        bool(decided) and all(each.told.effect is Effect.ALLOW for each in decided),
+        tuple(each.told for each in decided),
+    )
+    _keep(services, guard, wanted, answer=answer, decided=decided)
+    return answer
+
+
+def _decided(services: Services, guard: Guard, wanted: PushWanted) -> list[_Decided]:
+    if len(wanted.updates) > MOST_UPDATES:
+        why = f"no more than {MOST_UPDATES} refs are decided about at once: push them in parts"
+        return [_denied(wanted.updates[0], why)]
+    fault, resource = _resource(guard, wanted.repository)
+    if resource is None:
+        return [_denied(update, fault) for update in wanted.updates]
+    fault, principal = active_principal(guard.identity, wanted.account)
+    if principal is None:
+        return [_denied(update, fault) for update in wanted.updates]
+    known = _known(services, guard, wanted, resource=resource, principal=principal)
+    return [_decide(services, guard, wanted, update=update, known=known) for update in wanted.updates]
+
+
+def _resource(guard: Guard, repository: Repository) -> tuple[str, str | None]:
+    """Spell the repository as tidegate.toml does, else as the policies do, or say why it cannot be told which is meant.
+
+    The forge hands its name on as whoever pushes has typed it, in any case: by that a `forbid` could be avoided.
+    """
+    same_name = {e.repository for e in guard.environments if e.repository.casefold() == repository.key.casefold()}
+    spelled = {e.repository for e in guard.environments if e.is_of(repository)}
+    if same_name and not spelled:
+        return f"{repository.key} has the number {repository.id}, and is not the one that the configuration means", None
+    spelled = spelled or {name for name in guard.policy.repositories if name.casefold() == repository.key.casefold()}
+    if len(spelled) > 1:
+        return f"the gate's configuration spells this repository in several ways: {', '.join(sorted(spelled))}", None
+    return "", spelled.pop() if spelled else repository.key.lower()
+
+
+def _known(services: Services, guard: Guard, wanted: PushWanted, *, resource: str, principal: Principal) -> _Known:
+    now = services.clock.now()
+    emails = {email for update in wanted.updates for email in update.emails}
+    is_looked_into = any(update.changes is not None for update in wanted.updates)
+    claimants = guard.identity.claimants_of(emails) if is_looked_into else []
+    environments = {e.name for update in wanted.updates for e in _environments(guard, wanted.repository, update)}
+    with services.store.reading() as unit:
+        session = unit.sessions.newest(principal.subject, now, guard.issuer_urls)
+        freezes = {name: tuple(each.name for each in freezes_at(unit, name, now)) for name in sorted(environments)}
+    return _Known(
+        resource=resource,
+        principal=principal,
+        session=session,
+        owners=guard.identity.owners_of(emails),
+        agents=frozenset(email for p in claimants if p.kind is PrincipalKind.AGENT for email in p.emails),
+        freezes=freezes,
+        now=now,
+    )
+
+
+def _environments(guard: Guard, repository: Repository, update: RefUpdate) -> list[Environment]:
+    return [e for e in guard.environments if e.is_of(repository) and e.deploys_ref(update.ref)]
+
+
+def _decide(services: Services, guard: Guard, wanted: PushWanted, *, update: RefUpdate, known: _Known) -> _Decided:
+    environments = _environments(guard, wanted.repository, update)
+    found = services.inspector.inspect(update.changes, agents=known.agents) if update.changes is not None else NOT_INSPECTED
+    context = facts(
+        guard,
+        environments,
+        Act(update.event, update.ref, update.sha, wanted.account.login),
+        evidence=_evidence(update, found, known.owners),
+        session=known.session,
+        freezes=sorted({name for e in environments for name in known.freezes[e.name]}),
+        now=known.now,
+    )
+    decision = guard.policy.decide(DecisionRequest(known.principal, Action.PUSH, "", known.resource, context))
+    told = RefDecision(
+        update.ref,
+        decision.effect,
+        decision.policies,
+        plain_line(explained(guard.policy, decision, most=BESIDE_A_PUSH // len(wanted.updates))),
+        found.findings,
+    )
+    return _Decided(update, told, decision)
+
+
+def _evidence(update: RefUpdate, found: Inspection, owners: Mapping[str, str]) -> dict[str, Any]:
+    """Spell what the instance says as evidence. Signatures are not verified here, so there are none."""
+    here = {"signatures": Signatures.NONE.value, "checked_at_push": True}
+    if is_zero(update.new):
+        return {**NOTHING_NEW, **here, "authors_known": True, "unknown_authors": [], "forced": True}
+    unknown = sorted({email for email in update.emails if email.casefold() not in owners})
+    paths, are_all = path_facts(update.paths)
+    return {
+        **content_facts(found),
+        **here,
+        "authors_known": update.emails_known and not unknown,
+        "unknown_authors": unknown[:LISTED],
+        "forced": update.is_forced,
+        "paths": paths,
+        "paths_known": update.paths_known and are_all,
+    }
+
+
+def _denied(update: RefUpdate, why: str) -> _Decided:
+    return _Decided(update, RefDecision(update.ref, Effect.DENY, (), plain_line(why)))
+
+
+def _keep(services: Services, guard: Guard, wanted: PushWanted, *, answer: PushAnswer, decided: Sequence[_Decided]) -> None:
+    """Keep the policies, the decisions and what was let through, together."""
+    now, repository = services.clock.now(), wanted.repository
+    entries = [_entry(services, wanted, each, answer=answer, now=now) for each in decided]
+    kept = {(each.update.ref, each.update.sha) for each in decided if answer.allowed and not is_zero(each.update.new)}
+    with services.store.unit() as unit:
+        remember_policy(unit, guard)
+        unit.audit.append(entries)
+        unit.pushes.keep([CheckedPush(repository.forge, repository.id, ref, sha, answer.id, now) for ref, sha in sorted(kept)])
+
+
+def _entry(services: Services, wanted: PushWanted, each: _Decided, *, answer: PushAnswer, now: datetime) -> AuditEntry:
+    """Say `push:allowed` only of what may be taken: one denied ref denies the others of its push."""
+    update, told = each.update, each.told
+    return AuditEntry(
+        id=services.ids.new(),
+        at=now,
+        action="push:allowed" if answer.allowed else "push:denied",
+        actor=wanted.account.key,
+        deployment_id=None,
+        delivery_id=None,
+        correlation_id=answer.id,
+        detail={
+            "effect": told.effect.value,
+            **(record_of(each.decision) if each.decision is not None else {}),
+            "event": update.event,
+            "ref": update.ref,
+            "old": update.old,
+            "new": update.new,
+            "repository": wanted.repository.key,
+            "repository_id": wanted.repository.id,
+            "login": wanted.account.login,
+            "reason": told.reason,
+            "findings": [asdict(finding) for finding in told.findings[:LISTED]],
+        },
+    )

@@ -1,0 +1,122 @@
+"""Ask the policies what they would answer to somebody, at a time and from a place, before anything is pushed. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from app.domain.decision import Action, Decision, DecisionRequest
+from app.domain.environment import BRANCHES, Environment
+from app.domain.errors import BadRequest, NotAllowed, NotFound
+from app.domain.event import Account
+from app.domain.principal import Principal
+from app.domain.session import Session
+from app.integrations.policy.protocol import Policy
+from app.pipeline.ask.who_can import BEST, NO_COMMIT
+from app.pipeline.decide.facts import Act, facts
+from app.pipeline.decide.what_if import what_would_help
+from app.pipeline.freeze.freeze import freezes_at
+from app.pipeline.ports.services import Guard, Services
+
+
+@dataclass(frozen=True, slots=True)
+class Supposed:
+    """What is supposed. `at` None: now; `came_from`: an address, or a country as two letters; ages None: as it is.
+
+    `brings` are facts of the commits; what it does not say is supposed to be in the best order.
+    """
+
+    who: str
+    repository: str
+    ref: str
+    action: Action = Action.DEPLOY
+    environment: str | None = None
+    at: datetime | None = None
+    came_from: str | None = None
+    signed_in: timedelta | None = None
+    second_factor: timedelta | None = None
+    brings: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """What would be answered, where; `ways` are what would change a denial."""
+
+    environment: str
+    decision: Decision
+    ways: tuple[tuple[str, ...], ...]
+
+
+def simulate(services: Services, supposed: Supposed, policy: Policy | None = None) -> list[Simulated]:
+    """Decide for each environment that deploys this ref, of a `push` for the repository. Raises NotFound,
+    BadRequest and NotAllowed (somebody who is not active).
+
+    `policy`: other policies than those in force.
+    """
+    guard = services.guard()
+    policy = policy or guard.policy
+    who, environments = _who(guard, supposed.who), _environments(guard, supposed)
+    groups = [environments] if supposed.action is Action.PUSH else [[each] for each in environments]
+    return [_simulated(services, guard, policy, supposed=supposed, who=who, environments=each) for each in groups]
+
+
+def _simulated(
+    services: Services, guard: Guard, policy: Policy, *, supposed: Supposed, who: Principal, environments: list[Environment]
+) -> Simulated:
+    now = supposed.at or services.clock.now()
+    with services.store.reading() as unit:
+        session = unit.sessions.newest(who.subject, services.clock.now(), guard.issuer_urls)
+        freezes = sorted({each.name for e in environments for each in freezes_at(unit, e.name, now)})
+    event = {Action.ROLLBACK: "rollback", Action.OVERRIDE: "override"}.get(supposed.action)
+    act = Act(event or ("push" if supposed.ref.startswith(BRANCHES) else "tag"), supposed.ref, NO_COMMIT, "")
+    evidence, here = {**BEST, **(supposed.brings or {})}, _session(session, supposed, now)
+    context = facts(guard, environments, act, evidence=evidence, session=here, freezes=freezes, now=now)
+    name = "" if supposed.action is Action.PUSH else environments[0].name
+    spelled = environments[0].repository if environments else supposed.repository
+    decision = policy.decide(DecisionRequest(who, supposed.action, name, spelled, context))
+    return Simulated(name or spelled, decision, tuple(what_would_help(policy, decision.request)))
+
+
+def _who(guard: Guard, name: str) -> Principal:
+    """Take a subject, or an account as FORGE:ID."""
+    forge, _, number = name.partition(":")
+    account = guard.identity.principal_of(Account(forge, number, "")) if number else None
+    found = account or guard.identity.principal(name)
+    if found is None:
+        raise NotFound(f"{name} is neither the subject nor the account (FORGE:ID) of anybody: tidegate access list")
+    if not found.active:
+        raise NotAllowed(f"{found.subject} is not active, and may do nothing: {found.why_inactive}")
+    return found
+
+
+def _environments(guard: Guard, supposed: Supposed) -> list[Environment]:
+    found = [e for e in guard.environments if e.repository.casefold() == supposed.repository.casefold()]
+    if not found and supposed.action is not Action.PUSH:
+        known = ", ".join(sorted({e.repository for e in guard.environments}))
+        raise NotFound(f"no environment deploys {supposed.repository}; there are {known}")
+    if supposed.environment is not None:
+        found = [e for e in found if e.name == supposed.environment]
+        if not found:
+            raise NotFound(f"there is no environment {supposed.environment} of {supposed.repository}")
+    fitting = [e for e in found if e.deploys_ref(supposed.ref)]
+    if not fitting and supposed.action is not Action.PUSH:
+        deploys = "; ".join(f"{e.name} deploys {', '.join(e.deploys)}" for e in found)
+        raise BadRequest(f"no environment deploys {supposed.ref}: {deploys}")
+    return fitting
+
+
+def _session(newest: Session | None, supposed: Supposed, now: datetime) -> Session | None:
+    """Suppose a session where anything is said of it; the newest one here gives what is not said."""
+    if supposed.came_from is None and supposed.signed_in is None and supposed.second_factor is None:
+        return newest
+    here = newest or Session("supposed", supposed.who, "", now, None, "", (), "", "", "")
+    if supposed.signed_in is not None:
+        here = replace(here, signed_in_at=now - supposed.signed_in)
+    if supposed.second_factor is not None:
+        here = replace(here, mfa_at=now - supposed.second_factor)
+    if supposed.came_from is None:
+        return here
+    is_country = len(supposed.came_from) == len("DE") and supposed.came_from.isalpha()
+    return replace(here, country=supposed.came_from.upper()) if is_country else replace(here, address=supposed.came_from)

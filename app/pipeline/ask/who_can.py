@@ -1,0 +1,120 @@
+"""Ask the policies in force about everybody: who may do this to an environment, under stated assumptions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from app.domain.access import Standing
+from app.domain.decision import Action, DecisionRequest, Effect
+from app.domain.environment import BRANCHES, TAGS, Environment
+from app.domain.errors import BadRequest, NotFound
+from app.domain.signature import Signatures
+from app.integrations.policy.protocol import Policy
+from app.pipeline.decide.evidence import NOTHING_NEW
+from app.pipeline.decide.facts import Act, facts
+from app.pipeline.freeze.freeze import freezes_at
+from app.pipeline.ports.services import Guard, Services
+from app.pipeline.ports.stores.line import Unit
+
+EVENTS = {"branch": "push", "tag": "tag", "release": "release"}
+# What a deployment brings along is not known here, so the best is assumed, and said.
+BEST = {"authors_known": True, "unknown_authors": [], "signatures": Signatures.ALL.value, "checked_at_push": True, **NOTHING_NEW}
+NO_COMMIT = "0" * 40
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Whether one principal may, by what account, and why or why not."""
+
+    subject: str
+    kind: str
+    accounts: tuple[str, ...]
+    effect: Effect
+    reason: str
+
+    @property
+    def allowed(self) -> bool:
+        """Tell whether nothing more is needed."""
+        return self.effect is Effect.ALLOW
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Everybody's answers, and what they rest on."""
+
+    environment: str
+    action: str
+    ref: str
+    answers: tuple[Answer, ...]
+    assumed: str
+
+
+def who_can(
+    services: Services,
+    name: str,
+    *,
+    ref: str | None = None,
+    action: str = Action.DEPLOY.value,
+    at: datetime | None = None,
+    policy: Policy | None = None,
+) -> Answers:
+    """Decide for everybody of whom a source speaks, now or `at` a time, by other policies where they are given.
+
+    Raises NotFound or BadRequest.
+    """
+    guard = services.guard()
+    guard = replace(guard, policy=policy) if policy is not None else guard
+    environment = guard.environment(name)
+    if environment is None:
+        raise NotFound(f"there is no environment {name}")
+    if action not in set(Action):
+        raise BadRequest(f"{action!r} is no action; there are {', '.join(Action)}")
+    kind, full = _ref(environment, ref)
+    act = Act("rollback" if action == Action.ROLLBACK else EVENTS[kind], full, NO_COMMIT, "")
+    now = at or services.clock.now()
+    standings = guard.identity.everybody()
+    with services.store.reading() as unit:
+        frozen = [each.name for each in freezes_at(unit, environment.name, now)]
+        answers = tuple(
+            _answer(guard, unit, environment, standing, act=act, action=Action(action), freezes=frozen, now=now)
+            for standing in standings
+        )
+    time = f"{at:%a %Y-%m-%d %H:%M %Z}" if at else "now"
+    assumed = f"{time}, from {full}, commits that known people wrote and signed, and each one's newest session here"
+    return Answers(name, action, full, answers, assumed)
+
+
+def _answer(
+    guard: Guard,
+    unit: Unit,
+    environment: Environment,
+    standing: Standing,
+    *,
+    act: Act,
+    action: Action,
+    freezes: Sequence[str],
+    now: datetime,
+) -> Answer:
+    who = standing.principal
+    said = (who.subject, who.kind.value, tuple(sorted(who.accounts)))
+    if not who.active:
+        return Answer(*said, effect=Effect.DENY, reason=f"not active: {who.why_inactive}")
+    if not who.accounts:
+        return Answer(*said, effect=Effect.DENY, reason="no account stands for this principal: tidegate access link")
+    session = unit.sessions.newest(who.subject, now, guard.issuer_urls)
+    context = facts(guard, [environment], act, evidence=BEST, session=session, freezes=freezes, now=now)
+    decision = guard.policy.decide(DecisionRequest(who, action, environment.name, environment.repository, context))
+    return Answer(*said, effect=decision.effect, reason=decision.reason)
+
+
+def _ref(environment: Environment, ref: str | None) -> tuple[str, str]:
+    """Take the ref that is asked about, or make one up that the environment deploys first."""
+    if ref is not None:
+        if not environment.deploys_ref(ref):
+            raise BadRequest(f"{environment.name} does not deploy {ref}; it deploys {', '.join(environment.deploys)}")
+        return ("branch" if ref.startswith(BRANCHES) else "tag"), ref
+    kind, _, glob = environment.deploys[0].partition(":")
+    name = (glob or "v1").replace("*", "any")
+    return kind, f"{BRANCHES if kind == 'branch' else TAGS}{name}"

@@ -1,0 +1,201 @@
+"""Turn pending deliveries into deployments: one per matching environment, its commit pinned. Next: `line/identify.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from app.domain.audit import AuditEntry
+from app.domain.delivery import Delivery
+from app.domain.deployment import Deployment, State, Trigger, Wake
+from app.domain.environment import Environment
+from app.domain.errors import GateError
+from app.domain.event import Event, EventKind
+from app.domain.text import plain_line
+from app.pipeline.intake.admit import admit
+from app.pipeline.ports.record import delivery_entry, entry_of
+from app.pipeline.ports.services import Guard, Services
+from app.pipeline.ports.stores.line import Unit
+
+BATCH = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What one round of planning made, who of it may get under way, and whether more may be waiting.
+
+    `after`: the repository at which the next round goes on.
+    """
+
+    deployments: tuple[Deployment, ...]
+    wakes: tuple[Wake, ...]
+    has_more: bool
+    after: str = ""
+
+
+class _Wanted(NamedTuple):
+    """What one delivery asks for."""
+
+    delivery: Delivery
+    deployments: tuple[Deployment, ...]
+
+
+def plan(services: Services, after: str = "") -> Planned:
+    """Plan the oldest pending deliveries, in the order in which they came; where many wait, also some of each repository.
+
+    Pushes are planned in one transaction; tags and releases are first resolved at the forge, outside of any.
+    """
+    guard = services.guard()
+    made: list[Deployment] = []
+    to_resolve: list[Delivery] = []
+    now = services.clock.now()
+    with services.store.unit() as unit:
+        claimed, has_more, after = _claim(unit, now, after)
+        wanted: list[_Wanted] = []
+        for delivery in claimed:
+            environments = _matching(guard, delivery)
+            if environments and _needs_resolving(delivery):
+                to_resolve.append(delivery)
+            else:
+                wanted.append(_wanted(services, delivery, environments, sha=_pushed_commit(delivery)))
+        if to_resolve:
+            unit.deliveries.reserve([d.id for d in to_resolve], now + timedelta(seconds=services.limits.sweep_after))
+        made += _write(services, unit, wanted)
+        wakes = admit(services, unit, _environments(made))
+    for delivery in to_resolve:
+        resolved, more = _resolve_and_plan(services, guard, delivery)
+        made += resolved
+        wakes += more
+    return Planned(tuple(made), tuple(wakes), has_more, after)
+
+
+def _claim(unit: Unit, now: datetime, after: str) -> tuple[list[Delivery], bool, str]:
+    """Claim the oldest; if they fill a batch, also the oldest of each of the next repositories: no flood is in the way."""
+    oldest = unit.deliveries.claim_pending(now, BATCH)
+    if len(oldest) < BATCH:
+        return oldest, False, ""
+    others, after = unit.deliveries.claim_fairly(now, BATCH, newer_than=oldest[-1].position, after=after)
+    return oldest + others, True, after
+
+
+def _environments(deployments: Sequence[Deployment]) -> list[str]:
+    return sorted({d.environment for d in deployments})
+
+
+def _matching(guard: Guard, delivery: Delivery) -> list[Environment]:
+    event = delivery.event
+    return [e for e in guard.environments if event is not None and e.deploys_event(event)]
+
+
+def _needs_resolving(delivery: Delivery) -> bool:
+    return delivery.event is not None and delivery.event.kind is not EventKind.PUSH
+
+
+def _pushed_commit(delivery: Delivery) -> str | None:
+    return delivery.event.after if delivery.event else None
+
+
+def _resolve_and_plan(services: Services, guard: Guard, delivery: Delivery) -> tuple[list[Deployment], list[Wake]]:
+    event = delivery.event
+    assert event is not None
+    try:
+        sha = guard.repositories.fetch(event.repository.key, event.ref, event.after)
+    except GateError as fault:
+        _postpone(services, delivery, fault)
+        return [], []
+    with services.store.unit() as unit:
+        if unit.deliveries.claim(delivery.id) is None:
+            return [], []  # another planner was faster
+        made = _write(services, unit, [_wanted(services, delivery, _matching(guard, delivery), sha=sha)])
+        return made, admit(services, unit, _environments(made))
+
+
+def _postpone(services: Services, delivery: Delivery, fault: GateError) -> None:
+    """Try again later, longer each time; give up with the reason where trying cannot help."""
+    with services.store.unit() as unit:
+        if unit.deliveries.claim(delivery.id) is None:
+            return
+        tries = unit.deliveries.postpone(delivery.id, services.clock.now(), plain_line(str(fault)))
+        if fault.permanent or tries >= services.limits.resolve_attempts:
+            reason = plain_line(f"the tag cannot be resolved: {fault}")
+            unit.deliveries.finish({delivery.id: reason})
+            unit.audit.append([_ignored_entry(services, delivery, reason)])
+
+
+def _wanted(services: Services, delivery: Delivery, environments: Sequence[Environment], *, sha: str | None) -> _Wanted:
+    event = delivery.event
+    if event is None or sha is None:
+        return _Wanted(delivery, ())
+    return _Wanted(delivery, tuple(new_deployment(services, delivery, event, e, sha) for e in environments))
+
+
+def _write(services: Services, unit: Unit, wanted: Sequence[_Wanted]) -> list[Deployment]:
+    """Write all that is wanted at once; what was planned before is left out (invariant 2)."""
+    added = unit.deployments.add_all([d for each in wanted for d in each.deployments])
+    made: list[Deployment] = []
+    finished: dict[str, str | None] = {}
+    entries: list[AuditEntry] = []
+    for delivery, deployments in wanted:
+        new = [d for d in deployments if d.id in added]
+        reason = None if new else _why_nothing(services, delivery, deployments)
+        finished[delivery.id] = reason
+        if reason is not None:
+            entries.append(_ignored_entry(services, delivery, reason))
+        entries += [_planned_entry(services, d) for d in new]
+        made += new
+    unit.deliveries.finish(finished)
+    unit.audit.append(entries)
+    return made
+
+
+def _ignored_entry(services: Services, delivery: Delivery, reason: str) -> AuditEntry:
+    return delivery_entry(services, delivery.id, "ignored", f"forge:{delivery.forge}", reason=reason)
+
+
+def _planned_entry(services: Services, deployment: Deployment) -> AuditEntry:
+    return entry_of(
+        services,
+        deployment,
+        "planned",
+        ref=deployment.ref,
+        repository=deployment.repository.key,
+        trigger=deployment.trigger,
+    )
+
+
+def new_deployment(services: Services, delivery: Delivery, event: Event, environment: Environment, sha: str) -> Deployment:
+    """Make the deployment that `event` asks for, with the commit pinned."""
+    now = services.clock.now()
+    return Deployment(
+        id=services.ids.new(),
+        position=delivery.position,
+        delivery_id=delivery.id,
+        correlation_id=delivery.id,
+        environment=environment.name,
+        repository=event.repository,
+        ref=event.ref,
+        before=event.before,
+        sha=sha,
+        actor=event.actor,
+        trigger=Trigger(event.kind.value),
+        release_id=None,
+        state=State.PLANNED,
+        reason=None,
+        principal=None,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def _why_nothing(services: Services, delivery: Delivery, planned_before: Sequence[Deployment]) -> str:
+    event = delivery.event
+    if event is None:
+        return delivery.reason or "no deployment follows from it"
+    if planned_before:
+        return f"{event.ref} at {planned_before[0].sha} was already planned; replay it to deploy it again"
+    known = {e.repository.casefold() for e in services.guard().environments}
+    if event.repository.key.casefold() not in known:
+        return f"no environment deploys {event.repository.key}"
+    return f"no environment of {event.repository.key} deploys a {event.kind.value} of {event.ref}"

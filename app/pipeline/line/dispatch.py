@@ -1,0 +1,201 @@
+"""Stage 4: take the environment's slot and commit the intent to start (`start.py` starts). Next: `settle.py`.
+
+Order of durable writes, and what a crash right after each means:
+1. slot held, dispatch rows (the first under a lease), state `dispatching`: one transaction. The lease runs out, the next
+   worker asks the target, and starts again under the same key if it can't tell;
+2. target started, nothing written: as 1, and the key keeps the target from doing it twice;
+3. what the target said is written, with the last one the state `dispatched`: skipped the next time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from app.domain.deployment import NEXT_STAGE, Deployment, Dispatch, DispatchRow, Progress, Stage, State, Step, Wake
+from app.pipeline.decide.judgement import decide_now
+from app.pipeline.line.fail import fail
+from app.pipeline.line.on_fault import reason_to_end
+from app.pipeline.line.stage import NOT_MY_TURN, OVERTAKEN, Finding, Outcome, conclude, is_past
+from app.pipeline.line.start import start_all
+from app.pipeline.ports.record import entry_of
+from app.pipeline.ports.services import Guard, Services
+from app.pipeline.ports.stores.line import Unit
+
+BUSY_SECONDS = 30
+MOST_LOOKS = 20  # at rights that change while they are looked at
+_OUTRUN = Finding(State.SUPERSEDED, "superseded", reason="a newer deployment of this environment took its place")
+
+
+def dispatch(services: Services, deployment_id: str) -> Outcome:
+    """Run `dispatch_deploy`: one dispatch at a time per environment, in the order of receipt (invariants 4, 6, 8)."""
+    guard = services.guard()
+    started_at = services.clock.now()
+    with services.store.reading() as unit:
+        deployment = unit.deployments.get(deployment_id)
+    if deployment is None or deployment.has_ended:
+        return NOT_MY_TURN
+    try:
+        return _dispatch(services, guard, deployment, started_at)
+    except Exception as fault:
+        why = reason_to_end(services, deployment, Stage.DISPATCH_DEPLOY, fault)
+        if why is None:
+            raise  # the sweeper comes back to it
+        return fail(services, deployment_id, Stage.DISPATCH_DEPLOY, why, started_at)
+
+
+def _dispatch(services: Services, guard: Guard, deployment: Deployment, started_at: datetime) -> Outcome:
+    if deployment.state is State.GRANTED:
+        intended = _claim_environment(services, guard, deployment, started_at)
+        if isinstance(intended, Outcome):
+            return intended
+        leased = intended[0].dispatch if intended else None
+        return start_all(services, guard, replace(deployment, state=State.DISPATCHING), intended, started_at, leased)
+    if deployment.state is not State.DISPATCHING:
+        return Outcome("already done", goes_on=is_past(deployment, Stage.DISPATCH_DEPLOY))
+    with services.store.reading() as unit:
+        rows = unit.dispatches.of(deployment.id)
+    return start_all(services, guard, deployment, rows, started_at)
+
+
+def _claim_environment(
+    services: Services, guard: Guard, deployment: Deployment, started_at: datetime
+) -> list[DispatchRow] | Outcome:
+    """Take the environment's slot and write down the intent; return an outcome where that can't be done now."""
+    known = _refused_by_order(services, deployment, started_at)
+    for _ in range(MOST_LOOKS):
+        if isinstance(known, Outcome):
+            return known
+        guard = services.guard()
+        checked = _last_check(services, guard, deployment)
+        if services.guard().digest == guard.digest:
+            claimed = _claim(services, guard, deployment, checked, known, started_at)
+        else:
+            claimed = None
+        if claimed is not None:
+            return claimed
+        # Somebody's rights, or the rules, changed since they were looked at: they count as they are now.
+        known = _refused_by_order(services, deployment, started_at)
+    with services.store.unit() as unit:
+        return _waits(services, unit, deployment, "the access map, which keeps changing")
+
+
+def _claim(
+    services: Services,
+    guard: Guard,
+    deployment: Deployment,
+    checked: tuple[Finding | None, dict[str, object]],
+    known: int,
+    started_at: datetime,
+) -> list[DispatchRow] | Outcome | None:
+    """Take the slot by what was `checked` under the access map's version `known`; None where it is another one by now."""
+    against, detail = checked
+    admitted: list[Wake] = []
+    with services.store.unit() as unit:
+        unit.slots.lock(deployment.environment)  # nobody else moves what is granted meanwhile
+        turn = unit.deployments.turn(deployment)
+        if turn.state is not State.GRANTED:
+            return OVERTAKEN
+        if turn.access_version != known:
+            return None
+        if against is None and turn.holder != deployment.id and turn.is_outrun:
+            against = _OUTRUN
+        if against is not None:
+            return conclude(services, unit, deployment, Stage.DISPATCH_DEPLOY, against, started_at)
+        if turn.holder != deployment.id and turn.has_older:
+            admitted = _supersede_older(services, unit, deployment, started_at)
+        if turn.holder not in (None, deployment.id):
+            return replace(_waits(services, unit, deployment, turn.holder), wakes=tuple(admitted))
+        intended = _intend(services, guard, unit, deployment, detail)
+    for wake in admitted:  # now: the start may take its time
+        services.wakes.run(wake)
+    return intended
+
+
+def _refused_by_order(services: Services, deployment: Deployment, started_at: datetime) -> Outcome | int:
+    """Look at the order first: in a backlog most are superseded or must wait, and need neither git nor policy for that.
+
+    Who is not refused gets the version of the access map by which the decision is made.
+    """
+    with services.store.reading() as unit:
+        turn = unit.deployments.turn(deployment)
+    if turn.holder == deployment.id or (turn.holder is None and not turn.is_outrun):
+        return turn.access_version
+    with services.store.unit() as unit:
+        unit.slots.lock(deployment.environment)
+        turn = unit.deployments.turn(deployment)
+        if turn.state is not State.GRANTED:
+            return OVERTAKEN
+        if turn.holder != deployment.id and turn.is_outrun:
+            return conclude(services, unit, deployment, Stage.DISPATCH_DEPLOY, _OUTRUN, started_at)
+        if turn.holder not in (None, deployment.id) and not turn.has_older:
+            return _waits(services, unit, deployment, turn.holder)
+    return turn.access_version
+
+
+def _waits(services: Services, unit: Unit, deployment: Deployment, holder: str | None) -> Outcome:
+    why = f"waiting for {holder}"
+    unit.deployments.defer(deployment.id, services.clock.now() + timedelta(seconds=BUSY_SECONDS), why)
+    return Outcome(why, goes_on=False)
+
+
+def _last_check(services: Services, guard: Guard, deployment: Deployment) -> tuple[Finding | None, dict[str, object]]:
+    """Look once more at the rights and at the ref, as they are now: what was true when it was planned may not be."""
+    judged = decide_now(services, guard, deployment)
+    if not judged.is_allowed:
+        return Finding(State.DENIED, "denied", judged.detail, reason=judged.reason), {}
+    if not deployment.is_rollback:
+        stale = _why_stale(services, guard, deployment)
+        if stale is not None:
+            return Finding(State.SUPERSEDED, "superseded", reason=stale), {}
+    return None, judged.detail
+
+
+def _why_stale(services: Services, guard: Guard, deployment: Deployment) -> str | None:
+    """Say why the ref has left this commit behind, or None (invariant 5)."""
+    key, ref, sha = deployment.repository.key, deployment.ref, deployment.sha
+    repositories = guard.repositories
+    head = repositories.head(key, ref)
+    if head == sha:
+        return None
+    if head is None or not repositories.is_ancestor(key, sha, head):
+        return f"{ref} does not contain {sha} any more"
+    with services.store.reading() as unit:
+        release = unit.deployments.last_release(deployment.environment)
+    if release is None or release.ref != ref or release.sha == sha:
+        return None
+    # A delivery that comes late: the branch has gone on, and what is deployed already contains this commit.
+    if repositories.is_ancestor(key, sha, release.sha) and repositories.is_ancestor(key, release.sha, head):
+        return f"release {release.id} already contains {sha}"
+    return None
+
+
+def _supersede_older(services: Services, unit: Unit, deployment: Deployment, started_at: datetime) -> list[Wake]:
+    """End older ones that wait; list those that come under way in their places (not those who wait as this one does)."""
+    wakes: list[Wake] = []
+    for older in unit.deployments.older_waiting(deployment.environment, deployment.position):
+        finding = Finding(State.SUPERSEDED, "superseded", {"by": deployment.id}, reason=f"superseded by {deployment.id}")
+        wakes += conclude(services, unit, older, NEXT_STAGE[older.state], finding, started_at).wakes
+    return [w for w in wakes if w.stage is Stage.VALIDATE_IDENTITY]
+
+
+def _intend(services: Services, guard: Guard, unit: Unit, deployment: Deployment, detail: dict[str, object]) -> list[DispatchRow]:
+    """Write down what is to be started, the first of it under our lease already, since we go on to start it."""
+    environment = guard.environment(deployment.environment)
+    ids, now = services.ids, services.clock.now()
+    dispatches = [
+        _dispatch_to(ids.new(), deployment, name, attempts=int(n == 0))
+        for n, name in enumerate(environment.targets if environment else ())
+    ]
+    intents = {d.target: d.id for d in dispatches}
+    entry = entry_of(services, deployment, "dispatching", dispatches=intents, **detail)
+    due_at = now + timedelta(seconds=services.limits.sweep_after)
+    if not unit.deployments.advance(deployment, Step(State.DISPATCHING, due_at, entry)):
+        raise RuntimeError("a granted deployment has moved under its slot's lock")
+    unit.dispatches.intend(dispatches, services.holder, services.limits.lease)
+    unit.slots.hold(deployment.environment, deployment.id)
+    return [DispatchRow(d, Progress.UNKNOWN, "", now) for d in dispatches]
+
+
+def _dispatch_to(new_id: str, deployment: Deployment, target: str, *, attempts: int) -> Dispatch:
+    return Dispatch(new_id, deployment.id, deployment.environment, target, deployment.position, fence=attempts, attempts=attempts)

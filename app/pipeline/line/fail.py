@@ -1,0 +1,58 @@
+"""End a deployment that went wrong, and bring the last good release back, once."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from app.domain.deployment import WAITING, Deployment, Stage, State, Trigger, Wake
+from app.domain.event import GATE_ACCOUNT
+from app.pipeline.line.rollback import deployment_of
+from app.pipeline.line.stage import Finding, Outcome, conclude
+from app.pipeline.ports.record import entry_of
+from app.pipeline.ports.services import Services
+from app.pipeline.ports.stores.line import Unit
+
+
+def fail(services: Services, deployment_id: str, stage: Stage, reason: str, started_at: datetime) -> Outcome:
+    """Mark as failed and, in the same transaction, plan the redeployment of the last good release.
+
+    The redeployment inherits the environment's slot, so that nothing gets in between; it is the gate's own act and
+    policy decides about it like any other. A redeployment that fails is not followed by another, and where nothing was
+    to be started yet, nothing is to be brought back.
+    """
+    with services.store.unit() as unit:
+        seen = unit.deployments.get(deployment_id)
+        if seen is not None:
+            unit.slots.lock(seen.environment)
+        current = unit.deployments.lock(deployment_id)
+        if current is None or current.has_ended:
+            return Outcome("already ended", goes_on=False)
+        finding = Finding(State.FAILED, "failed", reason=reason)
+        outcome = conclude(services, unit, current, stage, finding, started_at)
+        again = _redeployment(services, unit, current) if current.state not in WAITING else None
+        if again is None:
+            return outcome
+        unit.slots.hold(current.environment, again.id)
+        wake = Wake(again.id, again.correlation_id, again.environment, Stage.VALIDATE_IDENTITY)
+        admitted = (w for w in outcome.wakes if w.stage is Stage.VALIDATE_IDENTITY)  # those granted wait on
+        return Outcome(outcome.outcome, False, (wake, *admitted))
+
+
+def _redeployment(services: Services, unit: Unit, failed: Deployment) -> Deployment | None:
+    if failed.trigger is Trigger.FAILURE:
+        return None
+    release = unit.deployments.last_release(failed.environment)
+    if release is None:
+        return None
+    # The failed deployment's own place in the order: what was received after it still comes after.
+    again = deployment_of(
+        services,
+        release,
+        actor=GATE_ACCOUNT,
+        trigger=Trigger.FAILURE,
+        position=failed.position,
+        correlation_id=failed.correlation_id,
+    )
+    unit.deployments.add(again, services.clock.now() + timedelta(seconds=services.limits.sweep_after))
+    unit.audit.append([entry_of(services, again, "planned", trigger=again.trigger, release=release.id, after=failed.id)])
+    return again

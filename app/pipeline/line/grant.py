@@ -1,0 +1,46 @@
+"""Stage 3: which short-lived credential this deployment may have. Nothing secret yet. Next: `dispatch.py`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from app.domain.deployment import Deployment, Stage, State
+from app.domain.grant import Grant, subject_for
+from app.pipeline.line.stage import Finding, Outcome, run_stage
+from app.pipeline.ports.services import Services
+
+
+def grant(services: Services, deployment_id: str) -> Outcome:
+    """Run `inject_token`: write down what the token will say; it is minted at dispatch, in memory."""
+    guard = services.guard()
+
+    def find(deployment: Deployment) -> Finding:
+        environment = guard.environment(deployment.environment)
+        if environment is None:
+            return Finding(State.DENIED, "denied", reason=f"there is no environment {deployment.environment} any more")
+        zones = tuple(sorted({guard.target_zones[t].name for t in environment.targets}))
+        return Finding(State.GRANTED, "granted", asdict(_grant(deployment, environment.audience, zones)))
+
+    return run_stage(services, deployment_id, Stage.INJECT_TOKEN, find)
+
+
+def _grant(deployment: Deployment, audience: str, zones: tuple[str, ...]) -> Grant:
+    repository = deployment.repository
+    return Grant(
+        audience=audience,
+        subject=subject_for(repository.owner, repository.owner_id, repository.full_name, repository.id, deployment.environment),
+        repository=repository.full_name,
+        repository_id=repository.id,
+        environment=deployment.environment,
+        ref=deployment.ref,
+        sha=deployment.sha,
+        zones=zones,
+        actor=deployment.principal or deployment.actor.key,
+        deployment_id=deployment.id,
+    )
+
+
+def granted(detail: dict[str, Any]) -> Grant:
+    """Read a grant back from its stage result."""
+    return Grant(**{**detail, "zones": tuple(detail["zones"])})

@@ -1,0 +1,36 @@
+"""Stage 1: who acted (the sender's account, never the pusher or an e-mail), and what that brings. Next: `authorize.py`."""
+
+from __future__ import annotations
+
+from app.domain.deployment import Deployment, Stage, State
+from app.domain.principal import Principal
+from app.pipeline.decide.evidence import evidence_of
+from app.pipeline.decide.judgement import active_principal
+from app.pipeline.line.stage import Finding, Outcome, run_stage
+from app.pipeline.ports.services import Guard, Services
+
+
+def identify(services: Services, deployment_id: str) -> Outcome:
+    """Run `validate_identity`; raises RepositoryUnavailable where the commits cannot be read now."""
+    guard = services.guard()
+    return run_stage(services, deployment_id, Stage.VALIDATE_IDENTITY, lambda d: _find(services, guard, d))
+
+
+def _find(services: Services, guard: Guard, deployment: Deployment) -> Finding:
+    with services.store.reading() as unit:
+        version = unit.access.version()  # before anything is asked of the map: later changes are looked at again
+    fault, principal = active_principal(guard.identity, deployment.actor)
+    if principal is None:
+        return Finding(State.DENIED, "denied", {"account": deployment.actor.key}, reason=fault)
+    basis = {"access_version": version, "guard": guard.digest}
+    detail = {**basis, **_who(deployment, principal), **evidence_of(services, guard, deployment)}
+    return Finding(State.IDENTIFIED, "identified", detail, principal=principal.subject)
+
+
+def _who(deployment: Deployment, principal: Principal) -> dict[str, object]:
+    return {
+        "account": deployment.actor.key,
+        "login": deployment.actor.login,
+        "subject": principal.subject,
+        "groups": sorted(principal.groups),
+    }

@@ -1,0 +1,36 @@
+"""What becomes of a deployment whose stage raises: it ends, or it stands with the reason in sight until it is tried again.
+
+What may pass waits for as long as it takes. What cannot pass ends. What nobody expected (a fault of the gate) is tried
+again like what may pass, but not for ever, since the environment's slot may hang on it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import timedelta
+
+from app.domain.deployment import Deployment, Stage
+from app.domain.errors import BadConfiguration, GateError, StoreUnavailable
+from app.domain.text import plain_line
+from app.pipeline.ports.services import Services
+
+
+def reason_to_end(services: Services, deployment: Deployment, stage: Stage, fault: Exception) -> str | None:
+    """Return why `fault` ends the deployment; None where it does not, and then leave word of why it stands.
+
+    The text of what nobody expected is kept to the log: it may hold anything.
+    """
+    match fault:
+        case BadConfiguration():
+            ends, why = False, f"the configuration has faults: {fault}"
+        case GateError():
+            ends, why = fault.permanent, str(fault)
+        case _:
+            patience = timedelta(seconds=services.limits.give_up_after)
+            ends = services.clock.now() > deployment.updated_at + patience
+            why = f"{stage.value} met an unexpected {type(fault).__name__}; the log tells more"
+    if ends:
+        return why
+    with contextlib.suppress(StoreUnavailable), services.store.unit() as unit:
+        unit.deployments.explain(deployment.id, plain_line(why))
+    return None

@@ -1,0 +1,84 @@
+"""Ask for an earlier release again: a new deployment, decided and audited like any other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from app.domain.deployment import Deployment, Stage, State, Trigger, Wake
+from app.domain.errors import NotFound
+from app.domain.event import Account
+from app.pipeline.ports.record import entry_of
+from app.pipeline.ports.services import Services
+from app.pipeline.ports.stores.line import Unit
+
+
+def rollback(services: Services, environment: str, release: str | None, actor: Account) -> Deployment:
+    """Plan a deployment of `release` (id or commit prefix), or of the newest one with another commit than now.
+
+    Raises NotFound where the environment or such a release does not exist.
+    """
+    with services.store.unit() as unit:
+        deployment = plan_rollback(services, unit, release_to(services, unit, environment, release), actor)
+    wake_rollback(services, deployment)
+    return deployment
+
+
+def release_to(services: Services, unit: Unit, environment: str, release: str | None) -> Deployment:
+    """Return the release to go back to: this one (id or commit prefix), or the newest one with another commit than now.
+
+    Raises NotFound where the environment or such a release does not exist.
+    """
+    if services.guard().environment(environment) is None:
+        raise NotFound(f"there is no environment {environment}")
+    current = unit.deployments.last_release(environment)
+    if release is not None:
+        earlier = unit.deployments.release(environment, release)
+    else:
+        earlier = unit.deployments.last_release(environment, unlike_sha=current.sha) if current else None
+    if earlier is None:
+        raise NotFound(f"{environment} has no {'such' if release else 'earlier'} release to go back to")
+    return earlier
+
+
+def plan_rollback(services: Services, unit: Unit, release: Deployment, actor: Account) -> Deployment:
+    """Plan a deployment of `release` as this account's own act; `wake_rollback` follows the commit."""
+    deployment = deployment_of(
+        services,
+        release,
+        actor=actor,
+        trigger=Trigger.ROLLBACK,
+        position=unit.deployments.next_position(),
+        correlation_id=services.ids.new(),
+    )
+    unit.deployments.add(deployment, services.clock.now() + timedelta(seconds=services.limits.sweep_after))
+    unit.audit.append([entry_of(services, deployment, "planned", trigger=deployment.trigger, release=release.id)])
+    return deployment
+
+
+def wake_rollback(services: Services, deployment: Deployment) -> None:
+    """Let a planned rollback go on; never raises."""
+    services.wakes.run(Wake(deployment.id, deployment.correlation_id, deployment.environment, Stage.VALIDATE_IDENTITY))
+
+
+def deployment_of(
+    services: Services, release: Deployment, *, actor: Account, trigger: Trigger, position: int, correlation_id: str
+) -> Deployment:
+    """Make a new deployment of what `release` brought."""
+    now = services.clock.now()
+    return replace(
+        release,
+        id=services.ids.new(),
+        position=position,
+        delivery_id=None,
+        correlation_id=correlation_id,
+        actor=actor,
+        trigger=trigger,
+        release_id=release.id,
+        state=State.PLANNED,
+        reason=None,
+        principal=None,
+        purpose=None,  # whatever it was once brought for; `approve/override.py` sets its own
+        created_at=now,
+        updated_at=now,
+    )

@@ -1,0 +1,96 @@
+"""Stage 5: poll the targets, check the service's health, and call it a release or a failure."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from app.domain.deployment import NEXT_STAGE, Deployment, DispatchRow, Progress, Stage, State
+from app.domain.environment import HealthCheck
+from app.integrations.targets.protocol import Report
+from app.pipeline.line.fail import fail
+from app.pipeline.line.on_fault import reason_to_end
+from app.pipeline.line.stage import NOT_MY_TURN, Finding, Outcome, conclude
+from app.pipeline.ports.services import Guard, Services
+
+
+def settle(services: Services, deployment_id: str) -> Outcome:
+    """Run `confirm_deploy`: end the deployment, or look again when it is due (due times live in the database)."""
+    guard = services.guard()
+    started_at = services.clock.now()
+    with services.store.reading() as unit:
+        deployment = unit.deployments.get(deployment_id)
+        rows = unit.dispatches.of(deployment_id)
+    if deployment is None or deployment.has_ended or NEXT_STAGE[deployment.state] is not Stage.CONFIRM_DEPLOY:
+        return NOT_MY_TURN
+    try:
+        return _settle(services, guard, deployment, rows, started_at)
+    except Exception as fault:
+        why = reason_to_end(services, deployment, Stage.CONFIRM_DEPLOY, fault)
+        if why is None:
+            raise  # the sweeper comes back to it
+        return fail(services, deployment_id, Stage.CONFIRM_DEPLOY, why, started_at)
+
+
+def _settle(services: Services, guard: Guard, deployment: Deployment, rows: list[DispatchRow], started_at: datetime) -> Outcome:
+    rows = [_polled(services, guard, row) for row in rows]
+    if any(r.progress is Progress.RUNNING for r in rows):
+        return _look_again(services, deployment.id, "the target is at it")
+    broken = _broken(rows)
+    if broken is not None:
+        return fail(services, deployment.id, Stage.CONFIRM_DEPLOY, broken, started_at)
+    environment = guard.environment(deployment.environment)
+    if environment is None:
+        reason = f"the configuration has no environment {deployment.environment} any more, so nobody can say that it is well"
+        return fail(services, deployment.id, Stage.CONFIRM_DEPLOY, reason, started_at)
+    if environment.health is None:
+        return _succeed(services, deployment, started_at, "no health check is configured")
+    return _by_health(services, deployment, environment.health, rows, started_at)
+
+
+def _broken(rows: list[DispatchRow]) -> str | None:
+    """Say what went wrong on which target: a failure before what was not started on account of it."""
+    for progress in (Progress.FAILED, Progress.UNKNOWN):
+        for row in rows:
+            if row.progress is progress:
+                return f"{row.dispatch.target}: {row.detail or 'the target does not know this dispatch'}"
+    return None
+
+
+def _polled(services: Services, guard: Guard, row: DispatchRow) -> DispatchRow:
+    if row.progress is not Progress.RUNNING:
+        return row
+    target = guard.targets.get(row.dispatch.target)
+    gone = Report(Progress.FAILED, "the configuration has no such target any more")
+    report = target.poll(row.dispatch) if target is not None else gone
+    if report.progress is Progress.RUNNING:
+        return row
+    now = services.clock.now()
+    with services.store.unit() as unit:
+        unit.dispatches.observe(row.dispatch.id, report.progress, report.detail)
+    return DispatchRow(row.dispatch, report.progress, report.detail, now)
+
+
+def _by_health(
+    services: Services, deployment: Deployment, health: HealthCheck, rows: list[DispatchRow], started_at: datetime
+) -> Outcome:
+    healthy, said = services.health.check(health.url)
+    if healthy:
+        return _succeed(services, deployment, started_at, said)
+    ended_at = max(r.reported_at for r in rows)
+    if services.clock.now() < ended_at + timedelta(seconds=health.within):
+        return _look_again(services, deployment.id, f"not well yet: {said}")
+    reason = f"not healthy within {health.within:g} s: {said}"
+    return fail(services, deployment.id, Stage.CONFIRM_DEPLOY, reason, started_at)
+
+
+def _look_again(services: Services, deployment_id: str, why: str) -> Outcome:
+    with services.store.unit() as unit:
+        unit.deployments.defer(deployment_id, services.clock.now() + timedelta(seconds=services.limits.poll_every), why)
+    return Outcome(why, goes_on=False)
+
+
+def _succeed(services: Services, deployment: Deployment, started_at: datetime, health: str) -> Outcome:
+    with services.store.unit() as unit:
+        unit.slots.lock(deployment.environment)
+        finding = Finding(State.SUCCEEDED, "succeeded", {"health": health})
+        return conclude(services, unit, deployment, Stage.CONFIRM_DEPLOY, finding, started_at)

@@ -1,0 +1,163 @@
+"""The frame of a stage: read, look outside, then move, record and audit in one transaction (invariant 3).
+
+A stage that has already run, or whose turn it is not, is a no-op; so messages may be lost, doubled or late. One that
+cannot go on leaves word of why it stands, for whoever looks; what goes on when it raises: `on_fault.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from app.domain.approval import ApprovalRequest, RequestState
+from app.domain.deployment import ENDED, NEXT_STAGE, Deployment, Stage, StageResult, State, Step, Wake
+from app.domain.errors import GateError
+from app.domain.text import plain_line
+from app.pipeline.intake.admit import admit
+from app.pipeline.line.on_fault import reason_to_end
+from app.pipeline.ports.record import entry_of
+from app.pipeline.ports.services import Services
+from app.pipeline.ports.stores.line import Unit
+from app.pipeline.tell.tell import deployment_notice, tell
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a stage's turn ended. `goes_on`: the next stage may run now; `wakes`: others that may now run."""
+
+    outcome: str
+    goes_on: bool
+    wakes: tuple[Wake, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a stage found out: the state to move to, the audit verb, and the evidence.
+
+    `asks` is the request for approvals that a deployment is held for, until `due_at`, in place of the one with the id
+    `instead_of`: where another stands by now, nothing is written. `closes`: what becomes of such a request.
+    `expects` names a request and how many votes were on it: where there are more by now, nothing is written.
+    `remarks` are (verb, reason) of what sinks are told beside.
+    """
+
+    state: State
+    verb: str
+    detail: dict[str, Any] = field(default_factory=dict)
+    reason: str | None = None
+    principal: str | None = None
+    asks: ApprovalRequest | None = None
+    instead_of: str | None = None
+    due_at: datetime | None = None
+    closes: RequestState = RequestState.VOID
+    expects: tuple[str, int] | None = None
+    remarks: tuple[tuple[str, str], ...] = ()
+
+
+NOT_MY_TURN = Outcome("nothing to do", goes_on=False)
+OVERTAKEN = Outcome("another worker was faster", goes_on=False)
+
+
+def run_stage(services: Services, deployment_id: str, stage: Stage, find: Callable[[Deployment], Finding | Outcome]) -> Outcome:
+    """Run one stage to its result, once. `find` may call outside, and where it gives an outcome, nothing is written here."""
+    started_at = services.clock.now()
+    with services.store.reading() as unit:
+        deployment = unit.deployments.get(deployment_id)
+    if deployment is None or deployment.has_ended:
+        return NOT_MY_TURN
+    if NEXT_STAGE[deployment.state] is not stage:
+        return Outcome("already done", goes_on=is_past(deployment, stage))
+    try:
+        finding = find(deployment)
+    except Exception as fault:
+        why = reason_to_end(services, deployment, stage, fault)
+        if why is None:
+            raise  # the sweeper comes back to it
+        code = fault.code if isinstance(fault, GateError) else "internal"
+        finding = Finding(State.FAILED, "failed", {"code": code}, reason=why)
+    if isinstance(finding, Outcome):
+        return finding
+    if finding.state not in ENDED and State.HELD not in (deployment.state, finding.state):
+        with services.store.single() as unit:
+            return conclude(services, unit, deployment, stage, finding, started_at)
+    with services.store.unit() as unit:
+        unit.slots.lock(deployment.environment)  # always before a deployment's row: one order, no deadlock
+        return conclude(services, unit, deployment, stage, finding, started_at)
+
+
+def is_past(deployment: Deployment, stage: Stage) -> bool:
+    """Tell whether `stage` lies behind the deployment (then the chain may go on to the stage it is at)."""
+    order = list(Stage)
+    return order.index(NEXT_STAGE[deployment.state]) > order.index(stage)
+
+
+def conclude(
+    services: Services, unit: Unit, deployment: Deployment, stage: Stage, finding: Finding, started_at: datetime
+) -> Outcome:
+    """Write a stage's result, state and audit entry, if it still stands where `deployment` does; free its slot if it ends.
+
+    Where `finding` ends the deployment, holds it or lets it go on, the caller has locked the slot before.
+    """
+    now = services.clock.now()
+    ended, is_held = finding.state in ENDED, finding.state is State.HELD
+    why = plain_line(finding.reason) if finding.reason else None
+    due_at = finding.due_at or now + timedelta(seconds=services.limits.sweep_after)
+    step = Step(
+        finding.state,
+        None if ended else due_at,
+        entry_of(services, deployment, finding.verb, **finding.detail, **({"reason": why} if why else {})),
+        None if is_held else StageResult(stage, finding.state.value, finding.detail, started_at, now),
+        why,
+        finding.principal,
+    )
+    if finding.expects is not None and not _is_as_expected(unit, deployment, finding.expects):
+        return OVERTAKEN
+    if finding.asks is not None and _standing(unit, deployment) != finding.instead_of:
+        return OVERTAKEN  # asked anew meanwhile; a vote may be on that already
+    if not unit.deployments.advance(deployment, step):
+        return OVERTAKEN
+    if deployment.state is State.HELD:
+        unit.approvals.close(deployment.id, RequestState.GRANTED if finding.state is State.PERMITTED else finding.closes, now)
+    if ended or is_held:
+        tell(services, unit, deployment_notice(services, deployment, finding.verb, why or ""), environment=deployment.environment)
+    for verb, remark in finding.remarks:
+        tell(services, unit, deployment_notice(services, deployment, verb, remark), environment=deployment.environment)
+    if finding.asks is not None:
+        unit.approvals.ask(finding.asks)
+        return Outcome("held", goes_on=False, wakes=_void_older(services, unit, deployment, started_at))
+    return Outcome(finding.state.value, goes_on=not ended, wakes=_followers(services, unit, deployment) if ended else ())
+
+
+def _standing(unit: Unit, deployment: Deployment) -> str | None:
+    """Name the request that stands; the environment's slot is locked, so nobody asks at the same time."""
+    standing = unit.approvals.standing(deployment.id)
+    return standing.id if standing is not None else None
+
+
+def _is_as_expected(unit: Unit, deployment: Deployment, expects: tuple[str, int]) -> bool:
+    """Tell whether nobody has voted meanwhile; whoever votes locks in the same order."""
+    unit.deployments.lock(deployment.id)
+    locked = unit.approvals.lock(expects[0])
+    return locked is not None and locked[1] == expects[1]
+
+
+def _void_older(services: Services, unit: Unit, deployment: Deployment, started_at: datetime) -> tuple[Wake, ...]:
+    """Of those that wait for approvals in an environment only the newest goes on waiting; its place is free for others."""
+    *older, newest = unit.deployments.held(deployment.environment)
+    wakes: list[Wake] = []
+    for each in older:
+        by = f"superseded by {newest.id}"
+        finding = Finding(State.SUPERSEDED, "superseded", {"by": newest.id}, reason=by)
+        wakes += conclude(services, unit, each, Stage.CHECK_PERMISSION, finding, started_at).wakes
+    return (*wakes, *admit(services, unit, [deployment.environment]))
+
+
+def _followers(services: Services, unit: Unit, ended: Deployment) -> tuple[Wake, ...]:
+    """Free the slot and the place of one that ended; list who may go on now.
+
+    Of those that wait for the slot only the newest is told: it supersedes all others, and with a message to each that
+    waits a backlog would feed itself.
+    """
+    newest = unit.slots.release(ended.environment, ended.id)
+    return (*((newest,) if newest else ()), *admit(services, unit, [ended.environment]))

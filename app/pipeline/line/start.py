@@ -1,0 +1,176 @@
+"""Start every target of a deployment once, under a lease, and write down what each says (second half of `dispatch.py`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from app.domain.deployment import Deployment, Dispatch, DispatchRow, Progress, Stage, State
+from app.domain.errors import BadConfiguration, GateError, StoreUnavailable
+from app.integrations.targets.protocol import Order, Report
+from app.pipeline.decide.judgement import decide_now
+from app.pipeline.line.fail import fail
+from app.pipeline.line.grant import granted
+from app.pipeline.line.lease import kept_alive
+from app.pipeline.line.stage import Finding, Outcome, conclude
+from app.pipeline.ports.services import Guard, Services
+from app.pipeline.ports.stores.line import Unit
+
+_TAKEN = "another worker is starting it"
+_NO_TARGET = "the configuration has no such target any more"
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What a target said, and under which claim; without one it was written down before."""
+
+    report: Report
+    claimed: Dispatch | None = None
+    token_id: str | None = None
+
+
+def start_all(
+    services: Services,
+    guard: Guard,
+    deployment: Deployment,
+    rows: list[DispatchRow],
+    started_at: datetime,
+    leased: Dispatch | None = None,
+) -> Outcome:
+    """Start what has not been started, one target after the other; what follows a failure need not be.
+
+    `leased` is under our own lease already.
+    """
+    reports: dict[str, Report] = {}
+    for row in rows:
+        answer = _answer(services, guard, deployment, row, leased)
+        if isinstance(answer, Outcome):
+            return answer
+        reports[row.dispatch.target] = answer.report
+        is_last = row is rows[-1] or answer.report.progress is Progress.FAILED
+        with services.store.unit() as unit:
+            halted = _write_down(services, unit, deployment, answer)
+            if halted is not None:
+                return halted
+            if is_last and _why_failed(reports) is None:
+                return _dispatched(services, unit, deployment, reports, started_at)
+        if is_last:
+            break
+    failed = _why_failed(reports)
+    if failed is not None:
+        return fail(services, deployment.id, Stage.DISPATCH_DEPLOY, failed, started_at)
+    with services.store.unit() as unit:
+        return _dispatched(services, unit, deployment, reports, started_at)
+
+
+def _why_failed(reports: dict[str, Report]) -> str | None:
+    """Say which target failed, if none is still at it: what runs is waited for (invariant 6)."""
+    if any(r.progress is Progress.RUNNING for r in reports.values()):
+        return None
+    return next((f"{name}: {r.detail}" for name, r in reports.items() if r.progress is Progress.FAILED), None)
+
+
+def _dispatched(
+    services: Services, unit: Unit, deployment: Deployment, reports: dict[str, Report], started_at: datetime
+) -> Outcome:
+    finding = Finding(State.DISPATCHED, "dispatched", {"targets": {n: r.progress.value for n, r in reports.items()}})
+    return conclude(services, unit, deployment, Stage.DISPATCH_DEPLOY, finding, started_at)
+
+
+def _answer(
+    services: Services, guard: Guard, deployment: Deployment, row: DispatchRow, leased: Dispatch | None
+) -> _Answer | Outcome:
+    """Bring one target to an answer: the one already written, the one it gives to a poll, or a start."""
+    if row.progress is not Progress.UNKNOWN:
+        return _Answer(Report(row.progress, row.detail))
+    if leased is not None and row.dispatch is leased:  # decided in the transaction of the intent
+        with kept_alive(services, leased):
+            return _start(services, guard, deployment, leased)
+    claimed = _claimed(services, deployment, row)
+    if claimed is None:
+        return Outcome(_TAKEN, goes_on=False)
+    return _ask_or_start(services, guard, deployment, claimed, row.detail)
+
+
+def _claimed(services: Services, deployment: Deployment, row: DispatchRow) -> Dispatch | None:
+    with services.store.unit() as unit:
+        claimed = unit.dispatches.claim(row.dispatch.id, services.holder, services.limits.lease)
+        if claimed is None:
+            soon = services.clock.now() + timedelta(seconds=services.limits.lease)
+            unit.deployments.defer(deployment.id, soon, _TAKEN)
+        return claimed
+
+
+def _write_down(services: Services, unit: Unit, deployment: Deployment, answer: _Answer) -> Outcome | None:
+    """Keep what the target said; return an outcome where it does not go on from there."""
+    report, claimed = answer.report, answer.claimed
+    if claimed is None:
+        return None
+    if not unit.dispatches.report(claimed, report.progress, report.detail, answer.token_id):
+        return Outcome("the lease was lost to another worker", goes_on=False)
+    if report.progress is not Progress.UNKNOWN:
+        return None
+    pause = min(2**claimed.attempts, 60)
+    why = f"{claimed.target}: trying again in {pause} s: {report.detail}"
+    unit.deployments.defer(deployment.id, services.clock.now() + timedelta(seconds=pause), why)
+    return Outcome(why, goes_on=False)
+
+
+def _ask_or_start(services: Services, guard: Guard, deployment: Deployment, claimed: Dispatch, last: str) -> _Answer:
+    """Start, unless the target has begun already; who has lost the right since the intent starts no more (invariant 8)."""
+    target = guard.targets.get(claimed.target)
+    if target is None:
+        return _Answer(Report(Progress.FAILED, _NO_TARGET), claimed)
+    with kept_alive(services, claimed):
+        if claimed.attempts > 1:
+            known = target.poll(claimed)
+            if known.progress is not Progress.UNKNOWN:
+                return _Answer(known, claimed)
+            if claimed.attempts > services.limits.dispatch_attempts:
+                return _Answer(Report(Progress.FAILED, f"gave up after {claimed.attempts - 1} attempts: {last}"), claimed)
+        judged = decide_now(services, guard, deployment)
+        if not judged.is_allowed:
+            return _Answer(Report(Progress.FAILED, judged.reason), claimed)
+        return _start(services, guard, deployment, claimed)
+
+
+def _start(services: Services, guard: Guard, deployment: Deployment, claimed: Dispatch) -> _Answer:
+    target = guard.targets.get(claimed.target)
+    if target is None:
+        return _Answer(Report(Progress.FAILED, _NO_TARGET), claimed)
+    with services.store.reading() as unit:
+        result = unit.deployments.result(deployment.id, Stage.INJECT_TOKEN)
+    if result is None:
+        raise GateError("inject_token has left no result")
+    try:
+        token = services.tokens.mint(granted(result.detail))
+    except GateError as fault:
+        return _Answer(_unstarted(fault), claimed)
+    order = Order(
+        dispatch=claimed,
+        repository=deployment.repository.key,
+        ref=deployment.ref,
+        sha=deployment.sha,
+        is_rollback=deployment.is_rollback,
+        export=lambda folder: _export(guard, deployment, folder),
+    )
+    try:
+        return _Answer(target.start(order, token), claimed, token.id)
+    except GateError as fault:
+        return _Answer(_unstarted(fault), claimed, token.id)
+
+
+def _unstarted(fault: GateError) -> Report:
+    """Say what a refusal to start means for this target; another target of the deployment may be at it meanwhile."""
+    if isinstance(fault, StoreUnavailable):
+        raise fault
+    may_pass = not fault.permanent or isinstance(fault, BadConfiguration)
+    return Report(Progress.UNKNOWN if may_pass else Progress.FAILED, str(fault))
+
+
+def _export(guard: Guard, deployment: Deployment, folder: Path) -> None:
+    """Export the commit; a mirror that was lost since, or that was never on this host, is fetched first."""
+    key = deployment.repository.key
+    guard.repositories.fetch(key, deployment.ref, deployment.sha)
+    guard.repositories.export(key, deployment.sha, folder)

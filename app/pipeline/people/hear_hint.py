@@ -1,0 +1,44 @@
+"""Take word from an identity source that something changed there: keep it once, and have the source read again.
+
+What it says is never believed: it only tells what to read. So whoever knows the secret can cost a reading, and nothing else.
+"""
+
+from __future__ import annotations
+
+import hmac
+
+from app.domain.errors import BadSignature, NotFound
+from app.pipeline.ports.services import Notices, Services
+
+
+def notice(services: Services, source: str, authorization: str, body: bytes) -> int:
+    """Keep the events of a notice whose `Authorization` header is the source's secret; return how many were new.
+
+    Raises NotFound (no such source, or it gives no notice), BadSignature, BadRequest or SecretUnavailable.
+    """
+    notices = notices_of(services, source)
+    if not is_authentic(authorization, notices.secret()):
+        raise BadSignature("the Authorization header is missing or not the secret of this source")
+    events = [event for event in notices.parse(body) if event.hints]
+    now = services.clock.now()
+    with services.store.unit() as unit:
+        new = sum(unit.hints.keep(source, event.id, event.hints, now) for event in events)
+    if new:
+        services.wakes.sync(source)
+    return new
+
+
+def notices_of(services: Services, source: str) -> Notices:
+    """Return how a source gives notice; raises NotFound where it does not."""
+    binding = services.guard().sources.get(source)
+    if binding is None or binding.notices is None:
+        raise NotFound(f"there is no identity source {source} that gives notice")
+    return binding.notices
+
+
+def is_authentic(header: str, secret: bytes) -> bool:
+    """Compare in constant time; an empty secret fits nothing. Neither Okta nor EventBridge signs: the header is all its proof."""
+    try:
+        return bool(secret) and hmac.compare_digest(header.encode("latin-1"), secret)  # as WSGI hands headers on (PEP 3333)
+    except UnicodeEncodeError:
+        return False

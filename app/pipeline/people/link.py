@@ -1,0 +1,70 @@
+"""Link one's own forge account, proven by a token of that account, which is used once and kept nowhere; and take that back."""
+
+from __future__ import annotations
+
+from app.domain.access import NOBODY, AccountLink, LinkedBy, why_nobody
+from app.domain.errors import Forbidden, NotAllowed, NotFound, RateLimited, UnknownForge
+from app.domain.event import Account
+from app.domain.principal import Principal, PrincipalKind
+from app.pipeline.people.scribe import Scribe, told_of
+from app.pipeline.ports.services import Services
+from app.pipeline.ports.stores.line import Unit
+
+TAKEN = "this account already stands for somebody else; an admin can change that"
+
+
+def prove_account(services: Services, subject: str, *, forge: str, token: str) -> AccountLink:
+    """Let the account that `token` belongs to stand for `subject`; return the link, also one that was there already.
+
+    Raises UnknownForge, Forbidden (not an active person), RateLimited, BadRequest (the forge does not take the token),
+    SourceUnavailable (the forge cannot be asked now) and NotAllowed (it stands for somebody else, whoever linked it).
+    """
+    _check_person(services, subject)
+    if wait := services.link_limit.take(subject, services.clock.now().timestamp()):
+        raise RateLimited("you have linked too many accounts just now", retry_after=wait)
+    binding = services.guard().forges.get(forge)
+    if binding is None or binding.accounts is None:
+        raise UnknownForge
+    account = binding.accounts.account_of(token)
+    link = AccountLink(forge, account.id, subject, LinkedBy.PERSON, subject, services.clock.now())
+    with services.store.unit() as unit:
+        if (known := _known(unit, account, subject)) is not None:
+            return known
+        if not Scribe.of(services.clock, services.ids, subject).link(unit, link):
+            raise NotAllowed(TAKEN)  # by another request, this very moment
+    return link
+
+
+def links_of(services: Services, principal: Principal) -> list[AccountLink]:
+    """List the accounts that stand for this principal, as far as they count."""
+    with services.store.reading() as unit:
+        return [link for link in unit.access.links_of([principal.subject]) if link.key in principal.accounts]
+
+
+def unlink_account(services: Services, subject: str, account: Account) -> None:
+    """Take back what this person said of an account; raises NotFound where they said nothing of it."""
+    if not account.key.isprintable():
+        raise NotFound("you have not linked this account")
+    with services.store.unit() as unit:
+        gone = unit.access.unlink(account, [LinkedBy.PERSON])
+        if [link.subject for link in gone] != [subject]:
+            raise NotFound("you have not linked this account")  # and what was somebody else's stays: the unit is undone
+        Scribe.of(services.clock, services.ids, subject).note(unit, [("unlinked", told_of(link)) for link in gone])
+
+
+def _check_person(services: Services, subject: str) -> None:
+    principal = services.guard().identity.principal(subject)
+    if principal is None:
+        raise Forbidden(why_nobody(subject))
+    if not principal.active:
+        raise Forbidden(f"{subject} is not active: {principal.why_inactive}")
+    if principal.kind is not PrincipalKind.HUMAN:
+        raise Forbidden("only people link their accounts; those of programs are linked by an admin")
+
+
+def _known(unit: Unit, account: Account, subject: str) -> AccountLink | None:
+    """Return the link that there is already; raises NotAllowed where it is somebody else's."""
+    links = [link for link in unit.access.links(account) if link.subject != NOBODY]
+    if any(link.subject != subject for link in links):
+        raise NotAllowed(TAKEN)
+    return links[0] if links else None

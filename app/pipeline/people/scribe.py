@@ -1,0 +1,110 @@
+"""Write down what a source says, with an audit entry for each change and a new version of the access map: all or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.domain.access import PASSED_ON, AccountLink, Change, LinkedBy, Page, SourceKind, SourceState
+from app.domain.audit import AuditEntry
+from app.domain.clock import Clock, Ids
+from app.domain.event import Account
+from app.pipeline.ports.stores.line import Unit
+
+_ENDS_SESSIONS = frozenset({"identity-deactivated", "identity-gone", PASSED_ON})
+
+
+@dataclass(frozen=True, slots=True)
+class Scribe:
+    """Writes to the access map in the name of `actor`; every entry of one scribe bears the same correlation id."""
+
+    clock: Clock
+    ids: Ids
+    actor: str
+    correlation_id: str
+
+    @classmethod
+    def of(cls, clock: Clock, ids: Ids, actor: str) -> Scribe:
+        """Make a scribe for one act."""
+        return cls(clock, ids, actor, ids.new())
+
+    def open(self, unit: Unit, source: str, kind: SourceKind) -> SourceState:
+        """Make a source known and lock it; that what another kind has said under its name is forgotten is audited."""
+        state = unit.statements.open(source, kind)
+        if state.former_kind is not None:
+            kinds = {"kind": kind.value, "former_kind": state.former_kind.value}
+            self.note(unit, [("source-begun-anew", {"source": source, **kinds})])
+        return state
+
+    def say(self, unit: Unit, source: str, page: Page) -> list[Change]:
+        """Take down a page of an opened source; return what it changed."""
+        return self.audit(unit, source, unit.statements.say(source, page, self.clock.now()))
+
+    def acts_of(self, unit: Unit, source: str, changes: Sequence[Change]) -> list[tuple[str, dict[str, Any]]]:
+        """List what changes of a source come to, with what follows from them for links, keys and sessions."""
+        acts = [(c.verb, _detail(source, c)) for c in changes]
+        for change in changes:
+            if change.subject is not None and change.verb in _ENDS_SESSIONS:
+                acts += self._end_sessions(unit, change.subject)
+            if change.subject is not None and change.verb == PASSED_ON:
+                acts += self._take_back(unit, change.subject)
+        return acts
+
+    def audit(self, unit: Unit, source: str, changes: Sequence[Change]) -> list[Change]:
+        """Audit changes of a source, made in the same unit."""
+        self.note(unit, self.acts_of(unit, source, changes))
+        return list(changes)
+
+    def link(self, unit: Unit, link: AccountLink) -> bool:
+        """Say for whom an account stands; False if it was already said in the same way."""
+        if not unit.access.link(link):
+            return False
+        self.note(unit, [("linked", told_of(link))])
+        return True
+
+    def note(self, unit: Unit, acts: Sequence[tuple[str, dict[str, Any]]]) -> None:
+        """Audit acts on the access map, `access:VERB`, and let whoever decides ask again."""
+        if acts:
+            unit.audit.append([self._entry(verb, detail) for verb, detail in acts])
+            unit.access.raise_version()
+
+    def _end_sessions(self, unit: Unit, subject: str) -> list[tuple[str, dict[str, Any]]]:
+        live = unit.sessions.of(subject, self.clock.now())
+        if live:
+            unit.sessions.end([session.id for session in live])
+        return [("sessions-ended", {"subject": subject, "count": len(live)})] if live else []
+
+    def _take_back(self, unit: Unit, subject: str) -> list[tuple[str, dict[str, Any]]]:
+        """Take from a subject what belonged to whoever bore it: another person may bear it now, or will."""
+        acts: list[tuple[str, dict[str, Any]]] = []
+        for link in unit.access.links_of([subject]):
+            if link.how is not LinkedBy.FILE:
+                unit.access.unlink(Account(link.forge, link.account_id, ""), [link.how])
+                acts.append(("unlinked", told_of(link)))
+        for key in unit.commit_keys.all(subject):
+            if not key.is_revoked and unit.commit_keys.revoke(key.fingerprint, self.actor, self.clock.now()):
+                acts.append(("key-revoked", {"subject": subject, "kind": key.kind.value, "fingerprint": key.fingerprint}))
+        return acts
+
+    def _entry(self, verb: str, detail: dict[str, Any]) -> AuditEntry:
+        return AuditEntry(
+            id=self.ids.new(),
+            at=self.clock.now(),
+            action=f"access:{verb}",
+            actor=self.actor,
+            deployment_id=None,
+            delivery_id=None,
+            correlation_id=self.correlation_id,
+            detail=detail,
+        )
+
+
+def told_of(link: AccountLink) -> dict[str, Any]:
+    """Spell a link for the log."""
+    return {"account": link.key, "subject": link.subject, "how": link.how.value}
+
+
+def _detail(source: str, change: Change) -> dict[str, Any]:
+    about = {"subject": change.subject} if change.subject else {}
+    return {"source": source, "external_id": change.external_id, **about, **change.detail}

@@ -1,0 +1,1 @@
+"""What the steps ask of the outside: services, the stores, the record of what happened. Start with `services.py`."""

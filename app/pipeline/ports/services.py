@@ -1,0 +1,191 @@
+"""Everything a step may use, handed in; `bootstrap.py` puts it together, tests put fakes in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from app.domain.access import SourceRule
+from app.domain.clock import Clock, Ids
+from app.domain.deployment import Wake
+from app.domain.environment import Environment, Zone
+from app.domain.notice import wants
+from app.domain.rate import Buckets
+from app.integrations.forges.protocol import AccountProof, Forge
+from app.integrations.identity.protocol import AccessMap, Event, IdentitySource, LoginValidator, TokenValidator
+from app.integrations.inspection.protocol import Inspector
+from app.integrations.policy.protocol import Policy
+from app.integrations.repositories.protocol import CommitSource
+from app.integrations.sinks.protocol import Sink
+from app.integrations.targets.protocol import Target
+from app.integrations.tokens.protocol import TokenIssuer
+from app.pipeline.ports.limit import DeliveryLimits
+from app.pipeline.ports.stores.line import Inbox, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Times in seconds and counts, from the settings. `window`: how many of an environment are under way at once."""
+
+    sweep_after: float = 10.0
+    poll_every: float = 1.0
+    lease: float = 15.0
+    dispatch_attempts: int = 5
+    resolve_attempts: int = 20
+    give_up_after: float = 7200.0  # longer than any command may run
+    window: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class ForgeBinding:
+    """A configured forge: its adapter, its webhook secrets read anew at each delivery, and who tells whose a token is.
+
+    `access_issuer` names the issuer whose token every delivery of it must bring. `decide_secrets`: what its instance proves
+    itself with where it asks whether a push may be taken (None: it does not ask).
+    """
+
+    forge: Forge
+    secrets: Callable[[], list[bytes]]
+    accounts: AccountProof | None = None
+    access_issuer: str | None = None
+    decide_secrets: Callable[[], list[bytes]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Notices:
+    """How a source gives notice: the secret that it sends, what its notices mean, and how a first challenge is answered."""
+
+    secret: Callable[[], bytes]
+    parse: Callable[[bytes], list[Event]]
+    answer: Callable[[str | None], dict[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceBinding:
+    """A configured identity source: how it is listened to, its kind's own options, how to read it, how it gives notice."""
+
+    rule: SourceRule
+    options: object
+    reader: Callable[[], IdentitySource]
+    notices: Notices | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IssuerBinding:
+    """A configured issuer: its URL, who checks its tokens, and who the ID tokens of sign-ins (None without a client).
+
+    `rule` is there if its sign-ins are a source of people. `client` is what its kind makes a sign-in client with.
+    `is_access_proxy`: it stands in front of the gate and puts its tokens into a header (Cloudflare Access).
+    """
+
+    url: str
+    is_access_proxy: bool
+    client: object
+    tokens: TokenValidator
+    logins: LoginValidator | None
+    rule: SourceRule | None
+
+
+@dataclass(frozen=True, slots=True)
+class SinkBinding:
+    """A configured sink: what it wants to be told (`subject:verb`, or `subject:*`), of which environments, and how it is made.
+
+    Without environments it is told of all, and of what is about none.
+    """
+
+    events: tuple[str, ...]
+    environments: frozenset[str]
+    sink: Callable[[], Sink]
+
+    def wants(self, event: str, environment: str | None) -> bool:
+        """Tell whether it is to be told."""
+        return wants(self.events, event) and (not self.environments or environment in self.environments)
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What the gate guards and by which rules: one consistent version of configuration, people and policies.
+
+    `tokens` checks those of any configured issuer. `access_issuer` names the one whose token pages and API demand too.
+    """
+
+    digest: str
+    environments: tuple[Environment, ...]
+    forges: Mapping[str, ForgeBinding]
+    target_zones: Mapping[str, Zone]
+    targets: Mapping[str, Target]
+    identity: AccessMap
+    policy: Policy
+    repositories: CommitSource
+    sources: Mapping[str, SourceBinding] = field(default_factory=dict)
+    issuers: Mapping[str, IssuerBinding] = field(default_factory=dict)
+    tokens: TokenValidator | None = None
+    access_issuer: str | None = None
+    sinks: Mapping[str, SinkBinding] = field(default_factory=dict)
+
+    @property
+    def issuer_urls(self) -> dict[str, str]:
+        """List the URLs of the configured issuers by their names: sessions of others do not count (`Session.counts`)."""
+        return {name: issuer.url for name, issuer in self.issuers.items()}
+
+    def environment(self, name: str) -> Environment | None:
+        """Return the environment of this name, or None where the configuration has none (any more)."""
+        return next((e for e in self.environments if e.name == name), None)
+
+
+class HealthProbe(Protocol):
+    """Asks a deployed service whether it is well."""
+
+    def check(self, url: str) -> tuple[bool, str]:
+        """Tell whether `url` answers 2xx now, and in one line what it said."""
+        ...
+
+
+class Wakes(Protocol):
+    """Messages that only say "look"; losing one costs time, never a deployment."""
+
+    def plan(self, delivery_id: str) -> None:
+        """Say that the inbox holds something (coalesced). Never raises."""
+        ...
+
+    def run(self, wake: Wake) -> None:
+        """Send the chain of stages from the wake's on. Never raises."""
+        ...
+
+    def sync(self, source: str) -> None:
+        """Have an identity source read as far as is due. Never raises."""
+        ...
+
+    def notify(self) -> None:
+        """Say that notices are due; after the commit that holds them. Never raises."""
+        ...
+
+    def notify_sink(self, sink: str) -> None:
+        """Have one sink told what is due. Never raises."""
+        ...
+
+    def repeat(self, wakes: Sequence[Wake]) -> None:
+        """Send again what may be lost; where the queue is long it is late, not lost, and nothing is sent. Never raises."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The services of one process. `holder` names this process in leases."""
+
+    clock: Clock
+    ids: Ids
+    store: Store
+    inbox: Inbox
+    wakes: Wakes
+    guard: Callable[[], Guard]
+    tokens: TokenIssuer
+    health: HealthProbe
+    limits: Limits
+    holder: str
+    inspector: Inspector
+    public_url: str = ""  # where people sign in: to be told to those who have not
+    link_limit: Buckets = field(default_factory=lambda: Buckets(rate=0.1, burst=10))  # by subject
+    proposal_limit: Buckets = field(default_factory=lambda: Buckets(rate=1 / 60, burst=10))  # by subject
+    delivery_limits: DeliveryLimits = field(default_factory=lambda: DeliveryLimits.of(rate=20.0, burst=600))

@@ -1,0 +1,128 @@
+"""Tell sinks what is due, each by itself. A notice is told at least once, and under one id however often.
+
+The row is claimed, and that committed, before the sink is called, and marked afterwards: a crash between the two has it told
+again when the lease ends. A sink that is away is tried again in 5 s, then 10 and so on up to 5 minutes; what it has not taken
+after a day is given up, on the audit log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from app.domain.audit import AuditEntry
+from app.domain.errors import GateError, SinkRefused, SinkUnavailable
+from app.domain.notice import StoredNotice
+from app.domain.text import plain_line
+from app.integrations.sinks.protocol import LONGEST_TIMEOUT, Sink
+from app.pipeline.ports.services import Services
+from app.pipeline.ports.stores.line import Unit
+
+LEASE = timedelta(seconds=4 * LONGEST_TIMEOUT)
+FIRST_PAUSE = timedelta(seconds=5)
+LONGEST_PAUSE = timedelta(minutes=5)
+GIVEN_UP_AFTER = timedelta(hours=24)
+MOST = 20  # notices of one sink in one go
+LONGEST_FAULT = 300
+
+
+@dataclass(slots=True)
+class Round:
+    """What came of one go at a sink. `fault` is the last one; `has_more`: more may be due now."""
+
+    sent: int = 0
+    given_up: int = 0
+    has_more: bool = False
+    fault: str | None = None
+
+
+def due_sinks(services: Services) -> list[str]:
+    """List the sinks that are to be told something now."""
+    with services.store.reading() as unit:
+        return unit.notices.due(services.clock.now())
+
+
+def notify(services: Services, sink: str, *, is_stopping: Callable[[], bool] = lambda: False) -> Round:
+    """Tell a sink what is due, until it is away or `MOST` are told. Raises StoreUnavailable."""
+    done = Round()
+    for _ in range(MOST):
+        claimed = None if is_stopping() else _claim(services, sink)
+        if claimed is None:
+            return done
+        try:
+            _sink(services, sink).emit(claimed.notice)
+        except SinkRefused as fault:
+            done.fault = _give_up(services, claimed, fault)
+            done.given_up += 1
+        except Exception as fault:
+            done.fault = _later(services, claimed, fault)
+            if not isinstance(fault, GateError):
+                raise
+            return done
+        else:
+            with services.store.unit() as unit:
+                unit.notices.sent(claimed, services.clock.now())
+            done.sent += 1
+    done.has_more = True
+    return done
+
+
+def _claim(services: Services, sink: str) -> StoredNotice | None:
+    now = services.clock.now()
+    with services.store.unit() as unit:
+        return unit.notices.claim(sink, now, now + LEASE)
+
+
+def _sink(services: Services, name: str) -> Sink:
+    """Make the sink. One that has left the configuration may come back under its name within the day."""
+    binding = services.guard().sinks.get(name)
+    if binding is None:
+        raise SinkUnavailable("no sink of this name is configured")
+    return binding.sink()
+
+
+def _later(services: Services, claimed: StoredNotice, fault: Exception) -> str:
+    """Have the sink left alone for a while, or this notice for good if it is too old."""
+    why, now = _why(fault), services.clock.now()
+    with services.store.unit() as unit:
+        unit.notices.postpone(claimed, now + _pause(unit.notices.tries(claimed.sink)), why)
+        if now - claimed.notice.at >= GIVEN_UP_AFTER:
+            _end(services, unit, claimed, why)
+    return why
+
+
+def _give_up(services: Services, claimed: StoredNotice, fault: SinkRefused) -> str:
+    why = _why(fault)
+    with services.store.unit() as unit:
+        _end(services, unit, claimed, why)
+    return why
+
+
+def _end(services: Services, unit: Unit, claimed: StoredNotice, why: str) -> None:
+    """Give up and audit it, once."""
+    now, notice = services.clock.now(), claimed.notice
+    if not unit.notices.give_up(claimed, now, why):
+        return
+    told = {"sink": claimed.sink, "event": notice.event, "notice": notice.id, "tries": claimed.tries, "reason": why}
+    entry = AuditEntry(
+        id=services.ids.new(),
+        at=now,
+        action="notice:undelivered",
+        actor="tidegate:gate",
+        deployment_id=None,
+        delivery_id=None,
+        correlation_id=notice.id,
+        detail=told,
+    )
+    unit.audit.append([entry])
+
+
+def _pause(tries: int) -> timedelta:
+    doublings = min(max(tries - 1, 0), 10)
+    return min(FIRST_PAUSE * (1 << doublings), LONGEST_PAUSE)
+
+
+def _why(fault: Exception) -> str:
+    said = str(fault) if isinstance(fault, GateError) else f"an unexpected {type(fault).__name__}; the log tells more"
+    return plain_line(said, LONGEST_FAULT)

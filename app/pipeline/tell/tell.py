@@ -1,0 +1,43 @@
+"""Write down, in the transaction of a step, what sinks are to be told; they are told after it (`notify.py`)."""
+
+from __future__ import annotations
+
+from app.domain.deployment import Deployment
+from app.domain.notice import Notice
+from app.pipeline.ports.services import Services
+from app.pipeline.ports.stores.line import Unit
+
+
+def tell(services: Services, unit: Unit, notice: Notice, *, environment: str | None) -> None:
+    """Keep the notice for each sink that wants to know; beat has it told within seconds."""
+    sinks = [name for name, binding in services.guard().sinks.items() if binding.wants(notice.event, environment)]
+    unit.notices.add(notice, sinks, services.clock.now())
+
+
+def deployment_notice(services: Services, deployment: Deployment, verb: str, reason: str) -> Notice:
+    """Make the notice that `deployment:verb` happened, with what a reader needs to act on it."""
+    what = f"{deployment.sha[:12]} of {deployment.ref} to {deployment.environment}"
+    who = deployment.principal or f"{deployment.actor.key} ({deployment.actor.login})"
+    lines = [
+        f"{who} wants to bring {deployment.sha} of {deployment.ref} in {deployment.repository.key} to {deployment.environment}."
+    ]
+    lines += [f"Reason: {reason}"] if reason else []
+    lines += [f"Purpose: {deployment.purpose}"] if deployment.purpose else []
+    lines += [f"See: tidegate deployment show {deployment.id}"]
+    return Notice(
+        id=services.ids.new(),
+        at=services.clock.now(),
+        event=f"deployment:{verb}",
+        subject=f"{verb}: {what}",
+        text="\n".join(lines),
+        detail={
+            "deployment": deployment.id,
+            "environment": deployment.environment,
+            "repository": deployment.repository.key,
+            "ref": deployment.ref,
+            "sha": deployment.sha,
+            "who": who,
+            "reason": reason,
+            "purpose": deployment.purpose or "",
+        },
+    )

@@ -1,0 +1,211 @@
+"""Wakes: Celery messages with ids only, sent after the commit. Losing one costs time, never a deployment.
+
+The tasks are named here and registered in workers/; `tests/test_architecture.py` keeps the names equal.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from celery import Celery, chain, signature
+
+from app.domain.deployment import STAGES, Stage, Wake
+from app.store.queue.broker import queue_named, transport_for
+
+PLAN = "plan_delivery"
+SWEEP = "sweep"
+SYNC = "sync_source"
+SYNC_DUE = "sync_due"
+EXPIRE = "expire"
+NOTIFY = "notify"
+NOTIFY_DUE = "notify_due"
+WAKE_QUEUE = "wakes"  # what wakes others does not stand in line with those it wakes
+STAGE_QUEUE = "stages"
+DEPLOY_QUEUE = "deploys"
+SLOW_DEPLOY_QUEUE = "slow_deploys"
+QUEUES: dict[str, str] = {
+    PLAN: WAKE_QUEUE,
+    SWEEP: WAKE_QUEUE,
+    SYNC_DUE: WAKE_QUEUE,
+    EXPIRE: WAKE_QUEUE,
+    NOTIFY_DUE: WAKE_QUEUE,
+    SYNC: SLOW_DEPLOY_QUEUE,  # a directory may take a minute to be read
+    NOTIFY: SLOW_DEPLOY_QUEUE,  # a sink may be slow to answer
+    Stage.VALIDATE_IDENTITY: STAGE_QUEUE,
+    Stage.CHECK_PERMISSION: STAGE_QUEUE,
+    Stage.INJECT_TOKEN: STAGE_QUEUE,
+    Stage.DISPATCH_DEPLOY: DEPLOY_QUEUE,
+    Stage.CONFIRM_DEPLOY: DEPLOY_QUEUE,
+}
+COALESCE_SECONDS = 0.05
+
+MayBlock = Callable[[str, Stage], bool]  # whether this stage of this environment may wait long for others
+
+_log = logging.getLogger(__name__)
+
+
+def make_celery(redis_url: str) -> Celery:
+    """Make the Celery app, alike for senders and workers.
+
+    On Redis messages are not acknowledged, elsewhere when a task begins (`broker.py`): what a dying worker had taken is
+    sent again by the sweeper, from what the database knows, and nothing hangs on a visibility timeout. A message is fetched
+    when a thread is free for it: one fetched earlier would wait behind a stage that takes long, in a worker that ends
+    perhaps, while others are idle. JSON only, no result backend.
+    """
+    app = Celery("tidegate", broker=redis_url)
+    app.conf.update(
+        accept_content=["json"],
+        task_serializer="json",
+        task_ignore_result=True,
+        broker_transport=transport_for(redis_url),
+        task_queues=[queue_named(name, redis_url) for name in (WAKE_QUEUE, STAGE_QUEUE, DEPLOY_QUEUE, SLOW_DEPLOY_QUEUE)],
+        task_default_queue=STAGE_QUEUE,
+        task_create_missing_queues=True,
+        task_publish_retry=False,
+        task_acks_late=False,
+        worker_prefetch_multiplier=2,
+        worker_disable_prefetch=True,
+        worker_send_task_events=True,
+        worker_hijack_root_logger=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_connection_timeout=3,
+        broker_transport_options={
+            "visibility_timeout": 3600,
+            "socket_connect_timeout": 3,
+            # Whoever sends a wake waits out a blink of the broker and no more: what is not sent, the sweeper sends.
+            "max_retries": 2,
+            "interval_start": 0.2,
+            "interval_step": 0.3,
+            "socket_keepalive": True,
+            "health_check_interval": 25,
+        },
+        timezone="UTC",
+    )
+    return app
+
+
+def broker_answers(app: Celery) -> bool:
+    """Tell whether the broker takes connections now."""
+    try:
+        with app.connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1, timeout=2)
+    except Exception:  # every transport has its own errors; here they all mean no
+        return False
+    return True
+
+
+def queue_of(stage: Stage, may_block: bool) -> str:
+    """Say which queue a stage's message goes to: what may wait long for others has a pool of its own."""
+    queue = QUEUES[stage]
+    return SLOW_DEPLOY_QUEUE if may_block and queue == DEPLOY_QUEUE else queue
+
+
+def chain_from(app: Celery, wake: Wake, may_block: MayBlock) -> Any:
+    """Make the chain of stages from the wake's to the last."""
+    rest: Sequence[Stage] = STAGES[STAGES.index(wake.stage) :]
+    return chain(*(_signature(app, s, wake, queue_of(s, may_block(wake.environment, s))) for s in rest))
+
+
+def _signature(app: Celery, stage: Stage, wake: Wake, queue: str) -> Any:
+    args = (wake.deployment_id, wake.correlation_id)
+    return signature(stage.value, args=args, app=app, immutable=True, queue=queue, ignore_result=True)
+
+
+def _length(connection: Any, queue: str) -> int:
+    """Count the messages that wait; a queue that does not exist is empty."""
+    try:
+        return int(connection.default_channel.queue_declare(queue, passive=True).message_count)
+    except connection.channel_errors:
+        return 0
+
+
+class CeleryWakes:
+    """Protocol: pipeline.services.Wakes.
+
+    Wakes of the planner are coalesced: a thread sends the first at once and then at most one every 50 ms, each
+    standing for all rows that came meanwhile (a publish costs more than a commit: docs/performance.md).
+    """
+
+    def __init__(self, app: Celery, may_block: MayBlock, longest_queue: int) -> None:
+        self._app = app
+        self._may_block = may_block
+        self._longest = longest_queue
+        self._wanted = threading.Event()
+        self._newest = ""
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+
+    def plan(self, delivery_id: str) -> None:
+        """Say that the inbox holds something. Returns at once."""
+        self._newest = delivery_id
+        self._wanted.set()
+        if self._thread is None or not self._thread.is_alive():
+            self._start()
+
+    def run(self, wake: Wake) -> None:
+        """Send the chain of stages from the wake's on; if the broker is away the sweeper will do it again."""
+        try:
+            chain_from(self._app, wake, self._may_block).apply_async()
+        except Exception as fault:
+            _log.warning("wake not sent deployment=%s error=%s", wake.deployment_id, type(fault).__name__)
+
+    def sync(self, source: str) -> None:
+        """Have a source read again; if the broker is away, beat asks for it by and by."""
+        try:
+            self._app.send_task(SYNC, args=(source,), queue=QUEUES[SYNC], ignore_result=True, retry=False)
+        except Exception as fault:
+            _log.warning("wake not sent source=%s error=%s", source, type(fault).__name__)
+
+    def notify(self) -> None:
+        """Say that notices are due; if the broker is away, beat asks for it by and by."""
+        try:
+            self._app.send_task(NOTIFY_DUE, queue=QUEUES[NOTIFY_DUE], ignore_result=True, retry=False)
+        except Exception as fault:
+            _log.warning("wake not sent task=%s error=%s", NOTIFY_DUE, type(fault).__name__)
+
+    def notify_sink(self, sink: str) -> None:
+        """Have one sink told what is due; if the broker is away, beat asks for it by and by."""
+        try:
+            self._app.send_task(NOTIFY, args=(sink,), queue=QUEUES[NOTIFY], ignore_result=True, retry=False)
+        except Exception as fault:
+            _log.warning("wake not sent sink=%s error=%s", sink, type(fault).__name__)
+
+    def repeat(self, wakes: Sequence[Wake]) -> None:
+        """Send again what may be lost; where the queue is long it is late, not lost, and nothing is sent."""
+        if not wakes:
+            return
+        by_queue: dict[str, list[Wake]] = {}
+        for wake in wakes:
+            by_queue.setdefault(queue_of(wake.stage, self._may_block(wake.environment, wake.stage)), []).append(wake)
+        try:
+            with self._app.connection_for_write() as connection:
+                room = {queue: max(0, self._longest - _length(connection, queue)) for queue in by_queue}
+        except Exception as fault:
+            _log.warning("wakes not sent count=%d error=%s", len(wakes), type(fault).__name__)
+            return
+        for queue, those in by_queue.items():
+            for wake in those[: room[queue]]:
+                self.run(wake)
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._send_plans, name="wakes", daemon=True)
+                self._thread.start()
+
+    def _send_plans(self) -> None:
+        while True:
+            self._wanted.wait()
+            self._wanted.clear()
+            newest = self._newest
+            try:
+                self._app.send_task(PLAN, args=(newest,), queue=WAKE_QUEUE, ignore_result=True, retry=False)
+            except Exception as fault:  # the broker is away: the sweeper looks into the inbox by itself
+                _log.warning("wake not sent delivery=%s error=%s", newest, type(fault).__name__)
+            time.sleep(COALESCE_SECONDS)

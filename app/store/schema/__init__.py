@@ -1,0 +1,1 @@
+"""The tables, a file a subject. All of them together: `metadata.py`."""

@@ -1,0 +1,33 @@
+"""The table of freezes. Times on the wall stand without a zone, beside the name of theirs (`domain/freeze.py`)."""
+
+from __future__ import annotations
+
+from sqlalchemy import CheckConstraint, Column, DateTime, Index, Interval, Table, Text
+
+from app.store.schema.line import ID, TIME, metadata
+
+ON_THE_WALL = DateTime(timezone=False)
+
+freezes = Table(
+    "freezes",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("environment", Text),
+    Column("reason", Text, nullable=False),
+    Column("time_zone", Text, nullable=False),
+    Column("starts_at", ON_THE_WALL, nullable=False),
+    Column("lasts", Interval, nullable=False),
+    Column("rule", Text),
+    Column("until", ON_THE_WALL),
+    Column("added_by", Text, nullable=False),
+    Column("added_at", TIME, nullable=False),
+    Column("ended_by", Text),
+    Column("ended_at", TIME),
+    CheckConstraint("lasts > INTERVAL '0'", name="lasts"),
+    CheckConstraint("rule IS NOT NULL OR (until IS NOT NULL AND until = starts_at)", name="single"),
+    CheckConstraint("until >= starts_at", name="until"),
+    CheckConstraint("(ended_by IS NULL) = (ended_at IS NULL)", name="ended"),
+)
+# One of a name at a time; and whoever asks what is in force reads none of those that were ended.
+Index("uq_freezes_name", freezes.c.name, unique=True, postgresql_where=freezes.c.ended_at.is_(None))

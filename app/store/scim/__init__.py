@@ -1,0 +1,1 @@
+"""What SCIM clients have written, and their tokens. Start with `resources.py`."""

@@ -1,0 +1,135 @@
+"""Read what `POST /api/v1/decide` is sent: JSON (`decide_models.py`), or the form that the pre-receive check sends.
+
+The form, as `app/integrations/forges/pre_receive.sh` writes it: `updates` has one line for each ref, `OLD NEW FORCED COMMIT REF`
+(FORCED: yes, no or unknown; COMMIT may be `-`). `emails.N`, `paths.N` and `log.N` (`log_part.N` where something is cut off)
+belong to its N-th line; as `emails_part.N` and so on they may not be all. Of the first two each line is one, e-mails in
+`<>`, paths as git quotes them. Forms know bytes only, and so does git.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import parse_qsl
+
+from pydantic import ValidationError
+
+from app.domain.change import Changes
+from app.domain.errors import BadRequest
+from app.domain.push import PushWanted
+from app.domain.text import plain_line
+from app.integrations.inspection.patch import parse, unquoted
+from app.web.api.decide_models import DecideRequest
+
+MOST_FIELDS = 400
+LONGEST_EMAIL = 254
+CUT_OFF = "what is new is more than the check sends, or than git could tell in time"
+_EMAIL = re.compile(rb"<(.*)>\Z", re.DOTALL)
+_FORCED = {"yes": True, "no": False}
+
+
+def read_json(body: bytes) -> PushWanted:
+    """Read JSON; raises BadRequest that names what is wrong and no value."""
+    try:
+        return DecideRequest.model_validate_json(body).meant()
+    except ValidationError as fault:
+        raise _refused(fault) from None
+
+
+def read_form(body: bytes) -> PushWanted:
+    """Read the check's form; raises BadRequest that names what is wrong and no value."""
+    fields = _fields(body)
+    lines = [line for line in _text(fields.get("updates", b"")).split("\n") if line]
+    updates = [_update(line, fields, number) for number, line in enumerate(lines, 1)]
+    told = {
+        "forge": _text(fields.get("forge", b"")),
+        "repository": _named(fields, "repository", ("id", "owner", "name")),
+        "account": _named(fields, "account", ("id", "login")),
+        "updates": updates,
+    }
+    try:
+        return DecideRequest.model_validate(told).meant([_changes(fields, number) for number in range(1, len(updates) + 1)])
+    except ValidationError as fault:
+        raise _refused(fault) from None
+
+
+def _fields(body: bytes) -> dict[str, bytes]:
+    """Read names and values in their own bytes: a patch may be in any encoding."""
+    try:
+        pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, encoding="latin-1", max_num_fields=MOST_FIELDS)
+    except ValueError:
+        raise BadRequest("the form cannot be read, or has too many fields") from None
+    fields = {name: value.encode("latin-1") for name, value in pairs}
+    if len(fields) != len(pairs):
+        raise BadRequest("a field of the form is there more than once")
+    return fields
+
+
+def _update(line: str, fields: Mapping[str, bytes], number: int) -> dict[str, Any]:
+    words = line.split(" ", 4)
+    if len(words) != 5:
+        raise BadRequest(f"updates: line {number} is not OLD NEW FORCED COMMIT REF")
+    old, new, forced, commit, ref = words
+    emails, emails_known = _lines(fields, "emails", number)
+    paths, paths_known = _lines(fields, "paths", number)
+    found = [match[1] for match in map(_EMAIL.match, emails) if match]
+    return {
+        "ref": ref,
+        "old": old,
+        "new": new,
+        "commit": None if commit == "-" else commit,
+        "forced": _FORCED.get(forced),
+        "emails": [plain_line(_text(email), LONGEST_EMAIL) for email in found],
+        "emails_known": emails_known and len(found) == len(emails),
+        "paths": [_text(_path(path)) for path in paths],
+        "paths_known": paths_known,
+    }
+
+
+def _changes(fields: Mapping[str, bytes], number: int) -> Changes | None:
+    """Read a log, whole or cut off; what cannot be read, from a git that writes otherwise, say, counts as not looked at."""
+    log, part = fields.get(f"log.{number}"), fields.get(f"log_part.{number}")
+    try:
+        if log is not None:
+            return parse(log)
+        if part is not None:
+            return replace(parse(part[: part.rfind(b"\n") + 1]), is_whole=False, paths_known=False, why_not=CUT_OFF)
+    except BadRequest as fault:
+        return Changes(is_whole=False, paths_known=False, why_not=str(fault))
+    return None
+
+
+def _lines(fields: Mapping[str, bytes], name: str, number: int) -> tuple[list[bytes], bool]:
+    """List what is told, and tell whether that is all: what is whole has another name, so that no line can say so."""
+    whole, part = fields.get(f"{name}.{number}"), fields.get(f"{name}_part.{number}")
+    if whole is None:
+        return _split(part or b""), False
+    return _split(whole), True
+
+
+def _split(value: bytes) -> list[bytes]:
+    return [line for line in value.split(b"\n") if line]
+
+
+def _path(line: bytes) -> bytes:
+    return unquoted(line[1:-1]) if len(line) > 1 and line.startswith(b'"') and line.endswith(b'"') else line
+
+
+def _named(fields: Mapping[str, bytes], what: str, names: tuple[str, ...]) -> dict[str, Any]:
+    told = {name: _text(fields.get(f"{what}_{name}", b"")) for name in names}
+    return told | {"id": int(told["id"]) if re.fullmatch(r"[0-9]{1,19}", told["id"]) else 0}
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")
+
+
+def _refused(fault: ValidationError) -> BadRequest:
+    """Say what is wrong; what the JSON parser says could quote the body."""
+    told = {
+        f"{'.'.join(map(str, each['loc'])) or 'body'}: {'not JSON' if each['type'] == 'json_invalid' else each['msg']}"
+        for each in fault.errors(include_url=False, include_input=False)
+    }
+    return BadRequest("; ".join(sorted(told)[:5]))

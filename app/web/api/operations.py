@@ -1,0 +1,190 @@
+"""All that `/api/v1` can do, one line each: from this table and the models its description is made (`openapi.py`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pydantic import BaseModel
+
+from app.web.api import answers, bodies, decide_models
+
+UNIVERSAL = (400, 401, 403, 429, 500, 503)
+
+
+class Needs(StrEnum):
+    """Who may call it."""
+
+    NOBODY = "nobody"  # in particular
+    CALLER = "caller"  # anybody active: a session, a token or an assertion
+    INTENT = "intent"  # the same, and whoever comes with a session shows its CSRF token
+    PERSON = "person"  # a person with a session and its CSRF token
+    INSTANCE = "instance"  # a forge that asks about pushes to itself, with one of its `decide_secrets`
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation. `problems` are the statuses beside those that any may answer with."""
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    answer: type[BaseModel] | None
+    needs: Needs = Needs.CALLER
+    body: type[BaseModel] | None = None
+    query: type[BaseModel] | None = None
+    status: int = 200
+    problems: tuple[int, ...] = ()
+
+
+WRITING = (404, 409, 413, 415)
+
+ACCOUNT = (
+    Operation("get", "/me", "whoAmI", "Who calls, and the session's CSRF token.", answers.MeAnswer),
+    Operation("get", "/links", "listLinks", "The caller's linked forge accounts.", answers.LinksAnswer),
+    Operation(
+        "post",
+        "/links",
+        "linkAccount",
+        "Link one's own forge account by a token of it, which is used once.",
+        answers.LinkAnswer,
+        needs=Needs.INTENT,
+        body=bodies.LinkBody,
+        status=201,
+        problems=WRITING,
+    ),
+    Operation(
+        "delete",
+        "/links/{forge}/{account_id}",
+        "unlinkAccount",
+        "Take back a link that one made oneself.",
+        None,
+        needs=Needs.INTENT,
+        status=204,
+        problems=(404,),
+    ),
+)
+DEPLOYMENTS = (
+    Operation(
+        "get",
+        "/approvals",
+        "listApprovals",
+        "What waits for approvals now, and whether the caller may vote.",
+        answers.ApprovalsAnswer,
+        query=bodies.ApprovalsQuery,
+        problems=(404,),
+    ),
+    Operation("get", "/deployments", "listDeployments", "Deployments.", answers.DeploymentsAnswer, query=bodies.DeploymentsQuery),
+    Operation(
+        "get",
+        "/deployments/{deployment}",
+        "showDeployment",
+        "A deployment with its decisions, findings and votes.",
+        answers.DeploymentDetail,
+        problems=(404,),
+    ),
+    Operation(
+        "post",
+        "/deployments/{deployment}/votes",
+        "vote",
+        "Approve or reject a deployment that waits; given once.",
+        answers.VoteAnswer,
+        needs=Needs.PERSON,
+        body=bodies.VoteBody,
+        status=201,
+        problems=WRITING,
+    ),
+    Operation(
+        "post",
+        "/deployments/{deployment}/override",
+        "override",
+        "Deploy what is held or denied all the same; takes a fresh second factor and the right `override`.",
+        answers.DeploymentAnswer,
+        needs=Needs.PERSON,
+        body=bodies.OverrideBody,
+        status=201,
+        problems=WRITING,
+    ),
+    Operation(
+        "post",
+        "/environments/{name}/rollback",
+        "rollBack",
+        "Deploy an earlier release again, as the caller's own act.",
+        answers.DeploymentAnswer,
+        needs=Needs.PERSON,
+        body=bodies.RollbackBody,
+        status=201,
+        problems=WRITING,
+    ),
+)
+OVERRIDES = (
+    Operation("get", "/overrides", "listOverrides", "Overrides.", answers.OverridesAnswer, query=bodies.OverridesQuery),
+    Operation(
+        "post",
+        "/overrides/{deployment}/review",
+        "reviewOverride",
+        "Note that another person has looked at an override.",
+        answers.ReviewAnswer,
+        needs=Needs.PERSON,
+        body=bodies.CommentBody,
+        status=201,
+        problems=WRITING,
+    ),
+)
+PROPOSALS = (
+    Operation("get", "/proposals", "listProposals", "Proposals.", answers.ProposalsAnswer, query=bodies.ProposalsQuery),
+    Operation(
+        "post",
+        "/proposals",
+        "propose",
+        "Propose a rollback or a change of policies; agents may, and a person decides.",
+        answers.ProposalDetail,
+        needs=Needs.INTENT,
+        body=bodies.ProposalBody,
+        status=201,
+        problems=WRITING,
+    ),
+    Operation(
+        "get",
+        "/proposals/{proposal}",
+        "showProposal",
+        "A proposal with its text and what that would change.",
+        answers.ProposalDetail,
+        problems=(404,),
+    ),
+    Operation(
+        "post",
+        "/proposals/{proposal}/accept",
+        "acceptProposal",
+        "Accept: a rollback becomes the caller's own; a policy may then be applied on the gate's machine.",
+        answers.ProposalAnswer,
+        needs=Needs.PERSON,
+        body=bodies.CommentBody,
+        problems=WRITING,
+    ),
+    Operation(
+        "post",
+        "/proposals/{proposal}/reject",
+        "rejectProposal",
+        "Reject.",
+        answers.ProposalAnswer,
+        needs=Needs.PERSON,
+        body=bodies.CommentBody,
+        problems=WRITING,
+    ),
+)
+DESCRIPTION = (Operation("get", "/openapi.json", "describe", "This description.", None, needs=Needs.NOBODY),)
+PUSHES = (
+    Operation(
+        "post",
+        "/decide",
+        "decide",
+        "Whether a push may be taken; asked by the forge, before it takes it.",
+        decide_models.DecideAnswer,
+        needs=Needs.INSTANCE,
+        body=decide_models.DecideRequest,
+        problems=(413, 415),
+    ),
+)
+OPERATIONS = (*PUSHES, *ACCOUNT, *DEPLOYMENTS, *OVERRIDES, *PROPOSALS, *DESCRIPTION)

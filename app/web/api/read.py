@@ -1,0 +1,58 @@
+"""How `/api/v1` reads what is sent and writes what it answers, by models from which its description is made (`openapi.py`)."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from flask import Response, jsonify, request
+from pydantic import BaseModel, ValidationError
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from app.domain.errors import BadRequest, TooLarge, UnsupportedContent
+from app.web.people.protect import LARGEST_REQUEST
+
+Model = TypeVar("Model", bound=BaseModel)
+# What pydantic says of these would repeat what was sent.
+_OWN_WORDS = {
+    "json_invalid": "not JSON",
+    "union_tag_invalid": "not one of those that there are",
+    "union_tag_not_found": "Field required",
+}
+
+
+def read_body(model: type[Model], largest: int = LARGEST_REQUEST) -> Model:
+    """Read the request's JSON; raises UnsupportedContent, TooLarge, or BadRequest that names what is wrong and no value."""
+    if request.mimetype != "application/json":
+        raise UnsupportedContent("the body must be application/json")
+    request.max_content_length = largest
+    try:
+        return model.model_validate_json(request.get_data())
+    except RequestEntityTooLarge:
+        raise TooLarge(f"the request is larger than {largest} bytes") from None
+    except ValidationError as fault:
+        raise _bad(fault, "body") from None
+
+
+def read_query(model: type[Model]) -> Model:
+    """Read what stands behind the `?`; raises BadRequest that names what is wrong and no value."""
+    several = [name for name, values in request.args.lists() if len(values) > 1]
+    if several:
+        raise BadRequest("a parameter is given more than once")
+    try:
+        return model.model_validate(request.args.to_dict())
+    except ValidationError as fault:
+        raise _bad(fault, "query") from None
+
+
+def answer(model: BaseModel) -> Response:
+    """Write an answer."""
+    return jsonify(model.model_dump(mode="json"))
+
+
+def _bad(fault: ValidationError, whole: str) -> BadRequest:
+    faults = (f"{'.'.join(map(str, each['loc'])) or whole}: {_plain(each)}" for each in fault.errors())
+    return BadRequest("; ".join(sorted(faults)))
+
+
+def _plain(each: Any) -> str:
+    return _OWN_WORDS.get(each["type"]) or str(each["msg"])

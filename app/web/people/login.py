@@ -1,0 +1,106 @@
+"""`/login`, `/logout`: people sign in with a configured issuer (OpenID Connect, code and PKCE), and out again."""
+
+from __future__ import annotations
+
+import re
+import time
+from urllib.parse import quote, unquote
+
+import structlog
+from flask import Blueprint, Response, make_response, request
+
+from app.bootstrap import Process
+from app.domain.errors import GateError, RateLimited
+from app.domain.rate import Buckets
+from app.domain.session import StoredSession
+from app.integrations.identity.protocol import VerifiedToken
+from app.pipeline.people.sign_in import SignIn, sign_in
+from app.pipeline.people.sign_out import end_sessions
+from app.web.people.oauth import LoginClients
+from app.web.people.pages import make_room, refusal, render, to
+from app.web.people.sessions import current
+from app.web.wire.origin import place_of
+from app.web.wire.request import source
+
+HOME = "/account"
+RATE, BURST = 0.5, 30.0  # sign-ins that one browser may begin: in a second for long, and at once
+ADDRESS_RATE, ADDRESS_BURST = 5.0, 300.0  # that browsers without a session may begin from one address, which many may share
+_LONGEST_PATH = 512
+_PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@%?-][A-Za-z0-9._~!$&'()*+,;=:@%?/-]*)?")
+
+_log = structlog.get_logger("tidegate.login")
+
+
+def safe_path(given: str) -> str:
+    """Return a path of this very site to go on to; anything that a browser could read in another way gives the usual one."""
+    plain = unquote(given)
+    is_odd = plain.startswith("//") or "\\" in plain or not plain.isprintable()
+    return given if len(given) <= _LONGEST_PATH and _PATH.fullmatch(given) and not is_odd else HOME
+
+
+def make_blueprint(process: Process) -> Blueprint:
+    """Make the routes of signing in and out."""
+    blueprint = make_room("login")
+    clients = LoginClients(process)
+    by_session, by_address = Buckets(RATE, BURST), Buckets(ADDRESS_RATE, ADDRESS_BURST)
+
+    @blueprint.get("/login")
+    def choose() -> Response:
+        next_path, names = safe_path(request.args.get("next", "")), clients.names()
+        if len(names) == 1 and "stay" not in request.args:
+            return to(f"/login/{names[0]}?next={quote(next_path, safe='')}")
+        return render("login.html", issuers=names, next=next_path, is_signed_out="signed-out" in request.args)
+
+    @blueprint.get("/login/<issuer>")
+    def start(issuer: str) -> Response:
+        place = place_of(request.remote_addr or "", request.headers, process.settings)
+        session_id, now = current().id, time.monotonic()
+        if wait := by_session.take(session_id, now) if session_id else by_address.take(source(place.address), now):
+            raise RateLimited(f"too many sign-ins were begun {'here' if session_id else 'from this address'}", retry_after=wait)
+        return make_response(clients.of(issuer).start(callback_of(process, issuer), safe_path(request.args.get("next", ""))))
+
+    @blueprint.get("/login/<issuer>/callback")
+    def finish(issuer: str) -> Response:
+        client = clients.of(issuer)
+        token, next_path = client.finish()
+        try:
+            _begin(process, token, client.issuer)
+        except GateError as fault:
+            _log.warning("sign-in refused", issuer=issuer, outcome=fault.code)
+            return refusal(fault)
+        return to(safe_path(next_path))
+
+    @blueprint.post("/logout")
+    def logout() -> Response:
+        session = current()
+        if session.facts is not None:
+            end_sessions(process.services, session.facts.subject, [session.facts.id], why="signed out")
+        session.forget()
+        return to("/login?stay&signed-out")
+
+    return blueprint
+
+
+def callback_of(process: Process, issuer: str) -> str:
+    """Return where an issuer sends browsers back to: by the public URL, not by what a request says of its host."""
+    return f"{str(process.settings.public_url).rstrip('/')}/login/{issuer}/callback"
+
+
+def _begin(process: Process, token: VerifiedToken, issuer_url: str) -> None:
+    session = current()
+    place = place_of(request.remote_addr or "", request.headers, process.settings)
+
+    def begin(digest: str, former: str | None) -> StoredSession:
+        act = SignIn(
+            token=token,
+            issuer_url=issuer_url,
+            address=place.address,
+            country=place.country,
+            digest=digest,
+            idle=session.idle,
+            longest=session.longest,
+            former=former,
+        )
+        return sign_in(process.services, act)
+
+    session.rotate(begin)

@@ -1,0 +1,69 @@
+"""Pages for people: one way to render them, under headers that let nothing else run in them, frame them or keep them."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, make_response, redirect, render_template, request
+from werkzeug.exceptions import HTTPException
+
+from app.domain.errors import GateError
+from app.web.wire.errors import status_of, unknown_error
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",  # under no-referrer browsers say `Origin: null` of the gate's own forms
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+def make_room(name: str) -> Blueprint:
+    """Make a blueprint whose answers are pages, errors too."""
+    blueprint = Blueprint(name, __name__)
+    blueprint.register_error_handler(GateError, refusal)
+    blueprint.register_error_handler(HTTPException, _http_refusal)
+    blueprint.register_error_handler(Exception, _unknown)
+    blueprint.after_request(_under_headers)
+    return blueprint
+
+
+def render(template: str, **known: object) -> Response:
+    """Render a page."""
+    return make_response(render_template(template, **known))
+
+
+def to(place: str) -> Response:
+    """Send the browser on with a GET (RFC 9110 §15.4.4)."""
+    answer: Response = make_response(redirect(place, 303))
+    return answer
+
+
+def refusal(fault: GateError) -> Response:
+    """Say why not, as a page. It looks at no session: the database may be away."""
+    status = status_of(fault)
+    return _refused(status, fault.code, str(fault) if status != 500 else "")
+
+
+def _http_refusal(fault: HTTPException) -> Response:
+    status = fault.code or 500
+    if status < 400:
+        return make_response(fault.get_response(request.environ))
+    return _refused(status, fault.name.lower().replace(" ", "-"), fault.description or "")
+
+
+def _unknown(fault: Exception) -> Response:
+    unknown_error(fault)
+    return _refused(500, "internal", "")
+
+
+def _refused(status: int, code: str, reason: str) -> Response:
+    answer = render("refusal.html", status=status, code=code, reason=reason)
+    answer.status_code = status
+    return answer
+
+
+def _under_headers(response: Response) -> Response:
+    response.headers.update(HEADERS)
+    return response

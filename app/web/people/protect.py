@@ -1,0 +1,84 @@
+"""How each room of the web is protected: one table, asked before every request. A room that is not in it takes no changes.
+
+Rooms are blueprints by name. `tests/web/people/test_protect.py` walks all routes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from flask import Flask, request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from app.bootstrap import Process
+from app.domain.errors import Forbidden, TooLarge
+from app.web.people.callers import caller, check_access, check_form, check_intent
+
+LARGEST_REQUEST = 16 * 1024
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Proof(StrEnum):
+    """What a request that changes something must bring."""
+
+    SIGNATURE = "signature"  # over its exact bytes
+    HEADER = "header"  # of which only the source knows the value
+    BEARER = "bearer"  # a token made for this client alone
+    CALLER = "caller"  # a bearer token, or a session with its CSRF token
+    FORM = "form"  # the CSRF token of the session, in the form
+
+
+CHECKED_THERE = frozenset({Proof.SIGNATURE, Proof.HEADER, Proof.BEARER})  # by the room itself, before anything else
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What changes need, and whether nobody gets in but through the `access_issuer` of the configuration."""
+
+    changes: Proof
+    is_behind_access: bool = True
+
+
+ROOMS = {
+    "hooks": Room(Proof.SIGNATURE, is_behind_access=False),
+    "events": Room(Proof.HEADER, is_behind_access=False),
+    "scim": Room(Proof.BEARER, is_behind_access=False),
+    "decide": Room(Proof.HEADER, is_behind_access=False),
+    "api": Room(Proof.CALLER),
+    "login": Room(Proof.FORM),
+    "account": Room(Proof.FORM),
+}
+
+
+def protect(app: Flask, process: Process) -> None:
+    """Ask before every request of the app what its room demands; what does not bring it never reaches a view."""
+
+    def check() -> None:
+        room = ROOMS.get(request.blueprint or "")
+        if room is not None and room.changes not in CHECKED_THERE:
+            _check_room(process, room)
+        if request.endpoint is None or request.method in _READING:
+            return
+        if room is None:
+            raise Forbidden("nothing can be changed here")
+        _check_change(process, room.changes)
+
+    app.before_request(check)
+
+
+def _check_room(process: Process, room: Room) -> None:
+    request.max_content_length = request.max_form_memory_size = LARGEST_REQUEST
+    guard = process.services.guard()
+    if room.is_behind_access and guard.access_issuer is not None:
+        check_access(guard, guard.access_issuer)
+
+
+def _check_change(process: Process, proof: Proof) -> None:
+    try:
+        if proof is Proof.CALLER:
+            check_intent(caller(process), process.settings)
+        elif proof is Proof.FORM:
+            check_form(process.settings)
+    except RequestEntityTooLarge:
+        raise TooLarge(f"the request is larger than {LARGEST_REQUEST} bytes") from None

@@ -1,0 +1,105 @@
+"""What became of a delivery that comes once more, for whoever looks at the forge's delivery page. Used by `hooks.py`.
+
+The page is shown to everybody who may see the repository's settings: it names environments, states and policies, and no person.
+It is looked up beside the receiver's loop, for a few at a time and not for long; where that cannot be the answer goes without it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+
+from app.domain.audit import AuditEntry
+from app.domain.delivery import Receipt
+from app.domain.deployment import Deployment, State
+from app.domain.errors import GateError
+from app.domain.text import plain_line
+from app.integrations.policy.protocol import Policy
+from app.pipeline.decide.what_if import MOST_TOLD, WHILE_SOMEBODY_WAITS, as_sentence, what_would_help
+from app.store.reads import Reads
+
+LOOK_SECONDS = 2.0
+AT_ONCE = 2  # of the receiver's few connections
+MOST = 20
+_EXPLAINED = {State.DENIED: "deployment:denied", State.HELD: "deployment:held"}
+
+Told = tuple[Receipt, Sequence[str]]
+
+
+class Outcomes:
+    """Adds to the receipt of a duplicate what became of its delivery. Thread-safe; one per process."""
+
+    def __init__(self, look: Callable[[str], Sequence[str]], *, seconds: float = LOOK_SECONDS) -> None:
+        """`look` takes a delivery's id and returns lines; it may wait, and fail."""
+        self._look, self._seconds = look, seconds
+        self._places = threading.BoundedSemaphore(AT_ONCE)
+        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="outcomes")
+
+    def of(self, kept: Future[Receipt]) -> Future[Told]:
+        """Return the receipt with its lines, or its fault; with none where it is new, or where looking takes too long."""
+        told: Future[Told] = Future()
+        kept.add_done_callback(lambda done: self._tell(done, told))
+        return told
+
+    def _tell(self, done: Future[Receipt], told: Future[Told]) -> None:
+        """Go on where the receipt came from: there is no time to lose there."""
+        fault = done.exception()
+        if fault is not None:
+            return told.set_exception(fault)
+        receipt = done.result()
+        if not receipt.is_duplicate or not self._places.acquire(blocking=False):
+            return told.set_result((receipt, ()))
+        patience = threading.Timer(self._seconds, _settle, (told, (receipt, ())))
+        patience.daemon = True
+        patience.start()
+        self._threads.submit(self._look_up, receipt, told, patience)
+
+    def _look_up(self, receipt: Receipt, told: Future[Told], patience: threading.Timer) -> None:
+        lines: Sequence[str] = ()
+        try:
+            with suppress(GateError):
+                lines = self._look(receipt.delivery_id)
+        finally:
+            self._places.release()
+            _settle(told, (receipt, lines))
+            patience.cancel()
+
+
+def outcome_lines(reads: Reads, delivery_id: str, policy: Policy) -> list[str]:
+    """Say in a line each what became of a delivery's deployments, and what would change that. Raises StoreUnavailable."""
+    deployments = reads.deployments(MOST, delivery_id=delivery_id)
+    is_explained = any(each.state in _EXPLAINED for each in deployments)
+    entries = reads.audit(delivery_id=delivery_id) if is_explained else []
+    most = WHILE_SOMEBODY_WAITS // max(len(deployments), 1)
+    return [_line(each, entries, policy, most) for each in reversed(deployments)] or ["no deployment has followed from it"]
+
+
+def _line(deployment: Deployment, entries: Sequence[AuditEntry], policy: Policy, most: int) -> str:
+    action = _EXPLAINED.get(deployment.state)
+    told = f"{deployment.environment}: {deployment.state.value}"
+    said = [entry.detail for entry in entries if entry.deployment_id == deployment.id and entry.action == action]
+    if not said:
+        return told
+    policies = said[-1].get("policies")
+    if policies is None:
+        return f"{told}, before any policy was asked"
+    reasons = policy.reasons
+    named = (f'"{each}"' + (f" ({reasons[each]})" if reasons.get(each) else "") for each in policies)
+    why = f"{told} by {', '.join(named)}" if policies else f"{told}, since no policy permits it"
+    return plain_line("; ".join(filter(None, (why, _change(said[-1], policy, most)))))
+
+
+def _change(detail: Mapping[str, Any], policy: Policy, most: int) -> str:
+    """Say what would change it, where the policies are still those that decided."""
+    if detail.get("policy_digest") != policy.digest:
+        return ""
+    return as_sentence(what_would_help(policy, detail["request"], most=most, who="whoever acts")[:MOST_TOLD])
+
+
+def _settle(told: Future[Told], value: Told) -> None:
+    """Answer once: the look may come after the time for it is over."""
+    with suppress(InvalidStateError):
+        told.set_result(value)

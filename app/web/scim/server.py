@@ -1,0 +1,166 @@
+"""The SCIM 2.0 server at `/scim/v2` (RFC 7643, RFC 7644): identity providers write users and groups, and the access map follows.
+
+What a request writes, what it says to the access map and its audit entries are one transaction: a deactivation holds when it
+is answered. The protocol is scim2-server's; here is who may call, what is recorded, and how refusals look. Next:
+`clients.py`, `turns.py`, `store/scim/resources.py`.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import Any, cast
+
+from flask import Blueprint, Response, g, request
+from flask.blueprints import BlueprintSetupState
+from scim2_flask import ScimServer
+from scim2_flask.extension import METHODS
+from scim2_models import (
+    Error,
+    InvalidValueException,
+    PayloadTooLargeException,
+    SCIMException,
+    UnauthorizedException,
+)
+from scim2_server.handler import ScimHandler
+from scim2_server.memory import InMemoryStorage
+from scim2_server.requests import ScimRequest
+from scim2_server.service import ScimService
+
+from app.bootstrap import Process
+from app.domain.access import SourceKind
+from app.domain.errors import BadRequest, BadToken, GateError, Overloaded, RateLimited, StoreUnavailable
+from app.pipeline.people.scribe import Scribe
+from app.store.scim.resources import Desk, SqlScim, Written
+from app.store.unit import SqlStore, SqlUnit
+from app.web.scim.clients import Caller, Clients
+from app.web.scim.service import Service, make_provider, standard
+from app.web.scim.statements import said
+from app.web.scim.turns import Places
+from app.web.wire.errors import status_of
+from app.web.wire.origin import place_of
+from app.web.wire.request import FAULT, source
+
+PREFIX = "/scim/v2"
+LARGEST_BODY = 1024 * 1024
+RETRY_AFTER_SECONDS = 5
+
+_log = logging.getLogger(__name__)
+
+
+class _Handler:
+    """Serves every request with a storage of its own: that of the caller's source."""
+
+    def __init__(self, process: Process, service: ScimService) -> None:
+        self._process, self._service = process, service
+
+    def __getattr__(self, operation: str) -> Any:
+        """Give an operation of the library's handler (ScimHandler)."""
+        return lambda asked: getattr(ScimHandler(self._service, self._storage(asked.subject)), operation)(asked)
+
+    def _storage(self, caller: Caller) -> SqlScim:
+        process = self._process
+        scribe = Scribe.of(process.clock, process.ids, f"scim:{caller.token.client}")
+
+        def open_source(unit: SqlUnit) -> object:
+            return scribe.open(unit, caller.token.source, SourceKind.SCIM)
+
+        def record(unit: SqlUnit, written: Written) -> None:
+            scribe.say(unit, caller.token.source, said(unit, caller, written))
+
+        store = SqlStore(process.engine)
+        desk = Desk(store.unit, open_source, record, clock=process.clock, ids=process.ids, provider=self._service.provider)
+        return SqlScim(caller.token.source, desk)
+
+
+class _Server(ScimServer):
+    """The library's routes, with our callers, limits and words."""
+
+    def __init__(self, process: Process) -> None:
+        provider = make_provider()
+        super().__init__(InMemoryStorage(), provider, url_prefix=PREFIX)  # that storage is never asked: see _Handler
+        self.service = Service(provider)
+        self.handler = cast(ScimHandler, _Handler(process, self.service))
+        self._clients = Clients(process)
+        self._places = Places()
+        self._settings = process.settings
+        self._base_url = str(process.settings.public_url).rstrip("/") + PREFIX
+
+    def enter(self) -> None:
+        """Let in whoever has a valid token, one request of a source at a time; raises GateError. Strangers wait for nobody."""
+        if fault := request.environ.get(FAULT):
+            raise fault
+        address = place_of(request.remote_addr or "", request.headers, self._settings).address
+        caller = self._clients.admit(request.headers.get("Authorization", ""), source(address))
+        self._places.take(caller.token.source)
+        g.scim_caller = caller
+        self._clients.heard(caller)
+
+    def leave(self, _fault: BaseException | None) -> None:
+        """Make room for the next one."""
+        if caller := g.pop("scim_caller", None):
+            self._places.leave(caller.token.source)
+
+    def get_subject(self) -> Caller:
+        """Return who calls."""
+        return cast(Caller, g.scim_caller)
+
+    def read_request(self) -> ScimRequest:
+        """Read the request; its locations are those that others reach, whatever its Host header says."""
+        asked = super().read_request()
+        asked.base_url = self._base_url
+        return asked
+
+    def read_body(self, scim_request: ScimRequest) -> bytes:
+        """Read the body; raises PayloadTooLargeException."""
+        body: bytes = request.stream.read(LARGEST_BODY + 1)
+        if len(body) > LARGEST_BODY:
+            raise PayloadTooLargeException(detail=f"a request has at most {LARGEST_BODY} bytes")
+        return standard(body) if scim_request.method == "PATCH" else body
+
+    def add_bases(self, state: BlueprintSetupState) -> None:
+        """Serve under the base URL without a slash at its end, or with two: a redirection would lose a client with a body."""
+        for number, rule in enumerate(("", "//", "//<path:path>")):
+            endpoint = f"{self.name}.base{number}"
+            state.app.add_url_rule(f"{PREFIX}{rule}", endpoint, self.serve, methods=METHODS, merge_slashes=False)
+
+    def serve(self, **_: str) -> Response:
+        """Serve a request by its path, which the library reads without slashes at its ends."""
+        return self._to_response(self.handler.handle(self.read_request()))
+
+    def refuse(self, fault: GateError) -> Response:
+        """Render the gate's error as a SCIM error (RFC 7644 §3.12)."""
+        answer = self._to_response(self.service.error_response(_scim_error(fault)))
+        if isinstance(fault, RateLimited):
+            answer.headers["Retry-After"] = str(math.ceil(fault.retry_after))
+        elif isinstance(fault, StoreUnavailable | Overloaded):
+            answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        return answer
+
+    def unknown(self, fault: Exception) -> Response:
+        """Log what nobody foresaw, and answer without detail."""
+        _log.error("unexpected error: %s", type(fault).__name__, exc_info=fault)
+        return self._to_response(self.service.error_response(fault))
+
+
+def make_blueprint(process: Process) -> Blueprint:
+    """Make the SCIM server's routes."""
+    server = _Server(process)
+    blueprint = server.create_blueprint()
+    blueprint.record(server.add_bases)
+    blueprint.before_request(server.enter)
+    blueprint.teardown_request(server.leave)
+    blueprint.register_error_handler(GateError, server.refuse)
+    blueprint.register_error_handler(Exception, server.unknown)
+    return blueprint
+
+
+def _scim_error(fault: GateError) -> SCIMException:
+    match fault:
+        case BadToken():
+            return UnauthorizedException(detail=str(fault))
+        case BadRequest():
+            return InvalidValueException(detail=str(fault))
+        case _:
+            status = status_of(fault)
+            return SCIMException.from_error(Error(status=status, detail=str(fault) if status != 500 else "internal error"))
