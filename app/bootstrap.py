@@ -29,7 +29,7 @@ from app.store.inbox.inbox import SqlInbox
 from app.store.inbox.spool import Spool
 from app.store.queue.wakes import CeleryWakes, make_celery
 from app.store.reads import Reads
-from app.store.signing_keys import SqlKeys, StoredKey
+from app.store.signing_keys import SqlSigningKeys, StoredSigningKey
 from app.store.unit import SqlStore, make_engine
 
 HEALTH_TIMEOUT = 5.0
@@ -54,9 +54,9 @@ class Process:
         return Reads(self.engine)
 
     @cached_property
-    def keys(self) -> SqlKeys:
+    def keys(self) -> SqlSigningKeys:
         """The signing keys at rest."""
-        return SqlKeys(self.engine)
+        return SqlSigningKeys(self.engine)
 
     @cached_property
     def spool(self) -> Spool | None:
@@ -74,9 +74,9 @@ class Process:
         """The key that signs tokens, unsealed in memory; the first process ever makes it."""
         sealer = Sealer(self.settings.master_key_bytes())
 
-        def create() -> StoredKey:
+        def create() -> StoredSigningKey:
             kid, pem, public_jwk = generate_key()
-            return StoredKey(kid, public_jwk, sealer.seal(pem, KEY_PURPOSE.format(kid=kid)))
+            return StoredSigningKey(kid, public_jwk, sealer.seal(pem, KEY_PURPOSE.format(kid=kid)))
 
         stored = self.keys.newest(create, self.clock.now())
         return SigningKey(stored.kid, sealer.unseal(stored.sealed, KEY_PURPOSE.format(kid=stored.kid)))

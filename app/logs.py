@@ -36,16 +36,16 @@ def mask(text: str) -> str:
     return _SECRETS.sub(MASK, text)
 
 
-def masked(value: Any) -> Any:
+def mask_all(value: Any) -> Any:
     """Mask every text in `value`, however deep; what is neither text, number nor collection becomes its masked repr."""
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, str):
         return mask(value)
     if isinstance(value, Mapping):
-        return {masked(key): masked(each) for key, each in value.items()}
+        return {mask_all(key): mask_all(each) for key, each in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [masked(each) for each in value]
+        return [mask_all(each) for each in value]
     return mask(repr(value))
 
 
@@ -117,5 +117,5 @@ def _json(event: object, **_: Any) -> str:
 
 def _masked(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for key, value in event.items():
-        event[key] = masked(value)
+        event[key] = mask_all(value)
     return event

@@ -15,7 +15,7 @@ from app.bootstrap import Process, build
 from app.settings import load_settings
 from app.stack.postgres import OWNER
 from app.stack.scene import Scene
-from app.stack.secrets import kept_secret
+from app.stack.secrets import load_or_make_secret
 from app.stack.server import answers, free_port
 from app.stack.supervisor import Supervisor, read_procfile
 from app.stack.up import ROOT
@@ -58,7 +58,7 @@ class Site(Scene):
         assert self.stack.postgres is not None
         url = self.stack.postgres.url(OWNER).replace("postgresql+psycopg", "postgresql")
         if superuser:
-            password, _ = kept_secret(self.stack.state / "secrets" / "postgres-postgres")
+            password, _ = load_or_make_secret(self.stack.state / "secrets" / "postgres-postgres")
             url = f"postgresql://postgres:{password}@{url.rpartition('@')[2]}"
         with psycopg.connect(url, autocommit=True) as connection:
             yield connection

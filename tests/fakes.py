@@ -15,7 +15,7 @@ from app.domain.event import PERSON, Account
 from app.domain.grant import Grant
 from app.domain.notice import Notice
 from app.domain.principal import GATE_PRINCIPAL, Principal, PrincipalKind
-from app.domain.signature import CommitKey, ObjectKind, SignedObject, Verdict
+from app.domain.signature import CommitKey, ObjectKind, SignatureVerdict, SignedObject
 from app.integrations.repositories.protocol import CommitAuthor
 from app.integrations.targets.protocol import Order, Report
 from app.integrations.tokens.protocol import Token
@@ -73,7 +73,7 @@ class FakeRepositories:
     def signatures(
         self, repository: str, *, commits: Sequence[str], tag_ref: str | None, keys: Sequence[CommitKey]
     ) -> list[SignedObject]:
-        unsigned = [SignedObject(c, ObjectKind.COMMIT, self.emails[0], Verdict.UNSIGNED, None, "") for c in commits]
+        unsigned = [SignedObject(c, ObjectKind.COMMIT, self.emails[0], SignatureVerdict.UNSIGNED, None, "") for c in commits]
         tag = [self.signed[tag_ref]] if tag_ref in self.signed else []
         return [*(self.signed.get(o.id, o) for o in unsigned), *tag]
 

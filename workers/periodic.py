@@ -10,7 +10,7 @@ from app.pipeline.people.sync import due_sources, sync
 from app.pipeline.tell.notify import due_sinks, notify
 from app.store.queue.wakes import EXPIRE, NOTIFY, NOTIFY_DUE, SWEEP, SYNC, SYNC_DUE, WAKE_QUEUE
 from workers.celery import app, process, stopping
-from workers.stages import correlated, waiting_out
+from workers.stages import bind_correlation, wait_out
 
 _log = structlog.get_logger("tidegate.step")
 
@@ -31,14 +31,14 @@ app.conf.beat_schedule = {
 @app.task(name=SWEEP)
 def sweep_standing() -> None:
     """Start again whatever stands still."""
-    with waiting_out(SWEEP):
+    with wait_out(SWEEP):
         sweep(process().services)
 
 
 @app.task(name=SYNC_DUE)
 def sync_due() -> None:
     """Have every identity source read whose time has come."""
-    with waiting_out(SYNC_DUE):
+    with wait_out(SYNC_DUE):
         services = process().services
         for source in due_sources(services):
             services.wakes.sync(source)
@@ -47,7 +47,7 @@ def sync_due() -> None:
 @app.task(name=SYNC)
 def sync_source(source: str) -> None:
     """Read one identity source as far as is due."""
-    with correlated(step=SYNC, source=source), waiting_out(SYNC):
+    with bind_correlation(step=SYNC, source=source), wait_out(SYNC):
         reading = sync(process().services, source)
         if not reading.is_taken:
             outcome = "read whole" if reading.is_whole else "read"
@@ -57,7 +57,7 @@ def sync_source(source: str) -> None:
 @app.task(name=NOTIFY_DUE)
 def notify_due() -> None:
     """Have every sink told for which something is due."""
-    with waiting_out(NOTIFY_DUE):
+    with wait_out(NOTIFY_DUE):
         services = process().services
         for sink in due_sinks(services):
             services.wakes.notify_sink(sink)
@@ -66,7 +66,7 @@ def notify_due() -> None:
 @app.task(name=NOTIFY)
 def notify_sink(sink: str) -> None:
     """Tell one sink what is due."""
-    with correlated(step=NOTIFY, sink=sink), waiting_out(NOTIFY):
+    with bind_correlation(step=NOTIFY, sink=sink), wait_out(NOTIFY):
         services = process().services
         done = notify(services, sink, is_stopping=stopping.is_set)
         if done.has_more:
@@ -79,5 +79,5 @@ def notify_sink(sink: str) -> None:
 @app.task(name=EXPIRE)
 def expire_old() -> None:
     """Delete what is kept for a time only."""
-    with waiting_out(EXPIRE):
+    with wait_out(EXPIRE):
         expire(process().services)

@@ -12,7 +12,7 @@ from celery import Task
 
 from app.domain.deployment import Stage
 from app.domain.errors import GateError
-from app.pipeline.intake.plan import Planned, plan
+from app.pipeline.intake.plan import PlanResult, plan
 from app.pipeline.line.authorize import authorize
 from app.pipeline.line.dispatch import dispatch
 from app.pipeline.line.grant import grant
@@ -28,7 +28,7 @@ _log = structlog.get_logger("tidegate.step")
 
 
 @contextmanager
-def correlated(**names: str) -> Iterator[None]:
+def bind_correlation(**names: str) -> Iterator[None]:
     """Bind ids to every log line of the block, and to Sentry's scope of the task, which outlives the block.
 
     Sentry's Celery integration opens that scope, and reports what a task raises after the block has ended.
@@ -40,7 +40,7 @@ def correlated(**names: str) -> Iterator[None]:
 
 
 @contextmanager
-def waiting_out(step: str) -> Iterator[None]:
+def wait_out(step: str) -> Iterator[None]:
     """Let an outage pass in one line: the next tick comes within a second and does the same."""
     try:
         yield
@@ -53,7 +53,7 @@ def waiting_out(step: str) -> Iterator[None]:
 def _run(task: Task[Any, Any], stage: Stage, verb: Callable[[Services, str], Outcome], ids: tuple[str, str]) -> None:
     deployment_id, correlation_id = ids
     services = process().services
-    with correlated(deployment=deployment_id, correlation=correlation_id, step=stage.value):
+    with bind_correlation(deployment=deployment_id, correlation=correlation_id, step=stage.value):
         try:
             outcome = verb(services, deployment_id)
         except GateError as fault:
@@ -102,7 +102,7 @@ def confirm_deploy(self: Task[Any, Any], deployment_id: str, correlation_id: str
 @app.task(name=PLAN)
 def plan_delivery(delivery_id: str) -> None:
     """Drain the inbox in batches and start the chains; `delivery_id` is only the newest that was seen."""
-    with correlated(step=PLAN), waiting_out(PLAN):
+    with bind_correlation(step=PLAN), wait_out(PLAN):
         _planner.run(lambda: _drain(process().services, delivery_id))
 
 
@@ -111,7 +111,7 @@ _planner = Solo()
 
 def _drain(services: Services, newest: str) -> None:
     """Plan until nothing is left, or this worker is to end: then another one is told to go on."""
-    planned = Planned((), (), has_more=True)
+    planned = PlanResult((), (), has_more=True)
     while planned.has_more and not stopping.is_set():
         planned = plan(services, planned.after)
         for deployment in planned.deployments:

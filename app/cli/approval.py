@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from app.bootstrap import Process
-from app.cli.operator import me
+from app.cli.operator import acting_operator
 from app.cli.output import JSON, coloured, command, console, listing, plain, print_json, process, short, when
 from app.domain.approval import Verdict, Vote
 from app.domain.errors import NotAllowed
@@ -25,7 +25,7 @@ COMMENT = Annotated[str, typer.Option(help="One line, kept with it and audited."
 def list_(environment: str | None = None, as_json: JSON = False) -> None:
     """List what waits for approvals, oldest first, and whether you may vote."""
     running = process()
-    found = waiting(running.services, lambda: me(running), environment)
+    found = waiting(running.services, lambda: acting_operator(running), environment)
     if as_json:
         return print_json([_told(each) for each in found])
     table = listing("expires", "deployment", "environment", "commit", "who", "missing", "you")
@@ -42,7 +42,7 @@ def show(deployment: DEPLOYMENT, as_json: JSON = False) -> None:
     """Show one that waits: what is asked for, who voted, what is missing, and whether you may vote."""
     running = process()
     found = running.reads.deployment(deployment).deployment
-    waits = waiting_one(running.services, lambda: me(running), found.id)
+    waits = waiting_one(running.services, lambda: acting_operator(running), found.id)
     if waits is None:
         raise NotAllowed(f"deployment {found.id} does not wait for approvals, it is {found.state}: {found.reason or ''}")
     if as_json:
@@ -74,7 +74,7 @@ def print_waiting(waits: Waiting) -> None:
     """Print what is missing, and until when."""
     console.print(f"waits      until {when(waits.request.expires_at)}: {waits.deployment.reason or ''}")
     console.print(f"missing    {', '.join(waits.missing) or 'to be decided anew'}")
-    for subject, why in waits.counted.fallen:
+    for subject, why in waits.count.fallen:
         console.print(f"fallen     the vote of {subject}: {why}")
 
 
@@ -88,14 +88,14 @@ def print_votes(votes: tuple[Vote, ...]) -> None:
 def _vote(name: str, verdict: Verdict, comment: str, as_json: bool) -> None:
     running = process()
     found = running.reads.deployment(name).deployment
-    given = vote(running.services, found.id, me(running), verdict, comment)
+    given = vote(running.services, found.id, acting_operator(running), verdict, comment)
     if as_json:
         return print_json(_vote_told(given))
     console.print(f"{given.subject}: {given.verdict} deployment {found.id}. {_next(running, found.id)}")
 
 
 def _next(running: Process, deployment_id: str) -> str:
-    waits = waiting_one(running.services, lambda: me(running), deployment_id)
+    waits = waiting_one(running.services, lambda: acting_operator(running), deployment_id)
     return (
         f"It takes {', '.join(waits.missing)}" if waits is not None and waits.missing else "Follow it: tidegate deployment watch"
     )
@@ -106,8 +106,8 @@ def _told(each: Waiting) -> dict[str, Any]:
         "deployment": plain(each.deployment),
         "request": plain(each.request),
         "votes": [_vote_told(vote) for vote in each.votes],
-        "valid": list(each.counted.voters),
-        "fallen": dict(each.counted.fallen),
+        "valid": list(each.count.voters),
+        "fallen": dict(each.count.fallen),
         "missing": list(each.missing),
         "may_vote": each.why_not is None,
         "why_not": each.why_not,

@@ -9,7 +9,7 @@ import typer
 
 from app.bootstrap import Process
 from app.cli.approval import print_votes, print_waiting
-from app.cli.operator import me
+from app.cli.operator import acting_operator
 from app.cli.output import FAILED, JSON, LIMIT, coloured, command, console, listing, plain, print_json, process, short, when
 from app.domain.deployment import Deployment, State
 from app.domain.errors import NotFound
@@ -48,7 +48,9 @@ def show(deployment: str, as_json: JSON = False) -> None:
         return print_json(plain(view) | {"audit": plain(running.reads.audit(deployment_id=view.deployment.id))})
     print_view(view)
     print_votes(view.votes)
-    if view.deployment.state is State.HELD and (waits := waiting_one(running.services, lambda: me(running), view.deployment.id)):
+    if view.deployment.state is State.HELD and (
+        waits := waiting_one(running.services, lambda: acting_operator(running), view.deployment.id)
+    ):
         print_waiting(waits)
 
 

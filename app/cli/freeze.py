@@ -16,8 +16,8 @@ from app.domain.freeze import Freeze
 from app.domain.local_time import time_zone
 from app.integrations.policy.protocol import Policy
 from app.integrations.system import operator
-from app.pipeline.freeze.draft import Wanted
-from app.pipeline.freeze.freeze import Upcoming, end, freeze, seen, upcoming
+from app.pipeline.freeze.draft import FreezeDraft
+from app.pipeline.freeze.freeze import Upcoming, end, freeze, status_of, upcoming
 from app.pipeline.ports.services import Guard
 
 app = typer.Typer(no_args_is_help=True, help="Windows in which policies may forbid what they allow at other times.")
@@ -43,10 +43,10 @@ def add(
     if (environment is None) != everywhere:
         raise BadRequest("either --environment says what is frozen, or --everywhere")
     length = _length(lasts) if lasts is not None else None
-    wanted = Wanted(name, environment, reason, starts, ends, length, every, zone)
+    wanted = FreezeDraft(name, environment, reason, starts, ends, length, every, zone)
     running = process()
     made = freeze(running.services, wanted, operator())
-    stands = seen(made, running.clock.now())
+    stands = status_of(made, running.clock.now())
     _warn_of_unheeded(running.services.guard(), made)
     if as_json:
         return print_json(_told(stands))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from app.bootstrap import Process
 from app.integrations.system import operator
-from app.pipeline.approve.acting_person import Person, person_of
+from app.pipeline.approve.acting_person import Person, person_behind
 
 
-def me(running: Process) -> Person:
+def acting_operator(running: Process) -> Person:
     """Return the operator as a person; raises Forbidden with what is missing."""
     services = running.services
-    return person_of(services, services.guard(), operator())
+    return person_behind(services, services.guard(), operator())

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from app.cli.approval import COMMENT, DEPLOYMENT
-from app.cli.operator import me
+from app.cli.operator import acting_operator
 from app.cli.output import JSON, LIMIT, coloured, command, console, listing, print_json, process, short, when
 from app.pipeline.approve.override import override, review
 
@@ -23,7 +23,7 @@ def make(
 ) -> None:
     """Deploy it as your own act; takes a second factor shown just now, and the right `override`."""
     running = process()
-    made = override(running.services, running.reads.deployment(deployment).deployment.id, me(running), purpose)
+    made = override(running.services, running.reads.deployment(deployment).deployment.id, acting_operator(running), purpose)
     if as_json:
         return print_json(made)
     console.print(f"deployment {made.id} overrides; another person reviews it: tidegate override review {short(made.id)}")
@@ -53,7 +53,7 @@ def list_(
 def review_(deployment: DEPLOYMENT, comment: COMMENT = "", as_json: JSON = False) -> None:
     """Note that you have looked at somebody else's override."""
     running = process()
-    entry = review(running.services, running.reads.deployment(deployment).deployment.id, me(running), comment)
+    entry = review(running.services, running.reads.deployment(deployment).deployment.id, acting_operator(running), comment)
     if as_json:
         return print_json(entry)
     console.print(f"{entry.actor} has reviewed override {entry.deployment_id}")

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from app.cli.approval import COMMENT
-from app.cli.operator import me
+from app.cli.operator import acting_operator
 from app.cli.output import JSON, LIMIT, coloured, command, console, listing, plain, print_json, process, short, when
 from app.config.load import load_configuration
 from app.domain.errors import NotAllowed
@@ -17,7 +17,7 @@ from app.domain.proposal import Proposal
 from app.guard.source import KINDS
 from app.integrations.system import operator
 from app.pipeline.approve.apply_proposal import apply
-from app.pipeline.approve.decide_proposal import accept, applying, reject
+from app.pipeline.approve.decide_proposal import accept, apply_command, reject
 from app.pipeline.approve.propose import diff_of, proposal_named
 
 app = typer.Typer(no_args_is_help=True, help="What agents and people propose, deciding on it, and applying what was accepted.")
@@ -70,12 +70,12 @@ def show(proposal: PROPOSAL, as_json: JSON = False) -> None:
 def accept_(proposal: PROPOSAL, comment: COMMENT = "", as_json: JSON = False) -> None:
     """Accept: a rollback becomes your own; a change of policies may then be applied."""
     running = process()
-    accepted = accept(running.services, proposal_named(running.services, proposal).id, me(running), comment)
+    accepted = accept(running.services, proposal_named(running.services, proposal).id, acting_operator(running), comment)
     if as_json:
         return print_json(_told(accepted.proposal))
     if accepted.deployment is not None:
         return console.print(f"deployment {accepted.deployment.id} brings back {accepted.deployment.sha[:12]}, as your own act")
-    console.print(f"accepted; it is in force after: {applying(accepted.proposal)}")
+    console.print(f"accepted; it is in force after: {apply_command(accepted.proposal)}")
 
 
 @app.command("reject")
@@ -83,7 +83,7 @@ def accept_(proposal: PROPOSAL, comment: COMMENT = "", as_json: JSON = False) ->
 def reject_(proposal: PROPOSAL, comment: COMMENT = "", as_json: JSON = False) -> None:
     """Reject a proposal."""
     running = process()
-    rejected = reject(running.services, proposal_named(running.services, proposal).id, me(running), comment)
+    rejected = reject(running.services, proposal_named(running.services, proposal).id, acting_operator(running), comment)
     if as_json:
         return print_json(_told(rejected))
     console.print(f"proposal {rejected.id} is rejected")

@@ -114,7 +114,7 @@ class SourceState:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class AccessChange:
     """What a statement changed: `verb` for the audit entry, whom or what it is about, and the fields before and after."""
 
     verb: str
@@ -191,7 +191,7 @@ def subject_from(text: str) -> str | None:
     return subject
 
 
-def why_nobody(subject: str) -> str:
+def why_no_principal(subject: str) -> str:
     """Say that no configured source speaks of somebody, and what would change that."""
     return f"no source of people knows {subject}; add it to one of those that `tidegate access sources` lists"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from app.domain.text import spelled
+from app.domain.text import visible
 
 HOLDS = timedelta(days=7)  # what nobody has decided and done by then is over
 LONGEST_TEXT = 64 * 1024
@@ -89,4 +89,4 @@ def faults_of_file(name: str, text: str) -> list[str]:
 
 
 def _hides(line: str) -> bool:
-    return spelled(line, len(line) * 10) != line
+    return visible(line, len(line) * 10) != line

@@ -55,7 +55,7 @@ class RefUpdate:
 
 
 @dataclass(frozen=True, slots=True)
-class PushWanted:
+class PushRequest:
     """A push: who, by the account that the forge has let in, to which repository, and all refs that are to be changed."""
 
     repository: Repository

@@ -7,7 +7,7 @@ from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordedDecision:
     """One entry that holds a decision. `request` is the engine's whole input as JSON, in one spelling for equal ones."""
 
     seq: int
@@ -22,7 +22,7 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class Redecision:
     """What came out when it was decided again. Where nothing could come out, `effect` says why."""
 
     effect: str
@@ -30,19 +30,19 @@ class Again:
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class Redecisions:
     """Decided again under its `own` version (None: that was not kept whole) and under `other` policies (None: none are given).
 
     `is_completed`: for the other policies the request was completed with facts that were not recorded then.
     """
 
-    own: Again | None
-    other: Again | None
+    own: Redecision | None
+    other: Redecision | None
     is_completed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class KeptVersion:
+class PolicyVersion:
     """A version of the policies as it is kept. Without its schema, which was not always kept, nothing is decided under it."""
 
     digest: str

@@ -44,7 +44,7 @@ class ObjectKind(StrEnum):
     TAG = "tag"
 
 
-class Verdict(StrEnum):
+class SignatureVerdict(StrEnum):
     """What a signature is worth. BAD: it does not verify, is malformed, or its key has expired or was revoked."""
 
     GOOD = "good"
@@ -64,7 +64,7 @@ class SignedObject:
     id: str
     kind: ObjectKind
     committer_email: str
-    verdict: Verdict
+    verdict: SignatureVerdict
     signer_subject: str | None
     fingerprint: str
 
@@ -83,7 +83,7 @@ def summary(objects: Sequence[SignedObject], owners: Mapping[str, str], *, is_wh
 
     One bad signature makes all bad. ALL needs at least one object, and that nothing was left out.
     """
-    if any(o.verdict is Verdict.BAD for o in objects):
+    if any(o.verdict is SignatureVerdict.BAD for o in objects):
         return Signatures.BAD
     counted = sum(objection(o, owners) is None for o in objects)
     if counted == 0:
@@ -95,13 +95,13 @@ def objection(signed: SignedObject, owners: Mapping[str, str]) -> str | None:
     """Say in one line why this object does not count as signed; None where it counts. `owners` as for `summary`."""
     what = f"{signed.kind} {signed.id}"
     match signed.verdict:
-        case Verdict.UNSIGNED:
+        case SignatureVerdict.UNSIGNED:
             return f"{what} is not signed"
-        case Verdict.UNKNOWN_KEY:
+        case SignatureVerdict.UNKNOWN_KEY:
             return f"{what} is signed with a key that nobody here has ({signed.fingerprint or 'which one is not known'})"
-        case Verdict.BAD:
+        case SignatureVerdict.BAD:
             return f"{what} has a bad signature" + (f", by a key of {signed.signer_subject}" if signed.signer_subject else "")
-        case Verdict.GOOD:
+        case SignatureVerdict.GOOD:
             return _not_theirs(what, signed, owners)
 
 

@@ -14,7 +14,7 @@ def plain_line(text: str, longest: int = LONGEST) -> str:
     return "".join(c if c.isprintable() else " " for c in text[:longest]).strip()
 
 
-def spelled(text: str, longest: int = LONGEST) -> str:
+def visible(text: str, longest: int = LONGEST) -> str:
     """Make one bounded line in which all can be seen: what is not printed, or prints nothing, stands as <U+202E>."""
     if text.isascii() and text.isprintable():
         return text[:longest]

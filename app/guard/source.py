@@ -32,8 +32,8 @@ from app.integrations.policy.cedar import load as load_policies
 from app.integrations.registry import (
     FORGES,
     forge_class,
+    hint_reader,
     is_slow,
-    notices_module,
     sink_options,
     source_class,
     source_options,
@@ -48,7 +48,7 @@ from app.integrations.system import pause
 from app.integrations.targets.protocol import Target
 from app.observe import never_send
 from app.pipeline.people.access_map import StoredAccessMap
-from app.pipeline.ports.services import ForgeBinding, Guard, IssuerBinding, Notices, SourceBinding
+from app.pipeline.ports.services import ForgeBinding, Guard, IssuerBinding, SourceBinding, SourceHooks
 from app.pipeline.ports.stores.line import Store, Unit
 from app.settings import Settings, environ
 
@@ -276,8 +276,8 @@ def _source(source: SourceSettings, clock: Clock) -> SourceBinding:
     reference = options.model_dump().get("events_secret")
     notices = None
     if reference is not None:
-        module = notices_module(kind)
-        notices = Notices(lambda: secret(reference).reveal(), module.parse, module.challenge_answer)
+        module = hint_reader(kind)
+        notices = SourceHooks(lambda: secret(reference).reveal(), module.parse, module.challenge_answer)
     return SourceBinding(source.rule, options, lambda: source_class(kind)(options, tools), notices)
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from app.domain.clock import Clock
 from app.domain.errors import BadConfiguration
 from app.integrations.forges.protocol import Forge
-from app.integrations.identity.protocol import Event, IdentitySource, Tools
+from app.integrations.identity.protocol import IdentitySource, SourceEvent, Tools
 from app.integrations.secrets.protocol import Secret
 from app.integrations.sinks.protocol import Sink
 from app.integrations.targets.protocol import Target
@@ -37,7 +37,7 @@ SINKS = {
     "webhook": "app.integrations.sinks.webhook:Webhook",
     "smtp": "app.integrations.sinks.smtp:Smtp",
 }
-NOTICES = {
+HINT_READERS = {
     "okta": "app.integrations.identity.okta.events",
     "aws_iam": "app.integrations.identity.aws.events",
 }
@@ -83,10 +83,10 @@ class SourceClass(Protocol):
         ...
 
 
-class NoticesModule(Protocol):
+class HintReader(Protocol):
     """What the module of a kind's notices holds."""
 
-    def parse(self, body: bytes) -> list[Event]:
+    def parse(self, body: bytes) -> list[SourceEvent]:
         """Read a notice; raises BadRequest."""
         ...
 
@@ -95,9 +95,9 @@ class NoticesModule(Protocol):
         ...
 
 
-def notices_module(kind: str) -> NoticesModule:
+def hint_reader(kind: str) -> HintReader:
     """Return the module that reads the notices of an identity source's kind; raises BadConfiguration."""
-    return cast(NoticesModule, import_module(_spec(NOTICES, "notice", kind)))
+    return cast(HintReader, import_module(_spec(HINT_READERS, "notice", kind)))
 
 
 def source_class(kind: str) -> SourceClass:

@@ -18,7 +18,7 @@ import psycopg
 import psycopg.sql
 
 from app.domain.errors import GateError
-from app.stack.secrets import kept_secret
+from app.stack.secrets import load_or_make_secret
 from app.stack.server import Server
 
 OWNER, APP = "tidegate_owner", "tidegate_app"
@@ -70,11 +70,11 @@ class EmbeddedPostgres:
         return f"postgresql+psycopg://{role}:{self._password(role)}@127.0.0.1:{self.port}/{DATABASE}"
 
     def _password(self, role: str) -> str:
-        return kept_secret(self._state / "secrets" / f"postgres-{role}")[0]
+        return load_or_make_secret(self._state / "secrets" / f"postgres-{role}")[0]
 
     def _init(self) -> None:
         password = self._state / "secrets" / f"postgres-{_SUPERUSER}"
-        kept_secret(password)
+        load_or_make_secret(password)
         fresh = self._state / "postgres.new"  # a cluster that was cut short is made anew, not started
         shutil.rmtree(fresh, ignore_errors=True)
         command = [str(_binary("initdb")), "-D", str(fresh), "-U", _SUPERUSER, "--encoding=UTF8", "--locale=C"]

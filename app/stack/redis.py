@@ -8,7 +8,7 @@ from pathlib import Path
 
 from app.domain.errors import GateError
 from app.integrations.system import write_private
-from app.stack.secrets import kept_secret
+from app.stack.secrets import load_or_make_secret
 from app.stack.server import Server
 
 
@@ -48,7 +48,7 @@ class EmbeddedRedis:
         return f"redis://:{self._password()}@127.0.0.1:{self.port}/0"
 
     def _password(self) -> str:
-        return kept_secret(self._state / "secrets" / "redis")[0]
+        return load_or_make_secret(self._state / "secrets" / "redis")[0]
 
     def _configured(self) -> Path:
         """Write the configuration: the password stands in a file of mode 0600, not among the arguments."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from app.integrations.system import random_bytes, write_private
 
 
-def kept_secret(path: Path, *, size: int = 24, urlsafe: bool = True) -> tuple[str, bool]:
+def load_or_make_secret(path: Path, *, size: int = 24, urlsafe: bool = True) -> tuple[str, bool]:
     """Return the secret kept in `path`, made there if it is missing; and whether it was made now."""
     if path.exists():
         return path.read_text(encoding="ascii").strip(), False

@@ -21,7 +21,7 @@ from app.stack.memory import MemoryWatch
 from app.stack.postgres import APP, OWNER, EmbeddedPostgres
 from app.stack.redis import EmbeddedRedis
 from app.stack.restart import DONE, LOCK, answer, roll
-from app.stack.secrets import kept_secret
+from app.stack.secrets import load_or_make_secret
 from app.stack.server import answers
 from app.stack.supervisor import Supervisor, read_procfile
 from app.store.unit import SqlStore, make_engine
@@ -80,7 +80,7 @@ class Stack:
         written = write_example(Path.cwd()) if "TIDEGATE_CONFIG" not in env else []
         say("checking the configuration")
         self._check(load_settings(env))
-        password, is_new = kept_secret(self.state / "secrets" / "flower")
+        password, is_new = load_or_make_secret(self.state / "secrets" / "flower")
         env["FLOWER_BASIC_AUTH"] = f"ops:{password}"
         self._write_connections(env)
         self.env = env
@@ -161,7 +161,7 @@ class Stack:
     def _servers(self, say: Callable[[str], None]) -> dict[str, str]:
         """Start the embedded servers that are wanted; return the environment for everything else."""
         env = dict(self._given)
-        kept_secret(self.state / "secrets" / "master.key", size=32, urlsafe=False)
+        load_or_make_secret(self.state / "secrets" / "master.key", size=32, urlsafe=False)
         env.setdefault("TIDEGATE_MASTER_KEY", f"file:{self.state}/secrets/master.key")
         env["TIDEGATE_STATE_DIR"] = str(self.state)
         env.setdefault("TIDEGATE_PUBLIC_URL", f"http://127.0.0.1:{self.ports['TIDEGATE_WEB_PORT']}")

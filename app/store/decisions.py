@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Text, cast, func, or_, select
 
 from app.domain.errors import NotFound
-from app.domain.recorded import KeptVersion, Recorded
+from app.domain.recorded import PolicyVersion, RecordedDecision
 from app.store.schema.line import audit_entries, versions
 from app.store.unit import transaction
 
@@ -27,7 +27,7 @@ class Decisions:
 
     engine: Engine
 
-    def batches(self, since: datetime, until: datetime, environment: str | None = None) -> Iterator[list[Recorded]]:
+    def batches(self, since: datetime, until: datetime, environment: str | None = None) -> Iterator[list[RecordedDecision]]:
         """Give the decisions of [since, until) in the order of the log, up to what it holds now."""
         with transaction(self.engine) as connection:
             last = connection.execute(select(func.max(audit_entries.c.seq))).scalar_one() or 0
@@ -40,15 +40,15 @@ class Decisions:
             if found:
                 yield found
 
-    def versions(self) -> dict[str, KeptVersion]:
+    def versions(self) -> dict[str, PolicyVersion]:
         """Return all versions of the policies that are kept, by digest."""
         query = select(versions.c.kind, versions.c.digest, versions.c.text).where(versions.c.kind.in_((_POLICY, _SCHEMA)))
         with transaction(self.engine) as connection:
             kept = {(row.kind, row.digest): row.text for row in connection.execute(query)}
         texts = {digest: text for (kind, digest), text in kept.items() if kind == _POLICY}
-        return {digest: KeptVersion(digest, text, kept.get((_SCHEMA, digest))) for digest, text in texts.items()}
+        return {digest: PolicyVersion(digest, text, kept.get((_SCHEMA, digest))) for digest, text in texts.items()}
 
-    def version(self, name: str) -> KeptVersion:
+    def version(self, name: str) -> PolicyVersion:
         """Return the version whose digest is, or alone begins with, `name`; raises NotFound."""
         found = [each for digest, each in self.versions().items() if digest.startswith(name.lower())]
         if len(name) < SHORTEST_DIGEST or len(found) != 1:
@@ -92,10 +92,10 @@ def _block(after: int, since: datetime, until: datetime, environment: str | None
     return query.order_by(entries.seq)
 
 
-def _recorded(row: Any) -> Recorded:
+def _recorded(row: Any) -> RecordedDecision:
     """Take a row for what it says, also where somebody has damaged it: then it is not reproduced."""
     listed = row.policies if isinstance(row.policies, list) else [f"{row.policies!r}"]
-    return Recorded(
+    return RecordedDecision(
         seq=row.seq,
         at=row.at,
         action=row.action,

@@ -14,7 +14,7 @@ from app.store.unit import transaction
 
 
 @dataclass(frozen=True, slots=True)
-class StoredKey:
+class StoredSigningKey:
     """A signing key at rest."""
 
     kid: str
@@ -23,12 +23,12 @@ class StoredKey:
 
 
 @dataclass(frozen=True, slots=True)
-class SqlKeys:
+class SqlSigningKeys:
     """The key table."""
 
     engine: Engine
 
-    def newest(self, create: Callable[[], StoredKey], now: datetime) -> StoredKey:
+    def newest(self, create: Callable[[], StoredSigningKey], now: datetime) -> StoredSigningKey:
         """Return the newest key; the first call ever makes one, under a lock so that there is one only."""
         with transaction(self.engine) as connection:
             query = select(signing_keys).order_by(signing_keys.c.created_at.desc()).limit(1)
@@ -37,7 +37,7 @@ class SqlKeys:
                 connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('tidegate signing key'))"))
                 row = connection.execute(query).first()
             if row is not None:
-                return StoredKey(row.kid, row.public_jwk, row.sealed)
+                return StoredSigningKey(row.kid, row.public_jwk, row.sealed)
             key = create()
             values = {"kid": key.kid, "public_jwk": key.public_jwk, "sealed": key.sealed, "created_at": now}
             connection.execute(insert(signing_keys).values(values))

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Text, any_, delete, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
-from app.domain.access import PASSED_ON, Change, Group, Identity, Page, SourceKind, SourceState
+from app.domain.access import PASSED_ON, AccessChange, Group, Identity, Page, SourceKind, SourceState
 from app.store.access import identity_from
 from app.store.schema.access import access_groups, identities, identity_emails, memberships, scim_resources, sources
 
@@ -28,26 +28,26 @@ class SqlStatements:
 
     connection: Connection
 
-    def say(self, source: str, page: Page, now: datetime) -> list[Change]:
+    def say(self, source: str, page: Page, now: datetime) -> list[AccessChange]:
         """Write down what `source` says in this page; return what that changed. The source is known (`open`)."""
         parts = (page.identities[start : start + PART] for start in range(0, len(page.identities), PART))
         changes = [change for part in parts for change in self._say_identities(source, part, now)]
         changes += [change for group in page.groups for change in self._say_group(source, group, now)]
         return changes + self.forget(source, page.gone, page.gone_groups, now=now)
 
-    def forget(self, source: str, gone: Collection[str], gone_groups: Collection[str], *, now: datetime) -> list[Change]:
+    def forget(self, source: str, gone: Collection[str], gone_groups: Collection[str], *, now: datetime) -> list[AccessChange]:
         """Note that the source has these no longer: people stay as inactive, so that no other source keeps them active."""
         return self._gone(source, gone, now) + self._gone_groups(source, gone_groups)
 
-    def withdraw(self, source: str, external_ids: Collection[str]) -> list[Change]:
+    def withdraw(self, source: str, external_ids: Collection[str]) -> list[AccessChange]:
         """Delete what the source said of these: it says nothing any more, neither active nor inactive."""
         mine = (identities.c.source == source, identities.c.external_id.in_(list(external_ids)))
         rows = self.connection.execute(delete(identities).where(*mine).returning(identities.c.external_id, identities.c.subject))
-        found = [Change("identity-withdrawn", row.external_id, row.subject, {}) for row in rows]
+        found = [AccessChange("identity-withdrawn", row.external_id, row.subject, {}) for row in rows]
         self._leave_all(source, [change.external_id for change in found])
         return found
 
-    def belong(self, source: str, external_id: str, groups: Collection[str], *, now: datetime) -> list[Change]:
+    def belong(self, source: str, external_id: str, groups: Collection[str], *, now: datetime) -> list[AccessChange]:
         """Say that one identity is in exactly these groups; who else is in them stays. A group's id is its name."""
         mine = (memberships.c.source == source, memberships.c.external_id == external_id)
         former = set(self.connection.execute(select(memberships.c.group_id).where(*mine)).scalars())
@@ -131,7 +131,7 @@ class SqlStatements:
     def _set(self, source: str, **values: object) -> None:
         self.connection.execute(update(sources).where(sources.c.name == source).values(values))
 
-    def _say_identities(self, source: str, said: Sequence[Identity], now: datetime) -> list[Change]:
+    def _say_identities(self, source: str, said: Sequence[Identity], now: datetime) -> list[AccessChange]:
         former = self._identities(source, [each.external_id for each in said])
         changed = {each.external_id: each for each in said if former.get(each.external_id) != (each, False)}
         if not changed:
@@ -142,7 +142,7 @@ class SqlStatements:
         self.connection.execute(put.on_conflict_do_update(index_elements=["source", "external_id"], set_=excluded))
         self._put_emails(source, changed.values())
         changes = [_identity_change(former.get(external_id), each) for external_id, each in changed.items()]
-        renamed = [Change(PASSED_ON, i.external_id, i.subject, {}) for i, _ in former.values() if _is_renamed(i, changed)]
+        renamed = [AccessChange(PASSED_ON, i.external_id, i.subject, {}) for i, _ in former.values() if _is_renamed(i, changed)]
         return changes + self._bury(source, changed) + renamed
 
     def _identities(self, source: str, external_ids: Collection[str]) -> dict[str, tuple[Identity, bool]]:
@@ -164,7 +164,7 @@ class SqlStatements:
         if rows:
             self.connection.execute(insert(identity_emails), rows)
 
-    def _bury(self, source: str, said: Mapping[str, Identity]) -> list[Change]:
+    def _bury(self, source: str, said: Mapping[str, Identity]) -> list[AccessChange]:
         """Delete those who are gone where the source now has somebody of their subject: made anew, or somebody else."""
         gone = delete(identities).where(
             identities.c.source == source,
@@ -173,9 +173,9 @@ class SqlStatements:
             identities.c.external_id.not_in(list(said)),
         )
         rows = self.connection.execute(gone.returning(identities.c.external_id, identities.c.subject))
-        return [Change(PASSED_ON, row.external_id, row.subject, {}) for row in rows]
+        return [AccessChange(PASSED_ON, row.external_id, row.subject, {}) for row in rows]
 
-    def _say_group(self, source: str, group: Group, now: datetime) -> list[Change]:
+    def _say_group(self, source: str, group: Group, now: datetime) -> list[AccessChange]:
         mine = (access_groups.c.source == source, access_groups.c.external_id == group.external_id)
         former = self.connection.execute(select(access_groups.c.name).where(*mine).with_for_update()).scalar_one_or_none()
         if former != group.name:
@@ -192,7 +192,7 @@ class SqlStatements:
         if former == group.name and not joined and not left:
             return []
         detail = {"group": group.name, "former_name": former, "joined": joined, "left": left}
-        return [Change("group-added" if former is None else "group-changed", group.external_id, None, detail)]
+        return [AccessChange("group-added" if former is None else "group-changed", group.external_id, None, detail)]
 
     def _make_groups(self, source: str, names: Collection[str], now: datetime) -> set[str]:
         """Make the groups that are not there; return those."""
@@ -218,23 +218,23 @@ class SqlStatements:
         mine = (memberships.c.source == source, memberships.c.external_id == any_(_array(external_ids)))
         self.connection.execute(delete(memberships).where(*mine))
 
-    def _gone(self, source: str, external_ids: Collection[str], now: datetime) -> list[Change]:
+    def _gone(self, source: str, external_ids: Collection[str], now: datetime) -> list[AccessChange]:
         if not external_ids:
             return []
         theirs = (identities.c.source == source, identities.c.external_id == any_(_array(external_ids)))
         gone = update(identities).where(*theirs, identities.c.gone.is_(False)).values(gone=True, active=False, said_at=now)
         rows = self.connection.execute(gone.returning(identities.c.external_id, identities.c.subject)).all()
         self._leave_all(source, [row.external_id for row in rows])
-        return [Change("identity-gone", row.external_id, row.subject, {}) for row in rows]
+        return [AccessChange("identity-gone", row.external_id, row.subject, {}) for row in rows]
 
-    def _gone_groups(self, source: str, external_ids: Collection[str]) -> list[Change]:
+    def _gone_groups(self, source: str, external_ids: Collection[str]) -> list[AccessChange]:
         if not external_ids:
             return []
         theirs = (access_groups.c.source == source, access_groups.c.external_id.in_(list(external_ids)))
         rows = self.connection.execute(
             delete(access_groups).where(*theirs).returning(access_groups.c.external_id, access_groups.c.name)
         )
-        return [Change("group-gone", row.external_id, None, {"group": row.name}) for row in rows]
+        return [AccessChange("group-gone", row.external_id, None, {"group": row.name}) for row in rows]
 
 
 def _array(texts: Collection[str]) -> ColumnElement[Sequence[str]]:
@@ -262,9 +262,9 @@ def _is_renamed(former: Identity, said: Mapping[str, Identity]) -> bool:
     return former.external_id in said and said[former.external_id].subject != former.subject
 
 
-def _identity_change(former: tuple[Identity, bool] | None, said: Identity) -> Change:
+def _identity_change(former: tuple[Identity, bool] | None, said: Identity) -> AccessChange:
     if former is None:
-        return Change("identity-added", said.external_id, said.subject, {"is_active": said.is_active})
+        return AccessChange("identity-added", said.external_id, said.subject, {"is_active": said.is_active})
     old, new = _told(former[0]), _told(said)
     changed = {name: [old[name], new[name]] if name in _TOLD else "changed" for name in new if old[name] != new[name]}
     verb = "identity-changed"
@@ -272,11 +272,11 @@ def _identity_change(former: tuple[Identity, bool] | None, said: Identity) -> Ch
         verb = "identity-deactivated"
     elif said.is_active and (former[1] or not former[0].is_active):
         verb = "identity-activated"
-    return Change(verb, said.external_id, said.subject, changed)
+    return AccessChange(verb, said.external_id, said.subject, changed)
 
 
-def _membership_change(verb: str, name: str, *, joined: Sequence[str] = (), left: Sequence[str] = ()) -> Change:
-    return Change(verb, name, None, {"group": name, "joined": list(joined), "left": list(left)})
+def _membership_change(verb: str, name: str, *, joined: Sequence[str] = (), left: Sequence[str] = ()) -> AccessChange:
+    return AccessChange(verb, name, None, {"group": name, "joined": list(joined), "left": list(left)})
 
 
 # Of whom a decision may depend on; what else is personal is only said to have changed: the log is kept for ever.

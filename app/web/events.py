@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, jsonify, request
 
 from app.bootstrap import Process
-from app.pipeline.people.hear_hint import notice, notices_of
+from app.pipeline.people.hear_hint import hear_hint, hooks_of
 
 CHALLENGE = "X-Okta-Verification-Challenge"
 LARGEST = 1024 * 1024
@@ -18,12 +18,12 @@ def make_blueprint(process: Process) -> Blueprint:
     @blueprint.get("/events/<source>")
     def verify(source: str) -> Response:
         """Answer Okta's one-time verification (developer.okta.com, event hooks, "Verify an event hook")."""
-        return jsonify(notices_of(process.services, source).answer(request.headers.get(CHALLENGE)))
+        return jsonify(hooks_of(process.services, source).answer(request.headers.get(CHALLENGE)))
 
     @blueprint.post("/events/<source>")
     def take(source: str) -> tuple[Response, int]:
         request.max_content_length = LARGEST
-        new = notice(process.services, source, request.headers.get("Authorization", ""), request.get_data(cache=False))
+        new = hear_hint(process.services, source, request.headers.get("Authorization", ""), request.get_data(cache=False))
         return jsonify(new=new), 202
 
     return blueprint

@@ -15,7 +15,7 @@ from app.web import events, health, metrics, wellknown
 from app.web.api import api, decide
 from app.web.people import account, login
 from app.web.people.protect import protect
-from app.web.people.sessions import Sessions
+from app.web.people.sessions import WebSessions
 from app.web.receiver import hooks
 from app.web.receiver.front import Front, FrontLimits
 from app.web.receiver.hooks import Quick
@@ -40,7 +40,7 @@ def create_app(process: Process | None = None) -> Flask:
         process = build(settings, pool_size=POOL_SIZE, aside=_in_a_thread)
     process.services.guard()  # a faulty configuration stops the start, not the first delivery
     app = Flask(__name__)
-    app.session_interface = Sessions(process)
+    app.session_interface = WebSessions(process)
     for room in (hooks, events, decide, scim, wellknown, health, metrics, login, account, api):
         app.register_blueprint(room.make_blueprint(process))
     errors.register(app)

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from app.domain.signature import ObjectKind, Signatures, SignedObject, Verdict, objection, summary
+from app.domain.signature import ObjectKind, Signatures, SignatureVerdict, SignedObject, objection, summary
 
 OWNERS = {"alice@example.com": "alice", "bob@example.com": "bob"}
-GOOD = SignedObject("1" * 40, ObjectKind.COMMIT, "alice@example.com", Verdict.GOOD, "alice", "SHA256:x")
-UNSIGNED = replace(GOOD, verdict=Verdict.UNSIGNED, signer_subject=None, fingerprint="")
-UNKNOWN = replace(GOOD, verdict=Verdict.UNKNOWN_KEY, signer_subject=None)
-BAD = replace(GOOD, verdict=Verdict.BAD, signer_subject=None)
+GOOD = SignedObject("1" * 40, ObjectKind.COMMIT, "alice@example.com", SignatureVerdict.GOOD, "alice", "SHA256:x")
+UNSIGNED = replace(GOOD, verdict=SignatureVerdict.UNSIGNED, signer_subject=None, fingerprint="")
+UNKNOWN = replace(GOOD, verdict=SignatureVerdict.UNKNOWN_KEY, signer_subject=None)
+BAD = replace(GOOD, verdict=SignatureVerdict.BAD, signer_subject=None)
 BY_BOB = replace(GOOD, signer_subject="bob")
 TAG = replace(GOOD, kind=ObjectKind.TAG)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.domain.text import plain_line, spelled
+from app.domain.text import plain_line, visible
 
 
 @pytest.mark.parametrize(
@@ -19,8 +19,8 @@ from app.domain.text import plain_line, spelled
     ],
 )
 def test_what_does_not_show_is_spelled(text: str, shown: str) -> None:
-    assert spelled(text) == shown and spelled(text).isprintable()
+    assert visible(text) == shown and visible(text).isprintable()
 
 
 def test_what_is_shown_is_bounded() -> None:
-    assert len(spelled("a" * 9_000)) == len(plain_line("a" * 9_000)) == 2_000
+    assert len(visible("a" * 9_000)) == len(plain_line("a" * 9_000)) == 2_000

@@ -17,7 +17,7 @@ from app.domain.deployment import Stage, State, Trigger
 from app.domain.errors import NotAllowed
 from app.domain.session import Session, StoredSession
 from app.integrations.system import operator, write_private
-from app.pipeline.approve.acting_person import Person, person_of
+from app.pipeline.approve.acting_person import Person, person_behind
 from app.pipeline.approve.override import override
 from app.pipeline.approve.vote import vote
 from app.settings import load_settings
@@ -68,7 +68,7 @@ class Gate:
     def operator(self) -> Person:
         """The operating-system user, with the newest sign-in."""
         services = self.process.services
-        return person_of(services, services.guard(), operator())
+        return person_behind(services, services.guard(), operator())
 
     def approve(self, deployment_id: str) -> None:
         vote(self.process.services, deployment_id, self.operator, Verdict.APPROVE, "looked at it")

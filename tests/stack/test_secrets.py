@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from app.stack.secrets import kept_secret
+from app.stack.secrets import load_or_make_secret
 
 
 def test_a_secret_is_made_once_and_the_same_later(tmp_path: Path) -> None:
-    value, is_new = kept_secret(tmp_path / "secrets" / "flower")
+    value, is_new = load_or_make_secret(tmp_path / "secrets" / "flower")
     assert is_new
-    assert kept_secret(tmp_path / "secrets" / "flower") == (value, False)
+    assert load_or_make_secret(tmp_path / "secrets" / "flower") == (value, False)
     assert (tmp_path / "secrets" / "flower").read_text() == f"{value}\n"
 
 
 def test_every_secret_is_its_own(tmp_path: Path) -> None:
-    values = {kept_secret(tmp_path / f"secret-{number}")[0] for number in range(20)}
+    values = {load_or_make_secret(tmp_path / f"secret-{number}")[0] for number in range(20)}
     assert len(values) == 20
 
 
@@ -28,7 +28,7 @@ def test_every_secret_is_its_own(tmp_path: Path) -> None:
 def test_only_its_owner_can_read_it(tmp_path: Path, umask: int) -> None:
     former = os.umask(umask)
     try:
-        kept_secret(tmp_path / "secrets" / "flower")
+        load_or_make_secret(tmp_path / "secrets" / "flower")
     finally:
         os.umask(former)
     assert (tmp_path / "secrets" / "flower").stat().st_mode & 0o777 == 0o600
@@ -38,18 +38,18 @@ def test_only_its_owner_can_read_it(tmp_path: Path, umask: int) -> None:
 def test_only_its_owner_can_read_it_though_another_try_left_an_open_file(tmp_path: Path) -> None:
     (tmp_path / "flower.new").touch(mode=0o666)
     (tmp_path / "flower.new").chmod(0o666)
-    kept_secret(tmp_path / "flower")
+    load_or_make_secret(tmp_path / "flower")
     assert (tmp_path / "flower").stat().st_mode & 0o777 == 0o600
 
 
 def test_nothing_else_is_left_beside_it(tmp_path: Path) -> None:
-    kept_secret(tmp_path / "flower")
+    load_or_make_secret(tmp_path / "flower")
     assert [path.name for path in tmp_path.iterdir()] == ["flower"]
 
 
 def test_half_of_a_secret_from_a_try_that_was_cut_short_is_not_taken(tmp_path: Path) -> None:
     (tmp_path / "flower.new").write_text("ha")
-    value, is_new = kept_secret(tmp_path / "flower")
+    value, is_new = load_or_make_secret(tmp_path / "flower")
     assert is_new
     assert len(value) == 32
     assert (tmp_path / "flower").read_text().strip() == value
@@ -57,16 +57,16 @@ def test_half_of_a_secret_from_a_try_that_was_cut_short_is_not_taken(tmp_path: P
 
 def test_a_secret_fits_into_a_url_as_it_is(tmp_path: Path) -> None:
     for number in range(20):
-        value, _ = kept_secret(tmp_path / f"secret-{number}")
+        value, _ = load_or_make_secret(tmp_path / f"secret-{number}")
         assert re.fullmatch(r"[A-Za-z0-9_-]{32}", value)
 
 
 def test_a_key_has_its_size_and_plain_base64(tmp_path: Path) -> None:
     for number in range(20):
-        value, _ = kept_secret(tmp_path / f"key-{number}.key", size=32, urlsafe=False)
+        value, _ = load_or_make_secret(tmp_path / f"key-{number}.key", size=32, urlsafe=False)
         assert len(base64.b64decode(value, validate=True)) == 32
 
 
 def test_a_secret_that_a_person_put_there_is_taken_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "flower").write_text("chosen by hand\n")
-    assert kept_secret(tmp_path / "flower") == ("chosen by hand", False)
+    assert load_or_make_secret(tmp_path / "flower") == ("chosen by hand", False)

@@ -20,7 +20,7 @@ import redis
 from app.integrations.system import write_private
 from app.stack.postgres import APP, OWNER, EmbeddedPostgres
 from app.stack.redis import EmbeddedRedis
-from app.stack.secrets import kept_secret
+from app.stack.secrets import load_or_make_secret
 from app.stack.server import free_port
 from tests.torture import cast
 from tests.torture.forge import Forge
@@ -191,7 +191,7 @@ class World:
         return folder
 
     def _environment(self) -> dict[str, str]:
-        kept_secret(self.state / "secrets" / "master.key", size=32, urlsafe=False)
+        load_or_make_secret(self.state / "secrets" / "master.key", size=32, urlsafe=False)
         given = {k: v for k, v in os.environ.items() if not k.startswith(("TIDEGATE_", "PYTHON"))}
         database = self.postgres.url(APP).replace(f":{self.ports['postgres']}/", f":{self.ports['database']}/")
         return {

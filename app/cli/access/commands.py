@@ -10,14 +10,14 @@ from app.bootstrap import Process
 from app.cli.access import key as access_key
 from app.cli.options import AT, POLICIES, moment, zone_of
 from app.cli.output import JSON, LIMIT, command, console, listing, plain, print_json, process, when
-from app.domain.access import SourceState, Standing, why_nobody
+from app.domain.access import SourceState, Standing, why_no_principal
 from app.domain.decision import Effect
 from app.domain.errors import BadRequest, NotFound
 from app.domain.event import Account
 from app.integrations.policy.cedar import load
 from app.integrations.system import operator
 from app.pipeline.ask.who_can import who_can as ask_who_can
-from app.pipeline.people.link_by_admin import vouch, withdraw
+from app.pipeline.people.link_by_admin import link_by_admin, unlink_by_admin
 from app.pipeline.people.sync import sync as read_source
 
 app = typer.Typer(no_args_is_help=True, help="Who people are, according to whom, and who may do what.")
@@ -99,7 +99,7 @@ def who_can(
 @command
 def link(account: ACCOUNT, subject: SUBJECT, as_json: JSON = False) -> None:
     """Say for whom an account stands; audited in your name."""
-    made = vouch(process().services, _account(account), subject, operator())
+    made = link_by_admin(process().services, _account(account), subject, operator())
     if as_json:
         return print_json(made)
     console.print(f"{made.key} stands for {made.subject}")
@@ -109,7 +109,7 @@ def link(account: ACCOUNT, subject: SUBJECT, as_json: JSON = False) -> None:
 @command
 def unlink(account: ACCOUNT, as_json: JSON = False) -> None:
     """Take back for whom an account stands; what people.toml says is changed there."""
-    gone = withdraw(process().services, _account(account), operator())
+    gone = unlink_by_admin(process().services, _account(account), operator())
     if as_json:
         return print_json(gone)
     for each in gone:
@@ -155,7 +155,7 @@ def sources(as_json: JSON = False) -> None:
 def _standing(running: Process, subject: str) -> Standing:
     found = running.services.guard().identity.standing(subject)
     if found is None:
-        raise NotFound(why_nobody(subject))
+        raise NotFound(why_no_principal(subject))
     return found
 
 

@@ -22,7 +22,7 @@ from app.pipeline.ask.who_can import BEST
 from app.pipeline.decide.completion import ABSENT
 from app.pipeline.decide.facts import local_time, ref_facts
 from app.pipeline.decide.tally import why_no_voter
-from app.pipeline.decide.what_if import explained
+from app.pipeline.decide.what_if import explain
 from app.toml_lines import line_of, lines_of
 
 # What is asked unless a test says otherwise: a push to main on a Wednesday morning with nothing the matter, by somebody who has
@@ -162,7 +162,7 @@ def _bad_facts(facts: Mapping[str, object]) -> Iterator[str]:
 
 def _result(policy: CedarPolicy, file: _File, case: Case) -> Result:
     decision = policy.decide(_request(policy, file, case))
-    said = f"{decision.effect}{_by(decision.policies)}: {explained(policy, decision)}"
+    said = f"{decision.effect}{_by(decision.policies)}: {explain(policy, decision)}"
     if decision.effect is not case.expect:
         return Result(case.name, decision, f"expected {case.expect}{_by(case.by or ())}, and got {said}")
     if case.by is not None and sorted(case.by) != list(decision.policies):

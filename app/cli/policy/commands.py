@@ -20,7 +20,7 @@ from app.domain.environment import Environment
 from app.domain.errors import BadRequest, GateError
 from app.integrations.policy.cedar import load
 from app.integrations.policy.protocol import Policy
-from app.pipeline.ask.simulate import Simulated, Supposed, simulate
+from app.pipeline.ask.simulate import Simulation, Supposition, simulate
 from app.pipeline.decide.evidence import path_facts
 from app.pipeline.decide.what_if import as_sentence
 from app.pipeline.ports.services import Guard
@@ -95,7 +95,7 @@ def simulate_(
     """Tell what would be answered to somebody, and what would change it. Nothing is deployed, and nothing kept."""
     running = process()
     guard = running.services.guard()
-    supposed = Supposed(
+    supposed = Supposition(
         user,
         repo,
         ref if ref.startswith("refs/") else f"refs/heads/{ref}",
@@ -117,7 +117,7 @@ def simulate_(
     )
 
 
-def _print(each: Simulated, action: Action) -> None:
+def _print(each: Simulation, action: Action) -> None:
     decision = each.decision
     console.print(coloured(decision.effect), f"{action} {each.environment}: {decision.reason}")
     if decision.effect is not Effect.ALLOW:

@@ -9,7 +9,7 @@ import typer
 
 from app.bootstrap import Process
 from app.cli.output import JSON, coloured, command, console, print_json, process, when
-from app.cli.policy.versions import kept_policy
+from app.cli.policy.versions import policy_of
 from app.domain.audit import AuditEntry
 from app.domain.decision import Decision, Effect
 from app.domain.deployment import Deployment
@@ -17,7 +17,7 @@ from app.domain.errors import BadConfiguration, NotFound
 from app.integrations.policy.cedar import CedarPolicy
 from app.integrations.policy.protocol import Policy
 from app.integrations.policy.texts import pieces
-from app.pipeline.decide.completion import completed
+from app.pipeline.decide.completion import complete
 from app.pipeline.decide.facts import NEVER
 from app.pipeline.decide.what_if import as_sentence, what_would_help
 from app.store.decisions import Decisions
@@ -95,13 +95,13 @@ def _ways(policy: Policy | None, asked: dict[str, Any]) -> str:
 
 
 def _now(running: Process, entry: AuditEntry) -> Decision:
-    asked, _ = completed(entry.detail["request"])
+    asked, _ = complete(entry.detail["request"])
     return running.services.guard().policy.recompute(asked)
 
 
 def _kept(running: Process, digest: str) -> CedarPolicy | None:
     try:
-        return kept_policy(Decisions(running.engine).version(digest))
+        return policy_of(Decisions(running.engine).version(digest))
     except (NotFound, BadConfiguration):  # `replay` tells of damage
         return None
 

@@ -14,7 +14,7 @@ from app.cli.output import FAILED, JSON, command, console, listing, plain, print
 from app.cli.policy.versions import policy_named
 from app.cli.policy.workers import Given, decider
 from app.domain.errors import BadRequest
-from app.pipeline.ask.replay_decisions import Difference, Replayed, replay_decisions
+from app.pipeline.ask.replay_decisions import Difference, ReplayResult, replay_decisions
 from app.store.decisions import Decisions
 
 _TIME = "90d, 12h, or a time: 2026-09-01"
@@ -70,7 +70,7 @@ def _progress(done: int) -> None:
     sys.stderr.flush()
 
 
-def _print(found: Replayed, seconds: float, *, is_compared: bool) -> None:
+def _print(found: ReplayResult, seconds: float, *, is_compared: bool) -> None:
     effects = ", ".join(f"{count} {effect or 'without an answer'}" for effect, count in sorted(found.effects.items()))
     console.print(f"{found.decisions} decisions ({effects or 'none'}) in {seconds:.1f} s")
     console.print(f"{found.reproduced} came out as they were recorded, {found.not_reproduced} did not")
@@ -102,7 +102,7 @@ def _print_differences(title: str, differences: list[Difference]) -> None:
     console.print(table)
 
 
-def _told(found: Replayed, seconds: float) -> dict[str, object]:
+def _told(found: ReplayResult, seconds: float) -> dict[str, object]:
     changes = [
         {"was": was, "would_be": after, "environment": environment, "policy": policy, "count": count}
         for (was, after, environment, policy), count in found.changes.most_common()

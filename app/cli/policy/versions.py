@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from app.domain.errors import NotFound
-from app.domain.recorded import KeptVersion
+from app.domain.recorded import PolicyVersion
 from app.integrations.policy.cedar import CedarPolicy, load
 from app.store.decisions import Decisions
 
 
-def kept_policy(kept: KeptVersion) -> CedarPolicy:
+def policy_of(kept: PolicyVersion) -> CedarPolicy:
     """Return a kept version as it decided then; raises NotFound where it was kept without its schema, and BadConfiguration."""
     if kept.schema is None:
         raise NotFound(f"version {kept.digest[:12]} was kept without its schema: nothing can be decided by it")
@@ -19,4 +19,4 @@ def kept_policy(kept: KeptVersion) -> CedarPolicy:
 
 def policy_named(decisions: Decisions, name: str) -> CedarPolicy:
     """Load a folder or a kept version; raises NotFound, BadConfiguration and StoreUnavailable."""
-    return load(Path(name)) if Path(name).is_dir() else kept_policy(decisions.version(name))
+    return load(Path(name)) if Path(name).is_dir() else policy_of(decisions.version(name))

@@ -15,7 +15,7 @@ from multiprocessing import get_context
 from typing import NamedTuple
 
 from app.domain.errors import GateError, NotFound
-from app.domain.recorded import Answers, KeptVersion
+from app.domain.recorded import PolicyVersion, Redecisions
 from app.integrations.policy.cedar import CedarPolicy
 from app.pipeline.ask.redecide import Redecider
 from app.pipeline.ask.replay_decisions import Batch, Decide
@@ -28,7 +28,7 @@ VERSIONS_HELD = 32
 class Given(NamedTuple):
     """What it takes to decide: the kept versions, and the files of other policies where there are any."""
 
-    kept: Mapping[str, KeptVersion]
+    kept: Mapping[str, PolicyVersion]
     other: Mapping[str, str] | None
 
 
@@ -38,7 +38,7 @@ def decider(given: Given) -> Decide:
     Raises GateError where a process dies.
     """
 
-    def decide(batches: Iterable[Batch]) -> Iterator[tuple[Batch, Sequence[Answers]]]:
+    def decide(batches: Iterable[Batch]) -> Iterator[tuple[Batch, Sequence[Redecisions]]]:
         source = iter(batches)
         few = list(islice(source, AT_ONCE + 1))
         if len(few) <= AT_ONCE:
@@ -63,9 +63,9 @@ def redecider(given: Given) -> Redecider:
     return Redecider(version, CedarPolicy(given.other) if given.other is not None else None)
 
 
-def _in_processes(given: Given, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Sequence[Answers]]]:
+def _in_processes(given: Given, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Sequence[Redecisions]]]:
     count = len(os.sched_getaffinity(0))
-    under_way: deque[tuple[Batch, Future[list[Answers]]]] = deque()
+    under_way: deque[tuple[Batch, Future[list[Redecisions]]]] = deque()
     pool = ProcessPoolExecutor(count, get_context("spawn"), initializer=_begin, initargs=(given,))
     try:
         for batch in batches:
@@ -78,7 +78,7 @@ def _in_processes(given: Given, batches: Iterable[Batch]) -> Iterator[tuple[Batc
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _next(under_way: deque[tuple[Batch, Future[list[Answers]]]]) -> tuple[Batch, Sequence[Answers]]:
+def _next(under_way: deque[tuple[Batch, Future[list[Redecisions]]]]) -> tuple[Batch, Sequence[Redecisions]]:
     batch, future = under_way.popleft()
     try:
         return batch, future.result()
@@ -86,7 +86,7 @@ def _next(under_way: deque[tuple[Batch, Future[list[Answers]]]]) -> tuple[Batch,
         raise GateError("a process that decided again has died; is there enough memory?") from None
 
 
-_answer: Callable[[Batch], list[Answers]]  # of a process of the pool
+_answer: Callable[[Batch], list[Redecisions]]  # of a process of the pool
 
 
 def _begin(given: Given) -> None:
@@ -96,5 +96,5 @@ def _begin(given: Given) -> None:
     _answer = redecider(given).answers
 
 
-def _answers(batch: Batch) -> list[Answers]:
+def _answers(batch: Batch) -> list[Redecisions]:
     return _answer(batch)

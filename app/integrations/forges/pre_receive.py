@@ -63,7 +63,7 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Removed:
+class Removal:
     """What became of a check. `restored`: the script that it had replaced, where there was one."""
 
     was_there: bool
@@ -101,14 +101,14 @@ def install(repository: Path, check: Check, *, force: bool = False) -> Path | No
     return kept
 
 
-def remove(repository: Path) -> Removed:
+def remove(repository: Path) -> Removal:
     """Take the check away, and put back the script that it replaced last.
 
     Raises NotFound, or NotAllowed (the script is not ours).
     """
     place = _place(repository)
     if not os.path.lexists(place):
-        return Removed(was_there=False)
+        return Removal(was_there=False)
     if not is_ours(place):
         raise NotAllowed(f"{place} is not a check of Tidegate, and stays")
     kept = _kept(place.parent)
@@ -119,7 +119,7 @@ def remove(repository: Path) -> Removed:
             place.unlink()
     except OSError as fault:
         raise NotAllowed(f"{place}: cannot be removed: {fault.strerror}") from None
-    return Removed(was_there=True, restored=kept[max(kept)] if kept else None)
+    return Removal(was_there=True, restored=kept[max(kept)] if kept else None)
 
 
 def is_ours(place: Path) -> bool:

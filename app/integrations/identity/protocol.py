@@ -57,7 +57,7 @@ class AccessMap(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class SourceEvent:
     """One event of a source's notice. It may come twice under the same id; no hints: nothing that is read has changed."""
 
     id: str

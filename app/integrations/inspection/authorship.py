@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from app.domain.change import CommitMessage
 from app.domain.finding import Finding, FindingKind
-from app.domain.text import spelled
+from app.domain.text import visible
 
 _EMAIL = re.compile(
     r"noreply@anthropic\.com|(?:noreply|codex)@openai\.com|cursoragent@cursor\.com|devin@cognition\.ai|copilot@github\.com"
@@ -58,7 +58,7 @@ def _by_identity(message: CommitMessage, agents: frozenset[str]) -> str | None:
 def _by_trailer(text: str, agents: frozenset[str]) -> str | None:
     for token, value in trailers(text):
         if token.lower() in _CO_AUTHOR and _names_agent(token.lower(), value.strip().lower(), agents):
-            return f"the trailer {spelled(token, LONGEST_TOKEN)} names an agent"
+            return f"the trailer {visible(token, LONGEST_TOKEN)} names an agent"
     return None
 
 

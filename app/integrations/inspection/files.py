@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from app.domain.finding import Finding, FindingKind
-from app.domain.text import spelled
+from app.domain.text import visible
 
 # Where the makers say: https://agents.md; code.claude.com/docs (memory, settings); cursor.com/docs/context/rules;
 # docs.github.com "repository custom instructions"; docs.windsurf.com (memories); geminicli.com/docs (GEMINI.md);
@@ -51,7 +51,7 @@ def look(path: str) -> Iterator[Finding]:
     folded = path.casefold()
     for kind, pattern, what in _SORTS:
         if pattern.search(folded):
-            yield Finding(kind, spelled(path), None, what)
+            yield Finding(kind, visible(path), None, what)
 
 
 def is_agent_rules(path: str) -> bool:

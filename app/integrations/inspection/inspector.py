@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from app.domain.change import NOT_LOOKED_AT, Changes, CommitMessage, FileKind
 from app.domain.finding import Finding, FindingKind, Inspection
-from app.domain.text import spelled
+from app.domain.text import visible
 from app.integrations.inspection import agents as instructions
 from app.integrations.inspection import authorship, credentials, files, names, unicode
 from app.integrations.inspection.protocol import passages
@@ -71,14 +71,14 @@ def _steps(changes: Changes, agents: frozenset[str], found: _Found) -> Iterator[
         yield files.look(file.path)
         yield unicode.name(file.path)
         if file.kind in NOT_LOOKED_AT:
-            found.reasons[f"{spelled(file.path, LONGEST_WHERE)} is {_SAID[file.kind]}"] = None
+            found.reasons[f"{visible(file.path, LONGEST_WHERE)} is {_SAID[file.kind]}"] = None
     yield names.look(file.path for file in changes.files if file.kind is not FileKind.GONE)
     for message in changes.messages:
         yield from _message(message, agents)
     for note in changes.notes:
-        yield from _words(spelled(note.where, LONGEST_WHERE), note.text)
+        yield from _words(visible(note.where, LONGEST_WHERE), note.text)
     for file in changes.files:
-        where, is_rules = spelled(file.path), files.is_agent_rules(file.path)
+        where, is_rules = visible(file.path), files.is_agent_rules(file.path)
         yield unicode.look(where, file.added)
         for passage in passages(where, file.added):
             yield credentials.look(passage)

@@ -17,7 +17,7 @@ from confusable_homoglyphs.categories import alias
 from confusable_homoglyphs.confusables import confusables_data
 
 from app.domain.finding import Finding, FindingKind
-from app.domain.text import spelled
+from app.domain.text import visible
 
 LONGEST_NAME = 200  # characters of it in a finding
 _STRUCTURE = frozenset("/\\.")  # what looks like these makes one name look like another's place
@@ -94,7 +94,7 @@ def _skeleton(path: str) -> str:
 
 
 def _finding(path: str, what: str) -> Finding:
-    return Finding(FindingKind.CONFUSABLE_NAME, spelled(path), None, what)
+    return Finding(FindingKind.CONFUSABLE_NAME, visible(path), None, what)
 
 
 def _points(characters: list[str]) -> str:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from app.domain.change import Line
 from app.domain.finding import Finding, FindingKind
-from app.domain.text import spelled
+from app.domain.text import visible
 
 CODE_POINTS_SHOWN = 5
 
@@ -74,7 +74,7 @@ def look(where: str, lines: tuple[Line, ...]) -> Iterator[Finding]:
 
 def name(path: str) -> Iterator[Finding]:
     """List what a path hides, one finding a kind; no control character belongs in one."""
-    shown = spelled(path)
+    shown = visible(path)
     for finding in _in_line(shown, None, path):
         yield finding
         if finding.kind is FindingKind.INVISIBLE:

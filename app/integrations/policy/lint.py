@@ -29,7 +29,7 @@ KNOWN_BY = {"paths": "paths_known", "findings": "inspected", "unknown_authors": 
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class ParsedPolicy:
     """A policy as it is written. `guards` are the attributes that it asks for with `has`, `facts` those of the context.
 
     `actions` are those that its scope names (None: any), `groups` and `repositories` all that it names, `texts` the strings in
@@ -54,7 +54,7 @@ class Written:
         return (self.actions is None or action in self.actions) and (self.resource is None or self.resource in resources)
 
 
-def policies_of(text: str) -> list[Written]:
+def policies_of(text: str) -> list[ParsedPolicy]:
     """List the policies in the order of the text; raises ValueError where it does not parse."""
     return [_written(policy, is_template) for policy, is_template in parsed_of(text)]
 
@@ -71,9 +71,9 @@ def parsed_of(text: str) -> list[tuple[dict[str, Any], bool]]:
     return [(policy, is_template) for _, policy, is_template in ordered]
 
 
-def _written(policy: dict[str, Any], is_template: bool) -> Written:
+def _written(policy: dict[str, Any], is_template: bool) -> ParsedPolicy:
     annotations, conditions = policy.get("annotations", {}), policy["conditions"]
-    return Written(
+    return ParsedPolicy(
         id=annotations.get("id") or "",
         reason=annotations.get("reason") or "",
         is_permit=policy["effect"] == "permit",
@@ -184,7 +184,7 @@ def faults_of(text: str, schema: str) -> list[str]:
     return [f"{line}: {what}" for line, what in sorted(faults)]
 
 
-def _own_faults(policy: Written) -> Iterator[str]:
+def _own_faults(policy: ParsedPolicy) -> Iterator[str]:
     if not policy.id:
         yield "a policy without @id: reasons could not name it"
     if policy.is_template:
@@ -208,7 +208,7 @@ def clashing_ids(texts: Mapping[str, str], folder: Path) -> list[str]:
     return faults
 
 
-def blanked(text: str) -> str:
+def blank_out(text: str) -> str:
     """Blank out comments and strings, so that offsets stay."""
     return _HIDDEN.sub(lambda hidden: re.sub(r"[^\n]", " ", hidden[0]), text)
 
@@ -216,13 +216,13 @@ def blanked(text: str) -> str:
 @lru_cache(maxsize=8)  # asked for every policy of a text
 def statements_of(text: str) -> tuple[int, ...]:
     """List where policies begin."""
-    return tuple(found.start() for found in _STATEMENT.finditer(blanked(text)))
+    return tuple(found.start() for found in _STATEMENT.finditer(blank_out(text)))
 
 
 def _too_deep(text: str) -> Iterator[str]:
     """Find, before the parser sees it, a piece up to a `;` that may be nested deeper than the parser can bear."""
     line = 1
-    for piece in blanked(text).split(";"):
+    for piece in blank_out(text).split(";"):
         depth = deepest = 0
         for found in _BRACKET.finditer(piece):
             depth += -1 if found[1] else 1

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations, islice
 
-from app.integrations.policy.lint import Written, blanked, parsed_of, policies_of
+from app.integrations.policy.lint import ParsedPolicy, blank_out, parsed_of, policies_of
 
 MOST_TRIES = 5_000  # of ways to take a kept text apart; the first one fits, unless a policy's comment looks like a file's name
 _FILE = re.compile(r"^// (.+\.cedar)\n", re.MULTILINE)
@@ -19,7 +19,7 @@ _BEGINS = re.compile(r"^[ \t]*(?:@|permit\b|forbid\b)", re.MULTILINE)
 class Piece:
     """One policy and where it is written. `parsed` is what it means, in one spelling: layout and comments do not count."""
 
-    written: Written
+    written: ParsedPolicy
     file: str
     line: int
     text: str
@@ -35,7 +35,7 @@ def _pieces(name: str, text: str) -> Iterator[Piece]:
     parsed = [json.dumps(policy, sort_keys=True) for policy, _ in parsed_of(text)]
     start = 0
     for written, meaning, end in zip(policies_of(text), parsed, _ends(text), strict=True):
-        begins = _BEGINS.search(blanked(text[:end]), start)
+        begins = _BEGINS.search(blank_out(text[:end]), start)
         start = begins.start() if begins else start
         yield Piece(written, name, text.count("\n", 0, start) + 1, text[start:end].strip(), meaning)
         start = end
@@ -43,7 +43,7 @@ def _pieces(name: str, text: str) -> Iterator[Piece]:
 
 def _ends(text: str) -> list[int]:
     """List where policies end: behind each `;` that is neither in a text nor in a comment."""
-    return [found.end() for found in re.finditer(";", blanked(text))]
+    return [found.end() for found in re.finditer(";", blank_out(text))]
 
 
 def files_of(kept: str, fits: Callable[[Mapping[str, str]], bool]) -> dict[str, str] | None:

@@ -36,7 +36,7 @@ _ENVIRONMENT = {
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class GitResult:
     """How a program ended: its exit code and what it wrote."""
 
     code: int
@@ -74,7 +74,7 @@ class Git:
         more: Mapping[str, str] | None = None,
         settings: Sequence[str] = (),
         given: bytes = b"",
-    ) -> Ended:
+    ) -> GitResult:
         """Run git in `mirror` to its end, whichever; raises RepositoryUnavailable where it takes too long.
 
         `more` adds to its environment, `settings` (`NAME=VALUE`) to its configuration.
@@ -110,7 +110,9 @@ class Git:
         return out[:most], len(out) > most
 
 
-def run(command: list[str], folder: Path, environment: Mapping[str, str], *, name: str, given: bytes, timeout: float) -> Ended:
+def run(
+    command: list[str], folder: Path, environment: Mapping[str, str], *, name: str, given: bytes, timeout: float
+) -> GitResult:
     """Run a program with `given` on its stdin; raises RepositoryUnavailable where it cannot be started or takes too long."""
     try:
         process = subprocess.Popen(
@@ -130,4 +132,4 @@ def run(command: list[str], folder: Path, environment: Mapping[str, str], *, nam
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         raise RepositoryUnavailable(f"{name} took longer than {timeout:g} s") from None
-    return Ended(process.returncode, out, err)
+    return GitResult(process.returncode, out, err)

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from app.domain.errors import UnknownCommit
 from app.domain.event import is_object_id
-from app.domain.signature import CommitKey, KeyKind, ObjectKind, SignedObject, Verdict
-from app.integrations.repositories.git import Ended, Git, run
+from app.domain.signature import CommitKey, KeyKind, ObjectKind, SignatureVerdict, SignedObject
+from app.integrations.repositories.git import Git, GitResult, run
 from app.integrations.repositories.gnupg import make_home, program
 from app.integrations.repositories.protocol import COMMITS_VERIFIED
 from app.integrations.repositories.signed import Form, Raw, read_commit, read_tag
@@ -79,7 +79,7 @@ class _Verifier:
         """Run git and return what it writes."""
         return self.git.read(self.mirror, *arguments, more=self.more, settings=self.settings, given=given)
 
-    def run(self, *arguments: str) -> Ended:
+    def run(self, *arguments: str) -> GitResult:
         """Run git, whichever way it ends."""
         return self.git.run(self.mirror, *arguments, more=self.more, settings=self.settings)
 
@@ -249,9 +249,9 @@ def _judged(raw: Raw, answer: _Answer, keys: Sequence[CommitKey]) -> SignedObjec
     return SignedObject(raw.id, raw.kind, raw.email, verdict, signer_subject=signer, fingerprint=answer.fingerprint)
 
 
-def _verdict(raw: Raw, answer: _Answer, *, is_known: bool, is_revoked: bool) -> Verdict:
+def _verdict(raw: Raw, answer: _Answer, *, is_known: bool, is_revoked: bool) -> SignatureVerdict:
     if raw.form is Form.NONE:
-        return Verdict.UNSIGNED
+        return SignatureVerdict.UNSIGNED
     if raw.form is Form.MALFORMED or answer.letter in _BAD_LETTERS or is_revoked:
-        return Verdict.BAD
-    return Verdict.GOOD if is_known else Verdict.UNKNOWN_KEY
+        return SignatureVerdict.BAD
+    return SignatureVerdict.GOOD if is_known else SignatureVerdict.UNKNOWN_KEY

@@ -21,7 +21,7 @@ from app.domain.notice import Notice
 from app.domain.text import plain_line
 from app.integrations.secrets.protocol import Secret
 from app.integrations.sinks.protocol import LONGEST_TIMEOUT
-from app.integrations.sinks.smtp_connection import Place, connected
+from app.integrations.sinks.smtp_connection import MailServer, connect
 
 PORTS = {"starttls": 587, "implicit": 465, "none": 25}
 LONGEST_DETAIL = 200
@@ -73,7 +73,7 @@ class Smtp:
         message = _message(notice, options.sender, options.recipients).as_bytes()
         password = self._password()
         hidden = _hidden(options.username or "", password)
-        with _one_error(hidden), connected(self._place()) as server:
+        with _one_error(hidden), connect(self._place()) as server:
             if options.username is not None:
                 server.login(options.username, password)
             left_out = server.sendmail(options.sender, options.recipients, message)
@@ -82,9 +82,9 @@ class Smtp:
         if left_out:  # no second try: the others would have it twice
             raise SinkRefused(f"sent, but not to all: {_refusals(left_out, hidden)}")
 
-    def _place(self) -> Place:
+    def _place(self) -> MailServer:
         options = self._options
-        return Place(
+        return MailServer(
             host=options.host,
             port=options.port or PORTS[options.tls],
             tls=options.tls,

@@ -22,7 +22,7 @@ MOST_BYTES = 64 * 1024  # of all that a server says
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class MailServer:
     """Where the server is, and who says so. `ca_file` stands in for the authorities that the system trusts."""
 
     host: str
@@ -34,7 +34,7 @@ class Place:
 
 
 @contextmanager
-def connected(place: Place) -> Iterator[smtplib.SMTP]:
+def connect(place: MailServer) -> Iterator[smtplib.SMTP]:
     """Connect, and hang up at the end; raises SinkUnavailable, or what smtplib, ssl and socket raise."""
     context = None if place.tls == "none" else _context(place.ca_file)
     server = _Implicit(place, context=context) if place.tls == "implicit" else _Connection(place)
@@ -98,7 +98,7 @@ class _Connection(smtplib.SMTP):
     file: Any
     sock: socket.socket
 
-    def __init__(self, place: Place, **tls: Any) -> None:
+    def __init__(self, place: MailServer, **tls: Any) -> None:
         self._until = time.monotonic() + place.seconds
         super().__init__(local_hostname=place.we_are, timeout=min(CONNECT_SECONDS, place.seconds), **tls)
         self._host = place.host  # whom the certificate must name: smtplib sets it where it connects while it is made

@@ -22,7 +22,7 @@ from app.domain.clock import Clock
 from app.domain.deployment import Dispatch, Progress
 from app.domain.errors import GateError, StaleDispatch, TargetFailed, TargetUnavailable
 from app.integrations.secrets.protocol import Secret
-from app.integrations.targets.protocol import Order, Report, unexported
+from app.integrations.targets.protocol import Order, Report, export_fault
 from app.integrations.tokens.protocol import Token
 
 BEGIN_SECONDS = 10.0
@@ -97,7 +97,7 @@ class Command:
         try:
             order.export(checkout)
         except GateError as fault:
-            raise unexported(fault) from None
+            raise export_fault(fault) from None
         return checkout
 
     def _run(self, folder: Path, order: Order, cwd: Path, token: Token) -> None:

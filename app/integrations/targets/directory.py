@@ -22,7 +22,7 @@ from app.domain.clock import Clock
 from app.domain.deployment import Dispatch, Progress
 from app.domain.errors import GateError, StaleDispatch, TargetFailed
 from app.integrations.secrets.protocol import Secret
-from app.integrations.targets.protocol import Order, Report, unexported
+from app.integrations.targets.protocol import Order, Report, export_fault
 from app.integrations.tokens.protocol import Token
 
 MARKERS_KEPT = 1000
@@ -109,7 +109,7 @@ class Directory:
             order.export(partial)
             partial.rename(release)
         except GateError as fault:
-            raise unexported(fault) from None
+            raise export_fault(fault) from None
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 

@@ -52,7 +52,7 @@ class Target(Protocol):
         ...
 
 
-def unexported(fault: GateError) -> GateError:
+def export_fault(fault: GateError) -> GateError:
     """Say what a fault while exporting means: nothing has been started, so what may pass is worth another try."""
     kind = TargetFailed if fault.permanent else TargetUnavailable
     return kind(f"the commit could not be exported: {fault}")

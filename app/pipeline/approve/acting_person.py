@@ -24,15 +24,15 @@ class Person:
         return Account(PERSON, self.principal.subject, self.principal.subject)
 
 
-def person_of(services: Services, guard: Guard, account: Account) -> Person:
+def person_behind(services: Services, guard: Guard, account: Account) -> Person:
     """Return the person behind an account (of the operating system, say), with the newest sign-in here; raises Forbidden."""
     principal = guard.identity.principal_of(account)
     if principal is None:
         raise Forbidden(f"account {account.key} stands for nobody; link it: tidegate access link {account.key} SUBJECT")
-    return person(services, guard, principal)
+    return acting_person(services, guard, principal)
 
 
-def person(services: Services, guard: Guard, principal: Principal, session: Session | None = None) -> Person:
+def acting_person(services: Services, guard: Guard, principal: Principal, session: Session | None = None) -> Person:
     """Return the person with this session, or the newest there is; raises Forbidden with what is missing."""
     if not principal.active:
         raise Forbidden(f"{principal.subject} is not active: {principal.why_inactive}")

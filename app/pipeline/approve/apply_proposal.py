@@ -8,8 +8,8 @@ from dataclasses import replace
 from app.domain.errors import NotAllowed
 from app.domain.event import Account
 from app.domain.proposal import Proposal, ProposalState
-from app.pipeline.approve.decide_proposal import locked
-from app.pipeline.approve.propose import check_policy, entry
+from app.pipeline.approve.decide_proposal import lock_proposal
+from app.pipeline.approve.propose import check_policy, proposal_entry
 from app.pipeline.ports.services import Services
 
 
@@ -21,7 +21,7 @@ def apply(services: Services, proposal_id: str, by: Account, write: Callable[[st
     """
     with services.store.unit() as unit:
         unit.proposals.apply_alone()
-        proposal = locked(services, unit, proposal_id)
+        proposal = lock_proposal(services, unit, proposal_id)
         file, text = _accepted_change(proposal)
         policy = services.guard().policy  # as the files are now
         is_written = policy.files.get(file) == text
@@ -29,7 +29,7 @@ def apply(services: Services, proposal_id: str, by: Account, write: Callable[[st
             raise NotAllowed("the policies have changed since this was accepted: look at it beside them, and accept it anew")
         applied = replace(proposal, state=ProposalState.APPLIED)
         unit.proposals.update(applied)
-        unit.audit.append([entry(services, applied, "applied", by.key, accepted_by=applied.decided_by)])
+        unit.audit.append([proposal_entry(services, applied, "applied", by.key, accepted_by=applied.decided_by)])
         if not is_written:
             write(file, text)
     return applied

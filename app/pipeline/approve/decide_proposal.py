@@ -15,7 +15,7 @@ from app.domain.proposal import Proposal, ProposalState
 from app.domain.session import check_fresh, why_no_mfa
 from app.domain.text import plain_line
 from app.pipeline.approve.acting_person import Person
-from app.pipeline.approve.propose import check_policy, entry
+from app.pipeline.approve.propose import check_policy, proposal_entry
 from app.pipeline.line.rollback import plan_rollback, release_to, wake_rollback
 from app.pipeline.ports.services import Services
 from app.pipeline.ports.stores.line import Unit
@@ -24,14 +24,14 @@ DECIDER_SESSION = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
+class Acceptance:
     """An accepted proposal, and the deployment that came of it (None: it is applied on the gate's machine)."""
 
     proposal: Proposal
     deployment: Deployment | None
 
 
-def accept(services: Services, proposal_id: str, person: Person, comment: str = "") -> Accepted:
+def accept(services: Services, proposal_id: str, person: Person, comment: str = "") -> Acceptance:
     """Accept: plan the rollback, or mark the change of policies as one that may be applied to the policies of this moment.
 
     A change that was accepted may be accepted anew, when the policies have changed since. Raises NotFound, BadRequest (it has
@@ -39,14 +39,16 @@ def accept(services: Services, proposal_id: str, person: Person, comment: str = 
     """
     digest = _checked(services, proposal_id, person)
     with services.store.unit() as unit:
-        proposal = locked(services, unit, proposal_id)
+        proposal = lock_proposal(services, unit, proposal_id)
         decided = _decided(services, proposal, person, comment, state=ProposalState.ACCEPTED)
         if digest is not None:
-            accepted = Accepted(_accepted_policy(proposal, decided, digest), None)
+            accepted = Acceptance(_accepted_policy(proposal, decided, digest), None)
         else:
             accepted = _accepted_rollback(services, unit, decided, person)
         unit.proposals.update(accepted.proposal)
-        unit.audit.append([entry(services, accepted.proposal, "accepted", person.principal.subject, comment=decided.comment)])
+        unit.audit.append(
+            [proposal_entry(services, accepted.proposal, "accepted", person.principal.subject, comment=decided.comment)]
+        )
     if accepted.deployment is not None:
         wake_rollback(services, accepted.deployment)
     return accepted
@@ -56,20 +58,20 @@ def reject(services: Services, proposal_id: str, person: Person, comment: str = 
     """Reject, also a change of policies that was accepted and not applied; raises NotFound, NotAllowed and Forbidden."""
     check_fresh(person.session, services.clock.now(), DECIDER_SESSION)
     with services.store.unit() as unit:
-        proposal = locked(services, unit, proposal_id)
+        proposal = lock_proposal(services, unit, proposal_id)
         _check_not_own(proposal, person)
         rejected = _decided(services, proposal, person, comment, state=ProposalState.REJECTED)
         unit.proposals.update(rejected)
-        unit.audit.append([entry(services, rejected, "rejected", person.principal.subject, comment=rejected.comment)])
+        unit.audit.append([proposal_entry(services, rejected, "rejected", person.principal.subject, comment=rejected.comment)])
     return rejected
 
 
-def locked(services: Services, unit: Unit, proposal_id: str) -> Proposal:
+def lock_proposal(services: Services, unit: Unit, proposal_id: str) -> Proposal:
     """Lock a proposal that may still come to something; raises NotFound and NotAllowed."""
     return _under_way(services, unit.proposals.lock(proposal_id), proposal_id)
 
 
-def applying(proposal: Proposal) -> str:
+def apply_command(proposal: Proposal) -> str:
     """Spell the command that applies an accepted change of policies."""
     return f"tidegate proposal apply {proposal.id}"
 
@@ -113,15 +115,15 @@ def _check_not_own(proposal: Proposal, person: Person) -> None:
 
 def _accepted_policy(proposal: Proposal, decided: Proposal, digest: str) -> Proposal:
     if proposal.state is ProposalState.ACCEPTED and proposal.policy_digest == digest:
-        raise NotAllowed(f"it was accepted by {proposal.decided_by} already; on the gate's machine: {applying(proposal)}")
+        raise NotAllowed(f"it was accepted by {proposal.decided_by} already; on the gate's machine: {apply_command(proposal)}")
     return replace(decided, policy_digest=digest)
 
 
-def _accepted_rollback(services: Services, unit: Unit, decided: Proposal, person: Person) -> Accepted:
+def _accepted_rollback(services: Services, unit: Unit, decided: Proposal, person: Person) -> Acceptance:
     release = release_to(services, unit, decided.environment or "", decided.release_id)
     _check_not_overtaken(unit, decided, release.environment)
     deployment = plan_rollback(services, unit, release, person.account)
-    return Accepted(replace(decided, deployment_id=deployment.id), deployment)
+    return Acceptance(replace(decided, deployment_id=deployment.id), deployment)
 
 
 def _check_not_overtaken(unit: Unit, proposal: Proposal, environment: str) -> None:

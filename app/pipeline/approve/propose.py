@@ -76,7 +76,7 @@ def diff_of(policy: Policy, proposal: Proposal) -> str | None:
     return "\n".join(unified_diff(former, proposal.text.splitlines(), *names, lineterm=""))
 
 
-def entry(services: Services, proposal: Proposal, verb: str, actor: str, **detail: Any) -> AuditEntry:
+def proposal_entry(services: Services, proposal: Proposal, verb: str, actor: str, **detail: Any) -> AuditEntry:
     """Describe that `proposal:verb` happened."""
     named = ("kind", "proposer", "environment", "release_id", "file", "text_digest", "policy_digest")
     told = {name: value for name in named if (value := getattr(proposal, name)) is not None}
@@ -122,7 +122,7 @@ def _keep(services: Services, unit: Unit, made: Proposal, what: str) -> None:
     if unit.proposals.waiting_of(made.proposer, made.made_at) >= MOST_WAITING:
         raise NotAllowed(f"{MOST_WAITING} of your proposals wait already; let people decide on those first")
     unit.proposals.add(made)
-    unit.audit.append([entry(services, made, "made", made.proposer, reason=made.reason)])
+    unit.audit.append([proposal_entry(services, made, "made", made.proposer, reason=made.reason)])
     tell(services, unit, _notice(services, made, what), environment=made.environment)
 
 

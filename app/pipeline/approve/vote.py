@@ -15,9 +15,9 @@ from app.domain.text import plain_line
 from app.pipeline.approve.acting_person import Person
 from app.pipeline.approve.voter import Right, environment_of, right_to_vote
 from app.pipeline.decide.judgement import current_evidence, keep_policy, record_of
-from app.pipeline.decide.tally import counted
+from app.pipeline.decide.tally import count_votes
 from app.pipeline.line.hold import is_current
-from app.pipeline.line.stage import Finding, conclude
+from app.pipeline.line.stage import Move, conclude
 from app.pipeline.ports.record import entry_of
 from app.pipeline.ports.services import Services
 from app.pipeline.ports.stores.line import Unit
@@ -51,7 +51,7 @@ def vote(services: Services, deployment_id: str, person: Person, verdict: Verdic
             wakes: tuple[Wake, ...] = (_resume(deployment),)
         else:
             why = f"rejected by {given.subject}" + (f": {given.comment}" if given.comment else "")
-            ended = Finding(State.DENIED, "denied", {"vote": given.id}, reason=why, closes=RequestState.REJECTED)
+            ended = Move(State.DENIED, "denied", {"vote": given.id}, reason=why, closes=RequestState.REJECTED)
             wakes = conclude(services, unit, deployment, Stage.CHECK_PERMISSION, ended, started_at).wakes
     for wake in wakes:
         services.wakes.run(wake)
@@ -70,7 +70,7 @@ def _right(services: Services, deployment: Deployment, person: Person) -> Right:
     environment = environment_of(guard, deployment)
     check_fresh(person.session, services.clock.now(), environment.approvals.session)  # before git is asked for anything
     found = current_evidence(services, guard, deployment)
-    votes = counted(services, guard, deployment, environment, found)
+    votes = count_votes(services, guard, deployment, environment, found)
     keep_policy(services, guard)
     return right_to_vote(services, guard, deployment, person=person, evidence=found, votes=votes)
 

@@ -13,8 +13,8 @@ from app.domain.errors import Forbidden, NotAllowed
 from app.domain.session import check_fresh
 from app.pipeline.approve.acting_person import Person
 from app.pipeline.decide.judgement import context_of
-from app.pipeline.decide.tally import Counted, hands_in, why_no_voter
-from app.pipeline.decide.what_if import explained
+from app.pipeline.decide.tally import VoteCount, involved_in, why_no_voter
+from app.pipeline.decide.what_if import explain
 from app.pipeline.ports.services import Guard, Services
 
 
@@ -42,14 +42,14 @@ def right_to_vote(
     *,
     person: Person,
     evidence: Mapping[str, Any],
-    votes: Counted,
+    votes: VoteCount,
 ) -> Right:
     """Decide whether this person may vote here now; raises Forbidden and NotAllowed."""
     environment, who = environment_of(guard, deployment), person.principal
     check_fresh(person.session, services.clock.now(), environment.approvals.session)
     if not evidence["involved_known"]:
         raise Forbidden("it brings so many commits that not all authors are known: nobody can be shown to have had no hand in it")
-    is_involved = who.subject in hands_in(deployment, guard, evidence)
+    is_involved = who.subject in involved_in(deployment, guard, evidence)
     context = context_of(
         services,
         guard,
@@ -61,7 +61,7 @@ def right_to_vote(
         is_involved=is_involved,
     )
     decision = guard.policy.decide(DecisionRequest(who, Action.APPROVE, environment.name, environment.repository, context))
-    bare = why_no_voter(who, replace(decision, reason=explained(guard.policy, decision)), is_involved=is_involved)
+    bare = why_no_voter(who, replace(decision, reason=explain(guard.policy, decision)), is_involved=is_involved)
     if bare is not None:
         raise Forbidden(bare)
     return Right(guard, environment, decision)

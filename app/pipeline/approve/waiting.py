@@ -15,7 +15,7 @@ from app.domain.deployment import Deployment, Stage, State
 from app.domain.errors import Forbidden, NotAllowed, NotFound
 from app.pipeline.approve.acting_person import Person
 from app.pipeline.approve.voter import environment_of, right_to_vote
-from app.pipeline.decide.tally import NO_VOTES, Counted, counted
+from app.pipeline.decide.tally import NO_VOTES, VoteCount, count_votes
 from app.pipeline.line.hold import is_current
 from app.pipeline.ports.services import Guard, Services
 
@@ -29,7 +29,7 @@ class Waiting:
     deployment: Deployment
     request: ApprovalRequest
     votes: tuple[Vote, ...]
-    counted: Counted
+    count: VoteCount
     missing: tuple[str, ...]
     why_not: str | None
 
@@ -71,7 +71,7 @@ def _waiting(services: Services, guard: Guard, request: ApprovalRequest, viewer:
     if deployment is None or deployment.state is not State.HELD or identified is None:
         return None  # it went on this very moment
     evidence, environment = identified.detail, guard.environment(deployment.environment)
-    found = counted(services, guard, deployment, environment, evidence) if environment else NO_VOTES
+    found = count_votes(services, guard, deployment, environment, evidence) if environment else NO_VOTES
     missing = found.tally.missing if environment and is_current(request, deployment, environment, guard) else ()
     seen = Waiting(deployment, request, votes, found, missing, None)
     try:
@@ -92,4 +92,4 @@ def _check_viewer(services: Services, guard: Guard, seen: Waiting, *, viewer: Pe
         raise NotAllowed("the request has expired")
     if any(vote.subject == who for vote in seen.votes):
         raise NotAllowed(f"{who} has voted on this already")
-    right_to_vote(services, guard, deployment, person=viewer, evidence=evidence, votes=seen.counted)
+    right_to_vote(services, guard, deployment, person=viewer, evidence=evidence, votes=seen.count)

@@ -17,14 +17,14 @@ from app.domain.environment import Environment
 from app.domain.event import Repository, is_zero
 from app.domain.finding import Finding, Inspection
 from app.domain.principal import Principal, PrincipalKind
-from app.domain.push import CheckedPush, PushWanted, RefUpdate
+from app.domain.push import CheckedPush, PushRequest, RefUpdate
 from app.domain.session import Session
 from app.domain.signature import Signatures
 from app.domain.text import plain_line
 from app.pipeline.decide.evidence import LISTED, NOTHING_NEW, content_facts, path_facts
 from app.pipeline.decide.facts import Act, facts
 from app.pipeline.decide.judgement import active_principal, record_of, remember_policy
-from app.pipeline.decide.what_if import explained
+from app.pipeline.decide.what_if import explain
 from app.pipeline.freeze.freeze import freezes_at
 from app.pipeline.ports.services import Guard, Services
 
@@ -75,7 +75,7 @@ class _Known:
     now: datetime
 
 
-def decide_push(services: Services, wanted: PushWanted) -> PushAnswer:
+def decide_push(services: Services, wanted: PushRequest) -> PushAnswer:
     """Decide about each ref, keep the decisions with what it takes to make them again, and answer.
 
     Raises StoreUnavailable: then nothing was decided.
@@ -91,7 +91,7 @@ def decide_push(services: Services, wanted: PushWanted) -> PushAnswer:
     return answer
 
 
-def _decided(services: Services, guard: Guard, wanted: PushWanted) -> list[_Decided]:
+def _decided(services: Services, guard: Guard, wanted: PushRequest) -> list[_Decided]:
     if len(wanted.updates) > MOST_UPDATES:
         why = f"no more than {MOST_UPDATES} refs are decided about at once: push them in parts"
         return [_denied(wanted.updates[0], why)]
@@ -120,7 +120,7 @@ def _resource(guard: Guard, repository: Repository) -> tuple[str, str | None]:
     return "", spelled.pop() if spelled else repository.key.lower()
 
 
-def _known(services: Services, guard: Guard, wanted: PushWanted, *, resource: str, principal: Principal) -> _Known:
+def _known(services: Services, guard: Guard, wanted: PushRequest, *, resource: str, principal: Principal) -> _Known:
     now = services.clock.now()
     emails = {email for update in wanted.updates for email in update.emails}
     is_looked_into = any(update.changes is not None for update in wanted.updates)
@@ -144,7 +144,7 @@ def _environments(guard: Guard, repository: Repository, update: RefUpdate) -> li
     return [e for e in guard.environments if e.is_of(repository) and e.deploys_ref(update.ref)]
 
 
-def _decide(services: Services, guard: Guard, wanted: PushWanted, *, update: RefUpdate, known: _Known) -> _Decided:
+def _decide(services: Services, guard: Guard, wanted: PushRequest, *, update: RefUpdate, known: _Known) -> _Decided:
     environments = _environments(guard, wanted.repository, update)
     found = services.inspector.inspect(update.changes, agents=known.agents) if update.changes is not None else NOT_INSPECTED
     context = facts(
@@ -161,7 +161,7 @@ def _decide(services: Services, guard: Guard, wanted: PushWanted, *, update: Ref
         update.ref,
         decision.effect,
         decision.policies,
-        plain_line(explained(guard.policy, decision, most=BESIDE_A_PUSH // len(wanted.updates))),
+        plain_line(explain(guard.policy, decision, most=BESIDE_A_PUSH // len(wanted.updates))),
         found.findings,
     )
     return _Decided(update, told, decision)
@@ -189,7 +189,7 @@ def _denied(update: RefUpdate, why: str) -> _Decided:
     return _Decided(update, RefDecision(update.ref, Effect.DENY, (), plain_line(why)))
 
 
-def _keep(services: Services, guard: Guard, wanted: PushWanted, *, answer: PushAnswer, decided: Sequence[_Decided]) -> None:
+def _keep(services: Services, guard: Guard, wanted: PushRequest, *, answer: PushAnswer, decided: Sequence[_Decided]) -> None:
     """Keep the policies, the decisions and what was let through, together."""
     now, repository = services.clock.now(), wanted.repository
     entries = [_entry(services, wanted, each, answer=answer, now=now) for each in decided]
@@ -200,7 +200,7 @@ def _keep(services: Services, guard: Guard, wanted: PushWanted, *, answer: PushA
         unit.pushes.keep([CheckedPush(repository.forge, repository.id, ref, sha, answer.id, now) for ref, sha in sorted(kept)])
 
 
-def _entry(services: Services, wanted: PushWanted, each: _Decided, *, answer: PushAnswer, now: datetime) -> AuditEntry:
+def _entry(services: Services, wanted: PushRequest, each: _Decided, *, answer: PushAnswer, now: datetime) -> AuditEntry:
     """Say `push:allowed` only of what may be taken: one denied ref denies the others of its push."""
     update, told = each.update, each.told
     return AuditEntry(

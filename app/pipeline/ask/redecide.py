@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.domain.errors import GateError
-from app.domain.recorded import Again, Answers, Recorded
+from app.domain.recorded import RecordedDecision, Redecision, Redecisions
 from app.integrations.policy.protocol import Policy
-from app.pipeline.decide.completion import completed
+from app.pipeline.decide.completion import complete
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,34 +23,34 @@ class Redecider:
     version: Callable[[str], Policy | None]
     other: Policy | None = None
 
-    def answers(self, batch: Sequence[Recorded]) -> list[Answers]:
+    def answers(self, batch: Sequence[RecordedDecision]) -> list[Redecisions]:
         """Decide a batch again; a request that stands in it twice (at permission and at dispatch, say) is decided once."""
-        known: dict[tuple[str, str], Answers] = {}
+        known: dict[tuple[str, str], Redecisions] = {}
         for each in batch:
             key = (each.digest, each.request)
             if key not in known:
                 known[key] = self._answers(each)
         return [known[each.digest, each.request] for each in batch]
 
-    def _answers(self, recorded: Recorded) -> Answers:
+    def _answers(self, recorded: RecordedDecision) -> Redecisions:
         asked = json.loads(recorded.request)
         again = self._own(recorded.digest, asked)
         if self.other is None:
-            return Answers(again, None)
+            return Redecisions(again, None)
         try:
-            whole, is_completed = completed(asked)
+            whole, is_completed = complete(asked)
         except (KeyError, TypeError, AttributeError):  # a damaged record: the policy says so
             whole, is_completed = asked, False
-        return Answers(again, _again(self.other, whole), is_completed)
+        return Redecisions(again, _again(self.other, whole), is_completed)
 
-    def _own(self, digest: str, asked: dict[str, Any]) -> Again | None:
+    def _own(self, digest: str, asked: dict[str, Any]) -> Redecision | None:
         try:
             own = self.version(digest)
         except GateError as fault:
-            return Again(str(fault), ())
+            return Redecision(str(fault), ())
         return _again(own, asked) if own is not None else None
 
 
-def _again(policy: Policy, asked: dict[str, Any]) -> Again:
+def _again(policy: Policy, asked: dict[str, Any]) -> Redecision:
     decision = policy.recompute(asked)
-    return Again(decision.effect.value, decision.policies)
+    return Redecision(decision.effect.value, decision.policies)

@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from app.domain.recorded import Again, Answers, Recorded
+from app.domain.recorded import RecordedDecision, Redecision, Redecisions
 
 MOST_KEPT = 1_000  # differences that are listed one by one; all are counted
 
-Batch = Sequence[Recorded]
-Decide = Callable[[Iterable[Batch]], Iterable[tuple[Batch, Sequence[Answers]]]]
+Batch = Sequence[RecordedDecision]
+Decide = Callable[[Iterable[Batch]], Iterable[tuple[Batch, Sequence[Redecisions]]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +26,12 @@ class Difference:
     action: str
     deployment_id: str | None
     environment: str
-    before: Again
-    after: Again
+    before: Redecision
+    after: Redecision
 
 
 @dataclass(slots=True)
-class Replayed:
+class ReplayResult:
     """What came out. `not_reproduced` must be empty; `changes` counts (effect before, after, environment, policy id).
 
     `unkept`: decisions by digest whose version was not kept with its schema, which are not decided under it.
@@ -57,12 +57,12 @@ class Replayed:
 
 def replay_decisions(
     batches: Iterable[Batch], decide: Decide, *, progress: Callable[[int], None] = lambda _: None, examples: int = 10
-) -> Replayed:
+) -> ReplayResult:
     """Make the decisions of these batches again and compare. Raises what reading or deciding them raises.
 
     `progress` is told how many are done; so many `examples` are kept of each kind of change.
     """
-    found, kept = Replayed(), Counter[tuple[str, str]]()
+    found, kept = ReplayResult(), Counter[tuple[str, str]]()
     for batch, answers in decide(batches):
         for recorded, answer in zip(batch, answers, strict=True):
             _compare(found, recorded, answer)
@@ -73,11 +73,11 @@ def replay_decisions(
     return found
 
 
-def _compare(found: Replayed, recorded: Recorded, answer: Answers) -> None:
+def _compare(found: ReplayResult, recorded: RecordedDecision, answer: Redecisions) -> None:
     """Compare with what the same version says today."""
     found.decisions += 1
     found.effects[recorded.effect] += 1
-    before = Again(recorded.effect, recorded.policies)
+    before = Redecision(recorded.effect, recorded.policies)
     if answer.own is None:
         found.unkept[recorded.digest] += 1
     elif answer.own == before:
@@ -88,7 +88,9 @@ def _compare(found: Replayed, recorded: Recorded, answer: Answers) -> None:
             found.differences.append(_difference(recorded, answer.own))
 
 
-def _compare_other(found: Replayed, recorded: Recorded, other: Again, kept: Counter[tuple[str, str]], examples: int) -> None:
+def _compare_other(
+    found: ReplayResult, recorded: RecordedDecision, other: Redecision, kept: Counter[tuple[str, str]], examples: int
+) -> None:
     """Compare with what other policies say."""
     if other.effect == recorded.effect:
         found.by_other_policies += other.policies != recorded.policies
@@ -101,7 +103,7 @@ def _compare_other(found: Replayed, recorded: Recorded, other: Again, kept: Coun
         found.examples.append(_difference(recorded, other))
 
 
-def _behind(recorded: Recorded, other: Again) -> Iterator[str]:
+def _behind(recorded: RecordedDecision, other: Redecision) -> Iterator[str]:
     """Name the policies that are behind a change: those that decide now, else those that do not decide any more."""
     if other.policies:
         yield from other.policies
@@ -109,7 +111,7 @@ def _behind(recorded: Recorded, other: Again) -> Iterator[str]:
         yield from (f"{policy} (no more)" for policy in recorded.policies or ("no policy",))
 
 
-def _difference(recorded: Recorded, after: Again) -> Difference:
-    before = Again(recorded.effect, recorded.policies)
+def _difference(recorded: RecordedDecision, after: Redecision) -> Difference:
+    before = Redecision(recorded.effect, recorded.policies)
     what = (recorded.action, recorded.deployment_id, recorded.environment)
     return Difference(recorded.seq, recorded.at.isoformat(), *what, before, after)

@@ -22,7 +22,7 @@ from app.pipeline.ports.services import Guard, Services
 
 
 @dataclass(frozen=True, slots=True)
-class Supposed:
+class Supposition:
     """What is supposed. `at` None: now; `came_from`: an address, or a country as two letters; ages None: as it is.
 
     `brings` are facts of the commits; what it does not say is supposed to be in the best order.
@@ -41,7 +41,7 @@ class Supposed:
 
 
 @dataclass(frozen=True, slots=True)
-class Simulated:
+class Simulation:
     """What would be answered, where; `ways` are what would change a denial."""
 
     environment: str
@@ -49,7 +49,7 @@ class Simulated:
     ways: tuple[tuple[str, ...], ...]
 
 
-def simulate(services: Services, supposed: Supposed, policy: Policy | None = None) -> list[Simulated]:
+def simulate(services: Services, supposed: Supposition, policy: Policy | None = None) -> list[Simulation]:
     """Decide for each environment that deploys this ref, of a `push` for the repository. Raises NotFound,
     BadRequest and NotAllowed (somebody who is not active).
 
@@ -63,8 +63,8 @@ def simulate(services: Services, supposed: Supposed, policy: Policy | None = Non
 
 
 def _simulated(
-    services: Services, guard: Guard, policy: Policy, *, supposed: Supposed, who: Principal, environments: list[Environment]
-) -> Simulated:
+    services: Services, guard: Guard, policy: Policy, *, supposed: Supposition, who: Principal, environments: list[Environment]
+) -> Simulation:
     now = supposed.at or services.clock.now()
     with services.store.reading() as unit:
         session = unit.sessions.newest(who.subject, services.clock.now(), guard.issuer_urls)
@@ -76,7 +76,7 @@ def _simulated(
     name = "" if supposed.action is Action.PUSH else environments[0].name
     spelled = environments[0].repository if environments else supposed.repository
     decision = policy.decide(DecisionRequest(who, supposed.action, name, spelled, context))
-    return Simulated(name or spelled, decision, tuple(what_would_help(policy, decision.request)))
+    return Simulation(name or spelled, decision, tuple(what_would_help(policy, decision.request)))
 
 
 def _who(guard: Guard, name: str) -> Principal:
@@ -91,7 +91,7 @@ def _who(guard: Guard, name: str) -> Principal:
     return found
 
 
-def _environments(guard: Guard, supposed: Supposed) -> list[Environment]:
+def _environments(guard: Guard, supposed: Supposition) -> list[Environment]:
     found = [e for e in guard.environments if e.repository.casefold() == supposed.repository.casefold()]
     if not found and supposed.action is not Action.PUSH:
         known = ", ".join(sorted({e.repository for e in guard.environments}))
@@ -107,7 +107,7 @@ def _environments(guard: Guard, supposed: Supposed) -> list[Environment]:
     return fitting
 
 
-def _session(newest: Session | None, supposed: Supposed, now: datetime) -> Session | None:
+def _session(newest: Session | None, supposed: Supposition, now: datetime) -> Session | None:
     """Suppose a session where anything is said of it; the newest one here gives what is not said."""
     if supposed.came_from is None and supposed.signed_in is None and supposed.second_factor is None:
         return newest

@@ -25,7 +25,7 @@ NO_COMMIT = "0" * 40
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class PrincipalRight:
     """Whether one principal may, by what account, and why or why not."""
 
     subject: str
@@ -41,13 +41,13 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class Rights:
     """Everybody's answers, and what they rest on."""
 
     environment: str
     action: str
     ref: str
-    answers: tuple[Answer, ...]
+    answers: tuple[PrincipalRight, ...]
     assumed: str
 
 
@@ -59,7 +59,7 @@ def who_can(
     action: str = Action.DEPLOY.value,
     at: datetime | None = None,
     policy: Policy | None = None,
-) -> Answers:
+) -> Rights:
     """Decide for everybody of whom a source speaks, now or `at` a time, by other policies where they are given.
 
     Raises NotFound or BadRequest.
@@ -83,7 +83,7 @@ def who_can(
         )
     time = f"{at:%a %Y-%m-%d %H:%M %Z}" if at else "now"
     assumed = f"{time}, from {full}, commits that known people wrote and signed, and each one's newest session here"
-    return Answers(name, action, full, answers, assumed)
+    return Rights(name, action, full, answers, assumed)
 
 
 def _answer(
@@ -96,17 +96,17 @@ def _answer(
     action: Action,
     freezes: Sequence[str],
     now: datetime,
-) -> Answer:
+) -> PrincipalRight:
     who = standing.principal
     said = (who.subject, who.kind.value, tuple(sorted(who.accounts)))
     if not who.active:
-        return Answer(*said, effect=Effect.DENY, reason=f"not active: {who.why_inactive}")
+        return PrincipalRight(*said, effect=Effect.DENY, reason=f"not active: {who.why_inactive}")
     if not who.accounts:
-        return Answer(*said, effect=Effect.DENY, reason="no account stands for this principal: tidegate access link")
+        return PrincipalRight(*said, effect=Effect.DENY, reason="no account stands for this principal: tidegate access link")
     session = unit.sessions.newest(who.subject, now, guard.issuer_urls)
     context = facts(guard, [environment], act, evidence=BEST, session=session, freezes=freezes, now=now)
     decision = guard.policy.decide(DecisionRequest(who, action, environment.name, environment.repository, context))
-    return Answer(*said, effect=decision.effect, reason=decision.reason)
+    return PrincipalRight(*said, effect=decision.effect, reason=decision.reason)
 
 
 def _ref(environment: Environment, ref: str | None) -> tuple[str, str]:

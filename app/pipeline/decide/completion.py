@@ -44,7 +44,7 @@ ABSENT: Mapping[str, Any] = {
 }
 
 
-def completed(asked: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
+def complete(asked: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
     """Complete a recorded request (Decision.request) with what is asked about today; tell whether anything was missing."""
     request = asked["request"]
     context: Mapping[str, Any] = request["context"]

@@ -16,8 +16,8 @@ from app.domain.session import Session, why_no_mfa
 from app.integrations.identity.protocol import AccessMap
 from app.pipeline.decide.evidence import evidence_of
 from app.pipeline.decide.facts import Act, facts
-from app.pipeline.decide.tally import NO_VOTES, Counted, counted
-from app.pipeline.decide.what_if import explained
+from app.pipeline.decide.tally import NO_VOTES, VoteCount, count_votes
+from app.pipeline.decide.what_if import explain
 from app.pipeline.freeze.freeze import freezes_at
 from app.pipeline.ports.services import Guard, Services
 from app.pipeline.ports.stores.line import Unit
@@ -31,7 +31,7 @@ class Judgement:
 
     reason: str
     decision: Decision | None = None
-    votes: Counted = NO_VOTES
+    votes: VoteCount = NO_VOTES
 
     @property
     def is_allowed(self) -> bool:
@@ -63,13 +63,13 @@ def decide_now(services: Services, guard: Guard, deployment: Deployment) -> Judg
     if deployment.trigger is Trigger.OVERRIDE and (bare := why_no_mfa(session, deployment.created_at)) is not None:
         return Judgement(f"an override takes a second factor: {bare}")
     found = current_evidence(services, guard, deployment)
-    votes = counted(services, guard, deployment, environment, found)
+    votes = count_votes(services, guard, deployment, environment, found)
     context = context_of(services, guard, deployment, environment=environment, evidence=found, session=session, votes=votes)
     keep_policy(services, guard)
     # The repository as tidegate.toml spells it, since policies spell it so.
     asked = DecisionRequest(principal, action_of(deployment), environment.name, environment.repository, context)
     decision = guard.policy.decide(asked)
-    return Judgement(_with_fallen(explained(guard.policy, decision), decision, votes), decision, votes)
+    return Judgement(_with_fallen(explain(guard.policy, decision), decision, votes), decision, votes)
 
 
 def current_evidence(services: Services, guard: Guard, deployment: Deployment) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def context_of(
     environment: Environment,
     evidence: dict[str, Any],
     session: Session | None,
-    votes: Counted,
+    votes: VoteCount,
     is_involved: bool = False,
 ) -> dict[str, Any]:
     """Gather what a decision about this deployment may depend on. `session` is that of who acts."""
@@ -141,7 +141,7 @@ def action_of(deployment: Deployment) -> Action:
     return Action.ROLLBACK if deployment.is_rollback else Action.DEPLOY
 
 
-def _with_fallen(reason: str, decision: Decision, votes: Counted) -> str:
+def _with_fallen(reason: str, decision: Decision, votes: VoteCount) -> str:
     """Say beside the reason whose votes do not count any more, where that may be why."""
     if decision.effect is Effect.ALLOW or not votes.fallen:
         return reason

@@ -16,7 +16,7 @@ from app.pipeline.ports.services import Guard, Services
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class VoteCount:
     """What the votes come to. `seen`: how many there are on the standing request; `fallen`: who voted in vain, and why."""
 
     tally: Tally = NO_TALLY
@@ -26,19 +26,19 @@ class Counted:
     fallen: tuple[tuple[str, str], ...] = ()
 
 
-NO_VOTES = Counted()
+NO_VOTES = VoteCount()
 
 
-def counted(
+def count_votes(
     services: Services, guard: Guard, deployment: Deployment, environment: Environment, evidence: Mapping[str, Any]
-) -> Counted:
+) -> VoteCount:
     """Count the valid votes. `evidence` is what the deployment brings, with everybody who had a hand in it."""
     with services.store.reading() as unit:
         request = unit.approvals.standing(deployment.id)
         votes = unit.approvals.votes(request.id) if request is not None else []
     if request is None or not request.is_for(deployment.sha, environment.targets, guard.policy.digest):
-        return Counted(tally(environment.approvals, {}), request, len(votes))
-    closed_to = hands_in(deployment, guard, evidence)
+        return VoteCount(tally(environment.approvals, {}), request, len(votes))
+    closed_to = involved_in(deployment, guard, evidence)
     voters: dict[str, frozenset[str]] = {}
     fallen: list[tuple[str, str]] = []
     for vote in votes:
@@ -50,10 +50,10 @@ def counted(
             voters[vote.subject] = principal.groups
         else:
             fallen.append((vote.subject, why or "nobody"))
-    return Counted(tally(environment.approvals, voters), request, len(votes), tuple(sorted(voters)), tuple(fallen))
+    return VoteCount(tally(environment.approvals, voters), request, len(votes), tuple(sorted(voters)), tuple(fallen))
 
 
-def hands_in(deployment: Deployment, guard: Guard, evidence: Mapping[str, Any]) -> frozenset[str]:
+def involved_in(deployment: Deployment, guard: Guard, evidence: Mapping[str, Any]) -> frozenset[str]:
     """List whoever had a hand in a deployment and so cannot approve it: requester, authors, who answers for agents."""
     requester = guard.identity.principal_of(deployment.actor)
     own = {requester.subject, requester.owner or ""} if requester is not None else set()

@@ -26,7 +26,7 @@ Asked = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Alternative:
     """One thing that could be otherwise: facts of the context, groups that the principal would be in, its kind."""
 
     says: str
@@ -51,7 +51,7 @@ def what_would_help(policy: Policy, asked: Asked, *, most: int = MOST_ASKED, who
         return []
 
 
-def explained(policy: Policy, decision: Decision, *, most: int = WHILE_SOMEBODY_WAITS) -> str:
+def explain(policy: Policy, decision: Decision, *, most: int = WHILE_SOMEBODY_WAITS) -> str:
     """Return the reason of a decision, and of a denial also what would change it: MOST_TOLD ways of those that there are."""
     ways = what_would_help(policy, decision.request, most=most) if decision.effect is Effect.DENY else []
     return "; ".join(filter(None, (decision.reason, as_sentence(ways[:MOST_TOLD]))))
@@ -72,7 +72,7 @@ class _Trial:
     who: str
     left: int
 
-    def allows(self, changes: Iterable[Change]) -> bool:
+    def allows(self, changes: Iterable[Alternative]) -> bool:
         self.left -= 1
         return self.left >= 0 and self.policy.recompute(_changed(self.asked, changes)).effect is Effect.ALLOW
 
@@ -93,7 +93,7 @@ def _several(trial: _Trial) -> list[tuple[str, ...]]:
     return []
 
 
-def _tried(asks: Asks, asked: Asked) -> Iterator[list[Change]]:
+def _tried(asks: Asks, asked: Asked) -> Iterator[list[Alternative]]:
     """List what cannot be made all at once: one time, one ref, one country."""
     times = [[], *([each] for each in _times(asks, asked))]
     refs = [[], *([each] for each in _refs(asks))]
@@ -102,15 +102,15 @@ def _tried(asks: Asks, asked: Asked) -> Iterator[list[Change]]:
     yield from (time + ref + country for country in countries[1:] for ref in refs for time in times[:2])
 
 
-def _changes(trial: _Trial, *, is_one_by_one: bool = True) -> Iterator[Change]:
+def _changes(trial: _Trial, *, is_one_by_one: bool = True) -> Iterator[Alternative]:
     """List what could be otherwise and differs. Changes of one fact exclude each other: of these, `is_one_by_one` gives all."""
     asks, asked = trial.asks, trial.asked
     context, action = asked["request"]["context"], asked["request"]["action"]["id"]
     if action in HOLDABLE and "approvals" in asks.facts:
-        yield Change("enough other people approve", {"approvals": asks.enough})
+        yield Alternative("enough other people approve", {"approvals": asks.enough})
     for says, facts in _BETTER:
         if not facts.keys().isdisjoint(asks.facts) and any(context.get(name) != value for name, value in facts.items()):
-            yield Change(says, facts)
+            yield Alternative(says, facts)
     yield from _kinds(asked)
     if "session" in asks.facts:
         if is_one_by_one:
@@ -133,31 +133,31 @@ _BETTER: tuple[tuple[str, Mapping[str, Any]], ...] = (
 )
 
 
-def _groups(trial: _Trial) -> Iterator[Change]:
+def _groups(trial: _Trial) -> Iterator[Alternative]:
     who = trial.asked["request"]["principal"]
     mine = {parent["id"] for entity in trial.asked["entities"] if entity["uid"] == who for parent in entity["parents"]}
     for group in sorted(trial.asks.groups - mine)[:MOST_NAMED]:
-        yield Change(f"{trial.who} is a member of {group}", group=group)
+        yield Alternative(f"{trial.who} is a member of {group}", group=group)
 
 
-def _kinds(asked: Asked) -> Iterator[Change]:
+def _kinds(asked: Asked) -> Iterator[Alternative]:
     who = asked["request"]["principal"]
     kinds = {entity["attrs"].get("kind") for entity in asked["entities"] if entity["uid"] == who}
     if kinds and PrincipalKind.HUMAN.value not in kinds:
-        yield Change("a person does it", kind=PrincipalKind.HUMAN.value)
+        yield Alternative("a person does it", kind=PrincipalKind.HUMAN.value)
 
 
-def _signed_in(context: Mapping[str, Any], says: str, *, mfa_age: int) -> Change:
-    return Change(says, {"session": {**context["session"], "present": True, "age": 0, "mfa_age": mfa_age}})
+def _signed_in(context: Mapping[str, Any], says: str, *, mfa_age: int) -> Alternative:
+    return Alternative(says, {"session": {**context["session"], "present": True, "age": 0, "mfa_age": mfa_age}})
 
 
-def _refs(asks: Asks) -> Iterator[Change]:
+def _refs(asks: Asks) -> Iterator[Alternative]:
     names = asks.compared_with("branch") | {each for each in asks.compared_with("ref") if each.startswith(BRANCHES)}
     for short in sorted({name.removeprefix(BRANCHES) for name in names} - {""})[:MOST_NAMED]:
-        yield Change(f"it comes from branch {short}", {"ref": BRANCHES + short, "branch": short, "tag": ""})
+        yield Alternative(f"it comes from branch {short}", {"ref": BRANCHES + short, "branch": short, "tag": ""})
 
 
-def _countries(asks: Asks) -> Iterator[Change]:
+def _countries(asks: Asks) -> Iterator[Alternative]:
     for name in sorted(asks.compared_with("country") - {""})[:MOST_NAMED]:
         session = {
             "present": True,
@@ -169,19 +169,19 @@ def _countries(asks: Asks) -> Iterator[Change]:
             "address": "",
             "country": name,
         }
-        yield Change(f"the person signs in at the gate from {name}, with a second factor", {"session": session})
+        yield Alternative(f"the person signs in at the gate from {name}, with a second factor", {"session": session})
 
 
-def _times(asks: Asks, asked: Asked) -> Iterator[Change]:
+def _times(asks: Asks, asked: Asked) -> Iterator[Alternative]:
     """List other times: the hours of this day, and noon on every other."""
     if asks.facts.isdisjoint({"hour", "minute", "weekday"}):
         return
     today = asked["request"]["context"]["weekday"]
-    yield Change("it is Tuesday noon", {"hour": _NOON, "minute": 0, "weekday": _TUESDAY})
+    yield Alternative("it is Tuesday noon", {"hour": _NOON, "minute": 0, "weekday": _TUESDAY})
     for hour in range(24):
-        yield Change(f"it is {_DAYS[today - 1]}, {hour} o'clock", {"hour": hour, "minute": 0})
+        yield Alternative(f"it is {_DAYS[today - 1]}, {hour} o'clock", {"hour": hour, "minute": 0})
     for day, name in enumerate(_DAYS, start=1):
-        yield Change(f"it is {name} noon", {"hour": _NOON, "minute": 0, "weekday": day})
+        yield Alternative(f"it is {name} noon", {"hour": _NOON, "minute": 0, "weekday": day})
 
 
 def _hours(trial: _Trial) -> str:
@@ -189,10 +189,10 @@ def _hours(trial: _Trial) -> str:
     if trial.asks.facts.isdisjoint({"hour", "minute", "weekday"}):
         return ""
     today = _DAYS[trial.asked["request"]["context"]["weekday"] - 1]
-    good = [h for h in range(24) if trial.allows([Change("", {"hour": h, "minute": 0})])]
+    good = [h for h in range(24) if trial.allows([Alternative("", {"hour": h, "minute": 0})])]
     if good:
         return f"it is {today}, {_spans(good)} o'clock"
-    noons = ((name, Change("", {"hour": _NOON, "minute": 0, "weekday": day})) for day, name in enumerate(_DAYS, start=1))
+    noons = ((name, Alternative("", {"hour": _NOON, "minute": 0, "weekday": day})) for day, name in enumerate(_DAYS, start=1))
     days = [name for name, change in noons if trial.allows([change])]
     return f"it is noon on {', '.join(days)}" if days else ""
 
@@ -208,7 +208,7 @@ def _spans(hours: Sequence[int]) -> str:
     return ", ".join(f"{span[0]} to {span[-1]}" if len(span) > 1 else f"{span[0]}" for span in spans)
 
 
-def _changed(asked: Asked, changes: Iterable[Change]) -> dict[str, Any]:
+def _changed(asked: Asked, changes: Iterable[Alternative]) -> dict[str, Any]:
     made, request = list(changes), asked["request"]
     context = dict(request["context"])
     for change in made:
@@ -218,7 +218,7 @@ def _changed(asked: Asked, changes: Iterable[Change]) -> dict[str, Any]:
     return {**asked, "request": {**request, "context": context}, "entities": entities}
 
 
-def _entity(entity: Mapping[str, Any], changes: Iterable[Change]) -> dict[str, Any]:
+def _entity(entity: Mapping[str, Any], changes: Iterable[Alternative]) -> dict[str, Any]:
     attrs, parents = dict(entity["attrs"]), list(entity["parents"])
     for change in changes:
         if change.group is not None:

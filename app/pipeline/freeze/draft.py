@@ -24,7 +24,7 @@ _YEARS = range(2000, 2200)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class FreezeDraft:
     """A freeze of one environment or, where that is None, of all.
 
     Times are ISO 8601, on the wall of `time_zone` (None: the environment's) or with an offset; without `starts` it starts now.
@@ -41,7 +41,7 @@ class Wanted:
     time_zone: str | None = None
 
 
-def drawn_up(services: Services, wanted: Wanted, by: Account, now: datetime) -> Freeze:
+def draft_freeze(services: Services, wanted: FreezeDraft, by: Account, now: datetime) -> Freeze:
     """Make the freeze that is wanted; raises NotFound (no such environment) or BadRequest that says what is expected."""
     if not NAME.match(wanted.name):
         raise BadRequest("a freeze's name has 1 to 63 characters: a-z, 0-9 and -, and does not begin with -")
@@ -71,7 +71,7 @@ def drawn_up(services: Services, wanted: Wanted, by: Account, now: datetime) -> 
     return made
 
 
-def _zone_name(services: Services, wanted: Wanted) -> str:
+def _zone_name(services: Services, wanted: FreezeDraft) -> str:
     """Name the time zone: the one that is asked for, else that of the environment, or of all of them where they share one."""
     guard = services.guard()
     found = guard.environments if wanted.environment is None else [guard.environment(wanted.environment)]
@@ -83,7 +83,7 @@ def _zone_name(services: Services, wanted: Wanted) -> str:
     return wanted.time_zone or zones.pop()
 
 
-def _length(wanted: Wanted, said: datetime, zone: ZoneInfo) -> timedelta:
+def _length(wanted: FreezeDraft, said: datetime, zone: ZoneInfo) -> timedelta:
     """Tell how long a window lasts on the wall.
 
     A single one that is to last some hours is never shorter, neither on the wall nor in hours, where the clock is changed in it.

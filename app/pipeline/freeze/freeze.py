@@ -10,7 +10,7 @@ from app.domain.audit import AuditEntry
 from app.domain.errors import BadRequest, NotAllowed, NotFound
 from app.domain.event import Account
 from app.domain.freeze import Freeze, Window
-from app.pipeline.freeze.draft import NAME, Wanted, drawn_up
+from app.pipeline.freeze.draft import NAME, FreezeDraft, draft_freeze
 from app.pipeline.freeze.recurrence import is_in_force, next_window, window_at
 from app.pipeline.ports.services import Services
 from app.pipeline.ports.stores.line import Unit
@@ -31,13 +31,13 @@ class Upcoming:
         return self.is_in_force or self.window is not None
 
 
-def freeze(services: Services, wanted: Wanted, by: Account) -> Freeze:
+def freeze(services: Services, wanted: FreezeDraft, by: Account) -> Freeze:
     """Freeze in the name of the operator `by`. A freeze of the same name that is over gives way, and is ended with that.
 
     Raises NotFound (no such environment), BadRequest that says what is expected, or NotAllowed (the name is in use).
     """
     now = services.clock.now()
-    made = drawn_up(services, wanted, by, now)
+    made = draft_freeze(services, wanted, by, now)
     with services.store.unit() as unit:
         entries = [_entry(services, "ended", each, by, now) for each in _give_way(unit, made)]
         if not unit.freezes.add(made):
@@ -77,11 +77,11 @@ def upcoming(services: Services, environment: str | None = None, *, everything: 
     now = services.clock.now()
     with services.store.reading() as unit:
         freezes = unit.freezes.all(environment) if everything else unit.freezes.open(now, environment)
-    shown = [seen(each, now) for each in freezes]
+    shown = [status_of(each, now) for each in freezes]
     return [each for each in shown if everything or each.comes]
 
 
-def seen(each: Freeze, now: datetime) -> Upcoming:
+def status_of(each: Freeze, now: datetime) -> Upcoming:
     """Tell how a freeze stands now."""
     if each.ended_at is not None:
         return Upcoming(each, is_in_force=False, window=None)
@@ -94,7 +94,7 @@ def seen(each: Freeze, now: datetime) -> Upcoming:
 
 def _give_way(unit: Unit, made: Freeze) -> list[Freeze]:
     """End the freeze that has the name and is over."""
-    held = [each for each in unit.freezes.find(made.name) if each.name == made.name and not seen(each, made.added_at).comes]
+    held = [each for each in unit.freezes.find(made.name) if each.name == made.name and not status_of(each, made.added_at).comes]
     ended = [unit.freezes.end(each.id, made.added_by, made.added_at) for each in held]
     return [each for each in ended if each is not None]
 

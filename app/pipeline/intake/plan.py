@@ -23,7 +23,7 @@ BATCH = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class PlanResult:
     """What one round of planning made, who of it may get under way, and whether more may be waiting.
 
     `after`: the repository at which the next round goes on.
@@ -42,7 +42,7 @@ class _Wanted(NamedTuple):
     deployments: tuple[Deployment, ...]
 
 
-def plan(services: Services, after: str = "") -> Planned:
+def plan(services: Services, after: str = "") -> PlanResult:
     """Plan the oldest pending deliveries, in the order in which they came; where many wait, also some of each repository.
 
     Pushes are planned in one transaction; tags and releases are first resolved at the forge, outside of any.
@@ -68,7 +68,7 @@ def plan(services: Services, after: str = "") -> Planned:
         resolved, more = _resolve_and_plan(services, guard, delivery)
         made += resolved
         wakes += more
-    return Planned(tuple(made), tuple(wakes), has_more, after)
+    return PlanResult(tuple(made), tuple(wakes), has_more, after)
 
 
 def _claim(unit: Unit, now: datetime, after: str) -> tuple[list[Delivery], bool, str]:

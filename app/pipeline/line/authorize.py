@@ -6,7 +6,7 @@ from app.domain.decision import Effect
 from app.domain.deployment import Deployment, Stage, State
 from app.pipeline.decide.judgement import decide_now, is_checked
 from app.pipeline.line.hold import hold
-from app.pipeline.line.stage import Finding, Outcome, run_stage
+from app.pipeline.line.stage import Move, Outcome, run_stage
 from app.pipeline.ports.services import Guard, Services
 
 WAYS_PAST = "it was merged or released in the forge's pages, or pushed while the check was missing or let all through"
@@ -18,15 +18,15 @@ def authorize(services: Services, deployment_id: str) -> Outcome:
     return run_stage(services, deployment_id, Stage.CHECK_PERMISSION, lambda d: _find(services, guard, d))
 
 
-def _find(services: Services, guard: Guard, deployment: Deployment) -> Finding | Outcome:
+def _find(services: Services, guard: Guard, deployment: Deployment) -> Move | Outcome:
     judged = decide_now(services, guard, deployment)
     environment = guard.environment(deployment.environment)
     remarks = _remarks(services, guard, deployment)
     detail = {**judged.detail, **dict(remarks)}
     if judged.is_allowed:
-        return Finding(State.PERMITTED, "permitted", detail, reason=judged.reason, remarks=remarks)
+        return Move(State.PERMITTED, "permitted", detail, reason=judged.reason, remarks=remarks)
     if environment is None or judged.decision is None or judged.decision.effect is not Effect.HOLD:
-        return Finding(State.DENIED, "denied", detail, reason=judged.reason, remarks=remarks)
+        return Move(State.DENIED, "denied", detail, reason=judged.reason, remarks=remarks)
     return hold(
         services,
         guard,

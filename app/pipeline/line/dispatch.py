@@ -16,7 +16,7 @@ from app.domain.deployment import NEXT_STAGE, Deployment, Dispatch, DispatchRow,
 from app.pipeline.decide.judgement import decide_now
 from app.pipeline.line.fail import fail
 from app.pipeline.line.on_fault import reason_to_end
-from app.pipeline.line.stage import NOT_MY_TURN, OVERTAKEN, Finding, Outcome, conclude, is_past
+from app.pipeline.line.stage import NOT_MY_TURN, OVERTAKEN, Move, Outcome, conclude, is_past
 from app.pipeline.line.start import start_all
 from app.pipeline.ports.record import entry_of
 from app.pipeline.ports.services import Guard, Services
@@ -24,7 +24,7 @@ from app.pipeline.ports.stores.line import Unit
 
 BUSY_SECONDS = 30
 MOST_LOOKS = 20  # at rights that change while they are looked at
-_OUTRUN = Finding(State.SUPERSEDED, "superseded", reason="a newer deployment of this environment took its place")
+_OUTRUN = Move(State.SUPERSEDED, "superseded", reason="a newer deployment of this environment took its place")
 
 
 def dispatch(services: Services, deployment_id: str) -> Outcome:
@@ -84,7 +84,7 @@ def _claim(
     services: Services,
     guard: Guard,
     deployment: Deployment,
-    checked: tuple[Finding | None, dict[str, object]],
+    checked: tuple[Move | None, dict[str, object]],
     known: int,
     started_at: datetime,
 ) -> list[DispatchRow] | Outcome | None:
@@ -139,15 +139,15 @@ def _waits(services: Services, unit: Unit, deployment: Deployment, holder: str |
     return Outcome(why, goes_on=False)
 
 
-def _last_check(services: Services, guard: Guard, deployment: Deployment) -> tuple[Finding | None, dict[str, object]]:
+def _last_check(services: Services, guard: Guard, deployment: Deployment) -> tuple[Move | None, dict[str, object]]:
     """Look once more at the rights and at the ref, as they are now: what was true when it was planned may not be."""
     judged = decide_now(services, guard, deployment)
     if not judged.is_allowed:
-        return Finding(State.DENIED, "denied", judged.detail, reason=judged.reason), {}
+        return Move(State.DENIED, "denied", judged.detail, reason=judged.reason), {}
     if not deployment.is_rollback:
         stale = _why_stale(services, guard, deployment)
         if stale is not None:
-            return Finding(State.SUPERSEDED, "superseded", reason=stale), {}
+            return Move(State.SUPERSEDED, "superseded", reason=stale), {}
     return None, judged.detail
 
 
@@ -174,7 +174,7 @@ def _supersede_older(services: Services, unit: Unit, deployment: Deployment, sta
     """End older ones that wait; list those that come under way in their places (not those who wait as this one does)."""
     wakes: list[Wake] = []
     for older in unit.deployments.older_waiting(deployment.environment, deployment.position):
-        finding = Finding(State.SUPERSEDED, "superseded", {"by": deployment.id}, reason=f"superseded by {deployment.id}")
+        finding = Move(State.SUPERSEDED, "superseded", {"by": deployment.id}, reason=f"superseded by {deployment.id}")
         wakes += conclude(services, unit, older, NEXT_STAGE[older.state], finding, started_at).wakes
     return [w for w in wakes if w.stage is Stage.VALIDATE_IDENTITY]
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from app.domain.deployment import WAITING, Deployment, Stage, State, Trigger, Wake
 from app.domain.event import GATE_ACCOUNT
 from app.pipeline.line.rollback import deployment_of
-from app.pipeline.line.stage import Finding, Outcome, conclude
+from app.pipeline.line.stage import Move, Outcome, conclude
 from app.pipeline.ports.record import entry_of
 from app.pipeline.ports.services import Services
 from app.pipeline.ports.stores.line import Unit
@@ -27,7 +27,7 @@ def fail(services: Services, deployment_id: str, stage: Stage, reason: str, star
         current = unit.deployments.lock(deployment_id)
         if current is None or current.has_ended:
             return Outcome("already ended", goes_on=False)
-        finding = Finding(State.FAILED, "failed", reason=reason)
+        finding = Move(State.FAILED, "failed", reason=reason)
         outcome = conclude(services, unit, current, stage, finding, started_at)
         again = _redeployment(services, unit, current) if current.state not in WAITING else None
         if again is None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from app.domain.deployment import Deployment, Stage, State
 from app.domain.grant import Grant, subject_for
-from app.pipeline.line.stage import Finding, Outcome, run_stage
+from app.pipeline.line.stage import Move, Outcome, run_stage
 from app.pipeline.ports.services import Services
 
 
@@ -15,12 +15,12 @@ def grant(services: Services, deployment_id: str) -> Outcome:
     """Run `inject_token`: write down what the token will say; it is minted at dispatch, in memory."""
     guard = services.guard()
 
-    def find(deployment: Deployment) -> Finding:
+    def find(deployment: Deployment) -> Move:
         environment = guard.environment(deployment.environment)
         if environment is None:
-            return Finding(State.DENIED, "denied", reason=f"there is no environment {deployment.environment} any more")
+            return Move(State.DENIED, "denied", reason=f"there is no environment {deployment.environment} any more")
         zones = tuple(sorted({guard.target_zones[t].name for t in environment.targets}))
-        return Finding(State.GRANTED, "granted", asdict(_grant(deployment, environment.audience, zones)))
+        return Move(State.GRANTED, "granted", asdict(_grant(deployment, environment.audience, zones)))
 
     return run_stage(services, deployment_id, Stage.INJECT_TOKEN, find)
 
@@ -41,6 +41,6 @@ def _grant(deployment: Deployment, audience: str, zones: tuple[str, ...]) -> Gra
     )
 
 
-def granted(detail: dict[str, Any]) -> Grant:
+def grant_from(detail: dict[str, Any]) -> Grant:
     """Read a grant back from its stage result."""
     return Grant(**{**detail, "zones": tuple(detail["zones"])})

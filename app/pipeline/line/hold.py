@@ -11,8 +11,8 @@ from typing import Any
 from app.domain.approval import ApprovalRequest, RequestState
 from app.domain.deployment import Deployment, State, Trigger
 from app.domain.environment import Environment
-from app.pipeline.decide.tally import Counted
-from app.pipeline.line.stage import Finding, Outcome
+from app.pipeline.decide.tally import VoteCount
+from app.pipeline.line.stage import Move, Outcome
 from app.pipeline.ports.services import Guard, Services
 
 LOOK_AGAIN = timedelta(minutes=5)  # at the latest: a freeze may be over, a session begun
@@ -24,19 +24,19 @@ def hold(
     deployment: Deployment,
     *,
     environment: Environment,
-    counted: Counted,
+    counted: VoteCount,
     detail: dict[str, Any],
     reason: str,
-) -> Finding | Outcome:
+) -> Move | Outcome:
     """Wait on, ask, or end the waiting."""
     if deployment.trigger is Trigger.FAILURE:  # it holds the environment's slot, and nobody may be there
-        return Finding(State.DENIED, "denied", detail, reason=f"the gate's own redeployment waits for nobody: {reason}")
+        return Move(State.DENIED, "denied", detail, reason=f"the gate's own redeployment waits for nobody: {reason}")
     now, request = services.clock.now(), counted.request
     missing = ", ".join(counted.tally.missing) or "more than there are"
     why = f"{reason}; it takes {missing}"
     if request is None or not is_current(request, deployment, environment, guard):
         asks = _request(services, deployment, environment, guard=guard, now=now)
-        return Finding(
+        return Move(
             State.HELD,
             "held",
             detail | {"request_id": asks.id},
@@ -48,7 +48,7 @@ def hold(
     if now >= request.expires_at:
         late = f"nobody approved it in time ({environment.approvals.within}): {why}"
         expects = (request.id, counted.seen)
-        return Finding(State.DENIED, "denied", detail, reason=late, closes=RequestState.EXPIRED, expects=expects)
+        return Move(State.DENIED, "denied", detail, reason=late, closes=RequestState.EXPIRED, expects=expects)
     with services.store.unit() as unit:
         unit.deployments.defer(deployment.id, _look(request, now), why)
     return Outcome("held", goes_on=False)

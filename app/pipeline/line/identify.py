@@ -6,7 +6,7 @@ from app.domain.deployment import Deployment, Stage, State
 from app.domain.principal import Principal
 from app.pipeline.decide.evidence import evidence_of
 from app.pipeline.decide.judgement import active_principal
-from app.pipeline.line.stage import Finding, Outcome, run_stage
+from app.pipeline.line.stage import Move, Outcome, run_stage
 from app.pipeline.ports.services import Guard, Services
 
 
@@ -16,15 +16,15 @@ def identify(services: Services, deployment_id: str) -> Outcome:
     return run_stage(services, deployment_id, Stage.VALIDATE_IDENTITY, lambda d: _find(services, guard, d))
 
 
-def _find(services: Services, guard: Guard, deployment: Deployment) -> Finding:
+def _find(services: Services, guard: Guard, deployment: Deployment) -> Move:
     with services.store.reading() as unit:
         version = unit.access.version()  # before anything is asked of the map: later changes are looked at again
     fault, principal = active_principal(guard.identity, deployment.actor)
     if principal is None:
-        return Finding(State.DENIED, "denied", {"account": deployment.actor.key}, reason=fault)
+        return Move(State.DENIED, "denied", {"account": deployment.actor.key}, reason=fault)
     basis = {"access_version": version, "guard": guard.digest}
     detail = {**basis, **_who(deployment, principal), **evidence_of(services, guard, deployment)}
-    return Finding(State.IDENTIFIED, "identified", detail, principal=principal.subject)
+    return Move(State.IDENTIFIED, "identified", detail, principal=principal.subject)
 
 
 def _who(deployment: Deployment, principal: Principal) -> dict[str, object]:

@@ -12,7 +12,7 @@ from app.pipeline.ports.services import Services
 
 
 @contextmanager
-def kept_alive(services: Services, dispatch: Dispatch) -> Iterator[None]:
+def keep_alive(services: Services, dispatch: Dispatch) -> Iterator[None]:
     """Renew the lease three times per term until the block ends.
 
     A worker that dies or is stopped renews no more, and another takes over after one term; the target's own lock and

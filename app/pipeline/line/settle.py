@@ -9,7 +9,7 @@ from app.domain.environment import HealthCheck
 from app.integrations.targets.protocol import Report
 from app.pipeline.line.fail import fail
 from app.pipeline.line.on_fault import reason_to_end
-from app.pipeline.line.stage import NOT_MY_TURN, Finding, Outcome, conclude
+from app.pipeline.line.stage import NOT_MY_TURN, Move, Outcome, conclude
 from app.pipeline.ports.services import Guard, Services
 
 
@@ -92,5 +92,5 @@ def _look_again(services: Services, deployment_id: str, why: str) -> Outcome:
 def _succeed(services: Services, deployment: Deployment, started_at: datetime, health: str) -> Outcome:
     with services.store.unit() as unit:
         unit.slots.lock(deployment.environment)
-        finding = Finding(State.SUCCEEDED, "succeeded", {"health": health})
+        finding = Move(State.SUCCEEDED, "succeeded", {"health": health})
         return conclude(services, unit, deployment, Stage.CONFIRM_DEPLOY, finding, started_at)

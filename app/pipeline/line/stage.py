@@ -33,7 +33,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Move:
     """What a stage found out: the state to move to, the audit verb, and the evidence.
 
     `asks` is the request for approvals that a deployment is held for, until `due_at`, in place of the one with the id
@@ -59,7 +59,7 @@ NOT_MY_TURN = Outcome("nothing to do", goes_on=False)
 OVERTAKEN = Outcome("another worker was faster", goes_on=False)
 
 
-def run_stage(services: Services, deployment_id: str, stage: Stage, find: Callable[[Deployment], Finding | Outcome]) -> Outcome:
+def run_stage(services: Services, deployment_id: str, stage: Stage, find: Callable[[Deployment], Move | Outcome]) -> Outcome:
     """Run one stage to its result, once. `find` may call outside, and where it gives an outcome, nothing is written here."""
     started_at = services.clock.now()
     with services.store.reading() as unit:
@@ -75,7 +75,7 @@ def run_stage(services: Services, deployment_id: str, stage: Stage, find: Callab
         if why is None:
             raise  # the sweeper comes back to it
         code = fault.code if isinstance(fault, GateError) else "internal"
-        finding = Finding(State.FAILED, "failed", {"code": code}, reason=why)
+        finding = Move(State.FAILED, "failed", {"code": code}, reason=why)
     if isinstance(finding, Outcome):
         return finding
     if finding.state not in ENDED and State.HELD not in (deployment.state, finding.state):
@@ -93,7 +93,7 @@ def is_past(deployment: Deployment, stage: Stage) -> bool:
 
 
 def conclude(
-    services: Services, unit: Unit, deployment: Deployment, stage: Stage, finding: Finding, started_at: datetime
+    services: Services, unit: Unit, deployment: Deployment, stage: Stage, finding: Move, started_at: datetime
 ) -> Outcome:
     """Write a stage's result, state and audit entry, if it still stands where `deployment` does; free its slot if it ends.
 
@@ -148,7 +148,7 @@ def _void_older(services: Services, unit: Unit, deployment: Deployment, started_
     wakes: list[Wake] = []
     for each in older:
         by = f"superseded by {newest.id}"
-        finding = Finding(State.SUPERSEDED, "superseded", {"by": newest.id}, reason=by)
+        finding = Move(State.SUPERSEDED, "superseded", {"by": newest.id}, reason=by)
         wakes += conclude(services, unit, each, Stage.CHECK_PERMISSION, finding, started_at).wakes
     return (*wakes, *admit(services, unit, [deployment.environment]))
 

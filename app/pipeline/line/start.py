@@ -11,9 +11,9 @@ from app.domain.errors import BadConfiguration, GateError, StoreUnavailable
 from app.integrations.targets.protocol import Order, Report
 from app.pipeline.decide.judgement import decide_now
 from app.pipeline.line.fail import fail
-from app.pipeline.line.grant import granted
-from app.pipeline.line.lease import kept_alive
-from app.pipeline.line.stage import Finding, Outcome, conclude
+from app.pipeline.line.grant import grant_from
+from app.pipeline.line.lease import keep_alive
+from app.pipeline.line.stage import Move, Outcome, conclude
 from app.pipeline.ports.services import Guard, Services
 from app.pipeline.ports.stores.line import Unit
 
@@ -74,7 +74,7 @@ def _why_failed(reports: dict[str, Report]) -> str | None:
 def _dispatched(
     services: Services, unit: Unit, deployment: Deployment, reports: dict[str, Report], started_at: datetime
 ) -> Outcome:
-    finding = Finding(State.DISPATCHED, "dispatched", {"targets": {n: r.progress.value for n, r in reports.items()}})
+    finding = Move(State.DISPATCHED, "dispatched", {"targets": {n: r.progress.value for n, r in reports.items()}})
     return conclude(services, unit, deployment, Stage.DISPATCH_DEPLOY, finding, started_at)
 
 
@@ -85,7 +85,7 @@ def _answer(
     if row.progress is not Progress.UNKNOWN:
         return _Answer(Report(row.progress, row.detail))
     if leased is not None and row.dispatch is leased:  # decided in the transaction of the intent
-        with kept_alive(services, leased):
+        with keep_alive(services, leased):
             return _start(services, guard, deployment, leased)
     claimed = _claimed(services, deployment, row)
     if claimed is None:
@@ -122,7 +122,7 @@ def _ask_or_start(services: Services, guard: Guard, deployment: Deployment, clai
     target = guard.targets.get(claimed.target)
     if target is None:
         return _Answer(Report(Progress.FAILED, _NO_TARGET), claimed)
-    with kept_alive(services, claimed):
+    with keep_alive(services, claimed):
         if claimed.attempts > 1:
             known = target.poll(claimed)
             if known.progress is not Progress.UNKNOWN:
@@ -144,7 +144,7 @@ def _start(services: Services, guard: Guard, deployment: Deployment, claimed: Di
     if result is None:
         raise GateError("inject_token has left no result")
     try:
-        token = services.tokens.mint(granted(result.detail))
+        token = services.tokens.mint(grant_from(result.detail))
     except GateError as fault:
         return _Answer(_unstarted(fault), claimed)
     order = Order(

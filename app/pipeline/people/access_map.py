@@ -15,7 +15,7 @@ from app.domain.clock import Clock, Ids
 from app.domain.event import GATE_ACCOUNT, PERSON, Account
 from app.domain.principal import GATE_PRINCIPAL, Principal, PrincipalKind
 from app.domain.signature import CommitKey
-from app.pipeline.people.adopt_file import FilePeople, take_over
+from app.pipeline.people.adopt_file import PeopleFile, adopt_file
 from app.pipeline.people.scribe import Scribe
 from app.pipeline.ports.stores.line import Store, Unit
 
@@ -32,7 +32,7 @@ class StoredAccessMap:
     clock: Clock
     ids: Ids
     rules: Mapping[str, SourceRule]
-    people: FilePeople | None = None
+    people: PeopleFile | None = None
     linking_forges: frozenset[str] = frozenset()
     _is_taken_over: bool = field(default=False, init=False)
 
@@ -163,7 +163,7 @@ class StoredAccessMap:
 
     def _ensure_file(self) -> None:
         if self.people is not None and not self._is_taken_over:
-            take_over(self.store, Scribe.of(self.clock, self.ids, "source:file"), self.people)
+            adopt_file(self.store, Scribe.of(self.clock, self.ids, "source:file"), self.people)
             self._is_taken_over = True
 
 

@@ -7,13 +7,13 @@ from typing import Protocol
 
 from app.domain.access import AccountLink, Group, Identity, LinkedBy, Page, SourceKind
 from app.domain.event import Account
-from app.pipeline.people.scribe import Scribe, told_of
+from app.pipeline.people.scribe import Scribe, link_detail
 from app.pipeline.ports.stores.line import Store, Unit
 
 FILE = SourceKind.FILE.value
 
 
-class FilePeople(Protocol):
+class PeopleFile(Protocol):
     """One version of people.toml."""
 
     @property
@@ -38,7 +38,7 @@ class FilePeople(Protocol):
         ...
 
 
-def take_over(store: Store, scribe: Scribe, people: FilePeople) -> None:
+def adopt_file(store: Store, scribe: Scribe, people: PeopleFile) -> None:
     """Make `people` what the source `file` says, unless it is that already. Who left the file is not spoken of any more.
 
     A version that is no longer in the file is left alone: whoever has loaded it is about to load the newer one.
@@ -74,4 +74,4 @@ def _link(unit: Unit, wanted: dict[str, AccountLink]) -> list[tuple[str, dict[st
         unit.access.unlink(Account(link.forge, link.account_id, ""), (LinkedBy.FILE,))
     new = [link for key, link in wanted.items() if key not in stays]
     unit.access.link_all(new)
-    return [(verb, told_of(link)) for verb, links in (("unlinked", gone), ("linked", new)) for link in links]
+    return [(verb, link_detail(link)) for verb, links in (("unlinked", gone), ("linked", new)) for link in links]

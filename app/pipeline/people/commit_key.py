@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from app.domain.access import why_nobody
+from app.domain.access import why_no_principal
 from app.domain.errors import NotAllowed, NotFound
 from app.domain.event import Account
 from app.domain.signature import CommitKey
@@ -18,7 +18,7 @@ def add_key(services: Services, key: CommitKey, by: Account) -> CommitKey:
     Raises NotFound (nobody whom a source knows) or NotAllowed (the key is known, or was revoked).
     """
     if services.guard().identity.principal(key.subject) is None:
-        raise NotFound(why_nobody(key.subject))
+        raise NotFound(why_no_principal(key.subject))
     kept = replace(key, id=services.ids.new())
     with services.store.unit() as unit:
         if not unit.commit_keys.add(kept, by.key, services.clock.now()):

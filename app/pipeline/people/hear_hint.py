@@ -8,15 +8,15 @@ from __future__ import annotations
 import hmac
 
 from app.domain.errors import BadSignature, NotFound
-from app.pipeline.ports.services import Notices, Services
+from app.pipeline.ports.services import Services, SourceHooks
 
 
-def notice(services: Services, source: str, authorization: str, body: bytes) -> int:
+def hear_hint(services: Services, source: str, authorization: str, body: bytes) -> int:
     """Keep the events of a notice whose `Authorization` header is the source's secret; return how many were new.
 
     Raises NotFound (no such source, or it gives no notice), BadSignature, BadRequest or SecretUnavailable.
     """
-    notices = notices_of(services, source)
+    notices = hooks_of(services, source)
     if not is_authentic(authorization, notices.secret()):
         raise BadSignature("the Authorization header is missing or not the secret of this source")
     events = [event for event in notices.parse(body) if event.hints]
@@ -28,7 +28,7 @@ def notice(services: Services, source: str, authorization: str, body: bytes) -> 
     return new
 
 
-def notices_of(services: Services, source: str) -> Notices:
+def hooks_of(services: Services, source: str) -> SourceHooks:
     """Return how a source gives notice; raises NotFound where it does not."""
     binding = services.guard().sources.get(source)
     if binding is None or binding.notices is None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from app.domain.access import NOBODY, AccountLink, LinkedBy, why_nobody
+from app.domain.access import NOBODY, AccountLink, LinkedBy, why_no_principal
 from app.domain.errors import Forbidden, NotAllowed, NotFound, RateLimited, UnknownForge
 from app.domain.event import Account
 from app.domain.principal import Principal, PrincipalKind
-from app.pipeline.people.scribe import Scribe, told_of
+from app.pipeline.people.scribe import Scribe, link_detail
 from app.pipeline.ports.services import Services
 from app.pipeline.ports.stores.line import Unit
 
@@ -49,13 +49,13 @@ def unlink_account(services: Services, subject: str, account: Account) -> None:
         gone = unit.access.unlink(account, [LinkedBy.PERSON])
         if [link.subject for link in gone] != [subject]:
             raise NotFound("you have not linked this account")  # and what was somebody else's stays: the unit is undone
-        Scribe.of(services.clock, services.ids, subject).note(unit, [("unlinked", told_of(link)) for link in gone])
+        Scribe.of(services.clock, services.ids, subject).note(unit, [("unlinked", link_detail(link)) for link in gone])
 
 
 def _check_person(services: Services, subject: str) -> None:
     principal = services.guard().identity.principal(subject)
     if principal is None:
-        raise Forbidden(why_nobody(subject))
+        raise Forbidden(why_no_principal(subject))
     if not principal.active:
         raise Forbidden(f"{subject} is not active: {principal.why_inactive}")
     if principal.kind is not PrincipalKind.HUMAN:

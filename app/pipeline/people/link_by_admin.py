@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from app.domain.access import NOBODY, AccountLink, LinkedBy, why_nobody
+from app.domain.access import NOBODY, AccountLink, LinkedBy, why_no_principal
 from app.domain.errors import NotAllowed, NotFound
 from app.domain.event import Account
-from app.pipeline.people.scribe import Scribe, told_of
+from app.pipeline.people.scribe import Scribe, link_detail
 from app.pipeline.ports.services import Services
 
 OS = "os"  # accounts of this machine's users, who act through the command line
 
 
-def vouch(services: Services, account: Account, subject: str, by: Account) -> AccountLink:
+def link_by_admin(services: Services, account: Account, subject: str, by: Account) -> AccountLink:
     """Link an account to a principal in the name of the administrator `by`.
 
     Raises NotFound (no such forge, or nobody whom a source knows) or NotAllowed (it stands for somebody already).
@@ -20,7 +20,7 @@ def vouch(services: Services, account: Account, subject: str, by: Account) -> Ac
     if account.forge != OS and account.forge not in guard.forges:
         raise NotFound(f"there is no forge {account.forge}; accounts are spelled FORGE:ID")
     if guard.identity.principal(subject) is None:
-        raise NotFound(why_nobody(subject))
+        raise NotFound(why_no_principal(subject))
     link = AccountLink(account.forge, account.id, subject, LinkedBy.ADMIN, by.key, services.clock.now())
     with services.store.unit() as unit:
         others = [n for n in unit.access.links(account) if n.subject not in (subject, NOBODY)]
@@ -30,7 +30,7 @@ def vouch(services: Services, account: Account, subject: str, by: Account) -> Ac
     return link
 
 
-def withdraw(services: Services, account: Account, by: Account) -> list[AccountLink]:
+def unlink_by_admin(services: Services, account: Account, by: Account) -> list[AccountLink]:
     """Take back every link of an account that is not of people.toml; return them.
 
     Raises NotFound where there is none, and NotAllowed where only people.toml says so.
@@ -40,7 +40,7 @@ def withdraw(services: Services, account: Account, by: Account) -> list[AccountL
         gone = [n for n in unit.access.unlink(account, ways) if n.subject != NOBODY]
         if any(n.how is LinkedBy.RULE for n in gone):  # or the account's next act would make it again
             unit.access.link(AccountLink(account.forge, account.id, NOBODY, LinkedBy.RULE, by.key, services.clock.now()))
-        Scribe.of(services.clock, services.ids, by.key).note(unit, [("unlinked", told_of(n)) for n in gone])
+        Scribe.of(services.clock, services.ids, by.key).note(unit, [("unlinked", link_detail(n)) for n in gone])
         if not gone and unit.access.links(account):
             raise NotAllowed(f"{account.key} is linked by people.toml; change it there")
     if not gone:

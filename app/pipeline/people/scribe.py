@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.domain.access import PASSED_ON, AccountLink, Change, LinkedBy, Page, SourceKind, SourceState
+from app.domain.access import PASSED_ON, AccessChange, AccountLink, LinkedBy, Page, SourceKind, SourceState
 from app.domain.audit import AuditEntry
 from app.domain.clock import Clock, Ids
 from app.domain.event import Account
@@ -37,11 +37,11 @@ class Scribe:
             self.note(unit, [("source-begun-anew", {"source": source, **kinds})])
         return state
 
-    def say(self, unit: Unit, source: str, page: Page) -> list[Change]:
+    def say(self, unit: Unit, source: str, page: Page) -> list[AccessChange]:
         """Take down a page of an opened source; return what it changed."""
         return self.audit(unit, source, unit.statements.say(source, page, self.clock.now()))
 
-    def acts_of(self, unit: Unit, source: str, changes: Sequence[Change]) -> list[tuple[str, dict[str, Any]]]:
+    def acts_of(self, unit: Unit, source: str, changes: Sequence[AccessChange]) -> list[tuple[str, dict[str, Any]]]:
         """List what changes of a source come to, with what follows from them for links, keys and sessions."""
         acts = [(c.verb, _detail(source, c)) for c in changes]
         for change in changes:
@@ -51,7 +51,7 @@ class Scribe:
                 acts += self._take_back(unit, change.subject)
         return acts
 
-    def audit(self, unit: Unit, source: str, changes: Sequence[Change]) -> list[Change]:
+    def audit(self, unit: Unit, source: str, changes: Sequence[AccessChange]) -> list[AccessChange]:
         """Audit changes of a source, made in the same unit."""
         self.note(unit, self.acts_of(unit, source, changes))
         return list(changes)
@@ -60,7 +60,7 @@ class Scribe:
         """Say for whom an account stands; False if it was already said in the same way."""
         if not unit.access.link(link):
             return False
-        self.note(unit, [("linked", told_of(link))])
+        self.note(unit, [("linked", link_detail(link))])
         return True
 
     def note(self, unit: Unit, acts: Sequence[tuple[str, dict[str, Any]]]) -> None:
@@ -81,7 +81,7 @@ class Scribe:
         for link in unit.access.links_of([subject]):
             if link.how is not LinkedBy.FILE:
                 unit.access.unlink(Account(link.forge, link.account_id, ""), [link.how])
-                acts.append(("unlinked", told_of(link)))
+                acts.append(("unlinked", link_detail(link)))
         for key in unit.commit_keys.all(subject):
             if not key.is_revoked and unit.commit_keys.revoke(key.fingerprint, self.actor, self.clock.now()):
                 acts.append(("key-revoked", {"subject": subject, "kind": key.kind.value, "fingerprint": key.fingerprint}))
@@ -100,11 +100,11 @@ class Scribe:
         )
 
 
-def told_of(link: AccountLink) -> dict[str, Any]:
+def link_detail(link: AccountLink) -> dict[str, Any]:
     """Spell a link for the log."""
     return {"account": link.key, "subject": link.subject, "how": link.how.value}
 
 
-def _detail(source: str, change: Change) -> dict[str, Any]:
+def _detail(source: str, change: AccessChange) -> dict[str, Any]:
     about = {"subject": change.subject} if change.subject else {}
     return {"source": source, "external_id": change.external_id, **about, **change.detail}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from app.domain.access import Identity, Page, SourceRule, why_nobody
+from app.domain.access import Identity, Page, SourceRule, why_no_principal
 from app.domain.errors import Forbidden
 from app.domain.session import Session, StoredSession, shows_mfa
 from app.integrations.identity.protocol import VerifiedToken
@@ -51,7 +51,7 @@ def sign_in(services: Services, act: SignIn) -> StoredSession:
         _take_down(services, binding.rule, act.token, now)
     principal = guard.identity.principal(facts.subject)
     if principal is None:
-        raise _refusal(services, scribe, facts, why_nobody(facts.subject))
+        raise _refusal(services, scribe, facts, why_no_principal(facts.subject))
     if not principal.active:
         raise _refusal(services, scribe, facts, f"{facts.subject} is not active: {principal.why_inactive}")
     session = StoredSession(facts.id, act.digest, {}, now, now, now + min(act.idle, act.longest), facts)

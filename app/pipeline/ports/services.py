@@ -13,7 +13,7 @@ from app.domain.environment import Environment, Zone
 from app.domain.notice import wants
 from app.domain.rate import Buckets
 from app.integrations.forges.protocol import AccountProof, Forge
-from app.integrations.identity.protocol import AccessMap, Event, IdentitySource, LoginValidator, TokenValidator
+from app.integrations.identity.protocol import AccessMap, IdentitySource, LoginValidator, SourceEvent, TokenValidator
 from app.integrations.inspection.protocol import Inspector
 from app.integrations.policy.protocol import Policy
 from app.integrations.repositories.protocol import CommitSource
@@ -53,11 +53,11 @@ class ForgeBinding:
 
 
 @dataclass(frozen=True, slots=True)
-class Notices:
+class SourceHooks:
     """How a source gives notice: the secret that it sends, what its notices mean, and how a first challenge is answered."""
 
     secret: Callable[[], bytes]
-    parse: Callable[[bytes], list[Event]]
+    parse: Callable[[bytes], list[SourceEvent]]
     answer: Callable[[str | None], dict[str, str]]
 
 
@@ -68,7 +68,7 @@ class SourceBinding:
     rule: SourceRule
     options: object
     reader: Callable[[], IdentitySource]
-    notices: Notices | None = None
+    notices: SourceHooks | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ _HOLDS = text("document @> CAST(:holds AS jsonb)")
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenResource:
     """What a request wrote: the document as it is now, None where it was deleted."""
 
     type: str
@@ -55,7 +55,7 @@ class Desk:
 
     unit: Callable[[], AbstractContextManager[SqlUnit]]
     open: Callable[[SqlUnit], object]
-    record: Callable[[SqlUnit, Written], None]
+    record: Callable[[SqlUnit, WrittenResource], None]
     clock: Clock
     ids: Ids
     provider: ScimProvider
@@ -121,7 +121,7 @@ class SqlScim(ScimStorage):
                 left = [member for member in group.document["members"] if member.get("value") != row.id]
                 self._written(unit, self._change(group, {"document": group.document | {"members": left}}))
             unit.connection.execute(delete(scim_resources).where(*_key(row)))
-            self._desk.record(unit, Written(row.type, row.id, None))
+            self._desk.record(unit, WrittenResource(row.type, row.id, None))
 
     @contextmanager
     def _unit(self, *, writing: bool = False) -> Iterator[SqlUnit]:
@@ -201,7 +201,7 @@ class SqlScim(ScimStorage):
             row = unit.connection.execute(statement).one()
         except IntegrityError:
             raise UniquenessException(detail="another one of this source has this name, in whatever case") from None
-        self._desk.record(unit, Written(row.type, row.id, _meant(unit, row)))
+        self._desk.record(unit, WrittenResource(row.type, row.id, _meant(unit, row)))
         return self._resource(row)
 
     def _resource(self, row: Row[Any]) -> Resource[Any]:

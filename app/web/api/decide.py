@@ -13,14 +13,14 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from app.bootstrap import Process
 from app.domain.errors import BadToken, RateLimited, SecretUnavailable, TooLarge, UnsupportedContent
-from app.domain.push import PushWanted
+from app.domain.push import PushRequest
 from app.domain.rate import Buckets
-from app.domain.text import spelled
+from app.domain.text import visible
 from app.pipeline.ask.decide_push import PushAnswer, RefDecision, decide_push
 from app.pipeline.people.hear_hint import is_authentic
 from app.web.api.decide_models import DecideAnswer
 from app.web.api.decide_parse import read_form, read_json
-from app.web.wire.origin import place_of
+from app.web.wire.origin import origin_of
 
 LARGEST = 8 * 1024 * 1024
 PUSHES_A_SECOND, PUSHES_AT_ONCE = 5.0, 100.0  # of one account
@@ -57,11 +57,11 @@ class Instances:
         return frozenset(found)
 
     def _refuse(self, unread: SecretUnavailable | None) -> None:
-        address = place_of(request.remote_addr or "", request.headers, self.process.settings).address
+        address = origin_of(request.remote_addr or "", request.headers, self.process.settings).address
         _limited(self._unknown.take(address, time.monotonic()), "too many requests without a valid secret")
         raise unread or BadToken("the Authorization header is missing, or not a secret of decide_secrets")
 
-    def admit(self, wanted: PushWanted, proven: frozenset[str]) -> None:
+    def admit(self, wanted: PushRequest, proven: frozenset[str]) -> None:
         """Make sure that the instance asks about itself, and that the account does not keep it asking."""
         if wanted.repository.forge not in proven:
             raise BadToken("the secret is not one of this forge's")
@@ -84,7 +84,7 @@ def make_blueprint(process: Process) -> Blueprint:
     return blueprint
 
 
-def _read() -> PushWanted:
+def _read() -> PushRequest:
     reader = _READERS.get(request.mimetype)
     if reader is None:
         raise UnsupportedContent("the body must be application/json or application/x-www-form-urlencoded")
@@ -120,7 +120,7 @@ def _text(answer: PushAnswer) -> Response:
     lines = ["ok"] if answer.allowed else ["denied"]
     denied = [each for each in answer.decisions if each.effect.value != "allow"]
     for each in denied[:TOLD]:
-        lines.append(f"{spelled(each.ref, LONGEST_REF)}: {each.reason}")
+        lines.append(f"{visible(each.ref, LONGEST_REF)}: {each.reason}")
         lines += [f"  found {f.kind.value} in {f.where}{f':{f.line}' if f.line else ''}: {f.what}" for f in each.findings[:TOLD]]
     if len(denied) > TOLD:
         lines.append(f"and {len(denied) - TOLD} refs more")

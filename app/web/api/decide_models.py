@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.domain.change import Changes
 from app.domain.event import Account, Repository, is_object_id
-from app.domain.push import PushWanted, RefUpdate
+from app.domain.push import PushRequest, RefUpdate
 from app.integrations.inspection.patch import parse
 
 MOST_SENT = 5_000  # refs of one push; of more than a few nothing is decided but that they are too many
@@ -93,10 +93,10 @@ class DecideRequest(_Model):
     account: DecideAccount
     updates: list[DecideUpdate] = Field(min_length=1, max_length=MOST_SENT)
 
-    def meant(self, changes: Sequence[Changes | None] = ()) -> PushWanted:
+    def meant(self, changes: Sequence[Changes | None] = ()) -> PushRequest:
         """Return it as the domain's value, with the updates' changes where they came beside; raises BadRequest."""
         told = self.repository
-        return PushWanted(
+        return PushRequest(
             Repository(self.forge, told.id, f"{told.owner}/{told.name}", told.owner, 0),
             Account(self.forge, str(self.account.id), self.account.login),
             tuple(update.meant(each) for update, each in zip_longest(self.updates, changes)),

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from app.domain.change import Changes
 from app.domain.errors import BadRequest
-from app.domain.push import PushWanted
+from app.domain.push import PushRequest
 from app.domain.text import plain_line
 from app.integrations.inspection.patch import parse, unquoted
 from app.web.api.decide_models import DecideRequest
@@ -30,7 +30,7 @@ _EMAIL = re.compile(rb"<(.*)>\Z", re.DOTALL)
 _FORCED = {"yes": True, "no": False}
 
 
-def read_json(body: bytes) -> PushWanted:
+def read_json(body: bytes) -> PushRequest:
     """Read JSON; raises BadRequest that names what is wrong and no value."""
     try:
         return DecideRequest.model_validate_json(body).meant()
@@ -38,7 +38,7 @@ def read_json(body: bytes) -> PushWanted:
         raise _refused(fault) from None
 
 
-def read_form(body: bytes) -> PushWanted:
+def read_form(body: bytes) -> PushRequest:
     """Read the check's form; raises BadRequest that names what is wrong and no value."""
     fields = _fields(body)
     lines = [line for line in _text(fields.get("updates", b"")).split("\n") if line]

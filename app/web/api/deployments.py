@@ -51,7 +51,7 @@ def add_routes(blueprint: Blueprint, process: Process) -> None:
         caller(process)
         asked = read_query(DeploymentsQuery)
         found = process.reads.deployments(asked.limit, asked.environment, state=asked.state)
-        return answer(DeploymentsAnswer(deployments=[DeploymentAnswer(**told(each)) for each in found]))
+        return answer(DeploymentsAnswer(deployments=[DeploymentAnswer(**deployment_answer(each)) for each in found]))
 
     @blueprint.get("/deployments/<uuid:deployment>")
     def deployment(deployment: UUID) -> Response:
@@ -69,15 +69,15 @@ def add_routes(blueprint: Blueprint, process: Process) -> None:
     @blueprint.post("/deployments/<uuid:deployment>/override")
     def make_override(deployment: UUID) -> tuple[Response, int]:
         who, body = person_here(process), read_body(OverrideBody)
-        return answer(DeploymentAnswer(**told(override(process.services, str(deployment), who, body.purpose)))), 201
+        return answer(DeploymentAnswer(**deployment_answer(override(process.services, str(deployment), who, body.purpose)))), 201
 
     @blueprint.post("/environments/<name>/rollback")
     def go_back(name: str) -> tuple[Response, int]:
         who, body = person_here(process), read_body(RollbackBody)
-        return answer(DeploymentAnswer(**told(rollback(process.services, name, body.release, who.account)))), 201
+        return answer(DeploymentAnswer(**deployment_answer(rollback(process.services, name, body.release, who.account)))), 201
 
 
-def told(each: Deployment) -> dict[str, Any]:
+def deployment_answer(each: Deployment) -> dict[str, Any]:
     """List the fields of a deployment's answer."""
     return {
         "id": each.id,
@@ -116,8 +116,8 @@ def waiting_answer(each: Waiting) -> WaitingAnswer:
         expires_at=request.expires_at,
         reason=deployment.reason,
         votes=[vote_answer(vote) for vote in each.votes],
-        valid=list(each.counted.voters),
-        fallen=[FallenAnswer(subject=subject, why=why) for subject, why in each.counted.fallen],
+        valid=list(each.count.voters),
+        fallen=[FallenAnswer(subject=subject, why=why) for subject, why in each.count.fallen],
         missing=list(each.missing),
         may_vote=each.why_not is None,
         why_not=each.why_not,
@@ -131,7 +131,7 @@ def _who(each: Deployment) -> WhoAnswer:
 def _detail(view: DeploymentView, entries: list[AuditEntry], waits: Waiting | None) -> DeploymentDetail:
     identified = next((stage.detail for stage in view.stages if stage.stage is Stage.VALIDATE_IDENTITY), {})
     return DeploymentDetail(
-        **told(view.deployment),
+        **deployment_answer(view.deployment),
         stages=[
             StageAnswer(stage=s.stage, outcome=s.outcome, started_at=s.started_at, finished_at=s.finished_at) for s in view.stages
         ],

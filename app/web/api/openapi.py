@@ -37,11 +37,11 @@ def add_routes(blueprint: Blueprint, process: Process) -> None:
 
     @blueprint.get("/openapi.json")
     def openapi() -> Response:
-        return jsonify(described(str(process.settings.public_url).rstrip("/"), Cookie.of(process.settings).name))
+        return jsonify(describe(str(process.settings.public_url).rstrip("/"), Cookie.of(process.settings).name))
 
 
 @cache
-def described(public_url: str, cookie: str) -> dict[str, Any]:
+def describe(public_url: str, cookie: str) -> dict[str, Any]:
     """Describe the API of a gate at this URL, whose session's cookie is called so."""
     models = _models(OPERATIONS)
     schemas, definitions = models_json_schema(models, ref_template=REFERENCE)

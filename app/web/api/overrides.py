@@ -11,7 +11,7 @@ from app.pipeline.approve.override import review
 from app.store.reads import OverrideView
 from app.web.api.answers import OverrideAnswer, OverridesAnswer, ReviewAnswer
 from app.web.api.bodies import CommentBody, OverridesQuery
-from app.web.api.deployments import told
+from app.web.api.deployments import deployment_answer
 from app.web.api.read import answer, read_body, read_query
 from app.web.people.callers import caller
 from app.web.people.in_person import person_here
@@ -37,4 +37,4 @@ def add_routes(blueprint: Blueprint, process: Process) -> None:
 def _told(each: OverrideView) -> OverrideAnswer:
     found = each.review
     review = ReviewAnswer(subject=found.subject, comment=found.comment, at=found.at) if found is not None else None
-    return OverrideAnswer(**told(each.deployment), review=review)
+    return OverrideAnswer(**deployment_answer(each.deployment), review=review)

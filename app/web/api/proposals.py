@@ -9,7 +9,7 @@ from flask import Blueprint, Response
 
 from app.bootstrap import Process
 from app.domain.proposal import LONGEST_TEXT, Proposal, ProposalState
-from app.pipeline.approve.decide_proposal import accept, applying, reject
+from app.pipeline.approve.decide_proposal import accept, apply_command, reject
 from app.pipeline.approve.propose import diff_of, proposal_named, propose_policy, propose_rollback
 from app.web.api.answers import ProposalAnswer, ProposalDetail, ProposalsAnswer
 from app.web.api.bodies import CommentBody, PolicyProposal, ProposalBody, ProposalsQuery
@@ -70,5 +70,5 @@ def _told(process: Process, each: Proposal) -> dict[str, Any]:
         "expired": each.has_expired(process.clock.now()),
         "release": each.release_id,
         "deployment": each.deployment_id,
-        "apply": applying(each) if awaits else None,
+        "apply": apply_command(each) if awaits else None,
     }

@@ -14,7 +14,7 @@ from typing import cast
 from flask import g, request
 
 from app.bootstrap import Process
-from app.domain.access import why_nobody
+from app.domain.access import why_no_principal
 from app.domain.errors import BadRequest, BadToken, Forbidden
 from app.domain.principal import Principal, PrincipalKind
 from app.domain.session import Session
@@ -95,7 +95,7 @@ def _caller(guard: Guard) -> Caller:
     subject = proofs[0].subject
     principal = guard.identity.principal(subject)
     if principal is None:
-        raise Forbidden(why_nobody(subject))
+        raise Forbidden(why_no_principal(subject))
     if not principal.active:
         raise Forbidden(f"{subject} is not active: {principal.why_inactive}")
     if principal.kind is PrincipalKind.HUMAN and any(proof.token is not None and proof.token.is_service for proof in proofs):

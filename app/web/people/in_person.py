@@ -6,7 +6,7 @@ from flask import request
 
 from app.bootstrap import Process
 from app.domain.errors import Forbidden
-from app.pipeline.approve.acting_person import Person, person
+from app.pipeline.approve.acting_person import Person, acting_person
 from app.web.people.callers import CSRF_HEADER, Caller, caller, check_origin
 from app.web.people.sessions import current
 
@@ -31,4 +31,4 @@ def viewer(process: Process, found: Caller) -> Person:
     if found.session is None:
         raise Forbidden(NOT_HERE)
     services = process.services
-    return person(services, services.guard(), found.principal, found.session)
+    return acting_person(services, services.guard(), found.principal, found.session)

@@ -19,8 +19,8 @@ from app.pipeline.people.sign_out import end_sessions
 from app.web.people.oauth import LoginClients
 from app.web.people.pages import make_room, refusal, render, to
 from app.web.people.sessions import current
-from app.web.wire.origin import place_of
-from app.web.wire.request import source
+from app.web.wire.origin import origin_of
+from app.web.wire.request import sender_of
 
 HOME = "/account"
 RATE, BURST = 0.5, 30.0  # sign-ins that one browser may begin: in a second for long, and at once
@@ -53,9 +53,9 @@ def make_blueprint(process: Process) -> Blueprint:
 
     @blueprint.get("/login/<issuer>")
     def start(issuer: str) -> Response:
-        place = place_of(request.remote_addr or "", request.headers, process.settings)
+        place = origin_of(request.remote_addr or "", request.headers, process.settings)
         session_id, now = current().id, time.monotonic()
-        if wait := by_session.take(session_id, now) if session_id else by_address.take(source(place.address), now):
+        if wait := by_session.take(session_id, now) if session_id else by_address.take(sender_of(place.address), now):
             raise RateLimited(f"too many sign-ins were begun {'here' if session_id else 'from this address'}", retry_after=wait)
         return make_response(clients.of(issuer).start(callback_of(process, issuer), safe_path(request.args.get("next", ""))))
 
@@ -88,7 +88,7 @@ def callback_of(process: Process, issuer: str) -> str:
 
 def _begin(process: Process, token: VerifiedToken, issuer_url: str) -> None:
     session = current()
-    place = place_of(request.remote_addr or "", request.headers, process.settings)
+    place = origin_of(request.remote_addr or "", request.headers, process.settings)
 
     def begin(digest: str, former: str | None) -> StoredSession:
         act = SignIn(

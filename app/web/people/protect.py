@@ -19,7 +19,7 @@ LARGEST_REQUEST = 16 * 1024
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-class Proof(StrEnum):
+class RequiredProof(StrEnum):
     """What a request that changes something must bring."""
 
     SIGNATURE = "signature"  # over its exact bytes
@@ -29,25 +29,27 @@ class Proof(StrEnum):
     FORM = "form"  # the CSRF token of the session, in the form
 
 
-CHECKED_THERE = frozenset({Proof.SIGNATURE, Proof.HEADER, Proof.BEARER})  # by the room itself, before anything else
+CHECKED_THERE = frozenset(
+    {RequiredProof.SIGNATURE, RequiredProof.HEADER, RequiredProof.BEARER}
+)  # by the room itself, before anything else
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class ProtectedRoom:
     """What changes need, and whether nobody gets in but through the `access_issuer` of the configuration."""
 
-    changes: Proof
+    changes: RequiredProof
     is_behind_access: bool = True
 
 
 ROOMS = {
-    "hooks": Room(Proof.SIGNATURE, is_behind_access=False),
-    "events": Room(Proof.HEADER, is_behind_access=False),
-    "scim": Room(Proof.BEARER, is_behind_access=False),
-    "decide": Room(Proof.HEADER, is_behind_access=False),
-    "api": Room(Proof.CALLER),
-    "login": Room(Proof.FORM),
-    "account": Room(Proof.FORM),
+    "hooks": ProtectedRoom(RequiredProof.SIGNATURE, is_behind_access=False),
+    "events": ProtectedRoom(RequiredProof.HEADER, is_behind_access=False),
+    "scim": ProtectedRoom(RequiredProof.BEARER, is_behind_access=False),
+    "decide": ProtectedRoom(RequiredProof.HEADER, is_behind_access=False),
+    "api": ProtectedRoom(RequiredProof.CALLER),
+    "login": ProtectedRoom(RequiredProof.FORM),
+    "account": ProtectedRoom(RequiredProof.FORM),
 }
 
 
@@ -67,18 +69,18 @@ def protect(app: Flask, process: Process) -> None:
     app.before_request(check)
 
 
-def _check_room(process: Process, room: Room) -> None:
+def _check_room(process: Process, room: ProtectedRoom) -> None:
     request.max_content_length = request.max_form_memory_size = LARGEST_REQUEST
     guard = process.services.guard()
     if room.is_behind_access and guard.access_issuer is not None:
         check_access(guard, guard.access_issuer)
 
 
-def _check_change(process: Process, proof: Proof) -> None:
+def _check_change(process: Process, proof: RequiredProof) -> None:
     try:
-        if proof is Proof.CALLER:
+        if proof is RequiredProof.CALLER:
             check_intent(caller(process), process.settings)
-        elif proof is Proof.FORM:
+        elif proof is RequiredProof.FORM:
             check_form(process.settings)
     except RequestEntityTooLarge:
         raise TooLarge(f"the request is larger than {LARGEST_REQUEST} bytes") from None

@@ -176,7 +176,7 @@ class WebSession(SessionMixin):
         return len(self._open())
 
 
-class Sessions(SessionInterface):
+class WebSessions(SessionInterface):
     """Opens and saves the session of each request."""
 
     def __init__(self, process: Process) -> None:

@@ -18,7 +18,7 @@ GRACE_SECONDS = 1.0  # a body is not judged by its pace before this
 
 
 @dataclass(eq=False, slots=True)
-class Place:
+class Reservation:
     """One body on its way. `fault` is set when it is cut off."""
 
     address: str
@@ -32,18 +32,18 @@ class Place:
     turn: asyncio.Future[None] | None = field(default=None, repr=False)
 
 
-class Room:
+class BodyBudget:
     """Holds `limit` bytes of bodies that have `seconds` to arrive."""
 
     def __init__(self, limit: int, seconds: float) -> None:
         self._limit = limit
         self._seconds = seconds
         self._free = limit
-        self._places: set[Place] = set()
-        self._waiting: list[Place] = []
+        self._places: set[Reservation] = set()
+        self._waiting: list[Reservation] = []
         self._held: Counter[str] = Counter()
 
-    async def enter(self, place: Place) -> None:
+    async def enter(self, place: Reservation) -> None:
         """Wait until the place's bytes fit; the caller calls `leave` in any case."""
         self._places.add(place)
         if not self._waiting and place.size <= self._free:
@@ -53,7 +53,7 @@ class Room:
         self._waiting.append(place)
         await place.turn
 
-    def leave(self, place: Place) -> None:
+    def leave(self, place: Reservation) -> None:
         """Give the bytes back and let in who waits."""
         self._places.discard(place)
         if place.admitted_at is None:
@@ -84,15 +84,15 @@ class Room:
             elif self._waiting and place.admitted_at is not None and self._is_behind(place, now - place.admitted_at):
                 self._cut(place, TooSlow())
 
-    def _is_behind(self, place: Place, elapsed: float) -> bool:
+    def _is_behind(self, place: Reservation, elapsed: float) -> bool:
         return elapsed > GRACE_SECONDS and place.received * self._seconds < place.size * elapsed
 
-    def _admit(self, place: Place) -> None:
+    def _admit(self, place: Reservation) -> None:
         place.admitted_at = asyncio.get_running_loop().time()
         self._free -= place.size
         self._held[place.address] += place.size
 
-    def _cut(self, place: Place, fault: GateError) -> None:
+    def _cut(self, place: Reservation, fault: GateError) -> None:
         place.fault = fault
         if place.reader is not None:
             place.reader.cancel()

@@ -20,7 +20,7 @@ DEFER = "tidegate.defer"
 _NEVER_SENT = Headers({"Content-Type": "text/plain"})  # werkzeug takes long to find out that there is none
 
 
-class Answer(NamedTuple):
+class PlainAnswer(NamedTuple):
     """What is sent; a werkzeug response costs ten times as much to make (docs/performance.md)."""
 
     status: int
@@ -28,7 +28,7 @@ class Answer(NamedTuple):
     body: bytes
 
     @classmethod
-    def of(cls, response: Response) -> Answer:
+    def of(cls, response: Response) -> PlainAnswer:
         """Take over what a response says."""
         return cls(response.status_code, list(response.headers), response.get_data())
 
@@ -40,12 +40,12 @@ class Answer(NamedTuple):
 class Deferred(Response):
     """Stands for the answer that `settle` makes once `awaited` is done."""
 
-    def __init__(self, awaited: Future[Any], settle: Callable[[Future[Any]], Answer]) -> None:
+    def __init__(self, awaited: Future[Any], settle: Callable[[Future[Any]], PlainAnswer]) -> None:
         super().__init__(headers=_NEVER_SENT)
         self.awaited = awaited
         self._settle = settle
 
-    def settled(self) -> Answer:
+    def settled(self) -> PlainAnswer:
         """Make the answer; waits where `awaited` is not done yet."""
         return self._settle(self.awaited)
 

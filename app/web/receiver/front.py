@@ -18,10 +18,10 @@ from io import BytesIO
 from typing import Any, Protocol
 
 from app.domain.errors import BadDelivery, GateError, TooLarge
-from app.web.receiver.body_budget import Place, Room
+from app.web.receiver.body_budget import BodyBudget, Reservation
 from app.web.receiver.deferred_answer import DEFER, Deferred
 from app.web.receiver.threads import Threads
-from app.web.wire.request import BODY, FAULT, Scope, announced, environ_of, source
+from app.web.wire.request import BODY, FAULT, Scope, announced_length, environ_of, sender_of
 
 SMALL_BYTES = 64 * 1024  # nearly every delivery; these never wait for large ones
 SMALL_SHARE = 4  # of the room, this part is theirs
@@ -81,8 +81,8 @@ class Front:
         self._each_turn = each_turn
         self._limits = limits
         small = limits.bytes_in_flight // SMALL_SHARE
-        self._small = Room(max(small, SMALL_BYTES), limits.body_seconds)
-        self._large = Room(max(limits.bytes_in_flight - small, limits.body_bytes), limits.body_seconds)
+        self._small = BodyBudget(max(small, SMALL_BYTES), limits.body_seconds)
+        self._large = BodyBudget(max(limits.bytes_in_flight - small, limits.body_bytes), limits.body_seconds)
         self._loop: asyncio.AbstractEventLoop
         self._threads: Threads
 
@@ -102,13 +102,13 @@ class Front:
     async def __rsgi__(self, scope: Scope, exchange: Exchange) -> None:
         """Serve one request."""
         environ = environ_of(scope)
-        length = announced(environ)
+        length = announced_length(environ)
         if length == 0 or scope.method in _BODILESS or FAULT in environ:
             await self._answer(environ, exchange, b"")
             return
         size = self._limits.body_bytes if length is None else length
         room = self._small if size <= SMALL_BYTES else self._large
-        place = Place(source(environ["REMOTE_ADDR"]), size, self._loop.time(), asyncio.current_task())
+        place = Reservation(sender_of(environ["REMOTE_ADDR"]), size, self._loop.time(), asyncio.current_task())
         body = b""
         try:
             try:
@@ -119,7 +119,7 @@ class Front:
         finally:
             room.leave(place)
 
-    async def _read(self, room: Room, place: Place, length: int | None, exchange: Exchange) -> bytes:
+    async def _read(self, room: BodyBudget, place: Reservation, length: int | None, exchange: Exchange) -> bytes:
         """Read the body within all limits; raises TooLarge, TooSlow, Overloaded or BadDelivery."""
         if place.size > self._limits.body_bytes:
             raise TooLarge(f"the delivery is larger than {self._limits.body_bytes} bytes")
@@ -138,7 +138,7 @@ class Front:
             raise BadDelivery("the delivery ended before its announced length")
         return body
 
-    async def _pieces(self, place: Place, exchange: Exchange) -> bytes:
+    async def _pieces(self, place: Reservation, exchange: Exchange) -> bytes:
         pieces: list[bytes] = []
         async for piece in exchange:
             place.received += len(piece)

@@ -21,7 +21,7 @@ from app.integrations.forges.protocol import UnverifiedDelivery
 from app.pipeline.intake.receive import receive
 from app.web.metrics import count_delivery
 from app.web.people.callers import check_access
-from app.web.receiver.deferred_answer import Answer, Deferred
+from app.web.receiver.deferred_answer import Deferred, PlainAnswer
 from app.web.receiver.outcomes import Outcomes, Told, outcome_lines
 from app.web.receiver.refusal_log import Refusals
 from app.web.wire.errors import status_of, unknown_error
@@ -98,7 +98,7 @@ def _check_access(process: Process, forge: str) -> None:
         check_access(guard, binding.access_issuer)
 
 
-def _settled(forge: str, correlation_id: str, kept: Future[Told]) -> Answer:
+def _settled(forge: str, correlation_id: str, kept: Future[Told]) -> PlainAnswer:
     """Answer by what became of the delivery; waits for it."""
     try:
         return _acceptance(forge, *kept.result(PATIENCE_SECONDS))
@@ -107,7 +107,7 @@ def _settled(forge: str, correlation_id: str, kept: Future[Told]) -> Answer:
     except TimeoutError:
         return _refusal(forge, correlation_id, StoreUnavailable())
     except Exception as fault:
-        return Answer.of(unknown_error(fault))
+        return PlainAnswer.of(unknown_error(fault))
 
 
 def _headers() -> Mapping[str, str]:
@@ -137,7 +137,7 @@ def _read_body(limit: int) -> bytes:
     return body
 
 
-def _acceptance(forge: str, receipt: Receipt, lines: Sequence[str]) -> Answer:
+def _acceptance(forge: str, receipt: Receipt, lines: Sequence[str]) -> PlainAnswer:
     if receipt.is_duplicate:
         text = "\n".join(["already received; nothing is done twice", *lines])
         return _answer(forge, receipt.delivery_id, 200, "duplicate", text, is_kept=True)
@@ -146,7 +146,7 @@ def _acceptance(forge: str, receipt: Receipt, lines: Sequence[str]) -> Answer:
     return _answer(forge, receipt.delivery_id, 202, "accepted", "accepted", is_kept=True)
 
 
-def _refusal(forge: str, correlation_id: str, fault: GateError) -> Answer:
+def _refusal(forge: str, correlation_id: str, fault: GateError) -> PlainAnswer:
     answer = _answer(forge, correlation_id, status_of(fault), fault.code, str(fault))
     if isinstance(fault, StoreUnavailable | Overloaded | IssuerUnavailable):
         answer.headers.append(("Retry-After", str(RETRY_AFTER_SECONDS)))
@@ -155,7 +155,7 @@ def _refusal(forge: str, correlation_id: str, fault: GateError) -> Answer:
     return answer
 
 
-def _answer(forge: str, correlation_id: str, status: int, outcome: str, text: str, *, is_kept: bool = False) -> Answer:
+def _answer(forge: str, correlation_id: str, status: int, outcome: str, text: str, *, is_kept: bool = False) -> PlainAnswer:
     """Answer; what is kept can be looked at with the command in the last line."""
     count_delivery(forge, outcome)
     if _is_logged(forge, outcome):
@@ -166,7 +166,7 @@ def _answer(forge: str, correlation_id: str, status: int, outcome: str, text: st
         ("Content-Length", str(len(body))),
         ("X-Request-Id", correlation_id),
     ]
-    return Answer(status, headers, body)
+    return PlainAnswer(status, headers, body)
 
 
 def _is_logged(forge: str, outcome: str) -> bool:

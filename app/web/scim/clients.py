@@ -21,7 +21,7 @@ _BEARER = re.compile(r"bearer +([\x21-\x7e]{1,200})", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class ScimCaller:
     """An authenticated client, and the options of the source for which it speaks."""
 
     token: ScimToken
@@ -36,7 +36,7 @@ class Clients:
     _requests: Buckets = field(default_factory=lambda: Buckets(REQUESTS_A_SECOND, REQUESTS_AT_ONCE))
     _unknown: Buckets = field(default_factory=lambda: Buckets(UNKNOWN_A_SECOND, UNKNOWN_AT_ONCE))
 
-    def admit(self, authorization: str, address: str) -> Caller:
+    def admit(self, authorization: str, address: str) -> ScimCaller:
         """Return who calls; raises BadToken, Forbidden, RateLimited or StoreUnavailable.
 
         The token is looked up first: who shares an address with somebody who guesses does not notice it.
@@ -46,9 +46,9 @@ class Clients:
             _limited(self._unknown.take(address, time.monotonic()), "too many requests without a valid token")
             raise BadToken("a bearer token is needed that is known here and not revoked")
         _limited(self._requests.take(token.id, time.monotonic()), "this client sends more than it may")
-        return Caller(token, self._options(token.source))
+        return ScimCaller(token, self._options(token.source))
 
-    def heard(self, caller: Caller) -> None:
+    def heard(self, caller: ScimCaller) -> None:
         """Note, at most once a minute, that the token is in use and its source heard: what it has not said has not changed."""
         token, now = caller.token, self.process.clock.now()
         if token.last_used_at is not None and now - token.last_used_at < USE_NOTED_EVERY:

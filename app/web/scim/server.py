@@ -31,15 +31,15 @@ from app.bootstrap import Process
 from app.domain.access import SourceKind
 from app.domain.errors import BadRequest, BadToken, GateError, Overloaded, RateLimited, StoreUnavailable
 from app.pipeline.people.scribe import Scribe
-from app.store.scim.resources import Desk, SqlScim, Written
+from app.store.scim.resources import Desk, SqlScim, WrittenResource
 from app.store.unit import SqlStore, SqlUnit
-from app.web.scim.clients import Caller, Clients
+from app.web.scim.clients import Clients, ScimCaller
 from app.web.scim.service import Service, make_provider, standard
-from app.web.scim.statements import said
-from app.web.scim.turns import Places
+from app.web.scim.statements import page_from
+from app.web.scim.turns import Turns
 from app.web.wire.errors import status_of
-from app.web.wire.origin import place_of
-from app.web.wire.request import FAULT, source
+from app.web.wire.origin import origin_of
+from app.web.wire.request import FAULT, sender_of
 
 PREFIX = "/scim/v2"
 LARGEST_BODY = 1024 * 1024
@@ -58,15 +58,15 @@ class _Handler:
         """Give an operation of the library's handler (ScimHandler)."""
         return lambda asked: getattr(ScimHandler(self._service, self._storage(asked.subject)), operation)(asked)
 
-    def _storage(self, caller: Caller) -> SqlScim:
+    def _storage(self, caller: ScimCaller) -> SqlScim:
         process = self._process
         scribe = Scribe.of(process.clock, process.ids, f"scim:{caller.token.client}")
 
         def open_source(unit: SqlUnit) -> object:
             return scribe.open(unit, caller.token.source, SourceKind.SCIM)
 
-        def record(unit: SqlUnit, written: Written) -> None:
-            scribe.say(unit, caller.token.source, said(unit, caller, written))
+        def record(unit: SqlUnit, written: WrittenResource) -> None:
+            scribe.say(unit, caller.token.source, page_from(unit, caller, written))
 
         store = SqlStore(process.engine)
         desk = Desk(store.unit, open_source, record, clock=process.clock, ids=process.ids, provider=self._service.provider)
@@ -82,7 +82,7 @@ class _Server(ScimServer):
         self.service = Service(provider)
         self.handler = cast(ScimHandler, _Handler(process, self.service))
         self._clients = Clients(process)
-        self._places = Places()
+        self._places = Turns()
         self._settings = process.settings
         self._base_url = str(process.settings.public_url).rstrip("/") + PREFIX
 
@@ -90,8 +90,8 @@ class _Server(ScimServer):
         """Let in whoever has a valid token, one request of a source at a time; raises GateError. Strangers wait for nobody."""
         if fault := request.environ.get(FAULT):
             raise fault
-        address = place_of(request.remote_addr or "", request.headers, self._settings).address
-        caller = self._clients.admit(request.headers.get("Authorization", ""), source(address))
+        address = origin_of(request.remote_addr or "", request.headers, self._settings).address
+        caller = self._clients.admit(request.headers.get("Authorization", ""), sender_of(address))
         self._places.take(caller.token.source)
         g.scim_caller = caller
         self._clients.heard(caller)
@@ -101,9 +101,9 @@ class _Server(ScimServer):
         if caller := g.pop("scim_caller", None):
             self._places.leave(caller.token.source)
 
-    def get_subject(self) -> Caller:
+    def get_subject(self) -> ScimCaller:
         """Return who calls."""
-        return cast(Caller, g.scim_caller)
+        return cast(ScimCaller, g.scim_caller)
 
     def read_request(self) -> ScimRequest:
         """Read the request; its locations are those that others reach, whatever its Host header says."""

@@ -6,23 +6,23 @@ from scim2_models import UniquenessException
 
 from app.domain.access import Identity, Page
 from app.integrations.identity.scim import group_from, identity_from
-from app.store.scim.resources import Written
+from app.store.scim.resources import WrittenResource
 from app.store.unit import SqlUnit
-from app.web.scim.clients import Caller
+from app.web.scim.clients import ScimCaller
 
 
-def said(unit: SqlUnit, caller: Caller, written: Written) -> Page:
+def page_from(unit: SqlUnit, caller: ScimCaller, written: WrittenResource) -> Page:
     """Turn what was written into what it says; raises BadRequest or UniquenessException where that cannot be said."""
     match written:
-        case Written("User", user_id, None):
+        case WrittenResource("User", user_id, None):
             return Page(gone=(user_id,))
-        case Written("Group", group_id, None):
+        case WrittenResource("Group", group_id, None):
             return Page(gone_groups=(group_id,))
-        case Written("User", user_id, document) if document is not None:
+        case WrittenResource("User", user_id, document) if document is not None:
             identity = identity_from(user_id, document, caller.options)
             _refuse_second(unit, caller.token.source, identity)
             return Page(identities=(identity,))
-        case Written(_, group_id, document):
+        case WrittenResource(_, group_id, document):
             return Page(groups=(group_from(group_id, document or {}, caller.options),))
 
 

@@ -16,7 +16,7 @@ MOST_WAITING = 8  # of a source: as many as a provider sends side by side
 PATIENCE_SECONDS = 2.0
 
 
-class Places:
+class Turns:
     """Lets one request of each source in. Thread-safe."""
 
     def __init__(self) -> None:

@@ -19,23 +19,23 @@ _COUNTRY = re.compile(r"[A-Z][A-Z0-9]")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Origin:
     """An address, and a country (ISO 3166-1, or T1 for Tor) where the edge has said one."""
 
     address: str
     country: str
 
 
-def place_of(peer: str, headers: Headers, settings: Settings) -> Place:
+def origin_of(peer: str, headers: Headers, settings: Settings) -> Origin:
     """Say where the request comes from. `peer` is the address of who is connected."""
     networks = settings.proxies
     connected = _address(peer)
     if connected is None or not _is_within(connected, networks):
-        return Place(str(connected or ""), "")
+        return Origin(str(connected or ""), "")
     chain = headers.get(settings.address_header, "").split(",") if settings.address_header else []
     country = headers.get(settings.country_header, "") if settings.country_header else ""
     is_known = _COUNTRY.fullmatch(country) and country != UNKNOWN_COUNTRY
-    return Place(str(_first_stranger(chain, networks) or connected), country if is_known else "")
+    return Origin(str(_first_stranger(chain, networks) or connected), country if is_known else "")
 
 
 def _first_stranger(chain: Sequence[str], networks: Sequence[IPv4Network | IPv6Network]) -> IPv4Address | IPv6Address | None:

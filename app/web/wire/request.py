@@ -102,7 +102,7 @@ def _contradiction(headers: dict[str, str]) -> GateError | None:
     return None
 
 
-def announced(environ: dict[str, Any]) -> int | None:
+def announced_length(environ: dict[str, Any]) -> int | None:
     """Return the length that the body is announced with, 0 where there is none, None where it comes in chunks."""
     if "HTTP_TRANSFER_ENCODING" in environ:
         return None
@@ -110,7 +110,7 @@ def announced(environ: dict[str, Any]) -> int | None:
 
 
 @lru_cache(maxsize=1024)
-def source(address: str) -> str:
+def sender_of(address: str) -> str:
     """Say who counts as one sender: an IPv4 address, or an IPv6 network of 64 bits, as one customer has it."""
     bare = address.strip("[]")
     if ":" not in bare:

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from app.domain.errors import RepositoryUnavailable, UnknownCommit
-from app.domain.signature import CommitKey, KeyKind, ObjectKind, SignedObject, Verdict
+from app.domain.signature import CommitKey, KeyKind, ObjectKind, SignedObject
+from app.domain.signature import SignatureVerdict as Verdict
 from app.integrations.repositories import signatures
 from app.integrations.repositories.git import Git
 from app.integrations.repositories.mirror import Mirror
@@ -191,7 +192,11 @@ def test_a_text_changed_after_it_was_signed_is_bad(origin: Origin, alice: dict[s
     tag = origin.tag(alice[form], "v1", sha)
     changed = origin.write("commit", origin.raw(sha).replace(b"words", b"swords"))
     changed_tag = TagObject(origin.write("tag", origin.raw(tag.id).replace(b"words", b"swords")), "v1")
-    assert origin.verdicts([changed, sha], *alice.values(), tag=changed_tag) == [Verdict.BAD, Verdict.GOOD, Verdict.BAD]
+    assert origin.verdicts([changed, sha], *alice.values(), tag=changed_tag) == [
+        Verdict.BAD,
+        Verdict.GOOD,
+        Verdict.BAD,
+    ]
 
 
 @pytest.mark.parametrize("form", TABLE)
@@ -328,7 +333,13 @@ def test_a_mixed_range_with_merges_is_told_object_by_object(
     left, right = (origin.commit(alice[form], parents=[base]) for form in TABLE)
     merge = origin.commit(alice["ssh"], parents=[left, right])
     unknown = origin.commit(mallory["ssh"])
-    expected = [Verdict.UNKNOWN_KEY, Verdict.GOOD, Verdict.GOOD, Verdict.GOOD, Verdict.UNSIGNED]
+    expected = [
+        Verdict.UNKNOWN_KEY,
+        Verdict.GOOD,
+        Verdict.GOOD,
+        Verdict.GOOD,
+        Verdict.UNSIGNED,
+    ]
     assert origin.verdicts([unknown, merge, right, left, base], *alice.values()) == expected
 
 
@@ -364,7 +375,11 @@ def test_what_is_too_large_is_bad_and_is_not_read(
     largest: list[int] = []
     read = Git.read
     monkeypatch.setattr(Git, "read", lambda *a, **k: largest.append(len(out := read(*a, **k))) or out)
-    assert origin.verdicts([large, sha], *alice.values(), tag=tag) == [Verdict.BAD, Verdict.GOOD, Verdict.BAD]
+    assert origin.verdicts([large, sha], *alice.values(), tag=tag) == [
+        Verdict.BAD,
+        Verdict.GOOD,
+        Verdict.BAD,
+    ]
     assert max(largest) < 10_000
     monkeypatch.setattr(signatures, "LARGEST_SUM", 2 * len(origin.raw(sha)) - 1)
     assert origin.verdicts([sha, origin.commit(alice["ssh"])], *alice.values()) == [Verdict.GOOD, Verdict.BAD]

@@ -11,7 +11,7 @@ from app.domain.errors import BadRequest, Forbidden, NotAllowed, NotFound
 from app.domain.event import Account
 from app.domain.session import StoredSession
 from app.integrations.policy.cedar import CedarPolicy
-from app.pipeline.approve.acting_person import person_of
+from app.pipeline.approve.acting_person import person_behind
 from app.pipeline.approve.override import override, review
 from app.pipeline.line.rollback import rollback
 from app.pipeline.ports.services import IssuerBinding, SinkBinding
@@ -141,12 +141,12 @@ def test_another_person_reviews_it_once(held: Held) -> None:
 
 def test_somebody_at_the_command_line_acts_with_the_newest_sign_in_here(held: Held) -> None:
     with pytest.raises(Forbidden, match="alice has not signed in here"):
-        person_of(held.line.services, held.line.services.guard(), ALICE)
+        person_behind(held.line.services, held.line.services.guard(), ALICE)
     sign_in(held, "alice", age=50)
     sign_in(held, "alice", age=5)
-    found = person_of(held.line.services, held.line.services.guard(), ALICE)
+    found = person_behind(held.line.services, held.line.services.guard(), ALICE)
     assert round((held.line.clock.now() - found.session.signed_in_at).total_seconds()) == 5
     with pytest.raises(Forbidden, match="stands for nobody"):
-        person_of(held.line.services, held.line.services.guard(), Account("os", "mallory", "mallory"))
+        person_behind(held.line.services, held.line.services.guard(), Account("os", "mallory", "mallory"))
     with pytest.raises(Forbidden, match="only people decide"):
-        person_of(held.line.services, held.line.services.guard(), Account("gogs", "9", "robot"))
+        person_behind(held.line.services, held.line.services.guard(), Account("gogs", "9", "robot"))

@@ -6,14 +6,14 @@ import pytest
 from sqlalchemy import select
 
 from app.domain.deployment import Deployment, Stage, State
-from app.pipeline.line.stage import OVERTAKEN, Finding, Outcome, run_stage
+from app.pipeline.line.stage import OVERTAKEN, Move, Outcome, run_stage
 from app.store.schema.line import audit_entries, stages
 from tests.pipeline.conftest import Line
 
-IDENTIFIED = Finding(State.IDENTIFIED, "identified", {"by": "the first"})
+IDENTIFIED = Move(State.IDENTIFIED, "identified", {"by": "the first"})
 SECOND = {
-    "goes on": Finding(State.IDENTIFIED, "identified", {"by": "the second"}),
-    "ends": Finding(State.DENIED, "denied", {"by": "the second"}, reason="it says so"),
+    "goes on": Move(State.IDENTIFIED, "identified", {"by": "the second"}),
+    "ends": Move(State.DENIED, "denied", {"by": "the second"}, reason="it says so"),
 }
 
 
@@ -22,7 +22,7 @@ def test_invariant_3_a_stage_that_another_worker_has_ended_meanwhile_writes_noth
     made = line.push("contested")
     inner: list[Outcome] = []
 
-    def look_outside(_: Deployment) -> Finding:
+    def look_outside(_: Deployment) -> Move:
         """Be so slow that another worker runs the stage from its start to its end."""
         inner.append(run_stage(line.services, made.id, Stage.VALIDATE_IDENTITY, lambda _: IDENTIFIED))
         return SECOND[how]

@@ -12,7 +12,7 @@ import pytest
 from app.domain.errors import GateError, NotAllowed
 from app.domain.proposal import Proposal
 from app.pipeline.approve.apply_proposal import apply
-from app.pipeline.approve.decide_proposal import Accepted, accept, reject
+from app.pipeline.approve.decide_proposal import Acceptance, accept, reject
 from app.pipeline.approve.propose import MOST_WAITING
 from tests.pipeline.approvals import Held, holding
 from tests.pipeline.conftest import Line
@@ -67,7 +67,7 @@ def test_of_two_who_accept_a_rollback_at_once_one_does_and_it_is_planned_once(he
     made = rollback_proposal(held)
     people = [held.in_person(subject) for subject in ("alice", "bob", "dana", "carol")]
     outcomes = together(*[lambda who=who: accept(held.line.services, made.id, who) for who in people])
-    (accepted,) = [each for each in outcomes if isinstance(each, Accepted)]
+    (accepted,) = [each for each in outcomes if isinstance(each, Acceptance)]
     assert all(isinstance(each, NotAllowed) and "was accepted by" in str(each) for each in refused(outcomes))
     with held.line.engine.connect() as connection:
         planned = connection.exec_driver_sql("SELECT id::text FROM deployments WHERE trigger = 'rollback'").scalars().all()

@@ -15,7 +15,7 @@ from app.integrations.policy.cedar import CedarPolicy
 from app.pipeline.ask.who_can import who_can
 from app.pipeline.people.access_map import StoredAccessMap
 from app.pipeline.people.commit_key import add_key, revoke_key
-from app.pipeline.people.link_by_admin import vouch, withdraw
+from app.pipeline.people.link_by_admin import link_by_admin, unlink_by_admin
 from app.store.reads import Reads
 from tests.people import PUSHED, access_map, say, somebody
 from tests.pipeline.conftest import Line, environment
@@ -42,7 +42,7 @@ def people(line: Line, folder: Path) -> StoredAccessMap:
 
 
 def test_everybody_is_asked_about_and_told_why_not(line: Line, people: StoredAccessMap) -> None:
-    vouch(line.services, Account("gogs", "3", "bob"), "bob", ROOT_USER)
+    link_by_admin(line.services, Account("gogs", "3", "bob"), "bob", ROOT_USER)
     asked = who_can(line.services, "production")
     assert [(a.subject, a.allowed) for a in asked.answers] == [("alice", True), ("bob", True), ("carol", False), ("dave", False)]
     assert [a.reason for a in asked.answers[2:]] == [
@@ -72,16 +72,16 @@ def test_an_account_is_linked_once_and_only_to_whom_a_source_knows(line: Line, p
     bobs = Account("gogs", "3", "bob")
     people.principal("alice")
     with pytest.raises(NotFound, match="no source of people knows eve"):
-        vouch(line.services, bobs, "eve", ROOT_USER)
+        link_by_admin(line.services, bobs, "eve", ROOT_USER)
     with pytest.raises(NotFound, match="there is no forge gitea"):
-        vouch(line.services, Account("gitea", "3", "bob"), "bob", ROOT_USER)
-    vouch(line.services, bobs, "bob", ROOT_USER)
-    vouch(line.services, bobs, "bob", ROOT_USER)
+        link_by_admin(line.services, Account("gitea", "3", "bob"), "bob", ROOT_USER)
+    link_by_admin(line.services, bobs, "bob", ROOT_USER)
+    link_by_admin(line.services, bobs, "bob", ROOT_USER)
     with pytest.raises(NotAllowed, match=r"gogs:3 stands for bob \(admin\); unlink it first"):
-        vouch(line.services, bobs, "carol", ROOT_USER)
+        link_by_admin(line.services, bobs, "carol", ROOT_USER)
     with pytest.raises(NotAllowed, match=r"gogs:2 stands for alice \(file\)"):
-        vouch(line.services, Account("gogs", "2", "alice"), "bob", ROOT_USER)
-    vouch(line.services, Account("os", "bob", "bob"), "bob", ROOT_USER)
+        link_by_admin(line.services, Account("gogs", "2", "alice"), "bob", ROOT_USER)
+    link_by_admin(line.services, Account("os", "bob", "bob"), "bob", ROOT_USER)
     linked = [e.detail for e in Reads(line.engine).audit() if (e.action, e.actor) == ("access:linked", "os:root")]
     assert linked == [
         {"account": "gogs:3", "subject": "bob", "how": "admin"},
@@ -92,11 +92,11 @@ def test_an_account_is_linked_once_and_only_to_whom_a_source_knows(line: Line, p
 def test_what_people_toml_links_is_unlinked_there(line: Line, people: StoredAccessMap) -> None:
     people.principal("alice")
     with pytest.raises(NotAllowed, match=r"people\.toml"):
-        withdraw(line.services, Account("gogs", "2", "alice"), ROOT_USER)
+        unlink_by_admin(line.services, Account("gogs", "2", "alice"), ROOT_USER)
     with pytest.raises(NotFound):
-        withdraw(line.services, Account("gogs", "77", "x"), ROOT_USER)
-    vouch(line.services, Account("gogs", "3", "bob"), "bob", ROOT_USER)
-    assert [n.subject for n in withdraw(line.services, Account("gogs", "3", "bob"), ROOT_USER)] == ["bob"]
+        unlink_by_admin(line.services, Account("gogs", "77", "x"), ROOT_USER)
+    link_by_admin(line.services, Account("gogs", "3", "bob"), "bob", ROOT_USER)
+    assert [n.subject for n in unlink_by_admin(line.services, Account("gogs", "3", "bob"), ROOT_USER)] == ["bob"]
     assert Reads(line.engine).audit()[-1].action == "access:unlinked"
 
 

@@ -17,7 +17,7 @@ from app.domain.errors import BadRequest, GateError, NotAllowed, NotFound
 from app.domain.event import Account
 from app.domain.freeze import Freeze
 from app.integrations.policy.cedar import CedarPolicy
-from app.pipeline.freeze.draft import Wanted
+from app.pipeline.freeze.draft import FreezeDraft
 from app.pipeline.freeze.freeze import Upcoming, end, freeze, freezes_at, upcoming
 from app.store.reads import Reads
 from tests.fakes import FakeClock, FakePolicy
@@ -61,9 +61,9 @@ def clock(line: Line) -> StandingClock:
     return clock
 
 
-def wanted(name: str = "year-end", **over: Any) -> Wanted:
+def wanted(name: str = "year-end", **over: Any) -> FreezeDraft:
     values = {"environment": "production", "reason": "nobody is in", "starts": "2026-12-18 15:00", "ends": "2027-01-04 08:00"}
-    return Wanted(name, **(values | over))
+    return FreezeDraft(name, **(values | over))
 
 
 def in_force(line: Line, name: str = "production", at: datetime | None = None) -> list[str]:

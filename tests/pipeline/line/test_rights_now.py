@@ -11,10 +11,10 @@ import pytest
 from app.domain.access import Group, Page
 from app.domain.decision import Decision, DecisionRequest, Effect
 from app.domain.deployment import Deployment, Stage, State
-from app.domain.signature import CommitKey, KeyKind, ObjectKind, SignedObject, Verdict
+from app.domain.signature import CommitKey, KeyKind, ObjectKind, SignatureVerdict, SignedObject
 from app.pipeline.people.access_map import StoredAccessMap
 from app.pipeline.people.commit_key import add_key, revoke_key
-from app.pipeline.people.link_by_admin import vouch, withdraw
+from app.pipeline.people.link_by_admin import link_by_admin, unlink_by_admin
 from app.pipeline.ports.services import Guard
 from tests.fakes import FakePolicy, FakeTarget
 from tests.people import PUSHED, access_map, say, somebody
@@ -31,7 +31,7 @@ def people(line: Line, folder: Path) -> StoredAccessMap:
     former = line.services.guard
     line.services = replace(line.services, guard=lambda: replace(former(), identity=made, forges={"gogs": None}))  # type: ignore[dict-item]
     say(made, PUSHED, Page((somebody("alice"), somebody("bob")), (_deployers("id-alice"),)))
-    vouch(line.services, ALICE, "alice", ROOT_USER)
+    link_by_admin(line.services, ALICE, "alice", ROOT_USER)
     return made
 
 
@@ -73,7 +73,7 @@ def test_who_left_the_group_meanwhile_is_denied(line: Line, people: StoredAccess
 def test_an_account_that_was_unlinked_meanwhile_proves_nobody(line: Line, people: StoredAccessMap) -> None:
     made = line.push("one")
     line.run(made, last=Stage.INJECT_TOKEN)
-    withdraw(line.services, ALICE, ROOT_USER)
+    unlink_by_admin(line.services, ALICE, ROOT_USER)
     ended = line.run(made)
     assert ended.state is State.DENIED and "stands for nobody" in (ended.reason or "")
 
@@ -125,22 +125,22 @@ def test_whose_an_email_is_counts_as_it_is_at_dispatch(line: Line, people: Store
     assert line.policy.asked[-1].context["unknown_authors"] == ["bob@example.com"]
 
 
-def _signed(line: Line, made: Deployment, subject: str | None, verdict: Verdict) -> None:
+def _signed(line: Line, made: Deployment, subject: str | None, verdict: SignatureVerdict) -> None:
     line.repositories.signed[made.sha] = SignedObject(made.sha, ObjectKind.COMMIT, "alice@example.com", verdict, subject, "f1")
 
 
 @pytest.mark.parametrize(
     ("subject", "verdict", "expected"),
     [
-        ("alice", Verdict.GOOD, "all"),
-        ("bob", Verdict.GOOD, "none"),
-        (None, Verdict.UNKNOWN_KEY, "none"),
-        (None, Verdict.UNSIGNED, "none"),
-        ("alice", Verdict.BAD, "bad"),
+        ("alice", SignatureVerdict.GOOD, "all"),
+        ("bob", SignatureVerdict.GOOD, "none"),
+        (None, SignatureVerdict.UNKNOWN_KEY, "none"),
+        (None, SignatureVerdict.UNSIGNED, "none"),
+        ("alice", SignatureVerdict.BAD, "bad"),
     ],
 )
 def test_policy_is_told_what_the_signatures_come_to(
-    line: Line, people: StoredAccessMap, subject: str | None, verdict: Verdict, expected: str
+    line: Line, people: StoredAccessMap, subject: str | None, verdict: SignatureVerdict, expected: str
 ) -> None:
     add_key(line.services, CommitKey("", "alice", KeyKind.SSH, "ssh-ed25519 A", "f1", is_revoked=False), ROOT_USER)
     made = line.push("one")
@@ -153,7 +153,7 @@ def test_policy_is_told_what_the_signatures_come_to(
 
 def test_without_keys_nothing_is_verified_and_nothing_counts_as_signed(line: Line, people: StoredAccessMap) -> None:
     made = line.push("one")
-    _signed(line, made, "alice", Verdict.GOOD)
+    _signed(line, made, "alice", SignatureVerdict.GOOD)
     line.run(made)
     assert {asked.context["signatures"] for asked in line.policy.asked} == {"none"}
 
@@ -161,10 +161,10 @@ def test_without_keys_nothing_is_verified_and_nothing_counts_as_signed(line: Lin
 def test_a_key_that_is_revoked_meanwhile_counts_as_revoked(line: Line, people: StoredAccessMap) -> None:
     add_key(line.services, CommitKey("", "alice", KeyKind.SSH, "ssh-ed25519 A", "f1", is_revoked=False), ROOT_USER)
     made = line.push("one")
-    _signed(line, made, "alice", Verdict.GOOD)
+    _signed(line, made, "alice", SignatureVerdict.GOOD)
     line.run(made, last=Stage.INJECT_TOKEN)
     revoke_key(line.services, "f1", ROOT_USER)
-    _signed(line, made, "alice", Verdict.BAD)
+    _signed(line, made, "alice", SignatureVerdict.BAD)
     line.run(made)
     assert [asked.context["signatures"] for asked in line.policy.asked] == ["all", "bad"]
 
@@ -174,7 +174,7 @@ def test_going_back_verifies_the_commit_that_is_brought_back(line: Line, people:
 
     add_key(line.services, CommitKey("", "alice", KeyKind.SSH, "ssh-ed25519 A", "f1", is_revoked=False), ROOT_USER)
     first = line.push("one")
-    _signed(line, first, "alice", Verdict.GOOD)
+    _signed(line, first, "alice", SignatureVerdict.GOOD)
     line.run(first)
     line.run(line.push("two"))
     line.run(rollback(line.services, "production", None, ALICE))

@@ -16,7 +16,7 @@ from app.domain.principal import PrincipalKind
 from app.domain.session import Session, StoredSession
 from app.domain.signature import CommitKey, KeyKind
 from app.pipeline.people.access_map import StoredAccessMap
-from app.pipeline.people.link_by_admin import vouch, withdraw
+from app.pipeline.people.link_by_admin import link_by_admin, unlink_by_admin
 from app.pipeline.people.scribe import Scribe
 from app.store.reads import Reads
 from tests.fakes import FakeClock
@@ -272,9 +272,9 @@ def test_an_account_that_was_unlinked_is_not_linked_by_rule_again(engine: Engine
     assert people.principal_of(ALICE) is not None
     former = line.services.guard
     services = replace(line.services, guard=lambda: replace(former(), identity=people, forges={"gogs": None}))  # type: ignore[dict-item]
-    withdraw(services, ALICE, Account("os", "root", "root"))
+    unlink_by_admin(services, ALICE, Account("os", "root", "root"))
     assert people.principal_of(ALICE) is None
-    vouch(services, ALICE, "alice", Account("os", "root", "root"))
+    link_by_admin(services, ALICE, "alice", Account("os", "root", "root"))
     assert (people.principal_of(ALICE) or pytest.fail()).active
 
 

@@ -11,9 +11,9 @@ from app.domain.access import Hint, HintKind
 from app.domain.errors import BadRequest, BadSignature, NotFound, StoreUnavailable
 from app.integrations.identity.aws import events as aws_events
 from app.integrations.identity.okta import events as okta_events
-from app.pipeline.people.hear_hint import is_authentic, notice
+from app.pipeline.people.hear_hint import hear_hint, is_authentic
 from app.pipeline.people.sync import due_sources
-from app.pipeline.ports.services import Notices, SourceBinding
+from app.pipeline.ports.services import SourceBinding, SourceHooks
 from tests.people import PULLED
 from tests.pipeline.conftest import Line
 
@@ -35,7 +35,7 @@ def services(line: Line) -> Line:
     readers = {"okta": okta_events, "aws": aws_events}
     bindings = {
         name: SourceBinding(
-            replace(PULLED, name=name), None, pytest.fail, Notices(lambda: SECRET, module.parse, module.challenge_answer)
+            replace(PULLED, name=name), None, pytest.fail, SourceHooks(lambda: SECRET, module.parse, module.challenge_answer)
         )
         for name, module in readers.items()
     }
@@ -46,9 +46,9 @@ def services(line: Line) -> Line:
 
 def test_events_are_kept_once_and_have_the_source_read(services: Line) -> None:
     line = services
-    assert notice(line.services, "okta", "s3cret", okta(FIRST)) == 1
-    assert notice(line.services, "okta", "s3cret", okta(FIRST, SECOND)) == 1
-    assert notice(line.services, "okta", "s3cret", okta(FIRST)) == 0
+    assert hear_hint(line.services, "okta", "s3cret", okta(FIRST)) == 1
+    assert hear_hint(line.services, "okta", "s3cret", okta(FIRST, SECOND)) == 1
+    assert hear_hint(line.services, "okta", "s3cret", okta(FIRST)) == 0
     assert line.wakes.syncs == ["okta", "okta"]
     with line.services.store.reading() as unit:
         assert unit.hints.open("okta", 10) == {key: [Hint(HintKind.IDENTITY, USER)] for key in (FIRST, SECOND)}
@@ -58,30 +58,30 @@ def test_events_are_kept_once_and_have_the_source_read(services: Line) -> None:
 def test_a_change_in_aws_has_the_whole_read(services: Line) -> None:
     call = {"eventSource": "iam.amazonaws.com", "eventName": "AddUserToGroup"}
     event = {"id": FIRST, "source": "aws.iam", "detail-type": "AWS API Call via CloudTrail", "detail": call}
-    assert notice(services.services, "aws", "s3cret", json.dumps(event).encode()) == 1
+    assert hear_hint(services.services, "aws", "s3cret", json.dumps(event).encode()) == 1
     with services.services.store.reading() as unit:
         assert unit.hints.open("aws", 10) == {FIRST: [Hint(HintKind.ALL)]}
 
 
 def test_an_event_that_changes_nobody_is_not_kept(services: Line) -> None:
     body = json.dumps({"data": {"events": [{"uuid": FIRST, "target": [{"type": "AppInstance", "id": "x"}]}]}}).encode()
-    assert notice(services.services, "okta", "s3cret", body) == 0
+    assert hear_hint(services.services, "okta", "s3cret", body) == 0
     assert services.wakes.syncs == []
 
 
 @pytest.mark.parametrize("header", ["", "S3cret", "s3cre", "Bearer s3cret", "\u4e00"])
 def test_without_the_secret_nothing_is_read_and_nothing_kept(services: Line, header: str) -> None:
     with pytest.raises(BadSignature):
-        notice(services.services, "okta", header, b"not even JSON")
+        hear_hint(services.services, "okta", header, b"not even JSON")
     assert services.wakes.syncs == []
 
 
 def test_what_cannot_be_understood_and_who_gives_no_notice_is_told(services: Line) -> None:
     with pytest.raises(BadRequest):
-        notice(services.services, "okta", "s3cret", b"{")
+        hear_hint(services.services, "okta", "s3cret", b"{")
     for name in ("silent", "nobody"):
         with pytest.raises(NotFound):
-            notice(services.services, name, "s3cret", okta(FIRST))
+            hear_hint(services.services, name, "s3cret", okta(FIRST))
 
 
 def test_a_notice_that_cannot_be_kept_is_refused_so_that_it_comes_again(services: Line) -> None:
@@ -91,7 +91,7 @@ def test_a_notice_that_cannot_be_kept_is_refused_so_that_it_comes_again(services
 
     away = replace(services.services, store=Away())  # type: ignore[arg-type]
     with pytest.raises(StoreUnavailable):
-        notice(away, "okta", "s3cret", okta(FIRST))
+        hear_hint(away, "okta", "s3cret", okta(FIRST))
 
 
 @pytest.mark.parametrize(

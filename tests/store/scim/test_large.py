@@ -9,7 +9,7 @@ from sqlalchemy import Engine, text
 from app.domain.access import Group, Identity, Page, SourceKind
 from app.integrations.identity.scim import Options, group_from
 from app.integrations.system import SystemClock, SystemIds
-from app.store.scim.resources import Desk, SqlScim, Written
+from app.store.scim.resources import Desk, SqlScim, WrittenResource
 from app.store.unit import SqlStore, SqlUnit
 from app.web.scim.service import make_provider
 from tests.web.scim.world import GROUP, USER
@@ -65,7 +65,7 @@ def test_a_scim_group_of_more_members_than_a_statement_takes_can_be_emptied(engi
     put_users(engine, BEYOND)
     provider, store = make_provider(), SqlStore(engine)
 
-    def record(unit: SqlUnit, written: Written) -> None:
+    def record(unit: SqlUnit, written: WrittenResource) -> None:
         assert written.document is not None
         unit.statements.say(SOURCE, Page(groups=(group_from(written.id, written.document, Options()),)), NOW)
 

@@ -6,7 +6,7 @@ import httpx
 from flask import Blueprint
 from werkzeug.routing import Rule
 
-from app.web.people.protect import ROOMS, Proof
+from app.web.people.protect import ROOMS, RequiredProof
 from tests.web.gate import Gate
 
 READING = {"GET", "HEAD", "OPTIONS"}
@@ -31,25 +31,25 @@ def blueprint_of(rule: Rule) -> str:
 
 def test_every_route_that_changes_something_is_in_a_room_that_says_how_it_is_protected(gate: Gate) -> None:
     all_of_them = {(str(rule), method): ROOMS[blueprint_of(rule)].changes for rule, method in changing(gate)}
-    assert {proof for (path, _), proof in all_of_them.items() if path.startswith("/scim/v2")} == {Proof.BEARER}
+    assert {proof for (path, _), proof in all_of_them.items() if path.startswith("/scim/v2")} == {RequiredProof.BEARER}
     found = {key: proof for key, proof in all_of_them.items() if not key[0].startswith("/scim/v2")}
     assert found == {
-        ("/hooks/<forge>", "POST"): Proof.SIGNATURE,
-        ("/events/<source>", "POST"): Proof.HEADER,
-        ("/logout", "POST"): Proof.FORM,
-        ("/account/links", "POST"): Proof.FORM,
-        ("/account/links/remove", "POST"): Proof.FORM,
-        ("/account/sessions/end", "POST"): Proof.FORM,
-        ("/api/v1/links", "POST"): Proof.CALLER,
-        ("/api/v1/links/<forge>/<account_id>", "DELETE"): Proof.CALLER,
-        ("/api/v1/decide", "POST"): Proof.HEADER,
-        ("/api/v1/deployments/<uuid:deployment>/votes", "POST"): Proof.CALLER,
-        ("/api/v1/deployments/<uuid:deployment>/override", "POST"): Proof.CALLER,
-        ("/api/v1/environments/<name>/rollback", "POST"): Proof.CALLER,
-        ("/api/v1/overrides/<uuid:deployment>/review", "POST"): Proof.CALLER,
-        ("/api/v1/proposals", "POST"): Proof.CALLER,
-        ("/api/v1/proposals/<uuid:proposal>/accept", "POST"): Proof.CALLER,
-        ("/api/v1/proposals/<uuid:proposal>/reject", "POST"): Proof.CALLER,
+        ("/hooks/<forge>", "POST"): RequiredProof.SIGNATURE,
+        ("/events/<source>", "POST"): RequiredProof.HEADER,
+        ("/logout", "POST"): RequiredProof.FORM,
+        ("/account/links", "POST"): RequiredProof.FORM,
+        ("/account/links/remove", "POST"): RequiredProof.FORM,
+        ("/account/sessions/end", "POST"): RequiredProof.FORM,
+        ("/api/v1/links", "POST"): RequiredProof.CALLER,
+        ("/api/v1/links/<forge>/<account_id>", "DELETE"): RequiredProof.CALLER,
+        ("/api/v1/decide", "POST"): RequiredProof.HEADER,
+        ("/api/v1/deployments/<uuid:deployment>/votes", "POST"): RequiredProof.CALLER,
+        ("/api/v1/deployments/<uuid:deployment>/override", "POST"): RequiredProof.CALLER,
+        ("/api/v1/environments/<name>/rollback", "POST"): RequiredProof.CALLER,
+        ("/api/v1/overrides/<uuid:deployment>/review", "POST"): RequiredProof.CALLER,
+        ("/api/v1/proposals", "POST"): RequiredProof.CALLER,
+        ("/api/v1/proposals/<uuid:proposal>/accept", "POST"): RequiredProof.CALLER,
+        ("/api/v1/proposals/<uuid:proposal>/reject", "POST"): RequiredProof.CALLER,
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.domain.errors import GateError, Overloaded, TooSlow
-from app.web.receiver.body_budget import Place, Room
+from app.web.receiver.body_budget import BodyBudget, Reservation
 
 SECONDS = 10.0
 
@@ -17,16 +17,16 @@ SECONDS = 10.0
 class Body:
     """A body that is read until it is cut off or told to end."""
 
-    def __init__(self, room: Room, address: str, size: int, order: list[Body]) -> None:
+    def __init__(self, room: BodyBudget, address: str, size: int, order: list[Body]) -> None:
         self.room = room
         self.order = order
         self.end = asyncio.Event()
         self.fault: GateError | None = None
-        self.place: Place
+        self.place: Reservation
         self.task = asyncio.create_task(self._read(address, size))
 
     async def _read(self, address: str, size: int) -> None:
-        self.place = Place(address, size, asyncio.get_running_loop().time(), asyncio.current_task())
+        self.place = Reservation(address, size, asyncio.get_running_loop().time(), asyncio.current_task())
         try:
             await self.room.enter(self.place)
             self.order.append(self)
@@ -37,9 +37,9 @@ class Body:
             self.room.leave(self.place)
 
 
-def run(story: Callable[[Room, Callable[..., Body], list[Body]], Coroutine[Any, Any, None]]) -> None:
+def run(story: Callable[[BodyBudget, Callable[..., Body], list[Body]], Coroutine[Any, Any, None]]) -> None:
     async def told() -> None:
-        room, order = Room(100, SECONDS), list[Body]()
+        room, order = BodyBudget(100, SECONDS), list[Body]()
         made: list[Body] = []
 
         def body(address: str, size: int) -> Body:
@@ -61,7 +61,7 @@ async def settle() -> None:
 
 
 def test_no_more_is_let_in_than_fits_and_all_come_in_the_end() -> None:
-    async def story(room: Room, body: Callable[..., Body], order: list[Body]) -> None:
+    async def story(room: BodyBudget, body: Callable[..., Body], order: list[Body]) -> None:
         bodies = [body("a", 40) for _ in range(5)]
         for done in range(5):
             await settle()
@@ -72,7 +72,7 @@ def test_no_more_is_let_in_than_fits_and_all_come_in_the_end() -> None:
 
 
 def test_the_address_that_holds_least_comes_next() -> None:
-    async def story(room: Room, body: Callable[..., Body], order: list[Body]) -> None:
+    async def story(room: BodyBudget, body: Callable[..., Body], order: list[Body]) -> None:
         greedy = [body("greedy", 50) for _ in range(50)]
         await settle()
         modest = body("modest", 50)
@@ -86,7 +86,7 @@ def test_the_address_that_holds_least_comes_next() -> None:
 
 
 def test_of_one_address_the_smallest_comes_next() -> None:
-    async def story(room: Room, body: Callable[..., Body], order: list[Body]) -> None:
+    async def story(room: BodyBudget, body: Callable[..., Body], order: list[Body]) -> None:
         first, large, small = body("x", 90), body("x", 80), body("x", 20)
         await settle()
         first.end.set()
@@ -97,7 +97,7 @@ def test_of_one_address_the_smallest_comes_next() -> None:
 
 
 def test_who_is_behind_leaves_only_while_others_wait() -> None:
-    async def story(room: Room, body: Callable[..., Body], order: list[Body]) -> None:
+    async def story(room: BodyBudget, body: Callable[..., Body], order: list[Body]) -> None:
         slow, quick = body("x", 50), body("x", 50)
         await settle()
         quick.place.received = 40
@@ -120,7 +120,7 @@ def test_who_is_behind_leaves_only_while_others_wait() -> None:
 
 
 def test_a_whole_body_is_never_cut_off() -> None:
-    async def story(room: Room, body: Callable[..., Body], order: list[Body]) -> None:
+    async def story(room: BodyBudget, body: Callable[..., Body], order: list[Body]) -> None:
         whole = body("x", 100)
         await settle()
         whole.place.is_whole = True
@@ -135,7 +135,7 @@ def test_a_whole_body_is_never_cut_off() -> None:
 
 @pytest.mark.parametrize(("size", "fault"), [(100, TooSlow), (101, Overloaded)])
 def test_time_runs_out_for_who_sends_and_for_who_waits(size: int, fault: type[GateError]) -> None:
-    async def story(room: Room, body: Callable[..., Body], order: list[Body]) -> None:
+    async def story(room: BodyBudget, body: Callable[..., Body], order: list[Body]) -> None:
         late = body("x", size)
         await settle()
         room.sweep(asyncio.get_running_loop().time() + SECONDS + 1)

@@ -14,7 +14,7 @@ from app.domain.errors import Overloaded
 from app.store.scim.tokens import SqlScimTokens
 from app.store.unit import SqlStore, make_engine
 from app.web.scim import clients as scim_clients
-from app.web.scim.turns import MOST_WAITING, Places
+from app.web.scim.turns import MOST_WAITING, Turns
 from tests.fakes import FakeClock
 from tests.web.scim.world import SOURCES, Client, World, make_world
 
@@ -146,7 +146,7 @@ def held(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     arrived, go, answers = threading.Event(), threading.Event(), []
     heard = scim_clients.Clients.heard
 
-    def hold(self: scim_clients.Clients, caller: scim_clients.Caller) -> None:
+    def hold(self: scim_clients.Clients, caller: scim_clients.ScimCaller) -> None:
         if not arrived.is_set():
             arrived.set()
             go.wait(30)
@@ -186,7 +186,7 @@ def test_who_fails_inside_gives_the_place_back(world: World, monkeypatch: pytest
 
 
 def test_there_is_a_bound_for_all_sources_together_and_for_those_who_wait() -> None:
-    places = Places()
+    places = Turns()
     places.take("a")
     places.take("b")
     with pytest.raises(Overloaded):

@@ -8,7 +8,7 @@ from werkzeug.datastructures import Headers
 
 from app.domain.errors import BadConfiguration
 from app.settings import load_settings
-from app.web.wire.origin import Place, place_of
+from app.web.wire.origin import Origin, origin_of
 from tests.integrations.targets.cast import serving
 from tests.oidc.cast import Provider
 from tests.web.gate import NOWHERE, Browser, a_gate
@@ -25,34 +25,34 @@ def settings(**env: str) -> object:
 @pytest.mark.parametrize(
     ("peer", "headers", "env", "place"),
     [
-        ("198.51.100.1", {}, {}, Place("198.51.100.1", "")),
-        ("198.51.100.1", BOTH, {}, Place("198.51.100.1", "")),
-        ("198.51.100.1", BOTH, EDGE, Place("198.51.100.1", "")),
-        ("127.0.0.1", BOTH, {}, Place("127.0.0.1", "")),
-        ("10.1.2.3", BOTH, EDGE, Place("203.0.113.7", "DE")),
-        ("[fd00::1]", BOTH, EDGE, Place("203.0.113.7", "DE")),
-        ("::ffff:10.1.2.3", BOTH, EDGE, Place("203.0.113.7", "DE")),
-        ("10.1.2.3", {}, EDGE, Place("10.1.2.3", "")),
-        ("10.1.2.3", {"X-Forwarded-For": "6.6.6.6, 203.0.113.7, 10.9.9.9"}, EDGE, Place("203.0.113.7", "")),
-        ("10.1.2.3", {"X-Forwarded-For": "203.0.113.7, garbage"}, EDGE, Place("10.1.2.3", "")),
-        ("10.1.2.3", {"X-Forwarded-For": "10.7.7.7"}, EDGE, Place("10.1.2.3", "")),
-        ("10.1.2.3", {"X-Forwarded-For": "2001:db8::1"}, EDGE, Place("2001:db8::1", "")),
-        ("10.1.2.3", {"CF-IPCountry": "XX"}, EDGE, Place("10.1.2.3", "")),
-        ("10.1.2.3", {"CF-IPCountry": "T1"}, EDGE, Place("10.1.2.3", "T1")),
-        ("10.1.2.3", {"CF-IPCountry": "DE, FR"}, EDGE, Place("10.1.2.3", "")),
-        ("10.1.2.3", {"CF-IPCountry": "de"}, EDGE, Place("10.1.2.3", "")),
+        ("198.51.100.1", {}, {}, Origin("198.51.100.1", "")),
+        ("198.51.100.1", BOTH, {}, Origin("198.51.100.1", "")),
+        ("198.51.100.1", BOTH, EDGE, Origin("198.51.100.1", "")),
+        ("127.0.0.1", BOTH, {}, Origin("127.0.0.1", "")),
+        ("10.1.2.3", BOTH, EDGE, Origin("203.0.113.7", "DE")),
+        ("[fd00::1]", BOTH, EDGE, Origin("203.0.113.7", "DE")),
+        ("::ffff:10.1.2.3", BOTH, EDGE, Origin("203.0.113.7", "DE")),
+        ("10.1.2.3", {}, EDGE, Origin("10.1.2.3", "")),
+        ("10.1.2.3", {"X-Forwarded-For": "6.6.6.6, 203.0.113.7, 10.9.9.9"}, EDGE, Origin("203.0.113.7", "")),
+        ("10.1.2.3", {"X-Forwarded-For": "203.0.113.7, garbage"}, EDGE, Origin("10.1.2.3", "")),
+        ("10.1.2.3", {"X-Forwarded-For": "10.7.7.7"}, EDGE, Origin("10.1.2.3", "")),
+        ("10.1.2.3", {"X-Forwarded-For": "2001:db8::1"}, EDGE, Origin("2001:db8::1", "")),
+        ("10.1.2.3", {"CF-IPCountry": "XX"}, EDGE, Origin("10.1.2.3", "")),
+        ("10.1.2.3", {"CF-IPCountry": "T1"}, EDGE, Origin("10.1.2.3", "T1")),
+        ("10.1.2.3", {"CF-IPCountry": "DE, FR"}, EDGE, Origin("10.1.2.3", "")),
+        ("10.1.2.3", {"CF-IPCountry": "de"}, EDGE, Origin("10.1.2.3", "")),
         (
             "10.1.2.3",
             {"Cf-Connecting-Ip": "203.0.113.9"},
             EDGE | {"TIDEGATE_ADDRESS_HEADER": "CF-Connecting-IP"},
-            Place("203.0.113.9", ""),
+            Origin("203.0.113.9", ""),
         ),
-        ("10.1.2.3", BOTH, EDGE | {"TIDEGATE_ADDRESS_HEADER": ""}, Place("10.1.2.3", "DE")),
-        ("garbage", BOTH, EDGE, Place("", "")),
+        ("10.1.2.3", BOTH, EDGE | {"TIDEGATE_ADDRESS_HEADER": ""}, Origin("10.1.2.3", "DE")),
+        ("garbage", BOTH, EDGE, Origin("", "")),
     ],
 )
-def test_headers_count_from_the_edge_only(peer: str, headers: dict[str, str], env: dict[str, str], place: Place) -> None:
-    assert place_of(peer, Headers(headers), settings(**env)) == place  # type: ignore[arg-type]
+def test_headers_count_from_the_edge_only(peer: str, headers: dict[str, str], env: dict[str, str], place: Origin) -> None:
+    assert origin_of(peer, Headers(headers), settings(**env)) == place  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("text", ["all", "*", "10.0.0.1/8", "10.0.0.0/8;fd00::/8", "localhost"])

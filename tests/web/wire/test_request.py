@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from werkzeug.test import run_wsgi_app
 
 from app.domain.errors import BadDelivery, GateError, UnsupportedContent
-from app.web.wire.request import FAULT, announced, environ_of, source
+from app.web.wire.request import FAULT, announced_length, environ_of, sender_of
 from tests.web.gate import Gate
 
 
@@ -64,9 +64,9 @@ def test_what_says_one_thing_has_none() -> None:
         asked(("accept", "a"), ("accept", "b"), ("transfer-encoding", "Chunked"), ("content-encoding", "identity"))
     )
     assert FAULT not in environ and environ["HTTP_ACCEPT"] == "a, b"
-    assert announced(environ) is None
-    assert announced(environ_of(asked(("content-length", "12")))) == 12
-    assert announced(environ_of(asked())) == 0
+    assert announced_length(environ) is None
+    assert announced_length(environ_of(asked(("content-length", "12")))) == 12
+    assert announced_length(environ_of(asked())) == 0
 
 
 @given(st.lists(st.tuples(st.text("abcx-_", min_size=1, max_size=6), st.text(max_size=5)), max_size=8))
@@ -86,7 +86,7 @@ def test_no_two_names_become_one(headers: list[tuple[str, str]]) -> None:
     ],
 )
 def test_an_ipv6_network_is_one_sender(one: str, other: str, same: bool) -> None:
-    assert (source(one) == source(other)) is same
+    assert (sender_of(one) == sender_of(other)) is same
 
 
 PATHS = ("/hooks/gogs", "/login", "/login/corp", "/login/corp/callback", "/logout", "/account", "/account/links", "/api/v1/me")

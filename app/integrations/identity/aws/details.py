@@ -71,7 +71,7 @@ class Naming:
     group_prefix: str
 
 
-class Account:
+class AwsAccount:
     """An account, page by page. Groups come last: one may stand on another page than its members."""
 
     def __init__(self, naming: Naming) -> None:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.domain.access import Hint, HintKind
 from app.domain.errors import BadRequest
-from app.integrations.identity.protocol import Event
+from app.integrations.identity.protocol import SourceEvent
 
 LARGEST = 1024 * 1024  # PutEvents takes 256 KiB (its API reference); CloudTrail's records stay far below
 # IAM's calls that change who is there, what they are called, how they are tagged, or who is in a group.
@@ -49,7 +49,7 @@ def challenge_answer(value: str | None) -> dict[str, str]:
     raise BadRequest("EventBridge sends no challenge")
 
 
-def parse(body: bytes) -> list[Event]:
+def parse(body: bytes) -> list[SourceEvent]:
     """Read a notice; raises BadRequest for whatever is not an IAM call that EventBridge passes on."""
     if len(body) > LARGEST:
         raise BadRequest(f"the event is larger than {LARGEST} bytes")
@@ -59,7 +59,7 @@ def parse(body: bytes) -> list[Event]:
         raise BadRequest(f"not an event of AWS IAM: {_place(fault)}") from None
     call = notice.detail
     has_changed = call.event_name in CHANGES and not call.error_code
-    return [Event(notice.id, (Hint(HintKind.ALL),) if has_changed else ())]
+    return [SourceEvent(notice.id, (Hint(HintKind.ALL),) if has_changed else ())]
 
 
 def _place(fault: ValidationError) -> str:

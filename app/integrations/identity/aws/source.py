@@ -30,7 +30,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.domain.access import Hint, Page
 from app.domain.errors import SecretUnavailable, SourceUnavailable
-from app.integrations.identity.aws.details import Account, Details, Naming
+from app.integrations.identity.aws.details import AwsAccount, Details, Naming
 from app.integrations.identity.protocol import Tools
 
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 5, 20, 3
@@ -88,7 +88,7 @@ class AwsIam:
     def read_all(self) -> Iterator[Page]:
         """Read the account; raises SourceUnavailable."""
         options = self._options
-        account = Account(Naming(options.subject_tag, options.group_tag, options.group_prefix))
+        account = AwsAccount(Naming(options.subject_tag, options.group_tag, options.group_prefix))
         for details in self._read():
             yield Page(identities=account.add(details))
         yield Page(groups=account.groups())

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.domain.access import Hint, HintKind
 from app.domain.errors import BadRequest
-from app.integrations.identity.protocol import Event
+from app.integrations.identity.protocol import SourceEvent
 
 OKTA_ID = r"^[A-Za-z0-9]{1,64}$"
 LARGEST_BODY = 1024 * 1024
@@ -54,7 +54,7 @@ def challenge_answer(value: str | None) -> dict[str, str]:
     return {"verification": value}
 
 
-def parse(body: bytes) -> list[Event]:
+def parse(body: bytes) -> list[SourceEvent]:
     """Read a delivery's events; raises BadRequest for anything that cannot be understood, or is too much."""
     if len(body) > LARGEST_BODY:
         raise BadRequest(f"the delivery is larger than {LARGEST_BODY} bytes")
@@ -65,7 +65,7 @@ def parse(body: bytes) -> list[Event]:
     return [_event(event) for event in delivery.data.events]
 
 
-def parse_event(raw: object) -> Event:
+def parse_event(raw: object) -> SourceEvent:
     """Read one LogEvent, as the System Log lists them; raises BadRequest."""
     try:
         return _event(_Event.model_validate(raw))
@@ -79,13 +79,13 @@ def _misunderstood(fault: ValidationError) -> BadRequest:
     return BadRequest(f"not events of Okta: {where}: {first['msg'][:200]}" if where else "not events of Okta: not JSON")
 
 
-def _event(event: _Event) -> Event:
+def _event(event: _Event) -> SourceEvent:
     try:
         uuid = UUID(event.uuid)
     except ValueError:
         raise BadRequest("not events of Okta: an event's uuid is none") from None
     hints = (_hint(target) for target in event.target or ())
-    return Event(str(uuid), tuple(dict.fromkeys(hint for hint in hints if hint is not None)))
+    return SourceEvent(str(uuid), tuple(dict.fromkeys(hint for hint in hints if hint is not None)))
 
 
 def _hint(target: _Target) -> Hint | None:

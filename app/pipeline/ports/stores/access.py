@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from app.domain.access import AccountLink, Change, Hint, LinkedBy, Page, SourceKind, SourceState, Statement
+from app.domain.access import AccessChange, AccountLink, Hint, LinkedBy, Page, SourceKind, SourceState, Statement
 from app.domain.event import Account
 from app.domain.signature import CommitKey
 
@@ -70,19 +70,19 @@ class Statements(Protocol):
         """Make the source known, lock it until the unit ends, and return how far it was heard."""
         ...
 
-    def say(self, source: str, page: Page, now: datetime) -> list[Change]:
+    def say(self, source: str, page: Page, now: datetime) -> list[AccessChange]:
         """Write down what `source` says in this page; return what that changed."""
         ...
 
-    def forget(self, source: str, gone: Collection[str], gone_groups: Collection[str], *, now: datetime) -> list[Change]:
+    def forget(self, source: str, gone: Collection[str], gone_groups: Collection[str], *, now: datetime) -> list[AccessChange]:
         """Note that the source has these no longer: people stay as inactive, so that no other source keeps them active."""
         ...
 
-    def withdraw(self, source: str, external_ids: Collection[str]) -> list[Change]:
+    def withdraw(self, source: str, external_ids: Collection[str]) -> list[AccessChange]:
         """Delete what the source said of these: it says nothing any more, neither active nor inactive."""
         ...
 
-    def belong(self, source: str, external_id: str, groups: Collection[str], *, now: datetime) -> list[Change]:
+    def belong(self, source: str, external_id: str, groups: Collection[str], *, now: datetime) -> list[AccessChange]:
         """Say that one identity is in exactly these groups; who else is in them stays. A group's id is its name."""
         ...
 

@@ -10,7 +10,7 @@ import pytest
 from app.domain.access import Hint, HintKind
 from app.domain.errors import BadRequest
 from app.integrations.identity.aws.events import LARGEST, challenge_answer, parse
-from app.integrations.identity.protocol import Event
+from app.integrations.identity.protocol import SourceEvent
 
 AGAIN = (Hint(HintKind.ALL),)
 ID = "0cdc5423-ed4e-71d8-c4f7-9c4ab361748c"
@@ -59,7 +59,7 @@ def notice(name: str = "AddUserToGroup", detail: dict[str, Any] | None = None, *
     ],
 )
 def test_a_call_that_changes_who_is_who_makes_the_gate_read_again(name: str, hints: tuple[Hint, ...]) -> None:
-    assert parse(notice(name)) == [Event(ID, hints)]
+    assert parse(notice(name)) == [SourceEvent(ID, hints)]
 
 
 def test_a_call_that_was_refused_changed_nothing() -> None:

@@ -13,7 +13,7 @@ import pytest
 from app.domain.access import Hint, HintKind
 from app.domain.errors import BadRequest
 from app.integrations.identity.okta.events import challenge_answer, parse, parse_event
-from app.integrations.identity.protocol import Event
+from app.integrations.identity.protocol import SourceEvent
 from app.pipeline.people.hear_hint import is_authentic
 from tests.integrations.targets.cast import Request, says, serving
 from tests.okta_fake import StillClock, serving_okta
@@ -59,7 +59,7 @@ def event(*targets: tuple[Any, Any], uuid: Any = ID) -> dict[str, Any]:
 
 
 def test_the_published_delivery_is_understood() -> None:
-    assert parse(json.dumps(PUBLISHED).encode()) == [Event(ID, ())]
+    assert parse(json.dumps(PUBLISHED).encode()) == [SourceEvent(ID, ())]
 
 
 @pytest.mark.parametrize(
@@ -74,13 +74,13 @@ def test_the_published_delivery_is_understood() -> None:
     ],
 )
 def test_users_and_groups_are_to_be_read_again_and_nothing_else(targets: list[tuple[Any, Any]], hints: list[Hint]) -> None:
-    assert parse(delivery(event(*targets))) == [Event(ID, tuple(hints))]
-    assert parse_event(event(*targets)) == Event(ID, tuple(hints))
+    assert parse(delivery(event(*targets))) == [SourceEvent(ID, tuple(hints))]
+    assert parse_event(event(*targets)) == SourceEvent(ID, tuple(hints))
 
 
 @pytest.mark.parametrize("target", [None, []])
 def test_an_event_may_have_no_target(target: Any) -> None:
-    assert parse(delivery({"uuid": ID, "target": target})) == [Event(ID, ())]
+    assert parse(delivery({"uuid": ID, "target": target})) == [SourceEvent(ID, ())]
 
 
 def test_several_events_keep_their_order() -> None:
@@ -149,7 +149,7 @@ def test_what_is_no_challenge_is_not_given_back(value: str | None) -> None:
         challenge_answer(value)
 
 
-def endpoint(secret: bytes, seen: list[Event]) -> Callable[[BaseHTTPRequestHandler, Request], None]:
+def endpoint(secret: bytes, seen: list[SourceEvent]) -> Callable[[BaseHTTPRequestHandler, Request], None]:
     """Answer as the web's view does."""
 
     def answer(handler: BaseHTTPRequestHandler, request: Request) -> None:
@@ -166,7 +166,7 @@ def endpoint(secret: bytes, seen: list[Event]) -> Callable[[BaseHTTPRequestHandl
 
 
 def test_an_event_hook_is_verified_and_delivers_what_happened() -> None:
-    seen: list[Event] = []
+    seen: list[SourceEvent] = []
     with serving_okta(StillClock()) as fake, serving() as service:
         service.answer = endpoint(b"the-secret", seen)
         assert fake.verify(service.url)
