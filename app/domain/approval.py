@@ -108,6 +108,23 @@ class Tally:
 NO_VOTES = Tally()
 
 
+@dataclass(frozen=True, slots=True)
+class VoteCount:
+    """What the votes on a deployment come to. `voters`: whose votes count; `fallen`: whose do not, and why.
+
+    `request` is the one that stands; `seen`: how many votes there are on it.
+    """
+
+    tally: Tally = NO_VOTES
+    request: ApprovalRequest | None = None
+    seen: int = 0
+    voters: tuple[str, ...] = ()
+    fallen: tuple[tuple[str, str], ...] = ()
+
+
+NO_COUNT = VoteCount()
+
+
 def tally(settings: ApprovalSettings, voters: Mapping[str, frozenset[str]]) -> Tally:
     """Count valid votes, given as the voters' groups by subject. Without rules one vote is enough.
 

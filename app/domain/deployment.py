@@ -62,6 +62,11 @@ class Wake:
     environment: str
     stage: Stage
 
+    @classmethod
+    def of(cls, deployment: Deployment, stage: Stage) -> Wake:
+        """Say that this deployment may go on from this stage."""
+        return cls(deployment.id, deployment.correlation_id, deployment.environment, stage)
+
 
 class Trigger(StrEnum):
     """Why a deployment exists."""

@@ -58,7 +58,7 @@ def override(services: Services, deployment_id: str, person: Person, purpose: st
         entry = entry_of(services, made, "overridden", overrides=seen.id, purpose=purpose, reason=seen.reason or "")
         unit.audit.append([entry])
         tell(services, unit, deployment_notice(services, made, "overridden", seen.reason or ""), environment=made.environment)
-    services.wakes.run(Wake(made.id, made.correlation_id, made.environment, Stage.VALIDATE_IDENTITY))
+    services.wakes.run(Wake.of(made, Stage.VALIDATE_IDENTITY))
     return made
 
 

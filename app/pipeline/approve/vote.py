@@ -8,14 +8,15 @@ from typing import Any
 
 from app.domain.approval import ApprovalRequest, RequestState, Verdict, Vote
 from app.domain.audit import AuditEntry
+from app.domain.decision import Decision
 from app.domain.deployment import Deployment, Stage, State, Wake
 from app.domain.errors import NotAllowed, NotFound
 from app.domain.session import check_fresh
 from app.domain.text import plain_line
 from app.pipeline.approve.acting_person import Person
-from app.pipeline.approve.voter import Right, environment_of, right_to_vote
-from app.pipeline.decide.judgement import current_evidence, keep_policy, record_of
-from app.pipeline.decide.tally import count_votes
+from app.pipeline.approve.voter import right_to_vote
+from app.pipeline.decide.case import Case
+from app.pipeline.decide.judgement import current_evidence, environment_of, gather, keep_policy, record_of
 from app.pipeline.line.hold import is_current
 from app.pipeline.line.stage import Move, conclude
 from app.pipeline.ports.record import entry_of
@@ -35,24 +36,24 @@ def vote(services: Services, deployment_id: str, person: Person, verdict: Verdic
     if deployment is None:
         raise NotFound(f"there is no deployment {deployment_id}")
     _check_waits(deployment)
-    right = _right(services, deployment, person)
+    case, decision = _right(services, deployment, person)
     with services.store.unit() as unit:
         unit.slots.lock(deployment.environment)
         current = unit.deployments.lock(deployment.id)
         _check_waits(current or deployment)
-        request = _open_request(services, unit, deployment, right)
-        given = _vote(services, request, person, verdict, comment, right=right)
+        request = _open_request(services, unit, deployment, case)
+        given = _vote(services, request, person, verdict, comment, decision=decision)
         if not unit.approvals.vote(given):
             raise NotAllowed(f"{person.principal.subject} has voted on this already; one vote a person, and it stays")
-        unit.audit.append([_entry(services, deployment, given, right)])
+        unit.audit.append([_entry(services, deployment, given, decision)])
         if verdict is Verdict.APPROVE:
             soon = services.clock.now() + timedelta(seconds=services.limits.sweep_after)
             unit.deployments.defer(deployment.id, soon, f"approved by {given.subject}")
             wakes: tuple[Wake, ...] = (_resume(deployment),)
         else:
             why = f"rejected by {given.subject}" + (f": {given.comment}" if given.comment else "")
-            ended = Move(State.DENIED, "denied", {"vote": given.id}, reason=why, closes=RequestState.REJECTED)
-            wakes = conclude(services, unit, deployment, Stage.CHECK_PERMISSION, ended, started_at).wakes
+            move = Move(State.DENIED, "denied", {"vote": given.id}, reason=why, closes=RequestState.REJECTED)
+            wakes = conclude(services, unit, deployment, Stage.CHECK_PERMISSION, move, started_at).wakes
     for wake in wakes:
         services.wakes.run(wake)
     return given
@@ -64,22 +65,21 @@ def _check_waits(deployment: Deployment) -> None:
         raise NotAllowed(f"deployment {deployment.id} does not wait for approvals, it is {deployment.state}{why}")
 
 
-def _right(services: Services, deployment: Deployment, person: Person) -> Right:
+def _right(services: Services, deployment: Deployment, person: Person) -> tuple[Case, Decision]:
     """Decide whether this person may vote here now; raises Forbidden and NotAllowed."""
     guard = services.guard()
-    environment = environment_of(guard, deployment)
-    check_fresh(person.session, services.clock.now(), environment.approvals.session)  # before git is asked for anything
-    found = current_evidence(services, guard, deployment)
-    votes = count_votes(services, guard, deployment, environment, found)
+    longest = environment_of(guard, deployment).approvals.session
+    check_fresh(person.session, services.clock.now(), longest)  # before git is asked for anything
+    case = gather(services, guard, deployment, current_evidence(services, guard, deployment))
     keep_policy(services, guard)
-    return right_to_vote(services, guard, deployment, person=person, evidence=found, votes=votes)
+    return case, right_to_vote(case, deployment, person)
 
 
-def _open_request(services: Services, unit: Unit, deployment: Deployment, right: Right) -> ApprovalRequest:
+def _open_request(services: Services, unit: Unit, deployment: Deployment, case: Case) -> ApprovalRequest:
     """Lock the request that is voted on; raises NotAllowed where it is over, or asks for something else by now."""
     standing = unit.approvals.standing(deployment.id)
     locked = unit.approvals.lock(standing.id) if standing is not None else None
-    if locked is None or not is_current(locked[0], deployment, right.environment, right.guard):
+    if locked is None or not is_current(locked[0], case):
         services.wakes.run(_resume(deployment))  # now, and not when it would be looked at anyway
         raise NotAllowed("what is asked for has changed (policies, targets): wait for the new request, and look at it")
     if services.clock.now() >= locked[0].expires_at:
@@ -87,24 +87,26 @@ def _open_request(services: Services, unit: Unit, deployment: Deployment, right:
     return locked[0]
 
 
-def _vote(services: Services, request: ApprovalRequest, person: Person, verdict: Verdict, comment: str, *, right: Right) -> Vote:
+def _vote(
+    services: Services, request: ApprovalRequest, person: Person, verdict: Verdict, comment: str, *, decision: Decision
+) -> Vote:
     return Vote(
         id=services.ids.new(),
         request_id=request.id,
         subject=person.principal.subject,
         verdict=verdict,
         comment=plain_line(comment),
-        context=right.decision.request["request"]["context"],
+        context=decision.request["request"]["context"],
         at=services.clock.now(),
     )
 
 
-def _entry(services: Services, deployment: Deployment, given: Vote, right: Right) -> AuditEntry:
+def _entry(services: Services, deployment: Deployment, given: Vote, decision: Decision) -> AuditEntry:
     verb = {Verdict.APPROVE: "approved", Verdict.REJECT: "rejected"}[given.verdict]
     detail: dict[str, Any] = {"vote": given.id, "request_id": given.request_id, "comment": given.comment}
-    entry = entry_of(services, deployment, verb, **detail, **record_of(right.decision))
+    entry = entry_of(services, deployment, verb, **detail, **record_of(decision))
     return replace(entry, action=f"approval:{verb}", actor=given.subject)
 
 
 def _resume(deployment: Deployment) -> Wake:
-    return Wake(deployment.id, deployment.correlation_id, deployment.environment, Stage.CHECK_PERMISSION)
+    return Wake.of(deployment, Stage.CHECK_PERMISSION)

@@ -6,16 +6,16 @@ somebody votes (`vote.py`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from app.domain.approval import ApprovalRequest, Vote
+from app.domain.approval import NO_COUNT, ApprovalRequest, Vote, VoteCount
 from app.domain.deployment import Deployment, Stage, State
 from app.domain.errors import Forbidden, NotAllowed, NotFound
 from app.pipeline.approve.acting_person import Person
-from app.pipeline.approve.voter import environment_of, right_to_vote
-from app.pipeline.decide.tally import NO_VOTES, VoteCount, count_votes
+from app.pipeline.approve.voter import right_to_vote
+from app.pipeline.decide.case import Case
+from app.pipeline.decide.judgement import gather
 from app.pipeline.line.hold import is_current
 from app.pipeline.ports.services import Guard, Services
 
@@ -70,26 +70,28 @@ def _waiting(services: Services, guard: Guard, request: ApprovalRequest, viewer:
         votes = tuple(unit.approvals.votes(request.id))
     if deployment is None or deployment.state is not State.HELD or identified is None:
         return None  # it went on this very moment
-    evidence, environment = identified.detail, guard.environment(deployment.environment)
-    found = count_votes(services, guard, deployment, environment, evidence) if environment else NO_VOTES
-    missing = found.tally.missing if environment and is_current(request, deployment, environment, guard) else ()
-    seen = Waiting(deployment, request, votes, found, missing, None)
     try:
-        _check_viewer(services, guard, seen, viewer=viewer, evidence=evidence)
-    except (Forbidden, NotAllowed) as fault:
-        return replace(seen, why_not=str(fault))
-    return seen
+        case = gather(services, guard, deployment, identified.detail)
+    except NotAllowed as gone:
+        return Waiting(deployment, request, votes, NO_COUNT, (), viewer if isinstance(viewer, str) else str(gone))
+    missing = case.votes.tally.missing if is_current(request, case) else ()
+    return Waiting(deployment, request, votes, case.votes, missing, _why_not(case, deployment, request, votes, viewer=viewer))
 
 
-def _check_viewer(services: Services, guard: Guard, seen: Waiting, *, viewer: Person | str, evidence: Mapping[str, Any]) -> None:
-    """Raise Forbidden or NotAllowed where this one may not vote."""
+def _why_not(
+    case: Case, deployment: Deployment, request: ApprovalRequest, votes: Sequence[Vote], *, viewer: Person | str
+) -> str | None:
+    """Say why this person may not vote, or None."""
     if isinstance(viewer, str):
-        raise Forbidden(viewer)
-    deployment, request, who = seen.deployment, seen.request, viewer.principal.subject
-    if not is_current(request, deployment, environment_of(guard, deployment), guard):
-        raise NotAllowed("what is asked for has changed (policies, targets): a new request comes soon")
-    if services.clock.now() >= request.expires_at:
-        raise NotAllowed("the request has expired")
-    if any(vote.subject == who for vote in seen.votes):
-        raise NotAllowed(f"{who} has voted on this already")
-    right_to_vote(services, guard, deployment, person=viewer, evidence=evidence, votes=seen.count)
+        return viewer
+    if not is_current(request, case):
+        return "what is asked for has changed (policies, targets): a new request comes soon"
+    if case.now >= request.expires_at:
+        return "the request has expired"
+    if any(vote.subject == viewer.principal.subject for vote in votes):
+        return f"{viewer.principal.subject} has voted on this already"
+    try:
+        right_to_vote(case, deployment, viewer)
+    except Forbidden as fault:
+        return str(fault)
+    return None

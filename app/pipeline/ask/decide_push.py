@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from app.domain.audit import AuditEntry
-from app.domain.decision import Action, Decision, DecisionRequest, Effect
+from app.domain.decision import Action, Decision, Effect
 from app.domain.environment import Environment
 from app.domain.event import Repository, is_zero
 from app.domain.finding import Finding, Inspection
@@ -21,9 +21,9 @@ from app.domain.push import CheckedPush, PushRequest, RefUpdate
 from app.domain.session import Session
 from app.domain.signature import Signatures
 from app.domain.text import plain_line
+from app.pipeline.decide.case import Act, Case
 from app.pipeline.decide.evidence import LISTED, NOTHING_NEW, content_facts, path_facts
-from app.pipeline.decide.facts import Act, facts
-from app.pipeline.decide.judgement import active_principal, record_of, remember_policy
+from app.pipeline.decide.judgement import active_principal, decide, record_of, remember_policy
 from app.pipeline.decide.what_if import explain
 from app.pipeline.freeze.freeze import freezes_at
 from app.pipeline.ports.services import Guard, Services
@@ -147,16 +147,16 @@ def _environments(guard: Guard, repository: Repository, update: RefUpdate) -> li
 def _decide(services: Services, guard: Guard, wanted: PushRequest, *, update: RefUpdate, known: _Known) -> _Decided:
     environments = _environments(guard, wanted.repository, update)
     found = services.inspector.inspect(update.changes, agents=known.agents) if update.changes is not None else NOT_INSPECTED
-    context = facts(
+    case = Case(
         guard,
-        environments,
+        tuple(environments),
         Act(update.event, update.ref, update.sha, wanted.account.login),
-        evidence=_evidence(update, found, known.owners),
-        session=known.session,
-        freezes=sorted({name for e in environments for name in known.freezes[e.name]}),
-        now=known.now,
+        _evidence(update, found, known.owners),
+        tuple(sorted({name for environment in environments for name in known.freezes[environment.name]})),
+        known.now,
+        known.session,
     )
-    decision = guard.policy.decide(DecisionRequest(known.principal, Action.PUSH, "", known.resource, context))
+    decision = decide(case, known.principal, Action.PUSH, known.resource)
     told = RefDecision(
         update.ref,
         decision.effect,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from app.domain.decision import Action, Decision, DecisionRequest
+from app.domain.decision import Action, Decision
 from app.domain.environment import BRANCHES, Environment
 from app.domain.errors import BadRequest, NotAllowed, NotFound
 from app.domain.event import Account
@@ -15,7 +15,8 @@ from app.domain.principal import Principal
 from app.domain.session import Session
 from app.integrations.policy.protocol import Policy
 from app.pipeline.ask.who_can import BEST, NO_COMMIT
-from app.pipeline.decide.facts import Act, facts
+from app.pipeline.decide.case import Act, Case
+from app.pipeline.decide.judgement import decide
 from app.pipeline.decide.what_if import what_would_help
 from app.pipeline.freeze.freeze import freezes_at
 from app.pipeline.ports.services import Guard, Services
@@ -56,27 +57,28 @@ def simulate(services: Services, supposed: Supposition, policy: Policy | None = 
     `policy`: other policies than those in force.
     """
     guard = services.guard()
-    policy = policy or guard.policy
+    guard = replace(guard, policy=policy) if policy is not None else guard
     who, environments = _who(guard, supposed.who), _environments(guard, supposed)
-    groups = [environments] if supposed.action is Action.PUSH else [[each] for each in environments]
-    return [_simulated(services, guard, policy, supposed=supposed, who=who, environments=each) for each in groups]
+    groups = [environments] if supposed.action is Action.PUSH else [[environment] for environment in environments]
+    return [_simulation(_case(services, guard, supposed, who, group), supposed, who) for group in groups]
 
 
-def _simulated(
-    services: Services, guard: Guard, policy: Policy, *, supposed: Supposition, who: Principal, environments: list[Environment]
-) -> Simulation:
+def _case(services: Services, guard: Guard, supposed: Supposition, who: Principal, environments: Sequence[Environment]) -> Case:
     now = supposed.at or services.clock.now()
     with services.store.reading() as unit:
         session = unit.sessions.newest(who.subject, services.clock.now(), guard.issuer_urls)
-        freezes = sorted({each.name for e in environments for each in freezes_at(unit, e.name, now)})
+        freezes = {freeze.name for environment in environments for freeze in freezes_at(unit, environment.name, now)}
     event = {Action.ROLLBACK: "rollback", Action.OVERRIDE: "override"}.get(supposed.action)
     act = Act(event or ("push" if supposed.ref.startswith(BRANCHES) else "tag"), supposed.ref, NO_COMMIT, "")
     evidence, here = {**BEST, **(supposed.brings or {})}, _session(session, supposed, now)
-    context = facts(guard, environments, act, evidence=evidence, session=here, freezes=freezes, now=now)
-    name = "" if supposed.action is Action.PUSH else environments[0].name
-    spelled = environments[0].repository if environments else supposed.repository
-    decision = policy.decide(DecisionRequest(who, supposed.action, name, spelled, context))
-    return Simulation(name or spelled, decision, tuple(what_would_help(policy, decision.request)))
+    return Case(guard, tuple(environments), act, evidence, tuple(sorted(freezes)), now, here)
+
+
+def _simulation(case: Case, supposed: Supposition, who: Principal) -> Simulation:
+    spelled = case.environments[0].repository if case.environments else supposed.repository
+    decision = decide(case, who, supposed.action, spelled)
+    name = spelled if supposed.action is Action.PUSH else case.environment.name
+    return Simulation(name, decision, tuple(what_would_help(case.guard.policy, decision.request)))
 
 
 def _who(guard: Guard, name: str) -> Principal:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from app.domain.access import Standing
-from app.domain.decision import Action, DecisionRequest, Effect
+from app.domain.decision import Action, Effect
 from app.domain.environment import BRANCHES, TAGS, Environment
 from app.domain.errors import BadRequest, NotFound
 from app.domain.signature import Signatures
 from app.integrations.policy.protocol import Policy
+from app.pipeline.decide.case import Act, Case
 from app.pipeline.decide.evidence import NOTHING_NEW
-from app.pipeline.decide.facts import Act, facts
+from app.pipeline.decide.judgement import decide
 from app.pipeline.freeze.freeze import freezes_at
-from app.pipeline.ports.services import Guard, Services
+from app.pipeline.ports.services import Services
 from app.pipeline.ports.stores.line import Unit
 
 EVENTS = {"branch": "push", "tag": "tag", "release": "release"}
@@ -76,36 +76,23 @@ def who_can(
     now = at or services.clock.now()
     standings = guard.identity.everybody()
     with services.store.reading() as unit:
-        frozen = [each.name for each in freezes_at(unit, environment.name, now)]
-        answers = tuple(
-            _answer(guard, unit, environment, standing, act=act, action=Action(action), freezes=frozen, now=now)
-            for standing in standings
-        )
+        freezes = tuple(freeze.name for freeze in freezes_at(unit, environment.name, now))
+        case = Case(guard, (environment,), act, BEST, freezes, now)
+        answers = tuple(_answer(unit, case, standing, Action(action)) for standing in standings)
     time = f"{at:%a %Y-%m-%d %H:%M %Z}" if at else "now"
     assumed = f"{time}, from {full}, commits that known people wrote and signed, and each one's newest session here"
     return Rights(name, action, full, answers, assumed)
 
 
-def _answer(
-    guard: Guard,
-    unit: Unit,
-    environment: Environment,
-    standing: Standing,
-    *,
-    act: Act,
-    action: Action,
-    freezes: Sequence[str],
-    now: datetime,
-) -> PrincipalRight:
+def _answer(unit: Unit, case: Case, standing: Standing, action: Action) -> PrincipalRight:
     who = standing.principal
     said = (who.subject, who.kind.value, tuple(sorted(who.accounts)))
     if not who.active:
         return PrincipalRight(*said, effect=Effect.DENY, reason=f"not active: {who.why_inactive}")
     if not who.accounts:
         return PrincipalRight(*said, effect=Effect.DENY, reason="no account stands for this principal: tidegate access link")
-    session = unit.sessions.newest(who.subject, now, guard.issuer_urls)
-    context = facts(guard, [environment], act, evidence=BEST, session=session, freezes=freezes, now=now)
-    decision = guard.policy.decide(DecisionRequest(who, action, environment.name, environment.repository, context))
+    session = unit.sessions.newest(who.subject, case.now, case.guard.issuer_urls)
+    decision = decide(replace(case, session=session), who, action)
     return PrincipalRight(*said, effect=decision.effect, reason=decision.reason)
 
 

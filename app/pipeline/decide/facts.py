@@ -1,20 +1,18 @@
-"""What a decision may depend on: gathered here once, for stages, `who-can` and whoever asks later. Used by `line/authorize.py`.
+"""Spell a case (`case.py`) as the facts that policies may ask about, for stages, `who-can` and every other question.
 
-Nothing is ever left out, so that no attribute can vanish and take a `forbid` with it: what is not known has a form of its own.
+No fact is ever left out, so that no attribute can vanish and take a `forbid` with it: what is not known has a form of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from app.domain.approval import NO_VOTES, Tally
-from app.domain.environment import BRANCHES, TAGS, Environment
+from app.domain.environment import BRANCHES, TAGS
 from app.domain.local_time import time_zone
 from app.domain.session import Session
-from app.pipeline.ports.services import Guard
+from app.pipeline.decide.case import Case
 
 UTC = "UTC"
 NEVER = 2**63 - 1  # seconds since what never happened: no rule that asks for less is met
@@ -30,39 +28,16 @@ NO_SESSION: Mapping[str, Any] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Act:
-    """What is asked for: `event` brings commit `sha` of `ref`. `login` is the account's name at the forge, for people."""
-
-    event: str
-    ref: str
-    sha: str
-    login: str
-
-
-def facts(
-    guard: Guard,
-    environments: Sequence[Environment],
-    act: Act,
-    *,
-    evidence: Mapping[str, Any],
-    session: Session | None,
-    freezes: Sequence[str],
-    now: datetime,
-    approvals: Tally = NO_VOTES,
-    is_involved: bool = False,
-) -> dict[str, Any]:
-    """Gather the context of a decision. `environments`: the one that is acted on, or those that deploy what is pushed.
-
-    `evidence` is what is known of the commits (`evidence.py`), `freezes` are the names of those in force.
-    """
-    targets = {target for environment in environments for target in environment.targets}
+def facts(case: Case) -> dict[str, Any]:
+    """Spell a case as the context of a decision."""
+    targets = {target for environment in case.environments for target in environment.targets}
+    evidence, environments = case.evidence, case.environments
     return {
-        "event": act.event,
-        **ref_facts(act.ref),
-        "sha": act.sha,
+        "event": case.act.event,
+        **ref_facts(case.act.ref),
+        "sha": case.act.sha,
         "environments": sorted(environment.name for environment in environments),
-        "zones": sorted({guard.target_zones[t].name for t in targets}),
+        "zones": sorted({case.guard.target_zones[target].name for target in targets}),
         "targets": sorted(targets),
         "authors_known": evidence["authors_known"],
         "unknown_authors": evidence["unknown_authors"],
@@ -73,13 +48,13 @@ def facts(
         "findings": sorted({finding["kind"] for finding in evidence["findings"]}),
         "inspected": evidence["inspected"],
         "checked_at_push": evidence["checked_at_push"],
-        "session": session_facts(session, now),
-        "actor_login": act.login,
-        "frozen": bool(freezes),
-        "freezes": sorted(freezes),
-        "approvals": approvals.as_fact(),
-        "involved": is_involved,
-        **local_time(environments[0].time_zone if environments else UTC, now),
+        "session": session_facts(case.session, case.now),
+        "actor_login": case.act.login,
+        "frozen": bool(case.freezes),
+        "freezes": sorted(case.freezes),
+        "approvals": case.votes.tally.as_fact(),
+        "involved": case.is_involved,
+        **local_time(environments[0].time_zone if environments else UTC, case.now),
     }
 
 

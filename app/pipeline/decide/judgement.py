@@ -1,22 +1,27 @@
-"""The decision about one deployment, by the rights of this moment: for stages, votes and whoever asks (invariants 7, 8)."""
+"""The decision about one deployment, by the rights of this moment: for stages, votes and everybody who asks.
+
+A case is gathered once (`case.py`), spelled for the policies (`facts.py`) and decided; nothing is read twice on the way.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 from app.domain.decision import Action, Decision, DecisionRequest, Effect
 from app.domain.deployment import Deployment, Stage, Trigger
 from app.domain.environment import Environment
-from app.domain.errors import GateError
+from app.domain.errors import GateError, NotAllowed
 from app.domain.event import Account
 from app.domain.principal import Principal
 from app.domain.session import Session, why_no_mfa
 from app.integrations.identity.protocol import AccessMap
+from app.pipeline.decide.case import Act, Case
 from app.pipeline.decide.evidence import evidence_of
-from app.pipeline.decide.facts import Act, facts
-from app.pipeline.decide.tally import NO_VOTES, VoteCount, count_votes
+from app.pipeline.decide.facts import facts
+from app.pipeline.decide.tally import count_votes
 from app.pipeline.decide.what_if import explain
 from app.pipeline.freeze.freeze import freezes_at
 from app.pipeline.ports.services import Guard, Services
@@ -27,11 +32,11 @@ EVIDENCE_HOLDS = timedelta(minutes=1)  # a source may have become stale since
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What was decided and by which votes; without a decision the answer is no, for the `reason` given."""
+    """What was decided about which case; without them the answer is no, for the `reason` given."""
 
     reason: str
+    case: Case | None = None
     decision: Decision | None = None
-    votes: VoteCount = NO_VOTES
 
     @property
     def is_allowed(self) -> bool:
@@ -40,19 +45,17 @@ class Judgement:
 
     @property
     def detail(self) -> dict[str, Any]:
-        """What it takes to decide again (invariant 10), and who stood behind it."""
-        if self.decision is None:
+        """What it takes to decide again (invariant 10), and the people whose votes stood behind it."""
+        if self.case is None or self.decision is None:
             return {}
-        votes = {"voters": list(self.votes.voters), "fallen": dict(self.votes.fallen)} if self.votes.request else {}
-        return record_of(self.decision) | votes
+        votes = self.case.votes
+        counted = {"voters": list(votes.voters), "fallen": dict(votes.fallen)} if votes.request else {}
+        return record_of(self.decision) | counted
 
 
 def decide_now(services: Services, guard: Guard, deployment: Deployment) -> Judgement:
     """Decide by the rights of this moment (invariants 7, 8)."""
-    environment = guard.environment(deployment.environment)
-    if environment is None:
-        return Judgement(f"the configuration has no environment {deployment.environment} any more")
-    changed = _why_not_here(environment, deployment)
+    changed = _why_not_here(guard, deployment)
     if changed is not None:
         return Judgement(changed)
     fault, principal = active_principal(guard.identity, deployment.actor)
@@ -62,14 +65,38 @@ def decide_now(services: Services, guard: Guard, deployment: Deployment) -> Judg
         session = unit.sessions.newest(principal.subject, services.clock.now(), guard.issuer_urls)
     if deployment.trigger is Trigger.OVERRIDE and (bare := why_no_mfa(session, deployment.created_at)) is not None:
         return Judgement(f"an override takes a second factor: {bare}")
-    found = current_evidence(services, guard, deployment)
-    votes = count_votes(services, guard, deployment, environment, found)
-    context = context_of(services, guard, deployment, environment=environment, evidence=found, session=session, votes=votes)
+    case = gather(services, guard, deployment, current_evidence(services, guard, deployment), session)
     keep_policy(services, guard)
-    # The repository as tidegate.toml spells it, since policies spell it so.
-    asked = DecisionRequest(principal, action_of(deployment), environment.name, environment.repository, context)
-    decision = guard.policy.decide(asked)
-    return Judgement(_with_fallen(explain(guard.policy, decision), decision, votes), decision, votes)
+    decision = decide(case, principal, action_of(deployment))
+    return Judgement(_with_fallen(explain(guard.policy, decision), decision, case), case, decision)
+
+
+def gather(
+    services: Services, guard: Guard, deployment: Deployment, evidence: Mapping[str, Any], session: Session | None = None
+) -> Case:
+    """Gather what a decision about a deployment depends on. `session` is that of the person who acts or votes.
+
+    Raises NotAllowed if the configuration no longer has the environment.
+    """
+    environment, now = environment_of(guard, deployment), services.clock.now()
+    with services.store.reading() as unit:
+        freezes = tuple(freeze.name for freeze in freezes_at(unit, environment.name, now))
+        checked = is_checked(unit, deployment)
+        request = unit.approvals.standing(deployment.id)
+        votes = unit.approvals.votes(request.id) if request is not None else []
+    known = {**evidence, "checked_at_push": checked}
+    case = Case(guard, (environment,), Act.of(deployment), known, freezes, now, session)
+    return replace(case, votes=count_votes(case, deployment, request, votes))
+
+
+def decide(case: Case, principal: Principal, action: Action, repository: str | None = None) -> Decision:
+    """Ask the policies. A push is asked about a `repository`, everything else about the environment that is acted on.
+
+    Without it the repository is named as tidegate.toml spells it, since policies spell it so.
+    """
+    environment = "" if action is Action.PUSH else case.environment.name
+    spelled = repository or case.environment.repository
+    return case.guard.policy.decide(DecisionRequest(principal, action, environment, spelled, facts(case)))
 
 
 def current_evidence(services: Services, guard: Guard, deployment: Deployment) -> dict[str, Any]:
@@ -79,41 +106,11 @@ def current_evidence(services: Services, guard: Guard, deployment: Deployment) -
         known = unit.access.version()
     if identified is None:
         raise GateError("validate_identity has left no result")
-    found = identified.detail
+    evidence = identified.detail
     is_old = services.clock.now() - identified.finished_at > EVIDENCE_HOLDS
-    if is_old or (known, guard.digest) != (found.get("access_version"), found.get("guard")):
-        found = found | evidence_of(services, guard, deployment, found)
-    return found
-
-
-def context_of(
-    services: Services,
-    guard: Guard,
-    deployment: Deployment,
-    *,
-    environment: Environment,
-    evidence: dict[str, Any],
-    session: Session | None,
-    votes: VoteCount,
-    is_involved: bool = False,
-) -> dict[str, Any]:
-    """Gather what a decision about this deployment may depend on. `session` is that of who acts."""
-    now = services.clock.now()
-    with services.store.reading() as unit:
-        freezes = [freeze.name for freeze in freezes_at(unit, environment.name, now)]
-        checked = is_checked(unit, deployment)
-    act = Act(deployment.trigger.value, deployment.ref, deployment.sha, deployment.actor.login)
-    return facts(
-        guard,
-        [environment],
-        act,
-        evidence={**evidence, "checked_at_push": checked},
-        session=session,
-        freezes=freezes,
-        now=now,
-        approvals=votes.tally,
-        is_involved=is_involved,
-    )
+    if is_old or (known, guard.digest) != (evidence.get("access_version"), evidence.get("guard")):
+        return evidence | evidence_of(services, guard, deployment, evidence)
+    return evidence
 
 
 def is_checked(unit: Unit, deployment: Deployment) -> bool:
@@ -123,7 +120,7 @@ def is_checked(unit: Unit, deployment: Deployment) -> bool:
 
 
 def keep_policy(services: Services, guard: Guard) -> None:
-    """Keep the version of the policies by which is decided, so that it can be decided again."""
+    """Keep the version of the policies that decide, so that it can be decided again."""
     with services.store.unit() as unit:
         remember_policy(unit, guard)
 
@@ -141,21 +138,23 @@ def action_of(deployment: Deployment) -> Action:
     return Action.ROLLBACK if deployment.is_rollback else Action.DEPLOY
 
 
-def _with_fallen(reason: str, decision: Decision, votes: VoteCount) -> str:
-    """Say beside the reason whose votes do not count any more, where that may be why."""
-    if decision.effect is Effect.ALLOW or not votes.fallen:
-        return reason
-    return f"{reason}; fallen votes: " + ", ".join(f"{who} ({why})" for who, why in votes.fallen)
+def environment_of(guard: Guard, deployment: Deployment) -> Environment:
+    """Return where a deployment goes; raises NotAllowed if the configuration no longer has it."""
+    environment = guard.environment(deployment.environment)
+    if environment is None:
+        raise NotAllowed(f"the configuration has no environment {deployment.environment} any more")
+    return environment
 
 
-def _why_not_here(environment: Environment, deployment: Deployment) -> str | None:
-    """Say what the configuration of this moment has against it: it may have changed since it was planned."""
-    repository = deployment.repository
-    if not environment.is_of(repository):
-        return f"{environment.name} deploys {environment.repository}, and not {repository.key} with the number {repository.id}"
-    if not deployment.is_rollback and not environment.deploys_ref(deployment.ref):
-        return f"{environment.name} does not deploy {deployment.ref} any more"
-    return None
+def active_principal(identity: AccessMap, account: Account) -> tuple[str, Principal | None]:
+    """Return the active principal behind an account, or None and what would change that."""
+    principal = identity.principal_of(account)
+    if principal is None:
+        link = f"link it: tidegate access link {account.key} SUBJECT"
+        return f"account {account.key} ({account.login}) stands for nobody; {link}", None
+    if not principal.active:
+        return f"{principal.subject} is not active: {principal.why_inactive}", None
+    return "", principal
 
 
 def record_of(decision: Decision) -> dict[str, Any]:
@@ -168,14 +167,20 @@ def record_of(decision: Decision) -> dict[str, Any]:
     }
 
 
-def active_principal(identity: AccessMap, account: Account) -> tuple[str, Principal | None]:
-    """Return the active principal behind an account, or None and what would change that."""
-    principal = identity.principal_of(account)
-    if principal is None:
-        return (
-            f"account {account.key} ({account.login}) stands for nobody; link it: tidegate access link {account.key} SUBJECT",
-            None,
-        )
-    if not principal.active:
-        return f"{principal.subject} is not active: {principal.why_inactive}", None
-    return "", principal
+def _with_fallen(reason: str, decision: Decision, case: Case) -> str:
+    """Say beside the reason whose votes no longer count, since that may be why."""
+    if decision.effect is Effect.ALLOW or not case.votes.fallen:
+        return reason
+    return f"{reason}; fallen votes: " + ", ".join(f"{subject} ({why})" for subject, why in case.votes.fallen)
+
+
+def _why_not_here(guard: Guard, deployment: Deployment) -> str | None:
+    """Say what the configuration of this moment has against it: it may have changed since it was planned."""
+    environment, repository = guard.environment(deployment.environment), deployment.repository
+    if environment is None:
+        return f"the configuration has no environment {deployment.environment} any more"
+    if not environment.is_of(repository):
+        return f"{environment.name} deploys {environment.repository}, and not {repository.key} with the number {repository.id}"
+    if not deployment.is_rollback and not environment.deploys_ref(deployment.ref):
+        return f"{environment.name} does not deploy {deployment.ref} any more"
+    return None

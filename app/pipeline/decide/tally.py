@@ -1,80 +1,57 @@
-"""Count the votes on a deployment as they are worth now: of people who still may approve, for just what would be done."""
+"""Count the votes on a deployment by what they are worth now: of people who still may approve, for just what would be done."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
-from app.domain.approval import NO_VOTES as NO_TALLY
-from app.domain.approval import ApprovalRequest, Tally, Verdict, Vote, tally
+from app.domain.approval import ApprovalRequest, Verdict, Vote, VoteCount, tally
 from app.domain.decision import Action, Decision, DecisionRequest, Effect
 from app.domain.deployment import Deployment
-from app.domain.environment import Environment
 from app.domain.principal import Principal, PrincipalKind
-from app.pipeline.ports.services import Guard, Services
+from app.pipeline.decide.case import Case
 
 
-@dataclass(frozen=True, slots=True)
-class VoteCount:
-    """What the votes come to. `seen`: how many there are on the standing request; `fallen`: who voted in vain, and why."""
-
-    tally: Tally = NO_TALLY
-    request: ApprovalRequest | None = None
-    seen: int = 0
-    voters: tuple[str, ...] = ()
-    fallen: tuple[tuple[str, str], ...] = ()
-
-
-NO_VOTES = VoteCount()
-
-
-def count_votes(
-    services: Services, guard: Guard, deployment: Deployment, environment: Environment, evidence: Mapping[str, Any]
-) -> VoteCount:
-    """Count the valid votes. `evidence` is what the deployment brings, with everybody who had a hand in it."""
-    with services.store.reading() as unit:
-        request = unit.approvals.standing(deployment.id)
-        votes = unit.approvals.votes(request.id) if request is not None else []
-    if request is None or not request.is_for(deployment.sha, environment.targets, guard.policy.digest):
-        return VoteCount(tally(environment.approvals, {}), request, len(votes))
-    closed_to = involved_in(deployment, guard, evidence)
+def count_votes(case: Case, deployment: Deployment, request: ApprovalRequest | None, votes: Sequence[Vote]) -> VoteCount:
+    """Count the valid votes on the standing request."""
+    rules = case.environment.approvals
+    if request is None or not asks_for(request, case):
+        return VoteCount(tally(rules, {}), request, len(votes))
+    closed_to = involved_in(case, deployment)
     voters: dict[str, frozenset[str]] = {}
     fallen: list[tuple[str, str]] = []
     for vote in votes:
         if vote.verdict is not Verdict.APPROVE:
             continue
-        principal = guard.identity.principal(vote.subject)
-        why = _why_fallen(services, guard, environment, vote, principal, closed_to)
+        principal = case.guard.identity.principal(vote.subject)
+        why = _why_fallen(case, vote, principal, is_involved=vote.subject in closed_to)
         if why is None and principal is not None:
             voters[vote.subject] = principal.groups
         else:
             fallen.append((vote.subject, why or "nobody"))
-    return VoteCount(tally(environment.approvals, voters), request, len(votes), tuple(sorted(voters)), tuple(fallen))
+    return VoteCount(tally(rules, voters), request, len(votes), tuple(sorted(voters)), tuple(fallen))
 
 
-def involved_in(deployment: Deployment, guard: Guard, evidence: Mapping[str, Any]) -> frozenset[str]:
-    """List whoever had a hand in a deployment and so cannot approve it: requester, authors, who answers for agents."""
-    requester = guard.identity.principal_of(deployment.actor)
+def asks_for(request: ApprovalRequest, case: Case) -> bool:
+    """Tell whether a request asks for just what would be done now: commit, targets, policies."""
+    return request.is_for(case.act.sha, case.environment.targets, case.guard.policy.digest)
+
+
+def involved_in(case: Case, deployment: Deployment) -> frozenset[str]:
+    """List everybody who had a hand in a deployment and so cannot approve it: requester, authors, owners of agents."""
+    requester = case.guard.identity.principal_of(deployment.actor)
     own = {requester.subject, requester.owner or ""} if requester is not None else set()
-    return frozenset({*evidence["involved"], *own, deployment.principal or ""} - {""})
+    return frozenset({*case.evidence["involved"], *own, deployment.principal or ""} - {""})
 
 
-def _why_fallen(
-    services: Services,
-    guard: Guard,
-    environment: Environment,
-    vote: Vote,
-    principal: Principal | None,
-    closed_to: frozenset[str],
-) -> str | None:
-    """Say why a vote counts no more, or None."""
-    if services.clock.now() - vote.at > environment.approvals.within:
+def _why_fallen(case: Case, vote: Vote, principal: Principal | None, *, is_involved: bool) -> str | None:
+    """Say why a vote no longer counts, or None."""
+    environment = case.environment
+    if case.now - vote.at > environment.approvals.within:
         return "the vote is too old"
     if principal is None or not principal.active:
         return "is not active any more"
     asked = DecisionRequest(principal, Action.APPROVE, environment.name, environment.repository, dict(vote.context))
-    return why_no_voter(principal, guard.policy.decide(asked), is_involved=vote.subject in closed_to)
+    return why_no_voter(principal, case.guard.policy.decide(asked), is_involved=is_involved)
 
 
 def why_no_voter(principal: Principal, decision: Decision, *, is_involved: bool) -> str | None:

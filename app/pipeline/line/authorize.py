@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.domain.decision import Effect
 from app.domain.deployment import Deployment, Stage, State
-from app.pipeline.decide.judgement import decide_now, is_checked
+from app.pipeline.decide.judgement import Judgement, decide_now, is_checked
 from app.pipeline.line.hold import hold
 from app.pipeline.line.stage import Move, Outcome, run_stage
 from app.pipeline.ports.services import Guard, Services
@@ -15,35 +15,34 @@ WAYS_PAST = "it was merged or released in the forge's pages, or pushed while the
 def authorize(services: Services, deployment_id: str) -> Outcome:
     """Run `check_permission`."""
     guard = services.guard()
-    return run_stage(services, deployment_id, Stage.CHECK_PERMISSION, lambda d: _find(services, guard, d))
+    return run_stage(services, deployment_id, Stage.CHECK_PERMISSION, lambda d: _decide(services, guard, d))
 
 
-def _find(services: Services, guard: Guard, deployment: Deployment) -> Move | Outcome:
-    judged = decide_now(services, guard, deployment)
-    environment = guard.environment(deployment.environment)
-    remarks = _remarks(services, guard, deployment)
-    detail = {**judged.detail, **dict(remarks)}
-    if judged.is_allowed:
-        return Move(State.PERMITTED, "permitted", detail, reason=judged.reason, remarks=remarks)
-    if environment is None or judged.decision is None or judged.decision.effect is not Effect.HOLD:
-        return Move(State.DENIED, "denied", detail, reason=judged.reason, remarks=remarks)
-    return hold(
-        services,
-        guard,
-        deployment,
-        environment=environment,
-        counted=judged.votes,
-        detail=judged.detail,
-        reason=judged.reason,
-    )
+def _decide(services: Services, guard: Guard, deployment: Deployment) -> Move | Outcome:
+    judgement = decide_now(services, guard, deployment)
+    case, decision = judgement.case, judgement.decision
+    if case is not None and decision is not None and decision.effect is Effect.HOLD:
+        return hold(services, deployment, judgement, case)
+    remarks = _remarks(services, guard, deployment, judgement)
+    detail = {**judgement.detail, **dict(remarks)}
+    if judgement.is_allowed:
+        return Move(State.PERMITTED, "permitted", detail, reason=judgement.reason, remarks=remarks)
+    return Move(State.DENIED, "denied", detail, reason=judgement.reason, remarks=remarks)
 
 
-def _remarks(services: Services, guard: Guard, deployment: Deployment) -> tuple[tuple[str, str], ...]:
-    """Report what came past the check before pushes, where the forge has one: whatever policy makes of it."""
+def _remarks(services: Services, guard: Guard, deployment: Deployment, judgement: Judgement) -> tuple[tuple[str, str], ...]:
+    """Report what came past the check before pushes, if the forge has one: whatever policy makes of it."""
     forge = guard.forges.get(deployment.repository.forge)
     if forge is None or forge.decide_secrets is None or deployment.is_rollback:
         return ()
-    with services.store.reading() as unit:
-        if is_checked(unit, deployment):
-            return ()
+    if _was_checked(services, deployment, judgement):
+        return ()
     return (("unchecked", f"no check let {deployment.sha[:12]} onto {deployment.ref} before it was pushed: {WAYS_PAST}"),)
+
+
+def _was_checked(services: Services, deployment: Deployment, judgement: Judgement) -> bool:
+    """Take it from the case, or look: a deployment that was denied before a case was gathered is reported too."""
+    if judgement.case is not None:
+        return bool(judgement.case.evidence["checked_at_push"])
+    with services.store.reading() as unit:
+        return is_checked(unit, deployment)

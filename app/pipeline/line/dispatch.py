@@ -9,13 +9,13 @@ Order of durable writes, and what a crash right after each means:
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from app.domain.deployment import NEXT_STAGE, Deployment, Dispatch, DispatchRow, Progress, Stage, State, Step, Wake
 from app.pipeline.decide.judgement import decide_now
 from app.pipeline.line.fail import fail
-from app.pipeline.line.on_fault import reason_to_end
+from app.pipeline.line.on_fault import attempt
 from app.pipeline.line.stage import NOT_MY_TURN, OVERTAKEN, Move, Outcome, conclude, is_past
 from app.pipeline.line.start import start_all
 from app.pipeline.ports.record import entry_of
@@ -27,6 +27,16 @@ MOST_LOOKS = 20  # at rights that change while they are looked at
 _OUTRUN = Move(State.SUPERSEDED, "superseded", reason="a newer deployment of this environment took its place")
 
 
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """A last look at rights and ref, by which rules and under which version of the access map; `against`: what ends it."""
+
+    guard: Guard
+    access_version: int
+    against: Move | None
+    detail: dict[str, object]
+
+
 def dispatch(services: Services, deployment_id: str) -> Outcome:
     """Run `dispatch_deploy`: one dispatch at a time per environment, in the order of receipt (invariants 4, 6, 8)."""
     guard = services.guard()
@@ -35,18 +45,18 @@ def dispatch(services: Services, deployment_id: str) -> Outcome:
         deployment = unit.deployments.get(deployment_id)
     if deployment is None or deployment.has_ended:
         return NOT_MY_TURN
-    try:
-        return _dispatch(services, guard, deployment, started_at)
-    except Exception as fault:
-        why = reason_to_end(services, deployment, Stage.DISPATCH_DEPLOY, fault)
-        if why is None:
-            raise  # the sweeper comes back to it
-        return fail(services, deployment_id, Stage.DISPATCH_DEPLOY, why, started_at)
+    return attempt(
+        services,
+        deployment,
+        Stage.DISPATCH_DEPLOY,
+        lambda: _dispatch(services, guard, deployment, started_at),
+        lambda why, _: fail(services, deployment_id, Stage.DISPATCH_DEPLOY, why, started_at),
+    )
 
 
 def _dispatch(services: Services, guard: Guard, deployment: Deployment, started_at: datetime) -> Outcome:
     if deployment.state is State.GRANTED:
-        intended = _claim_environment(services, guard, deployment, started_at)
+        intended = _claim_environment(services, deployment, started_at)
         if isinstance(intended, Outcome):
             return intended
         leased = intended[0].dispatch if intended else None
@@ -58,20 +68,14 @@ def _dispatch(services: Services, guard: Guard, deployment: Deployment, started_
     return start_all(services, guard, deployment, rows, started_at)
 
 
-def _claim_environment(
-    services: Services, guard: Guard, deployment: Deployment, started_at: datetime
-) -> list[DispatchRow] | Outcome:
-    """Take the environment's slot and write down the intent; return an outcome where that can't be done now."""
+def _claim_environment(services: Services, deployment: Deployment, started_at: datetime) -> list[DispatchRow] | Outcome:
+    """Take the environment's slot and write down the intent; return an outcome if that can't be done now."""
     known = _refused_by_order(services, deployment, started_at)
     for _ in range(MOST_LOOKS):
         if isinstance(known, Outcome):
             return known
-        guard = services.guard()
-        checked = _last_check(services, guard, deployment)
-        if services.guard().digest == guard.digest:
-            claimed = _claim(services, guard, deployment, checked, known, started_at)
-        else:
-            claimed = None
+        check = _last_check(services, deployment, known)
+        claimed = _claim(services, deployment, check, started_at) if services.guard().digest == check.guard.digest else None
         if claimed is not None:
             return claimed
         # Somebody's rights, or the rules, changed since they were looked at: they count as they are now.
@@ -80,23 +84,15 @@ def _claim_environment(
         return _waits(services, unit, deployment, "the access map, which keeps changing")
 
 
-def _claim(
-    services: Services,
-    guard: Guard,
-    deployment: Deployment,
-    checked: tuple[Move | None, dict[str, object]],
-    known: int,
-    started_at: datetime,
-) -> list[DispatchRow] | Outcome | None:
-    """Take the slot by what was `checked` under the access map's version `known`; None where it is another one by now."""
-    against, detail = checked
-    admitted: list[Wake] = []
+def _claim(services: Services, deployment: Deployment, check: _Check, started_at: datetime) -> list[DispatchRow] | Outcome | None:
+    """Take the slot by what was checked; None if the access map has another version by now."""
+    against, admitted = check.against, list[Wake]()
     with services.store.unit() as unit:
         unit.slots.lock(deployment.environment)  # nobody else moves what is granted meanwhile
         turn = unit.deployments.turn(deployment)
         if turn.state is not State.GRANTED:
             return OVERTAKEN
-        if turn.access_version != known:
+        if turn.access_version != check.access_version:
             return None
         if against is None and turn.holder != deployment.id and turn.is_outrun:
             against = _OUTRUN
@@ -106,7 +102,7 @@ def _claim(
             admitted = _supersede_older(services, unit, deployment, started_at)
         if turn.holder not in (None, deployment.id):
             return replace(_waits(services, unit, deployment, turn.holder), wakes=tuple(admitted))
-        intended = _intend(services, guard, unit, deployment, detail)
+        intended = _intend(services, unit, deployment, check)
     for wake in admitted:  # now: the start may take its time
         services.wakes.run(wake)
     return intended
@@ -115,7 +111,7 @@ def _claim(
 def _refused_by_order(services: Services, deployment: Deployment, started_at: datetime) -> Outcome | int:
     """Look at the order first: in a backlog most are superseded or must wait, and need neither git nor policy for that.
 
-    Who is not refused gets the version of the access map by which the decision is made.
+    Returns the version of the access map to decide by, unless the deployment is refused.
     """
     with services.store.reading() as unit:
         turn = unit.deployments.turn(deployment)
@@ -139,16 +135,17 @@ def _waits(services: Services, unit: Unit, deployment: Deployment, holder: str |
     return Outcome(why, goes_on=False)
 
 
-def _last_check(services: Services, guard: Guard, deployment: Deployment) -> tuple[Move | None, dict[str, object]]:
+def _last_check(services: Services, deployment: Deployment, access_version: int) -> _Check:
     """Look once more at the rights and at the ref, as they are now: what was true when it was planned may not be."""
-    judged = decide_now(services, guard, deployment)
-    if not judged.is_allowed:
-        return Move(State.DENIED, "denied", judged.detail, reason=judged.reason), {}
-    if not deployment.is_rollback:
-        stale = _why_stale(services, guard, deployment)
-        if stale is not None:
-            return Move(State.SUPERSEDED, "superseded", reason=stale), {}
-    return None, judged.detail
+    guard = services.guard()
+    judgement = decide_now(services, guard, deployment)
+    if not judgement.is_allowed:
+        denied = Move(State.DENIED, "denied", judgement.detail, reason=judgement.reason)
+        return _Check(guard, access_version, denied, {})
+    stale = None if deployment.is_rollback else _why_stale(services, guard, deployment)
+    if stale is not None:
+        return _Check(guard, access_version, Move(State.SUPERSEDED, "superseded", reason=stale), {})
+    return _Check(guard, access_version, None, judgement.detail)
 
 
 def _why_stale(services: Services, guard: Guard, deployment: Deployment) -> str | None:
@@ -174,21 +171,21 @@ def _supersede_older(services: Services, unit: Unit, deployment: Deployment, sta
     """End older ones that wait; list those that come under way in their places (not those who wait as this one does)."""
     wakes: list[Wake] = []
     for older in unit.deployments.older_waiting(deployment.environment, deployment.position):
-        finding = Move(State.SUPERSEDED, "superseded", {"by": deployment.id}, reason=f"superseded by {deployment.id}")
-        wakes += conclude(services, unit, older, NEXT_STAGE[older.state], finding, started_at).wakes
+        move = Move(State.SUPERSEDED, "superseded", {"by": deployment.id}, reason=f"superseded by {deployment.id}")
+        wakes += conclude(services, unit, older, NEXT_STAGE[older.state], move, started_at).wakes
     return [w for w in wakes if w.stage is Stage.VALIDATE_IDENTITY]
 
 
-def _intend(services: Services, guard: Guard, unit: Unit, deployment: Deployment, detail: dict[str, object]) -> list[DispatchRow]:
+def _intend(services: Services, unit: Unit, deployment: Deployment, check: _Check) -> list[DispatchRow]:
     """Write down what is to be started, the first of it under our lease already, since we go on to start it."""
-    environment = guard.environment(deployment.environment)
+    environment = check.guard.environment(deployment.environment)
     ids, now = services.ids, services.clock.now()
     dispatches = [
         _dispatch_to(ids.new(), deployment, name, attempts=int(n == 0))
         for n, name in enumerate(environment.targets if environment else ())
     ]
     intents = {d.target: d.id for d in dispatches}
-    entry = entry_of(services, deployment, "dispatching", dispatches=intents, **detail)
+    entry = entry_of(services, deployment, "dispatching", dispatches=intents, **check.detail)
     due_at = now + timedelta(seconds=services.limits.sweep_after)
     if not unit.deployments.advance(deployment, Step(State.DISPATCHING, due_at, entry)):
         raise RuntimeError("a granted deployment has moved under its slot's lock")

@@ -27,13 +27,13 @@ def fail(services: Services, deployment_id: str, stage: Stage, reason: str, star
         current = unit.deployments.lock(deployment_id)
         if current is None or current.has_ended:
             return Outcome("already ended", goes_on=False)
-        finding = Move(State.FAILED, "failed", reason=reason)
-        outcome = conclude(services, unit, current, stage, finding, started_at)
+        move = Move(State.FAILED, "failed", reason=reason)
+        outcome = conclude(services, unit, current, stage, move, started_at)
         again = _redeployment(services, unit, current) if current.state not in WAITING else None
         if again is None:
             return outcome
         unit.slots.hold(current.environment, again.id)
-        wake = Wake(again.id, again.correlation_id, again.environment, Stage.VALIDATE_IDENTITY)
+        wake = Wake.of(again, Stage.VALIDATE_IDENTITY)
         admitted = (w for w in outcome.wakes if w.stage is Stage.VALIDATE_IDENTITY)  # those granted wait on
         return Outcome(outcome.outcome, False, (wake, *admitted))
 

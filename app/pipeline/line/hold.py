@@ -1,79 +1,73 @@
-"""Have a deployment wait for other people's approvals: ask once for just this, wait, and end it when nobody came in time.
+"""Have a deployment wait for other people's approvals: ask once for just this, wait, and end it if nobody came in time.
 
-Resumed by `approve/vote.py`, or by whatever else changes the answer: each time it is woken the whole decision is made anew.
+Resumed by `approve/vote.py`, or by anything else that changes the answer: each time the whole decision is made anew.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
 
 from app.domain.approval import ApprovalRequest, RequestState
 from app.domain.deployment import Deployment, State, Trigger
-from app.domain.environment import Environment
-from app.pipeline.decide.tally import VoteCount
+from app.pipeline.decide.case import Case
+from app.pipeline.decide.judgement import Judgement
+from app.pipeline.decide.tally import asks_for
 from app.pipeline.line.stage import Move, Outcome
-from app.pipeline.ports.services import Guard, Services
+from app.pipeline.ports.services import Services
 
 LOOK_AGAIN = timedelta(minutes=5)  # at the latest: a freeze may be over, a session begun
 
 
-def hold(
-    services: Services,
-    guard: Guard,
-    deployment: Deployment,
-    *,
-    environment: Environment,
-    counted: VoteCount,
-    detail: dict[str, Any],
-    reason: str,
-) -> Move | Outcome:
+def hold(services: Services, deployment: Deployment, judgement: Judgement, case: Case) -> Move | Outcome:
     """Wait on, ask, or end the waiting."""
     if deployment.trigger is Trigger.FAILURE:  # it holds the environment's slot, and nobody may be there
-        return Move(State.DENIED, "denied", detail, reason=f"the gate's own redeployment waits for nobody: {reason}")
-    now, request = services.clock.now(), counted.request
-    missing = ", ".join(counted.tally.missing) or "more than there are"
-    why = f"{reason}; it takes {missing}"
-    if request is None or not is_current(request, deployment, environment, guard):
-        asks = _request(services, deployment, environment, guard=guard, now=now)
-        return Move(
-            State.HELD,
-            "held",
-            detail | {"request_id": asks.id},
-            reason=why,
-            asks=asks,
-            instead_of=request.id if request is not None else None,
-            due_at=_look(asks, now),
-        )
-    if now >= request.expires_at:
-        late = f"nobody approved it in time ({environment.approvals.within}): {why}"
-        expects = (request.id, counted.seen)
-        return Move(State.DENIED, "denied", detail, reason=late, closes=RequestState.EXPIRED, expects=expects)
+        why = f"the gate's own redeployment waits for nobody: {judgement.reason}"
+        return Move(State.DENIED, "denied", judgement.detail, reason=why)
+    request = case.votes.request
+    why = f"{judgement.reason}; it takes {', '.join(case.votes.tally.missing) or 'more than there are'}"
+    if request is None or not is_current(request, case):
+        return _ask(services, deployment, judgement, case, why)
+    if case.now >= request.expires_at:
+        late = f"nobody approved it in time ({case.environment.approvals.within}): {why}"
+        expects = (request.id, case.votes.seen)
+        return Move(State.DENIED, "denied", judgement.detail, reason=late, closes=RequestState.EXPIRED, expects=expects)
     with services.store.unit() as unit:
-        unit.deployments.defer(deployment.id, _look(request, now), why)
+        unit.deployments.defer(deployment.id, _next_look(request, case.now), why)
     return Outcome("held", goes_on=False)
 
 
-def is_current(request: ApprovalRequest, deployment: Deployment, environment: Environment, guard: Guard) -> bool:
+def is_current(request: ApprovalRequest, case: Case) -> bool:
     """Tell whether a request is open and asks for what would be done now."""
-    is_for = request.is_for(deployment.sha, environment.targets, guard.policy.digest)
-    return request.state is RequestState.OPEN and is_for
+    return request.state is RequestState.OPEN and asks_for(request, case)
 
 
-def _request(
-    services: Services, deployment: Deployment, environment: Environment, *, guard: Guard, now: datetime
-) -> ApprovalRequest:
+def _ask(services: Services, deployment: Deployment, judgement: Judgement, case: Case, why: str) -> Move:
+    """Ask for approvals, in place of a request that no longer asks for this."""
+    former, request = case.votes.request, _request(services, deployment, case)
+    return Move(
+        State.HELD,
+        "held",
+        judgement.detail | {"request_id": request.id},
+        reason=why,
+        asks=request,
+        instead_of=former.id if former is not None else None,
+        due_at=_next_look(request, case.now),
+    )
+
+
+def _request(services: Services, deployment: Deployment, case: Case) -> ApprovalRequest:
+    environment = case.environment
     return ApprovalRequest(
         id=services.ids.new(),
         deployment_id=deployment.id,
         environment=environment.name,
         sha=deployment.sha,
         targets=tuple(sorted(environment.targets)),
-        policy_digest=guard.policy.digest,
-        requested_at=now,
-        expires_at=now + environment.approvals.within,
+        policy_digest=case.guard.policy.digest,
+        requested_at=case.now,
+        expires_at=case.now + environment.approvals.within,
     )
 
 
-def _look(request: ApprovalRequest, now: datetime) -> datetime:
+def _next_look(request: ApprovalRequest, now: datetime) -> datetime:
     return min(request.expires_at, now + LOOK_AGAIN)

@@ -7,15 +7,36 @@ again like what may pass, but not for ever, since the environment's slot may han
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from datetime import timedelta
+from typing import TypeVar
 
 from app.domain.deployment import Deployment, Stage
 from app.domain.errors import BadConfiguration, GateError, StoreUnavailable
 from app.domain.text import plain_line
 from app.pipeline.ports.services import Services
 
+Result = TypeVar("Result")
 
-def reason_to_end(services: Services, deployment: Deployment, stage: Stage, fault: Exception) -> str | None:
+
+def attempt(
+    services: Services,
+    deployment: Deployment,
+    stage: Stage,
+    act: Callable[[], Result],
+    end: Callable[[str, Exception], Result],
+) -> Result:
+    """Do what a stage does. If that raises for good, `end` the deployment with the reason; else raise: the sweeper comes back."""
+    try:
+        return act()
+    except Exception as fault:
+        why = _reason_to_end(services, deployment, stage, fault)
+        if why is None:
+            raise
+        return end(why, fault)
+
+
+def _reason_to_end(services: Services, deployment: Deployment, stage: Stage, fault: Exception) -> str | None:
     """Return why `fault` ends the deployment; None where it does not, and then leave word of why it stands.
 
     The text of what nobody expected is kept to the log: it may hold anything.

@@ -58,7 +58,7 @@ def plan_rollback(services: Services, unit: Unit, release: Deployment, actor: Ac
 
 def wake_rollback(services: Services, deployment: Deployment) -> None:
     """Let a planned rollback go on; never raises."""
-    services.wakes.run(Wake(deployment.id, deployment.correlation_id, deployment.environment, Stage.VALIDATE_IDENTITY))
+    services.wakes.run(Wake.of(deployment, Stage.VALIDATE_IDENTITY))
 
 
 def deployment_of(

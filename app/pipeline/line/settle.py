@@ -8,7 +8,7 @@ from app.domain.deployment import NEXT_STAGE, Deployment, DispatchRow, Progress,
 from app.domain.environment import HealthCheck
 from app.integrations.targets.protocol import Report
 from app.pipeline.line.fail import fail
-from app.pipeline.line.on_fault import reason_to_end
+from app.pipeline.line.on_fault import attempt
 from app.pipeline.line.stage import NOT_MY_TURN, Move, Outcome, conclude
 from app.pipeline.ports.services import Guard, Services
 
@@ -22,13 +22,13 @@ def settle(services: Services, deployment_id: str) -> Outcome:
         rows = unit.dispatches.of(deployment_id)
     if deployment is None or deployment.has_ended or NEXT_STAGE[deployment.state] is not Stage.CONFIRM_DEPLOY:
         return NOT_MY_TURN
-    try:
-        return _settle(services, guard, deployment, rows, started_at)
-    except Exception as fault:
-        why = reason_to_end(services, deployment, Stage.CONFIRM_DEPLOY, fault)
-        if why is None:
-            raise  # the sweeper comes back to it
-        return fail(services, deployment_id, Stage.CONFIRM_DEPLOY, why, started_at)
+    return attempt(
+        services,
+        deployment,
+        Stage.CONFIRM_DEPLOY,
+        lambda: _settle(services, guard, deployment, rows, started_at),
+        lambda why, _: fail(services, deployment_id, Stage.CONFIRM_DEPLOY, why, started_at),
+    )
 
 
 def _settle(services: Services, guard: Guard, deployment: Deployment, rows: list[DispatchRow], started_at: datetime) -> Outcome:
@@ -92,5 +92,5 @@ def _look_again(services: Services, deployment_id: str, why: str) -> Outcome:
 def _succeed(services: Services, deployment: Deployment, started_at: datetime, health: str) -> Outcome:
     with services.store.unit() as unit:
         unit.slots.lock(deployment.environment)
-        finding = Move(State.SUCCEEDED, "succeeded", {"health": health})
-        return conclude(services, unit, deployment, Stage.CONFIRM_DEPLOY, finding, started_at)
+        move = Move(State.SUCCEEDED, "succeeded", {"health": health})
+        return conclude(services, unit, deployment, Stage.CONFIRM_DEPLOY, move, started_at)

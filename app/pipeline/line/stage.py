@@ -16,7 +16,7 @@ from app.domain.deployment import ENDED, NEXT_STAGE, Deployment, Stage, StageRes
 from app.domain.errors import GateError
 from app.domain.text import plain_line
 from app.pipeline.intake.admit import admit
-from app.pipeline.line.on_fault import reason_to_end
+from app.pipeline.line.on_fault import attempt
 from app.pipeline.ports.record import entry_of
 from app.pipeline.ports.services import Services
 from app.pipeline.ports.stores.line import Unit
@@ -68,22 +68,20 @@ def run_stage(services: Services, deployment_id: str, stage: Stage, find: Callab
         return NOT_MY_TURN
     if NEXT_STAGE[deployment.state] is not stage:
         return Outcome("already done", goes_on=is_past(deployment, stage))
-    try:
-        finding = find(deployment)
-    except Exception as fault:
-        why = reason_to_end(services, deployment, stage, fault)
-        if why is None:
-            raise  # the sweeper comes back to it
-        code = fault.code if isinstance(fault, GateError) else "internal"
-        finding = Move(State.FAILED, "failed", {"code": code}, reason=why)
-    if isinstance(finding, Outcome):
-        return finding
-    if finding.state not in ENDED and State.HELD not in (deployment.state, finding.state):
+    move = attempt(services, deployment, stage, lambda: find(deployment), _failed)
+    if isinstance(move, Outcome):
+        return move
+    if move.state not in ENDED and State.HELD not in (deployment.state, move.state):
         with services.store.single() as unit:
-            return conclude(services, unit, deployment, stage, finding, started_at)
+            return conclude(services, unit, deployment, stage, move, started_at)
     with services.store.unit() as unit:
         unit.slots.lock(deployment.environment)  # always before a deployment's row: one order, no deadlock
-        return conclude(services, unit, deployment, stage, finding, started_at)
+        return conclude(services, unit, deployment, stage, move, started_at)
+
+
+def _failed(why: str, fault: Exception) -> Move | Outcome:
+    code = fault.code if isinstance(fault, GateError) else "internal"
+    return Move(State.FAILED, "failed", {"code": code}, reason=why)
 
 
 def is_past(deployment: Deployment, stage: Stage) -> bool:
@@ -92,41 +90,39 @@ def is_past(deployment: Deployment, stage: Stage) -> bool:
     return order.index(NEXT_STAGE[deployment.state]) > order.index(stage)
 
 
-def conclude(
-    services: Services, unit: Unit, deployment: Deployment, stage: Stage, finding: Move, started_at: datetime
-) -> Outcome:
+def conclude(services: Services, unit: Unit, deployment: Deployment, stage: Stage, move: Move, started_at: datetime) -> Outcome:
     """Write a stage's result, state and audit entry, if it still stands where `deployment` does; free its slot if it ends.
 
-    Where `finding` ends the deployment, holds it or lets it go on, the caller has locked the slot before.
+    Where `move` ends the deployment, holds it or lets it go on, the caller has locked the slot before.
     """
     now = services.clock.now()
-    ended, is_held = finding.state in ENDED, finding.state is State.HELD
-    why = plain_line(finding.reason) if finding.reason else None
-    due_at = finding.due_at or now + timedelta(seconds=services.limits.sweep_after)
+    ended, is_held = move.state in ENDED, move.state is State.HELD
+    why = plain_line(move.reason) if move.reason else None
+    due_at = move.due_at or now + timedelta(seconds=services.limits.sweep_after)
     step = Step(
-        finding.state,
+        move.state,
         None if ended else due_at,
-        entry_of(services, deployment, finding.verb, **finding.detail, **({"reason": why} if why else {})),
-        None if is_held else StageResult(stage, finding.state.value, finding.detail, started_at, now),
+        entry_of(services, deployment, move.verb, **move.detail, **({"reason": why} if why else {})),
+        None if is_held else StageResult(stage, move.state.value, move.detail, started_at, now),
         why,
-        finding.principal,
+        move.principal,
     )
-    if finding.expects is not None and not _is_as_expected(unit, deployment, finding.expects):
+    if move.expects is not None and not _is_as_expected(unit, deployment, move.expects):
         return OVERTAKEN
-    if finding.asks is not None and _standing(unit, deployment) != finding.instead_of:
+    if move.asks is not None and _standing(unit, deployment) != move.instead_of:
         return OVERTAKEN  # asked anew meanwhile; a vote may be on that already
     if not unit.deployments.advance(deployment, step):
         return OVERTAKEN
     if deployment.state is State.HELD:
-        unit.approvals.close(deployment.id, RequestState.GRANTED if finding.state is State.PERMITTED else finding.closes, now)
+        unit.approvals.close(deployment.id, RequestState.GRANTED if move.state is State.PERMITTED else move.closes, now)
     if ended or is_held:
-        tell(services, unit, deployment_notice(services, deployment, finding.verb, why or ""), environment=deployment.environment)
-    for verb, remark in finding.remarks:
+        tell(services, unit, deployment_notice(services, deployment, move.verb, why or ""), environment=deployment.environment)
+    for verb, remark in move.remarks:
         tell(services, unit, deployment_notice(services, deployment, verb, remark), environment=deployment.environment)
-    if finding.asks is not None:
-        unit.approvals.ask(finding.asks)
+    if move.asks is not None:
+        unit.approvals.ask(move.asks)
         return Outcome("held", goes_on=False, wakes=_void_older(services, unit, deployment, started_at))
-    return Outcome(finding.state.value, goes_on=not ended, wakes=_followers(services, unit, deployment) if ended else ())
+    return Outcome(move.state.value, goes_on=not ended, wakes=_followers(services, unit, deployment) if ended else ())
 
 
 def _standing(unit: Unit, deployment: Deployment) -> str | None:
@@ -148,8 +144,8 @@ def _void_older(services: Services, unit: Unit, deployment: Deployment, started_
     wakes: list[Wake] = []
     for each in older:
         by = f"superseded by {newest.id}"
-        finding = Move(State.SUPERSEDED, "superseded", {"by": newest.id}, reason=by)
-        wakes += conclude(services, unit, each, Stage.CHECK_PERMISSION, finding, started_at).wakes
+        move = Move(State.SUPERSEDED, "superseded", {"by": newest.id}, reason=by)
+        wakes += conclude(services, unit, each, Stage.CHECK_PERMISSION, move, started_at).wakes
     return (*wakes, *admit(services, unit, [deployment.environment]))
 
 

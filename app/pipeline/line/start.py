@@ -74,8 +74,8 @@ def _why_failed(reports: dict[str, Report]) -> str | None:
 def _dispatched(
     services: Services, unit: Unit, deployment: Deployment, reports: dict[str, Report], started_at: datetime
 ) -> Outcome:
-    finding = Move(State.DISPATCHED, "dispatched", {"targets": {n: r.progress.value for n, r in reports.items()}})
-    return conclude(services, unit, deployment, Stage.DISPATCH_DEPLOY, finding, started_at)
+    move = Move(State.DISPATCHED, "dispatched", {"targets": {n: r.progress.value for n, r in reports.items()}})
+    return conclude(services, unit, deployment, Stage.DISPATCH_DEPLOY, move, started_at)
 
 
 def _answer(

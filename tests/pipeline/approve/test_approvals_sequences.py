@@ -36,7 +36,7 @@ def test_nobody_counts_who_had_a_hand_in_it(held: Held, actor: Account, seed: in
         with suppress(GateError):
             held.vote(deployment, chance.choice(INVOLVED[actor]), chance.choice(list(Verdict)))
         judged = decide_now(line.services, line.services.guard(), line.now(deployment))
-        assert judged.votes.voters == () and not judged.is_allowed
+        assert judged.case is not None and judged.case.votes.voters == () and not judged.is_allowed
         assert line.run(deployment, Stage.CHECK_PERMISSION).state is State.HELD
     held.vote(deployment, "bob")
     assert line.run(deployment, Stage.CHECK_PERMISSION).state is State.PERMITTED

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from app.pipeline.ask.who_can import BEST
+from app.pipeline.decide.case import Act, Case
 from app.pipeline.decide.completion import ABSENT
-from app.pipeline.decide.facts import Act, facts, local_time
+from app.pipeline.decide.facts import facts, local_time
 from tests.pipeline.conftest import Line, environment
 from tests.pipeline.freezes import utc
 
@@ -33,6 +34,6 @@ def test_hours_and_days_are_those_of_the_environment(
 @pytest.mark.parametrize("names", [[], ["b", "a"]])
 def test_an_environment_is_frozen_where_any_freeze_is_in_force(line: Line, names: list[str]) -> None:
     act = Act("push", "refs/heads/main", "a" * 40, "alice")
-    found = facts(line.services.guard(), [environment()], act, evidence=BEST, session=None, freezes=names, now=utc("2026-12-18"))
+    found = facts(Case(line.services.guard(), (environment(),), act, BEST, tuple(names), utc("2026-12-18")))
     assert (found["frozen"], found["freezes"]) == (bool(names), sorted(names))
     assert found.keys() == ABSENT.keys(), "a fact without a form for what was recorded before there was it"
