@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 GRANT_SECONDS = 300
 
@@ -22,6 +24,11 @@ class Grant:
     actor: str
     deployment_id: str
     seconds: int = GRANT_SECONDS
+
+    @classmethod
+    def read(cls, detail: Mapping[str, Any]) -> Grant:
+        """Read a grant back from the result of `inject_token`."""
+        return cls(**{**detail, "zones": tuple(detail["zones"])})
 
 
 def subject_for(owner: str, owner_id: int, full_name: str, repository_id: int, environment: str) -> str:

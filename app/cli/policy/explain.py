@@ -17,8 +17,8 @@ from app.domain.errors import BadConfiguration, NotFound
 from app.integrations.policy.cedar import CedarPolicy
 from app.integrations.policy.protocol import Policy
 from app.integrations.policy.texts import pieces
+from app.pipeline.decide.case import NEVER
 from app.pipeline.decide.completion import complete
-from app.pipeline.decide.facts import NEVER
 from app.pipeline.decide.what_if import as_sentence, what_would_help
 from app.store.decisions import Decisions
 

@@ -8,16 +8,16 @@ from typing import Any
 
 from app.domain.approval import ApprovalRequest, RequestState, Verdict, Vote
 from app.domain.audit import AuditEntry
-from app.domain.decision import Decision
+from app.domain.decision import Action, Decision, Effect
 from app.domain.deployment import Deployment, Stage, State, Wake
-from app.domain.errors import NotAllowed, NotFound
+from app.domain.errors import Forbidden, NotAllowed, NotFound
 from app.domain.session import check_fresh
 from app.domain.text import plain_line
 from app.pipeline.approve.acting_person import Person
-from app.pipeline.approve.voter import right_to_vote
 from app.pipeline.decide.case import Case
-from app.pipeline.decide.judgement import current_evidence, environment_of, gather, keep_policy, record_of
-from app.pipeline.line.hold import is_current
+from app.pipeline.decide.judgement import current_evidence, decide, environment_of, gather, keep_policy, record_of
+from app.pipeline.decide.tally import involved_in, is_current, why_no_voter
+from app.pipeline.decide.what_if import explain
 from app.pipeline.line.stage import Move, conclude
 from app.pipeline.ports.record import entry_of
 from app.pipeline.ports.services import Services
@@ -57,6 +57,22 @@ def vote(services: Services, deployment_id: str, person: Person, verdict: Verdic
     for wake in wakes:
         services.wakes.run(wake)
     return given
+
+
+def right_to_vote(case: Case, deployment: Deployment, person: Person) -> Decision:
+    """Decide whether this person may vote here now; raises Forbidden."""
+    who = person.principal
+    check_fresh(person.session, case.now, case.environment.approvals.session)
+    if not case.evidence["involved_known"]:
+        raise Forbidden("it brings so many commits that not all authors are known: nobody can be shown to have had no hand in it")
+    is_involved = who.subject in involved_in(case, deployment)
+    decision = decide(replace(case, session=person.session, is_involved=is_involved), who, Action.APPROVE)
+    if decision.effect is Effect.DENY:
+        decision = replace(decision, reason=explain(case.guard.policy, decision))
+    bare = why_no_voter(who, decision, is_involved=is_involved)
+    if bare is not None:
+        raise Forbidden(bare)
+    return decision
 
 
 def _check_waits(deployment: Deployment) -> None:

@@ -13,10 +13,10 @@ from app.domain.approval import NO_COUNT, ApprovalRequest, Vote, VoteCount
 from app.domain.deployment import Deployment, Stage, State
 from app.domain.errors import Forbidden, NotAllowed, NotFound
 from app.pipeline.approve.acting_person import Person
-from app.pipeline.approve.voter import right_to_vote
+from app.pipeline.approve.vote import right_to_vote
 from app.pipeline.decide.case import Case
 from app.pipeline.decide.judgement import gather
-from app.pipeline.line.hold import is_current
+from app.pipeline.decide.tally import is_current
 from app.pipeline.ports.services import Guard, Services
 
 AsWhom = Callable[[], Person]

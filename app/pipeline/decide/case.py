@@ -1,4 +1,7 @@
-"""Everything that one decision depends on, as one value: gathered once, then handed on. Next: `facts.py` spells it out."""
+"""Everything that one decision depends on, as one value: gathered once, handed on, and spelled as facts for the policies.
+
+No fact is ever left out, so that no attribute can vanish and take a `forbid` with it: what is not known has a form of its own.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,23 @@ from typing import Any
 
 from app.domain.approval import NO_COUNT, VoteCount
 from app.domain.deployment import Deployment
-from app.domain.environment import Environment
+from app.domain.environment import BRANCHES, TAGS, Environment
+from app.domain.local_time import time_zone
 from app.domain.session import Session
 from app.pipeline.ports.services import Guard
+
+UTC = "UTC"
+NEVER = 2**63 - 1  # seconds since what never happened: no rule that asks for less is met
+NO_SESSION: Mapping[str, Any] = {
+    "present": False,
+    "age": NEVER,
+    "mfa_age": NEVER,
+    "issuer": "",
+    "acr": "",
+    "amr": [],
+    "address": "",
+    "country": "",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +70,76 @@ class Case:
         """The one environment that is acted on; a case of a push has none, or several."""
         (environment,) = self.environments
         return environment
+
+
+def facts(case: Case) -> dict[str, Any]:
+    """Spell a case as the context of a decision."""
+    targets = {target for environment in case.environments for target in environment.targets}
+    evidence, environments = case.evidence, case.environments
+    return {
+        "event": case.act.event,
+        **ref_facts(case.act.ref),
+        "sha": case.act.sha,
+        "environments": sorted(environment.name for environment in environments),
+        "zones": sorted({case.guard.target_zones[target].name for target in targets}),
+        "targets": sorted(targets),
+        "authors_known": evidence["authors_known"],
+        "unknown_authors": evidence["unknown_authors"],
+        "signatures": evidence["signatures"],
+        "forced": evidence["forced"],
+        "paths": evidence["paths"],
+        "paths_known": evidence["paths_known"],
+        "findings": sorted({finding["kind"] for finding in evidence["findings"]}),
+        "inspected": evidence["inspected"],
+        "checked_at_push": evidence["checked_at_push"],
+        "session": session_facts(case.session, case.now),
+        "actor_login": case.act.login,
+        "frozen": bool(case.freezes),
+        "freezes": sorted(case.freezes),
+        "approvals": case.votes.tally.as_fact(),
+        "involved": case.is_involved,
+        **local_time(environments[0].time_zone if environments else UTC, case.now),
+    }
+
+
+def ref_facts(ref: str) -> dict[str, str]:
+    """Spell a full ref, and its short name as what it is."""
+    return {"ref": ref, "branch": _short(ref, BRANCHES), "tag": _short(ref, TAGS)}
+
+
+def local_time(zone: str, now: datetime) -> dict[str, Any]:
+    """Tell what clock and calendar show in a time zone."""
+    local = now.astimezone(time_zone(zone))
+    return {
+        "hour": local.hour,
+        "minute": local.minute,
+        "weekday": local.isoweekday(),
+        "date": local.date().isoformat(),
+    }
+
+
+def session_facts(session: Session | None, now: datetime) -> dict[str, Any]:
+    """Spell a session as policies may ask about it, none too."""
+    if session is None:
+        return {**NO_SESSION, "amr": []}
+    return {
+        "present": True,
+        "age": _seconds(session.signed_in_at, now),
+        "mfa_age": _seconds(session.mfa_at, now),
+        "issuer": session.issuer,
+        "acr": session.acr,
+        "amr": sorted(set(session.amr)),
+        "address": session.address,
+        "country": session.country,
+    }
+
+
+def _seconds(since: datetime | None, now: datetime) -> int:
+    """Count whole seconds; a time that has not come yet (a clock that was set back) proves nothing."""
+    if since is None or since > now:
+        return NEVER
+    return int((now - since).total_seconds())
+
+
+def _short(ref: str, prefix: str) -> str:
+    return ref.removeprefix(prefix) if ref.startswith(prefix) else ""

@@ -1,6 +1,6 @@
 """What a recorded decision is completed with, where newer policies may ask about more than was recorded then.
 
-One form for each fact, as in `facts.py`: that which says that it is not known, or that nothing of the kind was there.
+One form for each fact, as in `case.py`: that which says that it is not known, or that nothing of the kind was there.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 from app.domain.approval import NO_VOTES
 from app.domain.decision import Action
 from app.domain.signature import Signatures
-from app.pipeline.decide.facts import NO_SESSION
+from app.pipeline.decide.case import NO_SESSION
 
 ABSENT: Mapping[str, Any] = {
     "event": "",

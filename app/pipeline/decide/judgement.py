@@ -1,6 +1,6 @@
 """The decision about one deployment, by the rights of this moment: for stages, votes and everybody who asks.
 
-A case is gathered once (`case.py`), spelled for the policies (`facts.py`) and decided; nothing is read twice on the way.
+A case is gathered once (`case.py`), spelled for the policies (`case.py`) and decided; nothing is read twice on the way.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from app.domain.event import Account
 from app.domain.principal import Principal
 from app.domain.session import Session, why_no_mfa
 from app.integrations.identity.protocol import AccessMap
-from app.pipeline.decide.case import Act, Case
+from app.pipeline.decide.case import Act, Case, facts
 from app.pipeline.decide.evidence import evidence_of
-from app.pipeline.decide.facts import facts
 from app.pipeline.decide.tally import count_votes
 from app.pipeline.decide.what_if import explain
 from app.pipeline.freeze.freeze import freezes_at
@@ -68,7 +67,7 @@ def decide_now(services: Services, guard: Guard, deployment: Deployment) -> Judg
     case = gather(services, guard, deployment, current_evidence(services, guard, deployment), session)
     keep_policy(services, guard)
     decision = decide(case, principal, action_of(deployment))
-    return Judgement(_with_fallen(explain(guard.policy, decision), decision, case), case, decision)
+    return Judgement(decision.reason if decision.effect is Effect.ALLOW else _why_not(case, decision), case, decision)
 
 
 def gather(
@@ -167,9 +166,10 @@ def record_of(decision: Decision) -> dict[str, Any]:
     }
 
 
-def _with_fallen(reason: str, decision: Decision, case: Case) -> str:
-    """Say beside the reason whose votes no longer count, since that may be why."""
-    if decision.effect is Effect.ALLOW or not case.votes.fallen:
+def _why_not(case: Case, decision: Decision) -> str:
+    """Say beside the reason what would change the answer, and whose votes no longer count, since that may be why."""
+    reason = explain(case.guard.policy, decision)
+    if not case.votes.fallen:
         return reason
     return f"{reason}; fallen votes: " + ", ".join(f"{subject} ({why})" for subject, why in case.votes.fallen)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.domain.approval import ApprovalRequest, Verdict, Vote, VoteCount, tally
+from app.domain.approval import ApprovalRequest, RequestState, Verdict, Vote, VoteCount, tally
 from app.domain.decision import Action, Decision, DecisionRequest, Effect
 from app.domain.deployment import Deployment
 from app.domain.principal import Principal, PrincipalKind
@@ -34,6 +34,11 @@ def count_votes(case: Case, deployment: Deployment, request: ApprovalRequest | N
 def asks_for(request: ApprovalRequest, case: Case) -> bool:
     """Tell whether a request asks for just what would be done now: commit, targets, policies."""
     return request.is_for(case.act.sha, case.environment.targets, case.guard.policy.digest)
+
+
+def is_current(request: ApprovalRequest, case: Case) -> bool:
+    """Tell whether a request is open and asks for what would be done now."""
+    return request.state is RequestState.OPEN and asks_for(request, case)
 
 
 def involved_in(case: Case, deployment: Deployment) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Freeze environments for a window, end that, and tell what is in force: a fact for policies (`decide/facts.py`)."""
+"""Freeze environments for a window, end that, and tell what is in force: a fact for policies (`decide/case.py`)."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
 
 from app.domain.deployment import Deployment, Stage, State
 from app.domain.grant import Grant, subject_for
@@ -39,8 +38,3 @@ def _grant(deployment: Deployment, audience: str, zones: tuple[str, ...]) -> Gra
         actor=deployment.principal or deployment.actor.key,
         deployment_id=deployment.id,
     )
-
-
-def grant_from(detail: dict[str, Any]) -> Grant:
-    """Read a grant back from its stage result."""
-    return Grant(**{**detail, "zones": tuple(detail["zones"])})

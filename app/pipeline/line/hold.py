@@ -11,7 +11,7 @@ from app.domain.approval import ApprovalRequest, RequestState
 from app.domain.deployment import Deployment, State, Trigger
 from app.pipeline.decide.case import Case
 from app.pipeline.decide.judgement import Judgement
-from app.pipeline.decide.tally import asks_for
+from app.pipeline.decide.tally import is_current
 from app.pipeline.line.stage import Move, Outcome
 from app.pipeline.ports.services import Services
 
@@ -34,11 +34,6 @@ def hold(services: Services, deployment: Deployment, judgement: Judgement, case:
     with services.store.unit() as unit:
         unit.deployments.defer(deployment.id, _next_look(request, case.now), why)
     return Outcome("held", goes_on=False)
-
-
-def is_current(request: ApprovalRequest, case: Case) -> bool:
-    """Tell whether a request is open and asks for what would be done now."""
-    return request.state is RequestState.OPEN and asks_for(request, case)
 
 
 def _ask(services: Services, deployment: Deployment, judgement: Judgement, case: Case, why: str) -> Move:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from app.domain.deployment import Deployment, Dispatch, DispatchRow, Progress, Stage, State
 from app.domain.errors import BadConfiguration, GateError, StoreUnavailable
+from app.domain.grant import Grant
 from app.integrations.targets.protocol import Order, Report
 from app.pipeline.decide.judgement import decide_now
 from app.pipeline.line.fail import fail
-from app.pipeline.line.grant import grant_from
 from app.pipeline.line.lease import keep_alive
 from app.pipeline.line.stage import Move, Outcome, conclude
 from app.pipeline.ports.services import Guard, Services
@@ -144,7 +144,7 @@ def _start(services: Services, guard: Guard, deployment: Deployment, claimed: Di
     if result is None:
         raise GateError("inject_token has left no result")
     try:
-        token = services.tokens.mint(grant_from(result.detail))
+        token = services.tokens.mint(Grant.read(result.detail))
     except GateError as fault:
         return _Answer(_unstarted(fault), claimed)
     order = Order(

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from app.pipeline.ask.who_can import BEST
-from app.pipeline.decide.case import Act, Case
+from app.pipeline.decide.case import Act, Case, facts, local_time
 from app.pipeline.decide.completion import ABSENT
-from app.pipeline.decide.facts import facts, local_time
 from tests.pipeline.conftest import Line, environment
 from tests.pipeline.freezes import utc
 
