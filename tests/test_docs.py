@@ -15,6 +15,14 @@ from app.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+WIDEST = 100
+# what has lines of its own: code, what `make bench` writes, tables, headings, pictures
+NOT_PROSE = re.compile(
+    r"^\s*```.*?^\s*```$|^<!-- bench:.*?^<!-- /bench:.*?$|^\s*(?:\||#|!\[)[^\n]*$|(?<=\n\n)(?: {4}[^\n]*\n)+",
+    re.DOTALL | re.MULTILINE,
+)
+# a code span or a link is not broken
+WORD = re.compile(r"(?:`[^`]*`|\[[^\]]*\]\([^)]*\)|[^\s`\[]|[`\[])+")
 
 
 def rows(page: str) -> set[str]:
@@ -55,3 +63,24 @@ def test_links_and_named_files_exist(page: Path) -> None:
     assert [link for link in links if not (page.parent / link).exists()] == []
     named = re.findall(r"`((?:app|tests|workers|migrations|docs|examples)/[\w./-]+\.\w+)`", text)
     assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/adr/*.md")), ids=lambda p: p.name)
+def test_every_decision_has_a_status_a_date_and_what_was_not_chosen(page: Path) -> None:
+    text = page.read_text()
+    assert re.search(r"^- Status: \w", text, re.MULTILINE)
+    assert re.search(r"^- Date: \d{4}-\d{2}-\d{2}$", text, re.MULTILINE)
+    assert "\n## What we did not choose\n" in text
+
+
+def test_the_index_names_every_page() -> None:
+    linked = set(re.findall(r"\]\(([^)#]+)", (ROOT / "docs" / "README.md").read_text()))
+    assert {page.name for page in ROOT.glob("docs/*.md")} - {"README.md"} <= linked
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_prose_is_wrapped(page: Path) -> None:
+    """A line that is one word, behind the mark of its list, may be as wide as it is."""
+    lines = NOT_PROSE.sub("", page.read_text()).splitlines()
+    wide = [line for line in lines if len(line) > WIDEST]
+    assert [line for line in wide if len(WORD.findall(re.sub(r"^\s*(?:[-*]|\d+\.) ", "", line))) > 1] == []

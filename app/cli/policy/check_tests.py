@@ -75,7 +75,7 @@ class _Given(_Table):
     authors: list[str] = []
 
 
-class Case(_Given):
+class PolicyTest(_Given):
     """One test. `by`: the policies that decide, exactly these; without it any may."""
 
     name: str
@@ -88,7 +88,7 @@ class _File(_Table):
     people: dict[str, _Person] = {}
     environments: dict[str, _Place] = {}
     defaults: _Given = _Given()
-    test: list[Case] = Field(min_length=1)
+    test: list[PolicyTest] = Field(min_length=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,7 @@ def _bad_facts(facts: Mapping[str, object]) -> Iterator[str]:
             yield f"the fact {name} must be a {type(ORDINARY[name]).__name__}"
 
 
-def _result(policy: CedarPolicy, file: _File, case: Case) -> Result:
+def _result(policy: CedarPolicy, file: _File, case: PolicyTest) -> Result:
     decision = policy.decide(_request(policy, file, case))
     said = f"{decision.effect}{_by(decision.policies)}: {explain(policy, decision)}"
     if decision.effect is not case.expect:
@@ -174,7 +174,7 @@ def _by(policies: object) -> str:
     return f" by {', '.join(sorted(map(str, policies)))}" if isinstance(policies, list | tuple) and policies else ""
 
 
-def _request(policy: CedarPolicy, file: _File, case: Case) -> DecisionRequest:
+def _request(policy: CedarPolicy, file: _File, case: PolicyTest) -> DecisionRequest:
     name = case.environment or file.defaults.environment or ""
     who, place = _principal(file, case.who or file.defaults.who or ""), file.environments[name]
     action = case.action or file.defaults.action or Action.DEPLOY
@@ -191,7 +191,7 @@ def _principal(file: _File, name: str) -> Principal:
     return Principal(name, said.kind, said.active, frozenset(said.groups), frozenset(), frozenset({f"test:{name}"}), said.owner)
 
 
-def _context(file: _File, case: Case, name: str, place: _Place) -> dict[str, Any]:
+def _context(file: _File, case: PolicyTest, name: str, place: _Place) -> dict[str, Any]:
     at, ref = case.at or file.defaults.at or WEDNESDAY, case.ref or file.defaults.ref or f"{BRANCHES}main"
     facts = {**file.defaults.facts, **case.facts}
     frozen = {"frozen": True} if facts.get("freezes") else {}
