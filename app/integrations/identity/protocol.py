@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
-from app.domain.access import Hint, Page, SourceRule, Standing
+from app.domain.access import Group, Hint, Identity, Page, SourceRule, Standing
 from app.domain.clock import Clock
 from app.domain.event import Account
 from app.domain.principal import Principal
@@ -87,6 +87,18 @@ class IdentitySource(Protocol):
 
     def read_again(self, hint: Hint) -> Iterator[Page] | None:
         """Read again what a hint is about; None where only the whole can be read."""
+        ...
+
+
+class Documents(Protocol):
+    """Reads the documents that a client writes to its source: such a source speaks by itself (SCIM)."""
+
+    def identity(self, user_id: str, document: Mapping[str, Any]) -> Identity:
+        """Read a user; raises BadRequest if it names no principal."""
+        ...
+
+    def group(self, group_id: str, document: Mapping[str, Any]) -> Group:
+        """Read a group; raises BadRequest if its name is none."""
         ...
 
 

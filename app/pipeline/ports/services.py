@@ -13,7 +13,7 @@ from app.domain.environment import Environment, Zone
 from app.domain.notice import wants
 from app.domain.rate import Buckets
 from app.integrations.forges.protocol import AccountProof, Forge
-from app.integrations.identity.protocol import AccessMap, IdentitySource, LoginValidator, SourceEvent, TokenValidator
+from app.integrations.identity.protocol import AccessMap, Documents, IdentitySource, LoginValidator, SourceEvent, TokenValidator
 from app.integrations.inspection.protocol import Inspector
 from app.integrations.policy.protocol import Policy
 from app.integrations.repositories.protocol import CommitSource
@@ -63,12 +63,15 @@ class SourceHooks:
 
 @dataclass(frozen=True, slots=True)
 class SourceBinding:
-    """A configured identity source: how it is listened to, its kind's own options, how to read it, how it gives notice."""
+    """A configured identity source: how it is listened to, how to read it, how it gives notice.
+
+    `documents` reads what a client writes to it (None: nobody writes to it).
+    """
 
     rule: SourceRule
-    options: object
     reader: Callable[[], IdentitySource]
     notices: SourceHooks | None = None
+    documents: Documents | None = None
 
 
 @dataclass(frozen=True, slots=True)
