@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 from celery import Celery
 from sqlalchemy import Engine
 
+from app.config.load import Configuration
 from app.domain.audit import AuditEntry
 from app.domain.clock import Clock
 from app.domain.delivery import Delivery
 from app.domain.deployment import Stage
 from app.domain.errors import GateError
-from app.guard.source import GuardSource, at_once
+from app.guard.source import GuardSource, Memory, at_once, load_guard
 from app.integrations.http import HealthProbe, HttpClient
 from app.integrations.inspection.inspector import ContentInspector
 from app.integrations.secrets.sealed import Sealer
@@ -26,7 +27,7 @@ from app.integrations.system import SystemClock, SystemIds
 from app.integrations.tokens.issuer import Issuer, SigningKey, generate_key
 from app.pipeline.people.serve_scim import ScimWriter
 from app.pipeline.ports.limit import DeliveryLimits
-from app.pipeline.ports.services import Limits, Services
+from app.pipeline.ports.services import Guard, Limits, Services
 from app.settings import Settings
 from app.store.inbox.inbox import SqlInbox
 from app.store.inbox.spool import Spool
@@ -166,6 +167,12 @@ def build(
     """Put a process together; connects to nothing yet. `aside` does what nobody may wait for (see `guard/source.py`)."""
     engine = make_engine(settings.database_url.get_secret_value(), pool_size=pool_size)
     return Process(settings, engine, celery or make_celery(settings.redis_url.get_secret_value()), aside=aside)
+
+
+def check_rules(settings: Settings) -> tuple[Configuration, Guard]:
+    """Load what a process would go by, and connect to nothing; raises BadConfiguration with every fault."""
+    store = SqlStore(make_engine(settings.database_url.get_secret_value(), pool_size=1))
+    return load_guard(settings, SystemClock(), Memory(store, SystemIds()))
 
 
 def freeze_loaded() -> None:

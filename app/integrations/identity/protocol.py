@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -131,6 +131,30 @@ class TokenValidator(Protocol):
 
     def validate(self, token: str) -> VerifiedToken:
         """Return what the token proves; raises BadToken or IssuerUnavailable."""
+        ...
+
+
+class LoginSettings(Protocol):
+    """What the gate is configured with as a client of one issuer, with which people sign in."""
+
+    @property
+    def issuer(self) -> str:
+        """The issuer's URL."""
+        ...
+
+    @property
+    def client_id(self) -> str | None:
+        """The name under which the issuer knows the gate; None: nobody signs in with it."""
+        ...
+
+    @property
+    def client_secret(self) -> str | None:
+        """A reference to the secret that belongs to it; None: the issuer gave none."""
+        ...
+
+    @property
+    def scopes(self) -> Sequence[str]:
+        """What a sign-in asks for."""
         ...
 
 

@@ -13,7 +13,15 @@ from app.domain.environment import Environment, Zone
 from app.domain.notice import wants
 from app.domain.rate import Buckets
 from app.integrations.forges.protocol import AccountProof, Forge
-from app.integrations.identity.protocol import AccessMap, Documents, IdentitySource, LoginValidator, SourceEvent, TokenValidator
+from app.integrations.identity.protocol import (
+    AccessMap,
+    Documents,
+    IdentitySource,
+    LoginSettings,
+    LoginValidator,
+    SourceEvent,
+    TokenValidator,
+)
 from app.integrations.inspection.protocol import Inspector
 from app.integrations.policy.protocol import Policy
 from app.integrations.repositories.protocol import CommitSource
@@ -78,13 +86,13 @@ class SourceBinding:
 class IssuerBinding:
     """A configured issuer: its URL, who checks its tokens, and who the ID tokens of sign-ins (None without a client).
 
-    `rule` is there if its sign-ins are a source of people. `client` is what its kind makes a sign-in client with.
+    `rule` is there if its sign-ins are a source of people. `client` is what a sign-in client is made with.
     `is_access_proxy`: it stands in front of the gate and puts its tokens into a header (Cloudflare Access).
     """
 
     url: str
     is_access_proxy: bool
-    client: object
+    client: LoginSettings
     tokens: TokenValidator
     logins: LoginValidator | None
     rule: SourceRule | None
