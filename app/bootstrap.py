@@ -8,22 +8,26 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from celery import Celery
 from sqlalchemy import Engine
 
+from app.config.load import Configuration
 from app.domain.audit import AuditEntry
+from app.domain.clock import Clock
 from app.domain.delivery import Delivery
 from app.domain.deployment import Stage
 from app.domain.errors import GateError
-from app.guard.source import GuardSource, at_once
+from app.guard.source import GuardSource, Memory, at_once, load_guard
 from app.integrations.http import HealthProbe, HttpClient
 from app.integrations.inspection.inspector import ContentInspector
 from app.integrations.secrets.sealed import Sealer
 from app.integrations.system import SystemClock, SystemIds
 from app.integrations.tokens.issuer import Issuer, SigningKey, generate_key
+from app.pipeline.people.serve_scim import ScimWriter
 from app.pipeline.ports.limit import DeliveryLimits
-from app.pipeline.ports.services import Limits, Services
+from app.pipeline.ports.services import Guard, Limits, Services
 from app.settings import Settings
 from app.store.inbox.inbox import SqlInbox
 from app.store.inbox.spool import Spool
@@ -31,6 +35,10 @@ from app.store.queue.wakes import CeleryWakes, make_celery
 from app.store.reads import Reads
 from app.store.signing_keys import SqlSigningKeys, StoredSigningKey
 from app.store.unit import SqlStore, make_engine
+
+if TYPE_CHECKING:
+    from scim2_models import ScimProvider
+    from scim2_server.storage import ScimStorage
 
 HEALTH_TIMEOUT = 5.0
 GARBAGE = (20_000, 20, 50)  # new objects until a look at the young, such looks until one at the middle-aged, at the old
@@ -44,7 +52,7 @@ class Process:
     settings: Settings
     engine: Engine
     celery: Celery
-    clock: SystemClock = field(default_factory=SystemClock)
+    clock: Clock = field(default_factory=SystemClock)
     ids: SystemIds = field(default_factory=SystemIds)
     aside: Callable[[Callable[[], None]], None] = at_once
 
@@ -52,6 +60,11 @@ class Process:
     def reads(self) -> Reads:
         """Read-only queries for people and probes."""
         return Reads(self.engine)
+
+    @cached_property
+    def store(self) -> SqlStore:
+        """The database, as the pipeline's steps use it."""
+        return SqlStore(self.engine)
 
     @cached_property
     def keys(self) -> SqlSigningKeys:
@@ -84,8 +97,7 @@ class Process:
     @cached_property
     def services(self) -> Services:
         """What the pipeline's steps may use."""
-        settings = self.settings
-        store = SqlStore(self.engine)
+        settings, store = self.settings, self.store
         return Services(
             clock=self.clock,
             ids=self.ids,
@@ -107,6 +119,19 @@ class Process:
             holder=f"{socket.gethostname()}:{os.getpid()}",
             delivery_limits=DeliveryLimits.of(settings.delivery_rate, settings.delivery_burst),
         )
+
+    def scim_storages(self, provider: ScimProvider) -> Callable[[ScimWriter], ScimStorage]:
+        """Return what makes the storage that serves one request of a SCIM client.
+
+        Only the receiver asks for it, and only then its library is loaded: that takes a second.
+        """
+        from app.store.scim.resources import Desk, SqlScim
+
+        def storage_of(writer: ScimWriter) -> ScimStorage:
+            desk = Desk(self.store.unit, writer.open, writer.record, clock=self.clock, ids=self.ids, provider=provider)
+            return SqlScim(writer.source, desk)
+
+        return storage_of
 
     def _may_block(self, environment: str, stage: Stage) -> bool:
         """Tell whether this stage may wait long for others; an environment that has left the configuration does not."""
@@ -142,6 +167,12 @@ def build(
     """Put a process together; connects to nothing yet. `aside` does what nobody may wait for (see `guard/source.py`)."""
     engine = make_engine(settings.database_url.get_secret_value(), pool_size=pool_size)
     return Process(settings, engine, celery or make_celery(settings.redis_url.get_secret_value()), aside=aside)
+
+
+def check_rules(settings: Settings) -> tuple[Configuration, Guard]:
+    """Load what a process would go by, and connect to nothing; raises BadConfiguration with every fault."""
+    store = SqlStore(make_engine(settings.database_url.get_secret_value(), pool_size=1))
+    return load_guard(settings, SystemClock(), Memory(store, SystemIds()))
 
 
 def freeze_loaded() -> None:

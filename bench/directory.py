@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.store.scim.tokens import ScimToken, SqlScimTokens, digest_of
+from app.domain.scim import ScimToken, digest_of
 from app.store.unit import SqlStore
 from app.web.factory import create_app
 from bench.scenes import Site
@@ -41,7 +41,7 @@ class Directory:
         self._headers = {"Authorization": f"Bearer {TOKEN}"}
         made = ScimToken(site.process.ids.new(), SOURCE, "bench", site.process.clock.now(), "os:bench")
         with SqlStore(site.process.engine).unit() as unit:
-            SqlScimTokens(unit.connection).add(made, digest_of(TOKEN))
+            unit.scim_tokens.add(made, digest_of(TOKEN))
 
     def fill(self, count: int) -> None:
         """Have `count` people more, beside the first one, who comes by the front door."""

@@ -6,15 +6,12 @@ from pathlib import Path
 
 import typer
 
+from app.bootstrap import build, check_rules
 from app.cli.output import JSON, command, console, errors, listing, print_json
 from app.config.example import write_example
 from app.config.load import Configuration, unwise
 from app.domain.errors import StoreUnavailable
-from app.guard.source import Memory, load_guard
-from app.integrations.system import SystemClock, SystemIds
 from app.settings import Settings, load_settings
-from app.store.reads import Reads
-from app.store.unit import SqlStore, make_engine
 
 app = typer.Typer(no_args_is_help=True, help="Settings, tidegate.toml, people and policies.")
 
@@ -24,8 +21,7 @@ app = typer.Typer(no_args_is_help=True, help="Settings, tidegate.toml, people an
 def check(as_json: JSON = False) -> None:
     """Check settings, tidegate.toml, people and policies; list every fault with file and line."""
     settings = load_settings()
-    store = SqlStore(make_engine(settings.database_url.get_secret_value()))
-    configuration, guard = load_guard(settings, SystemClock(), Memory(store, SystemIds()))
+    configuration, guard = check_rules(settings)
     if as_json:
         return print_json({"digest": guard.digest, "environments": configuration.environments})
     table = listing("environment", "repository", "deploys", "targets", "audience")
@@ -53,7 +49,7 @@ def _warn(settings: Settings, configuration: Configuration) -> None:
     if configuration.people is None and beside.exists():
         errors.print(f'warning: {beside} does not count; `people = "people.toml"` in tidegate.toml makes it a source again')
     try:
-        if Reads(make_engine(settings.database_url.get_secret_value())).may_change_audit():
+        if build(settings, pool_size=1).reads.may_change_audit():
             errors.print("warning: this database role may change audit entries; use a role that does not own the tables")
     except StoreUnavailable as fault:
         errors.print(f"warning: {fault}")

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 from datetime import datetime
 
 import typer
 
-from app.bootstrap import Process
 from app.cli.output import JSON, command, console, listing, print_json, process, short, when
-from app.domain.access import SourceKind
-from app.domain.errors import BadRequest, NotFound
 from app.integrations.system import operator, random_bytes
-from app.pipeline.people.scribe import Scribe
-from app.store.scim.tokens import ScimToken, SqlScimTokens, digest_of
-from app.store.unit import SqlStore
-
-TOKEN_BYTES = 32
-LONGEST_CLIENT = 63
+from app.pipeline.people.scim_token import create_token, list_tokens, revoke_token
 
 app = typer.Typer(no_args_is_help=True, help="Provisioning of people by SCIM.")
 token = typer.Typer(no_args_is_help=True, help="The bearer tokens of SCIM clients.")
@@ -31,12 +22,7 @@ def create(
 ) -> None:
     """Make a token for a client of a configured source, and print it: it is shown this once."""
     this = process()
-    _check(this, source, client)
-    secret = "tgs_" + base64.urlsafe_b64encode(random_bytes(TOKEN_BYTES)).decode().rstrip("=")
-    made = ScimToken(this.ids.new(), source, client, this.clock.now(), operator().key)
-    with SqlStore(this.engine).unit() as unit:
-        SqlScimTokens(unit.connection).add(made, digest_of(secret))
-        _scribe(this).note(unit, [("token-created", _told(made))])
+    made, secret = create_token(this.services, source, client, by=operator(), random=random_bytes)
     url = f"{str(this.settings.public_url).rstrip('/')}/scim/v2"
     if as_json:
         return print_json({"id": made.id, "source": source, "client": client, "token": secret, "url": url})
@@ -49,9 +35,7 @@ def create(
 @command
 def show(as_json: JSON = False) -> None:
     """List all tokens ever made, without their secrets."""
-    this = process()
-    with SqlStore(this.engine).reading() as unit:
-        tokens = SqlScimTokens(unit.connection).all()
+    tokens = list_tokens(process().services)
     if as_json:
         return print_json(tokens)
     table = listing("id", "source", "client", "created", "by", "last used", "revoked")
@@ -65,30 +49,10 @@ def show(as_json: JSON = False) -> None:
 @command
 def revoke(identifier: str = typer.Argument(metavar="ID"), as_json: JSON = False) -> None:
     """Revoke a token, named by its id or the end of it: from now on it is refused."""
-    this = process()
-    with SqlStore(this.engine).unit() as unit:
-        revoked = SqlScimTokens(unit.connection).revoke(identifier, this.clock.now())
-        if revoked is not None:
-            _scribe(this).note(unit, [("token-revoked", _told(revoked))])
+    revoked = revoke_token(process().services, identifier, operator())
     if as_json:
         return print_json({"revoked": revoked})
     console.print(f"revoked the token of {revoked.client}" if revoked else "it was revoked before")
-
-
-def _check(this: Process, source: str, client: str) -> None:
-    binding = this.services.guard().sources.get(source)
-    if binding is None or binding.rule.kind is not SourceKind.SCIM:
-        raise NotFound(f'there is no [identity.{source}] with kind = "scim" in the configuration')
-    if not client.strip() or not client.isprintable() or len(client) > LONGEST_CLIENT:
-        raise BadRequest(f"a client's name is printable and has 1 to {LONGEST_CLIENT} characters")
-
-
-def _scribe(this: Process) -> Scribe:
-    return Scribe.of(this.clock, this.ids, operator().key)
-
-
-def _told(each: ScimToken) -> dict[str, object]:
-    return {"token": each.id, "source": each.source, "client": each.client}
 
 
 def _moment(moment: datetime | None) -> str:

@@ -27,6 +27,8 @@ from app.integrations.identity.file import load as load_people
 from app.integrations.identity.oidc.issuers import IssuerOptions, login_profile_of, profile_of
 from app.integrations.identity.oidc.validator import HeldKeys, Validator, Validators
 from app.integrations.identity.protocol import Tools
+from app.integrations.identity.scim import Options as ScimOptions
+from app.integrations.identity.scim import ScimDocuments
 from app.integrations.policy.cedar import CedarPolicy
 from app.integrations.policy.cedar import load as load_policies
 from app.integrations.registry import (
@@ -278,7 +280,8 @@ def _source(source: SourceSettings, clock: Clock) -> SourceBinding:
     if reference is not None:
         module = hint_reader(kind)
         notices = SourceHooks(lambda: secret(reference).reveal(), module.parse, module.challenge_answer)
-    return SourceBinding(source.rule, options, lambda: source_class(kind)(options, tools), notices)
+    documents = ScimDocuments(options) if isinstance(options, ScimOptions) else None
+    return SourceBinding(source.rule, lambda: source_class(kind)(options, tools), notices, documents)
 
 
 def _is_slow(configuration: Configuration, environment: Environment) -> bool:

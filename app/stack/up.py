@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from app.bootstrap import check_rules
 from app.config.example import write_example
 from app.domain.errors import BadConfiguration, GateError
-from app.guard.source import Memory, load_guard
-from app.integrations.system import SystemClock, SystemIds, write_private
+from app.integrations.system import write_private
 from app.settings import Settings, load_settings
 from app.stack.memory import MemoryWatch
 from app.stack.postgres import APP, OWNER, EmbeddedPostgres
@@ -24,7 +24,6 @@ from app.stack.restart import DONE, LOCK, answer, roll
 from app.stack.secrets import load_or_make_secret
 from app.stack.server import answers
 from app.stack.supervisor import Supervisor, read_procfile
-from app.store.unit import SqlStore, make_engine
 
 ROOT = Path(__file__).resolve().parents[2]
 CONNECTIONS = "connections.env"
@@ -79,7 +78,7 @@ class Stack:
         self._migrate(env)
         written = write_example(Path.cwd()) if "TIDEGATE_CONFIG" not in env else []
         say("checking the configuration")
-        self._check(load_settings(env))
+        check_rules(load_settings(env))
         password, is_new = load_or_make_secret(self.state / "secrets" / "flower")
         env["FLOWER_BASIC_AUTH"] = f"ops:{password}"
         self._write_connections(env)
@@ -177,11 +176,6 @@ class Stack:
             self.redis.start()
             env["TIDEGATE_REDIS_URL"] = self.redis.url()
         return env
-
-    def _check(self, settings: Settings) -> None:
-        """Raise BadConfiguration where the gate would refuse what it is to go by."""
-        engine = make_engine(settings.database_url.get_secret_value(), pool_size=1)  # connects to nothing here
-        load_guard(settings, SystemClock(), Memory(SqlStore(engine), SystemIds()))
 
     def _migrate(self, env: Mapping[str, str]) -> None:
         command = [sys.executable, "-m", "app.store.migrate"]

@@ -25,6 +25,7 @@ from app.store.notices import SqlOutbox
 from app.store.proposals import SqlProposals
 from app.store.pushes import SqlPushes
 from app.store.schema.line import versions
+from app.store.scim_tokens import SqlScimTokens
 from app.store.sessions import SqlSessions
 from app.store.statements import SqlStatements
 
@@ -107,6 +108,7 @@ class SqlUnit:
     notices: SqlOutbox
     proposals: SqlProposals
     pushes: SqlPushes
+    scim_tokens: SqlScimTokens
     known_versions: frozenset[tuple[str, str]]
     new_versions: set[tuple[str, str]]
 
@@ -162,6 +164,7 @@ class SqlStore:
             SqlOutbox(connection),
             SqlProposals(connection),
             SqlPushes(connection),
+            SqlScimTokens(connection),
             self._known_versions,
             new,
         )

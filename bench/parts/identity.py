@@ -88,7 +88,7 @@ def _reading(services: Services, url: str) -> Services:
     former = services.guard
 
     def guard() -> Guard:
-        return replace(former(), sources={"okta": SourceBinding(OKTA, None, lambda: source)})
+        return replace(former(), sources={"okta": SourceBinding(OKTA, lambda: source)})
 
     return replace(services, guard=guard)
 

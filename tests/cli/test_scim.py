@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Engine, text
 
-from app.store.scim.tokens import digest_of
+from app.domain.scim import digest_of
 from tests.cli.test_cli import CONFIGURATION, ME, NOT_FOUND, TIDEGATE_TOML, UNKNOWN, Cli, cli
 
 FAILED = 1

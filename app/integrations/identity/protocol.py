@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
-from app.domain.access import Hint, Page, SourceRule, Standing
+from app.domain.access import Group, Hint, Identity, Page, SourceRule, Standing
 from app.domain.clock import Clock
 from app.domain.event import Account
 from app.domain.principal import Principal
@@ -90,6 +90,18 @@ class IdentitySource(Protocol):
         ...
 
 
+class Documents(Protocol):
+    """Reads the documents that a client writes to its source: such a source speaks by itself (SCIM)."""
+
+    def identity(self, user_id: str, document: Mapping[str, Any]) -> Identity:
+        """Read a user; raises BadRequest if it names no principal."""
+        ...
+
+    def group(self, group_id: str, document: Mapping[str, Any]) -> Group:
+        """Read a group; raises BadRequest if its name is none."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class VerifiedToken:
     """What a token proves. `issuer` is the name of the profile that took it, `sub` the claim as it stands there.
@@ -119,6 +131,30 @@ class TokenValidator(Protocol):
 
     def validate(self, token: str) -> VerifiedToken:
         """Return what the token proves; raises BadToken or IssuerUnavailable."""
+        ...
+
+
+class LoginSettings(Protocol):
+    """What the gate is configured with as a client of one issuer, with which people sign in."""
+
+    @property
+    def issuer(self) -> str:
+        """The issuer's URL."""
+        ...
+
+    @property
+    def client_id(self) -> str | None:
+        """The name under which the issuer knows the gate; None: nobody signs in with it."""
+        ...
+
+    @property
+    def client_secret(self) -> str | None:
+        """A reference to the secret that belongs to it; None: the issuer gave none."""
+        ...
+
+    @property
+    def scopes(self) -> Sequence[str]:
+        """What a sign-in asks for."""
         ...
 
 

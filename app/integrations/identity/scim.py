@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -52,6 +53,21 @@ class Scim:
     def read_again(self, hint: Hint) -> Iterator[Page] | None:
         """Raise SourceUnavailable."""
         return self.read_all()
+
+
+@dataclass(frozen=True, slots=True)
+class ScimDocuments:
+    """Reads what the client of one source writes (protocol: identity.protocol.Documents)."""
+
+    options: Options
+
+    def identity(self, user_id: str, document: Mapping[str, Any]) -> Identity:
+        """Read a User document; raises BadRequest."""
+        return identity_from(user_id, document, self.options)
+
+    def group(self, group_id: str, document: Mapping[str, Any]) -> Group:
+        """Read a Group document; raises BadRequest."""
+        return group_from(group_id, document, self.options)
 
 
 def identity_from(user_id: str, document: Mapping[str, Any], options: Options) -> Identity:

@@ -13,7 +13,15 @@ from app.domain.environment import Environment, Zone
 from app.domain.notice import wants
 from app.domain.rate import Buckets
 from app.integrations.forges.protocol import AccountProof, Forge
-from app.integrations.identity.protocol import AccessMap, IdentitySource, LoginValidator, SourceEvent, TokenValidator
+from app.integrations.identity.protocol import (
+    AccessMap,
+    Documents,
+    IdentitySource,
+    LoginSettings,
+    LoginValidator,
+    SourceEvent,
+    TokenValidator,
+)
 from app.integrations.inspection.protocol import Inspector
 from app.integrations.policy.protocol import Policy
 from app.integrations.repositories.protocol import CommitSource
@@ -63,25 +71,28 @@ class SourceHooks:
 
 @dataclass(frozen=True, slots=True)
 class SourceBinding:
-    """A configured identity source: how it is listened to, its kind's own options, how to read it, how it gives notice."""
+    """A configured identity source: how it is listened to, how to read it, how it gives notice.
+
+    `documents` reads what a client writes to it (None: nobody writes to it).
+    """
 
     rule: SourceRule
-    options: object
     reader: Callable[[], IdentitySource]
     notices: SourceHooks | None = None
+    documents: Documents | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class IssuerBinding:
     """A configured issuer: its URL, who checks its tokens, and who the ID tokens of sign-ins (None without a client).
 
-    `rule` is there if its sign-ins are a source of people. `client` is what its kind makes a sign-in client with.
+    `rule` is there if its sign-ins are a source of people. `client` is what a sign-in client is made with.
     `is_access_proxy`: it stands in front of the gate and puts its tokens into a header (Cloudflare Access).
     """
 
     url: str
     is_access_proxy: bool
-    client: object
+    client: LoginSettings
     tokens: TokenValidator
     logins: LoginValidator | None
     rule: SourceRule | None

@@ -1,1 +1,1 @@
-"""What SCIM clients have written, and their tokens. Start with `resources.py`."""
+"""What SCIM clients have written. Start with `resources.py`."""

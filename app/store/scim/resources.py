@@ -31,6 +31,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import DataError, IntegrityError
 
 from app.domain.clock import Clock, Ids
+from app.domain.scim import WrittenResource
 from app.store.schema.access import identities, scim_resources
 from app.store.scim.search import SearchIn, page_of, plan
 from app.store.unit import SqlUnit
@@ -41,17 +42,8 @@ _HOLDS = text("document @> CAST(:holds AS jsonb)")
 
 
 @dataclass(frozen=True, slots=True)
-class WrittenResource:
-    """What a request wrote: the document as it is now, None where it was deleted."""
-
-    type: str
-    id: str
-    document: Mapping[str, Any] | None
-
-
-@dataclass(frozen=True, slots=True)
 class Desk:
-    """What a storage works with: `open` locks the source before a write, `record` is told what is written."""
+    """What a storage works with: `open` locks the source before a write, `record` is told what is written (`serve_scim.py`)."""
 
     unit: Callable[[], AbstractContextManager[SqlUnit]]
     open: Callable[[SqlUnit], object]

@@ -30,9 +30,9 @@ from app.domain.clock import Clock
 from app.domain.errors import BadRequest, BadToken, IssuerUnavailable, NotFound, SecretUnavailable
 from app.guard.source import secret
 from app.integrations.http import HttpClient, NotSent, Unanswered
-from app.integrations.identity.oidc.issuers import IssuerOptions, is_fetchable
+from app.integrations.identity.oidc.issuers import is_fetchable
 from app.integrations.identity.oidc.jwks import WAIT_SECONDS, Fetches
-from app.integrations.identity.protocol import LoginValidator, VerifiedToken
+from app.integrations.identity.protocol import LoginSettings, LoginValidator, VerifiedToken
 from app.web.people.sessions import current
 
 CONNECT_SECONDS = 3.0
@@ -89,7 +89,7 @@ class LoginClient(FlaskOAuth2App):  # type: ignore[misc] # Authlib is untyped
 
     client_cls = _Session
 
-    def __init__(self, name: str, options: IssuerOptions, *, validator: LoginValidator, clock: Clock) -> None:
+    def __init__(self, name: str, options: LoginSettings, *, validator: LoginValidator, clock: Clock) -> None:
         client_secret = secret(options.client_secret).reveal().decode().strip() if options.client_secret else None
         super().__init__(
             FlaskIntegration(name),
@@ -194,7 +194,7 @@ def _forget_oldest() -> None:
         session.pop(name)
 
 
-def _made(name: str, options: IssuerOptions, *, validator: LoginValidator, clock: Clock) -> LoginClient:
+def _made(name: str, options: LoginSettings, *, validator: LoginValidator, clock: Clock) -> LoginClient:
     """Make a client; where its secret lies is told to the log, not to whoever wants to sign in."""
     try:
         return LoginClient(name, options, validator=validator, clock=clock)
@@ -232,6 +232,6 @@ class LoginClients:
         with self._lock:
             kept = self._kept.get(name)
             if kept is None or kept.digest != guard.digest or not now < kept.until:
-                client = _made(name, cast(IssuerOptions, binding.client), validator=binding.logins, clock=self._process.clock)
+                client = _made(name, binding.client, validator=binding.logins, clock=self._process.clock)
                 kept = self._kept[name] = _Kept(guard.digest, now + KEEP, client)
             return kept.client

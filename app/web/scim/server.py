@@ -2,7 +2,7 @@
 
 What a request writes, what it says to the access map and its audit entries are one transaction: a deactivation holds when it
 is answered. The protocol is scim2-server's; here is who may call, what is recorded, and how refusals look. Next:
-`clients.py`, `turns.py`, `store/scim/resources.py`.
+`clients.py`, `turns.py`, `pipeline/people/serve_scim.py`, `store/scim/resources.py`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from scim2_models import (
     PayloadTooLargeException,
     SCIMException,
     UnauthorizedException,
+    UniquenessException,
 )
 from scim2_server.handler import ScimHandler
 from scim2_server.memory import InMemoryStorage
@@ -28,14 +29,11 @@ from scim2_server.requests import ScimRequest
 from scim2_server.service import ScimService
 
 from app.bootstrap import Process
-from app.domain.access import SourceKind
-from app.domain.errors import BadRequest, BadToken, GateError, Overloaded, RateLimited, StoreUnavailable
-from app.pipeline.people.scribe import Scribe
-from app.store.scim.resources import Desk, SqlScim, WrittenResource
-from app.store.unit import SqlStore, SqlUnit
-from app.web.scim.clients import Clients, ScimCaller
+from app.domain.errors import BadRequest, BadToken, GateError, NotAllowed, Overloaded, RateLimited, StoreUnavailable
+from app.pipeline.people.scim_token import ScimCaller
+from app.pipeline.people.serve_scim import ScimWriter
+from app.web.scim.clients import Clients
 from app.web.scim.service import Service, make_provider, standard
-from app.web.scim.statements import page_from
 from app.web.scim.turns import Turns
 from app.web.wire.errors import status_of
 from app.web.wire.origin import origin_of
@@ -52,25 +50,17 @@ class _Handler:
     """Serves every request with a storage of its own: that of the caller's source."""
 
     def __init__(self, process: Process, service: ScimService) -> None:
-        self._process, self._service = process, service
+        self._services, self._service = process.services, service
+        self._storage_of = process.scim_storages(service.provider)
 
     def __getattr__(self, operation: str) -> Any:
         """Give an operation of the library's handler (ScimHandler)."""
-        return lambda asked: getattr(ScimHandler(self._service, self._storage(asked.subject)), operation)(asked)
 
-    def _storage(self, caller: ScimCaller) -> SqlScim:
-        process = self._process
-        scribe = Scribe.of(process.clock, process.ids, f"scim:{caller.token.client}")
+        def serve(asked: ScimRequest) -> Any:
+            storage = self._storage_of(ScimWriter.of(self._services, asked.subject))
+            return getattr(ScimHandler(self._service, storage), operation)(asked)
 
-        def open_source(unit: SqlUnit) -> object:
-            return scribe.open(unit, caller.token.source, SourceKind.SCIM)
-
-        def record(unit: SqlUnit, written: WrittenResource) -> None:
-            scribe.say(unit, caller.token.source, page_from(unit, caller, written))
-
-        store = SqlStore(process.engine)
-        desk = Desk(store.unit, open_source, record, clock=process.clock, ids=process.ids, provider=self._service.provider)
-        return SqlScim(caller.token.source, desk)
+        return serve
 
 
 class _Server(ScimServer):
@@ -81,7 +71,7 @@ class _Server(ScimServer):
         super().__init__(InMemoryStorage(), provider, url_prefix=PREFIX)  # that storage is never asked: see _Handler
         self.service = Service(provider)
         self.handler = cast(ScimHandler, _Handler(process, self.service))
-        self._clients = Clients(process)
+        self._clients = Clients(process.services)
         self._places = Turns()
         self._settings = process.settings
         self._base_url = str(process.settings.public_url).rstrip("/") + PREFIX
@@ -161,6 +151,8 @@ def _scim_error(fault: GateError) -> SCIMException:
             return UnauthorizedException(detail=str(fault))
         case BadRequest():
             return InvalidValueException(detail=str(fault))
+        case NotAllowed():  # all that the state of things forbids to a client is a second one of the same (RFC 7644 §3.12)
+            return UniquenessException(detail=str(fault))
         case _:
             status = status_of(fault)
             return SCIMException.from_error(Error(status=status, detail=str(fault) if status != 500 else "internal error"))

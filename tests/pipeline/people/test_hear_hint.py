@@ -35,11 +35,11 @@ def services(line: Line) -> Line:
     readers = {"okta": okta_events, "aws": aws_events}
     bindings = {
         name: SourceBinding(
-            replace(PULLED, name=name), None, pytest.fail, SourceHooks(lambda: SECRET, module.parse, module.challenge_answer)
+            replace(PULLED, name=name), pytest.fail, SourceHooks(lambda: SECRET, module.parse, module.challenge_answer)
         )
         for name, module in readers.items()
     }
-    bindings["silent"] = SourceBinding(PULLED, None, pytest.fail)
+    bindings["silent"] = SourceBinding(PULLED, pytest.fail)
     line.services = replace(line.services, guard=lambda: replace(former(), sources=bindings))
     return line
 

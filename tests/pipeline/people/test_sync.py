@@ -87,7 +87,7 @@ def desk(line: Line) -> Desk:
     former = line.services.guard
 
     def guard() -> Guard:
-        return replace(former(), sources={"okta": SourceBinding(PULLED, None, lambda: source)})
+        return replace(former(), sources={"okta": SourceBinding(PULLED, lambda: source)})
 
     line.services = replace(line.services, guard=guard)
     return Desk(line, source)

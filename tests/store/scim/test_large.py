@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from sqlalchemy import Engine, text
 
 from app.domain.access import Group, Identity, Page, SourceKind
+from app.domain.scim import WrittenResource
 from app.integrations.identity.scim import Options, group_from
 from app.integrations.system import SystemClock, SystemIds
-from app.store.scim.resources import Desk, SqlScim, WrittenResource
+from app.store.scim.resources import Desk, SqlScim
 from app.store.unit import SqlStore, SqlUnit
 from app.web.scim.service import make_provider
 from tests.web.scim.world import GROUP, USER

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
+from app.bootstrap import Process
 from app.domain.errors import Overloaded
-from app.store.scim.tokens import SqlScimTokens
+from app.pipeline.people.scim_token import ScimCaller
 from app.store.unit import SqlStore, make_engine
+from app.web.factory import create_app
 from app.web.scim import clients as scim_clients
 from app.web.scim.turns import MOST_WAITING, Turns
 from tests.fakes import FakeClock
@@ -24,9 +26,7 @@ ERROR = "urn:ietf:params:scim:api:messages:2.0:Error"
 @pytest.fixture
 def world(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.chdir(tmp_path)
-    made = make_world(engine, tmp_path)
-    made.process.clock = FakeClock()
-    return made
+    return make_world(engine, tmp_path, FakeClock())
 
 
 @pytest.mark.parametrize(
@@ -50,8 +50,8 @@ def test_both_tokens_of_a_client_are_valid_until_one_is_revoked(world: World) ->
     old, new = world.token("old"), world.token("new")
     assert [world.client(secret).send("GET", "/Users").status_code for secret in ("old", "new")] == [200, 200]
     with SqlStore(world.engine).unit() as unit:
-        assert SqlScimTokens(unit.connection).revoke(old, world.process.clock.now()) is not None
-        assert SqlScimTokens(unit.connection).revoke(old, world.process.clock.now()) is None
+        assert unit.scim_tokens.revoke(old, world.process.clock.now()) is not None
+        assert unit.scim_tokens.revoke(old, world.process.clock.now()) is None
     assert [world.client(secret).send("GET", "/Users").status_code for secret in ("old", "new")] == [401, 200]
     assert old != new
 
@@ -90,8 +90,6 @@ def test_a_client_beyond_its_limit_is_told_when_to_come_again(world: World, monk
 
 def make_again(world: World) -> object:
     """Make the application again, with the limits as they are now."""
-    from app.web.factory import create_app
-
     return create_app(world.process)
 
 
@@ -122,7 +120,7 @@ def test_use_is_noted_at_most_once_a_minute_and_the_source_is_heard(world: World
         clock.move(seconds)
         assert world.client().send("GET", "/ServiceProviderConfig").status_code == 200
         with SqlStore(world.engine).reading() as unit:
-            (token,) = SqlScimTokens(unit.connection).all()
+            (token,) = unit.scim_tokens.all()
             (state,) = unit.statements.states()
         assert state.refreshed_at == token.last_used_at
         noted.append(token.last_used_at)
@@ -130,8 +128,9 @@ def test_use_is_noted_at_most_once_a_minute_and_the_source_is_heard(world: World
 
 
 def test_without_the_database_the_answer_is_503_in_scims_words(world: World) -> None:
-    world.process.engine = make_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")
-    answer = world.client().send("GET", "/Users")
+    away = make_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")
+    process = Process(world.process.settings, away, world.process.celery)
+    answer = World(create_app(process), process, away).client().send("GET", "/Users")
     assert answer.status_code == 503
     assert answer.json["schemas"] == [ERROR]
     assert answer.headers["Retry-After"] == "5"
@@ -146,7 +145,7 @@ def held(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     arrived, go, answers = threading.Event(), threading.Event(), []
     heard = scim_clients.Clients.heard
 
-    def hold(self: scim_clients.Clients, caller: scim_clients.ScimCaller) -> None:
+    def hold(self: scim_clients.Clients, caller: ScimCaller) -> None:
         if not arrived.is_set():
             arrived.set()
             go.wait(30)
@@ -171,7 +170,7 @@ def test_one_request_of_a_source_is_at_the_database_at_once_and_other_sources_do
 
 
 def test_strangers_do_not_wait_for_a_place(held: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.web.scim.turns.Places.take", lambda *_: pytest.fail("a stranger asked for a place"))
+    monkeypatch.setattr("app.web.scim.turns.Turns.take", lambda *_: pytest.fail("a stranger asked for a place"))
     assert held.client("guess").send("GET", "/Users").status_code == 401
     assert Client(held.app, {}).send("GET", "/Users").status_code == 401
     monkeypatch.undo()

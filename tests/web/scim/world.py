@@ -13,10 +13,12 @@ from werkzeug.test import TestResponse
 
 from app.bootstrap import Process
 from app.config.example import write_example
+from app.domain.clock import Clock
 from app.domain.principal import Principal
+from app.domain.scim import ScimToken, digest_of
+from app.integrations.system import SystemClock
 from app.settings import load_settings
 from app.store.queue.wakes import make_celery
-from app.store.scim.tokens import ScimToken, SqlScimTokens, digest_of
 from app.store.unit import SqlStore
 from app.web.factory import create_app
 
@@ -39,7 +41,7 @@ class World:
         """Make a token known; return its id."""
         made = ScimToken(self.process.ids.new(), source, client, self.process.clock.now(), "os:me")
         with SqlStore(self.engine).unit() as unit:
-            SqlScimTokens(unit.connection).add(made, digest_of(secret))
+            unit.scim_tokens.add(made, digest_of(secret))
         return made.id
 
     def client(self, secret: str = "secret-of-okta") -> Client:
@@ -101,12 +103,13 @@ class Client:
         return {member["value"] for member in self.send("GET", f"/Groups/{group}").json.get("members", [])}
 
 
-def make_world(engine: Engine, folder: Path) -> World:
+def make_world(engine: Engine, folder: Path, clock: Clock | None = None) -> World:
     """Put the application together in an empty folder that is the working one."""
     write_example(folder)
     configuration = folder / "tidegate.toml"
     lines = [line for line in configuration.read_text().splitlines() if not line.startswith("people")]
     configuration.write_text("\n".join(lines) + SOURCES)
     urls = {"TIDEGATE_DATABASE_URL": "postgresql://nobody@127.0.0.1/none", "TIDEGATE_REDIS_URL": "redis://127.0.0.1:1/0"}
-    process = Process(load_settings(urls), engine, make_celery(urls["TIDEGATE_REDIS_URL"]))
+    celery = make_celery(urls["TIDEGATE_REDIS_URL"])
+    process = Process(load_settings(urls), engine, celery, clock=clock or SystemClock())
     return World(create_app(process), process, engine)

@@ -20,6 +20,7 @@ from app.pipeline.ports.stores.freezes import Freezes
 from app.pipeline.ports.stores.notices import Outbox
 from app.pipeline.ports.stores.proposals import Proposals
 from app.pipeline.ports.stores.pushes import Pushes
+from app.pipeline.ports.stores.scim import ScimTokens
 from app.pipeline.ports.stores.sessions import Sessions
 
 
@@ -240,6 +241,8 @@ class Unit(Protocol):
     def proposals(self) -> Proposals: ...
     @property
     def pushes(self) -> Pushes: ...
+    @property
+    def scim_tokens(self) -> ScimTokens: ...
 
     def remember_version(self, kind: str, digest: str, text: str) -> bool:
         """Keep a version of configuration, people or policies; True if it was not known before."""

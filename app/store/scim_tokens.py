@@ -1,41 +1,21 @@
-"""The bearer tokens of SCIM clients: only their SHA-256 is here. Made on the command line, checked in `web/scim/clients.py`."""
+"""The bearer tokens of SCIM clients: only their SHA-256 is here. Made and checked in `pipeline/people/scim_token.py`."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, Text, insert, or_, select, update
 
 from app.domain.errors import NotFound
+from app.domain.scim import USE_NOTED_EVERY, ScimToken
 from app.store.schema.access import scim_tokens
-
-USE_NOTED_EVERY = timedelta(minutes=1)
-
-
-@dataclass(frozen=True, slots=True)
-class ScimToken:
-    """A token as it is known here: whose it is, and for which source it speaks."""
-
-    id: str
-    source: str
-    client: str
-    created_at: datetime
-    created_by: str
-    last_used_at: datetime | None = None
-    revoked_at: datetime | None = None
-
-
-def digest_of(token: str) -> str:
-    """Return what is kept of a token. It has 256 random bits, so a plain hash cannot be turned back."""
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class SqlScimTokens:
-    """The table of tokens, inside a transaction."""
+    """The table of tokens, inside a transaction (protocol: pipeline.ports.stores.scim.ScimTokens)."""
 
     connection: Connection
 

@@ -1,0 +1,63 @@
+"""What a SCIM client's write says to the access map: under its source's lock, with its audit entries, in its transaction.
+
+The protocol is served in `web/scim/`, and the resources are kept in `store/scim/`, whose storage calls a `ScimWriter`:
+first `open`, before anything is read to be changed, then `record` for each write. Next: `scribe.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.domain.access import Identity, Page, SourceKind
+from app.domain.errors import NotAllowed
+from app.domain.scim import WrittenResource
+from app.pipeline.people.scim_token import ScimCaller
+from app.pipeline.people.scribe import Scribe
+from app.pipeline.ports.services import Services
+from app.pipeline.ports.stores.line import Unit
+
+
+@dataclass(frozen=True, slots=True)
+class ScimWriter:
+    """Takes down what one request of a client writes; all its audit entries bear one correlation id."""
+
+    caller: ScimCaller
+    scribe: Scribe
+
+    @classmethod
+    def of(cls, services: Services, caller: ScimCaller) -> ScimWriter:
+        """Make a writer for one request."""
+        return cls(caller, caller.scribe(services))
+
+    @property
+    def source(self) -> str:
+        """The source for which the client speaks."""
+        return self.caller.token.source
+
+    def open(self, unit: Unit) -> None:
+        """Lock the source until the unit ends: its writers come one after another."""
+        self.scribe.open(unit, self.source, SourceKind.SCIM)
+
+    def record(self, unit: Unit, written: WrittenResource) -> None:
+        """Say to the access map what was written; raises BadRequest or NotAllowed if that cannot be said."""
+        self.scribe.say(unit, self.source, self._page(unit, written))
+
+    def _page(self, unit: Unit, written: WrittenResource) -> Page:
+        match written:
+            case WrittenResource("User", user_id, None):
+                return Page(gone=(user_id,))
+            case WrittenResource("Group", group_id, None):
+                return Page(gone_groups=(group_id,))
+            case WrittenResource("User", user_id, document) if document is not None:
+                identity = self.caller.documents.identity(user_id, document)
+                _refuse_second(unit, self.source, identity)
+                return Page(identities=(identity,))
+            case WrittenResource(_, group_id, document):
+                return Page(groups=(self.caller.documents.group(group_id, document or {}),))
+
+
+def _refuse_second(unit: Unit, source: str, identity: Identity) -> None:
+    """Refuse a second user of one subject: two of them would be one principal, with the groups of both."""
+    others = (s for s in unit.access.statements([identity.subject]).get(identity.subject, ()) if s.source == source)
+    if any(s.identity.external_id != identity.external_id and not s.is_gone for s in others):
+        raise NotAllowed(f"another user of this source is the principal {identity.subject!r}")
