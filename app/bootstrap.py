@@ -25,12 +25,13 @@ from app.integrations.tokens.issuer import Issuer, SigningKey, generate_key
 from app.pipeline.ports.limit import DeliveryLimits
 from app.pipeline.ports.services import Limits, Services
 from app.settings import Settings
+from app.store.engine import make_engine
 from app.store.inbox.inbox import SqlInbox
 from app.store.inbox.spool import Spool
 from app.store.queue.wakes import CeleryWakes, make_celery
 from app.store.reads import Reads
 from app.store.signing_keys import SqlSigningKeys, StoredSigningKey
-from app.store.unit import SqlStore, make_engine
+from app.store.unit import SqlStore
 
 HEALTH_TIMEOUT = 5.0
 GARBAGE = (20_000, 20, 50)  # new objects until a look at the young, such looks until one at the middle-aged, at the old

@@ -13,8 +13,9 @@ from app.domain.errors import StoreUnavailable
 from app.guard.source import Memory, load_guard
 from app.integrations.system import SystemClock, SystemIds
 from app.settings import Settings, load_settings
+from app.store.engine import make_engine
 from app.store.reads import Reads
-from app.store.unit import SqlStore, make_engine
+from app.store.unit import SqlStore
 
 app = typer.Typer(no_args_is_help=True, help="Settings, tidegate.toml, people and policies.")
 

@@ -24,7 +24,8 @@ from app.stack.restart import DONE, LOCK, answer, roll
 from app.stack.secrets import load_or_make_secret
 from app.stack.server import answers
 from app.stack.supervisor import Supervisor, read_procfile
-from app.store.unit import SqlStore, make_engine
+from app.store.engine import make_engine
+from app.store.unit import SqlStore
 
 ROOT = Path(__file__).resolve().parents[2]
 CONNECTIONS = "connections.env"

@@ -22,8 +22,9 @@ from app.integrations.system import SystemClock, SystemIds
 from app.pipeline.people.access_map import StoredAccessMap
 from app.pipeline.ports.services import Guard
 from app.settings import Settings, load_settings
+from app.store.engine import make_engine
 from app.store.reads import Reads
-from app.store.unit import SqlStore, make_engine
+from app.store.unit import SqlStore
 from tests.conftest import free_port
 
 BOB = '\n[[people]]\nsubject = "bob"\nemails = ["bob@example.com"]\naccounts = ["gogs:2"]\n'

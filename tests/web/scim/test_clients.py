@@ -11,8 +11,9 @@ import pytest
 from sqlalchemy import Engine, text
 
 from app.domain.errors import Overloaded
+from app.store.engine import make_engine
 from app.store.scim.tokens import SqlScimTokens
-from app.store.unit import SqlStore, make_engine
+from app.store.unit import SqlStore
 from app.web.scim import clients as scim_clients
 from app.web.scim.turns import MOST_WAITING, Turns
 from tests.fakes import FakeClock
