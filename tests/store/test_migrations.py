@@ -1,4 +1,4 @@
-"""Migrations: up, down and up again, one at a time, and nothing but what `schema.py` says."""
+"""Migrations: up, down and up again, one at a time, and nothing but what `app/store/schema` says."""
 
 from __future__ import annotations
 
