@@ -49,7 +49,7 @@ from app.integrations.targets.protocol import Target
 from app.observe import never_send
 from app.pipeline.people.access_map import StoredAccessMap
 from app.pipeline.ports.services import ForgeBinding, Guard, IssuerBinding, SourceBinding, SourceHooks
-from app.pipeline.ports.stores.line import Store, Unit
+from app.pipeline.ports.stores.unit import Store, Unit
 from app.settings import Settings, environ
 
 KINDS = Kinds(frozenset(FORGES), target_options, source_options, IssuerOptions, sink_options)

@@ -8,7 +8,7 @@ from app.domain.event import Account
 from app.domain.principal import Principal, PrincipalKind
 from app.pipeline.people.scribe import Scribe, link_detail
 from app.pipeline.ports.services import Services
-from app.pipeline.ports.stores.line import Unit
+from app.pipeline.ports.stores.unit import Unit
 
 TAKEN = "this account already stands for somebody else; an admin can change that"
 

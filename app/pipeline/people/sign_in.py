@@ -16,7 +16,7 @@ from app.integrations.identity.protocol import VerifiedToken
 from app.pipeline.people.scribe import Scribe
 from app.pipeline.people.session_entries import SessionScribe
 from app.pipeline.ports.services import Services
-from app.pipeline.ports.stores.line import Unit
+from app.pipeline.ports.stores.unit import Unit
 
 
 @dataclass(frozen=True, slots=True)
