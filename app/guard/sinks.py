@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from app.config.sinks import SinkSettings
 from app.domain.clock import Clock
-from app.integrations.registry import sink_class
+from app.integrations.registry import SINKS
 from app.integrations.secrets.protocol import Secret
 from app.pipeline.ports.services import SinkBinding
 
@@ -16,7 +16,7 @@ def sink_bindings(sinks: Mapping[str, SinkSettings], clock: Clock, secret: Calla
 
     def bound(sink: SinkSettings) -> SinkBinding:
         return SinkBinding(
-            sink.events, sink.environments, lambda: sink_class(sink.kind)(sink.options, clock=clock, secret=secret)
+            sink.events, sink.environments, lambda: SINKS.load(sink.kind)(sink.options, clock=clock, secret=secret)
         )
 
     return {name: bound(sink) for name, sink in sinks.items()}

@@ -29,17 +29,7 @@ from app.integrations.identity.oidc.validator import HeldKeys, Validator, Valida
 from app.integrations.identity.protocol import Tools
 from app.integrations.policy.cedar import CedarPolicy
 from app.integrations.policy.cedar import load as load_policies
-from app.integrations.registry import (
-    FORGES,
-    forge_class,
-    hint_reader,
-    is_slow,
-    sink_options,
-    source_class,
-    source_options,
-    target_class,
-    target_options,
-)
+from app.integrations.registry import FORGES, HINT_READERS, SINKS, SOURCES, TARGETS, is_slow
 from app.integrations.repositories.mirror import Mirror
 from app.integrations.secrets.env import EnvSecrets
 from app.integrations.secrets.file import FileSecrets
@@ -52,7 +42,7 @@ from app.pipeline.ports.services import ForgeBinding, Guard, IssuerBinding, Sour
 from app.pipeline.ports.stores.unit import Store, Unit
 from app.settings import Settings, environ
 
-KINDS = Kinds(frozenset(FORGES), target_options, source_options, IssuerOptions, sink_options)
+KINDS = Kinds(FORGES.kinds, TARGETS.options, SOURCES.options, IssuerOptions, SINKS.options)
 SOURCE_TIMEOUT = 5.0  # seconds
 TELL_EVERY = 1.0  # seconds between two tries while the database is away
 
@@ -276,9 +266,9 @@ def _source(source: SourceSettings, clock: Clock) -> SourceBinding:
     reference = options.model_dump().get("events_secret")
     notices = None
     if reference is not None:
-        module = hint_reader(kind)
+        module = HINT_READERS.load(kind)
         notices = SourceHooks(lambda: secret(reference).reveal(), module.parse, module.challenge_answer)
-    return SourceBinding(source.rule, options, lambda: source_class(kind)(options, tools), notices)
+    return SourceBinding(source.rule, options, lambda: SOURCES.load(kind)(options, tools), notices)
 
 
 def _is_slow(configuration: Configuration, environment: Environment) -> bool:
@@ -291,7 +281,7 @@ def _binding(forge: ForgeSettings) -> ForgeBinding:
         return [secret(r).reveal() for r in references]
 
     return ForgeBinding(
-        forge_class(forge.kind)(),
+        FORGES.load(forge.kind)(),
         lambda: read(forge.webhook_secrets),
         ForgeAccounts(forge.name, forge.url),
         forge.access_issuer,
@@ -300,8 +290,8 @@ def _binding(forge: ForgeSettings) -> ForgeBinding:
 
 
 def _target(target: TargetSettings, state: Path, clock: Clock) -> Target:
-    options = target_options(target.kind)(**target.options)
-    made: Target = target_class(target.kind)(target.name, options, state_dir=state / "targets", clock=clock, secret=secret)
+    options = TARGETS.options(target.kind)(**target.options)
+    made: Target = TARGETS.load(target.kind)(target.name, options, state_dir=state / "targets", clock=clock, secret=secret)
     return made
 
 
