@@ -7,8 +7,9 @@ from pathlib import Path
 import typer
 
 from app.cli.output import JSON, command, console, errors, listing, print_json
+from app.config.check import unwise
 from app.config.example import write_example
-from app.config.load import Configuration, unwise
+from app.config.load import Configuration
 from app.domain.errors import StoreUnavailable
 from app.guard.source import Memory, load_guard
 from app.integrations.system import SystemClock, SystemIds

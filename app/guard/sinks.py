@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from app.config.sinks import SinkSettings
+from app.config.tables.sinks import SinkSettings
 from app.domain.clock import Clock
 from app.integrations.registry import SINKS
 from app.integrations.secrets.protocol import Secret

@@ -15,7 +15,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
-from app.config.load import Configuration, ForgeSettings, IssuerSettings, Kinds, SourceSettings, load_configuration
+from app.config.check import Kinds
+from app.config.load import Configuration, load_configuration
+from app.config.tables.forges import ForgeSettings
+from app.config.tables.identity import SourceSettings
+from app.config.tables.issuers import IssuerSettings
 from app.domain.audit import AuditEntry
 from app.domain.clock import Clock, Ids
 from app.domain.environment import Environment, TargetSettings

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from app.config.tables import RuleTable
+from app.config.tables.environments import RuleTable
 from app.domain.approval import ApprovalRule, ApprovalSettings, tally
 from app.domain.decision import Action, Decision, DecisionRequest, Effect
 from app.domain.environment import BRANCHES
