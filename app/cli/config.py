@@ -11,7 +11,7 @@ from app.config.check import unwise
 from app.config.example import write_example
 from app.config.load import Configuration
 from app.domain.errors import StoreUnavailable
-from app.guard.source import Memory, load_guard
+from app.guard.load import Memory, load_guard
 from app.integrations.system import SystemClock, SystemIds
 from app.settings import Settings, load_settings
 from app.store.engine import make_engine

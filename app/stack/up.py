@@ -14,7 +14,7 @@ from typing import IO
 
 from app.config.example import write_example
 from app.domain.errors import BadConfiguration, GateError
-from app.guard.source import Memory, load_guard
+from app.guard.load import Memory, load_guard
 from app.integrations.system import SystemClock, SystemIds, write_private
 from app.settings import Settings, load_settings
 from app.stack.memory import MemoryWatch

@@ -8,7 +8,7 @@ import pytest
 
 from app.config.example import write_example
 from app.domain.errors import BadConfiguration
-from app.guard.source import Memory, load_guard
+from app.guard.load import Memory, load_guard
 from app.integrations.system import SystemClock, SystemIds
 from app.settings import Settings, load_settings
 from app.store.engine import make_engine

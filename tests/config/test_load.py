@@ -13,7 +13,7 @@ from app.config.check import unwise
 from app.config.load import Configuration, load_configuration
 from app.domain.environment import HealthCheck, Zone
 from app.domain.errors import BadConfiguration
-from app.guard.source import KINDS
+from app.guard.load import KINDS
 from app.settings import load_settings
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "tidegate.toml"

@@ -17,7 +17,10 @@ from app.config.load import Configuration
 from app.domain.audit import AuditEntry
 from app.domain.clock import Clock
 from app.domain.errors import BadConfiguration, SecretUnavailable
-from app.guard.source import GuardSource, Memory, clone_url, load_guard, secret
+from app.guard.bind import clone_url
+from app.guard.load import Memory, load_guard
+from app.guard.secrets import secret
+from app.guard.source import GuardSource
 from app.integrations.system import SystemClock, SystemIds
 from app.pipeline.people.access_map import StoredAccessMap
 from app.pipeline.ports.services import Guard
