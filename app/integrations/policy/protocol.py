@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
-from app.domain.decision import Action, Decision, DecisionRequest, Effect
+from app.domain.decision import Action, Decision, DecisionRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +87,4 @@ class Policy(Protocol):
 
     def recompute(self, asked: dict[str, Any]) -> Decision:
         """Decide a recorded request (Decision.request) under this version (DESIGN invariant 10). Never raises."""
-        ...
-
-    def decide_again(self, asked: dict[str, Any]) -> Effect:
-        """Tell the answer to a recorded request under this version. Never raises."""
         ...
