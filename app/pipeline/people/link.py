@@ -56,8 +56,8 @@ def _check_person(services: Services, subject: str) -> None:
     principal = services.guard().identity.principal(subject)
     if principal is None:
         raise Forbidden(why_no_principal(subject))
-    if not principal.active:
-        raise Forbidden(f"{subject} is not active: {principal.why_inactive}")
+    if principal.why_barred is not None:
+        raise Forbidden(principal.why_barred)
     if principal.kind is not PrincipalKind.HUMAN:
         raise Forbidden("only people link their accounts; those of programs are linked by an admin")
 
