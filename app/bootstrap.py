@@ -19,7 +19,8 @@ from app.domain.clock import Clock
 from app.domain.delivery import Delivery
 from app.domain.deployment import Stage
 from app.domain.errors import GateError
-from app.guard.source import GuardSource, Memory, at_once, load_guard
+from app.guard.load import Memory, load_guard
+from app.guard.source import GuardSource, at_once
 from app.integrations.http import HealthProbe, HttpClient
 from app.integrations.inspection.inspector import ContentInspector
 from app.integrations.secrets.sealed import Sealer
@@ -29,12 +30,13 @@ from app.pipeline.people.serve_scim import ScimWriter
 from app.pipeline.ports.limit import DeliveryLimits
 from app.pipeline.ports.services import Guard, Limits, Services
 from app.settings import Settings
+from app.store.engine import make_engine
 from app.store.inbox.inbox import SqlInbox
 from app.store.inbox.spool import Spool
 from app.store.queue.wakes import CeleryWakes, make_celery
 from app.store.reads import Reads
 from app.store.signing_keys import SqlSigningKeys, StoredSigningKey
-from app.store.unit import SqlStore, make_engine
+from app.store.unit import SqlStore
 
 if TYPE_CHECKING:
     from scim2_models import ScimProvider

@@ -13,9 +13,9 @@ from xdist.scheduler import LoadFileScheduling
 from app.stack.postgres import EmbeddedPostgres
 from app.stack.redis import EmbeddedRedis
 from app.stack.server import free_port
+from app.store.engine import make_engine
 from app.store.migrate import upgrade
 from app.store.schema.metadata import metadata
-from app.store.unit import make_engine
 
 _WRITTEN = " UNION ALL ".join(f"SELECT '{name}' WHERE EXISTS (SELECT FROM {name})" for name in metadata.tables)
 # Whole stacks, which take longest: those that tests start for themselves, and the one that the rest of e2e/ shares.

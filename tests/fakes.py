@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from app.domain.change import Changes
-from app.domain.decision import Decision, DecisionRequest, Effect
+from app.domain.decision import Action, Decision, DecisionRequest, Effect
 from app.domain.deployment import Dispatch, Progress, Wake
 from app.domain.errors import UnknownCommit
 from app.domain.event import PERSON, Account
@@ -16,6 +17,7 @@ from app.domain.grant import Grant
 from app.domain.notice import Notice
 from app.domain.principal import GATE_PRINCIPAL, Principal, PrincipalKind
 from app.domain.signature import CommitKey, ObjectKind, SignatureVerdict, SignedObject
+from app.integrations.policy.protocol import Asks
 from app.integrations.repositories.protocol import CommitAuthor
 from app.integrations.targets.protocol import Order, Report
 from app.integrations.tokens.protocol import Token
@@ -131,11 +133,21 @@ class FakePolicy:
     def changed(self, file: str, text: str) -> FakePolicy:
         return replace(self, files=self.files | {file: text})
 
+    def asks(self, fact: str, action: Action, resources: frozenset[tuple[str, str]]) -> bool:
+        return fact in self.facts
+
+    def about(self, asked: Mapping[str, Any]) -> Asks:
+        return Asks(self.groups, self.facts, frozenset(), {})
+
     def decide(self, request: DecisionRequest) -> Decision:
         self.asked.append(request)
-        allowed = "deployers" in request.principal.groups or request.principal == GATE_PRINCIPAL
+        who = request.principal
+        return self.recompute({"who": who.subject, "groups": sorted(who.groups), "context": dict(request.context)})
+
+    def recompute(self, asked: dict[str, Any]) -> Decision:
+        allowed = "deployers" in asked.get("groups", ()) or asked.get("who") == GATE_PRINCIPAL.subject
         effect = Effect.ALLOW if allowed else Effect.DENY
-        return Decision(effect, ("fake",) if allowed else (), "fake says so", self.digest, dict(request.context))
+        return Decision(effect, ("fake",) if allowed else (), "fake says so", self.digest, asked)
 
 
 @dataclass

@@ -21,7 +21,7 @@ import pytest
 import sentry_sdk
 from sqlalchemy import create_engine, text
 
-from app.guard.source import secret
+from app.guard.secrets import secret
 from app.observe import start_sentry
 from app.settings import load_settings
 

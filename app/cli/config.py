@@ -8,8 +8,9 @@ import typer
 
 from app.bootstrap import build, check_rules
 from app.cli.output import JSON, command, console, errors, listing, print_json
+from app.config.check import unwise
 from app.config.example import write_example
-from app.config.load import Configuration, unwise
+from app.config.load import Configuration
 from app.domain.errors import StoreUnavailable
 from app.settings import Settings, load_settings
 

@@ -14,7 +14,7 @@ from app.domain.environment import Environment
 from app.domain.errors import BadRequest
 from app.domain.freeze import Freeze
 from app.domain.local_time import time_zone
-from app.integrations.policy.protocol import Policy
+from app.integrations.policy.protocol import PolicyText
 from app.integrations.system import operator
 from app.pipeline.freeze.draft import FreezeDraft
 from app.pipeline.freeze.freeze import Upcoming, end, freeze, status_of, upcoming
@@ -91,7 +91,7 @@ def _warn_of_unheeded(guard: Guard, made: Freeze) -> None:
             errors.print(f"warning: no policy about {each.name} asks for context.frozen, so this freeze holds up nothing there")
 
 
-def _is_heeded(policy: Policy, environment: Environment) -> bool:
+def _is_heeded(policy: PolicyText, environment: Environment) -> bool:
     return any(policy.asks(fact, Action.DEPLOY, environment.resources) for fact in ("frozen", "freezes"))
 
 

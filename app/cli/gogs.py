@@ -9,7 +9,7 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 from app.cli.output import JSON, command, console, print_json
-from app.config.tables import Seconds
+from app.config.tables.fields import Seconds
 from app.domain.errors import BadRequest
 from app.integrations.forges.pre_receive import Check, check_secret, install, remove
 from app.integrations.inspection.patch import GIT_ARGUMENTS

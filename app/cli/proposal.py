@@ -14,7 +14,7 @@ from app.cli.output import JSON, LIMIT, coloured, command, console, listing, pla
 from app.config.load import load_configuration
 from app.domain.errors import NotAllowed
 from app.domain.proposal import Proposal
-from app.guard.source import KINDS
+from app.guard.load import KINDS
 from app.integrations.system import operator
 from app.pipeline.approve.apply_proposal import apply
 from app.pipeline.approve.decide_proposal import accept, apply_command, reject

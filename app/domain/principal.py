@@ -30,6 +30,11 @@ class Principal:
     owner: str | None = None
     why_inactive: str = ""
 
+    @property
+    def why_barred(self) -> str | None:
+        """Why the principal may do nothing; None if it is active."""
+        return None if self.active else f"{self.subject} is not active: {self.why_inactive}"
+
 
 GATE_PRINCIPAL = Principal(
     subject="tidegate",

@@ -1,1 +1,1 @@
-"""The rules in force: watched, loaded, bound to adapters. Start with `source.py`."""
+"""The rules in force: watched (`source.py`), read whole (`load.py`), bound to adapters (`bind.py`), secrets resolved."""

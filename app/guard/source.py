@@ -1,6 +1,6 @@
-"""The rules in force: read tidegate.toml, people and policies as one version, and take a new one when the files change.
+"""The rules in force: watch the files of the configuration, and take a new version when they change.
 
-A running process takes a new version whole, keeps the old one where the new one has faults, and audits both.
+A running process takes a new version whole, keeps the old one if the new one has faults, and audits both.
 """
 
 from __future__ import annotations
@@ -10,57 +10,22 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
 
-from app.config.load import Configuration, ForgeSettings, IssuerSettings, Kinds, SourceSettings, load_configuration
+from app.config.load import Configuration
 from app.domain.audit import AuditEntry
 from app.domain.clock import Clock, Ids
-from app.domain.environment import Environment, TargetSettings
 from app.domain.errors import BadConfiguration, GateError
-from app.guard.sinks import sink_bindings
-from app.integrations.forges.accounts import ForgeAccounts
-from app.integrations.http import HttpClient
-from app.integrations.identity.file import load as load_people
-from app.integrations.identity.oidc.issuers import IssuerOptions, login_profile_of, profile_of
-from app.integrations.identity.oidc.validator import HeldKeys, Validator, Validators
-from app.integrations.identity.protocol import Tools
-from app.integrations.identity.scim import Options as ScimOptions
-from app.integrations.identity.scim import ScimDocuments
-from app.integrations.policy.cedar import CedarPolicy
-from app.integrations.policy.cedar import load as load_policies
-from app.integrations.registry import (
-    FORGES,
-    forge_class,
-    hint_reader,
-    is_slow,
-    sink_options,
-    source_class,
-    source_options,
-    target_class,
-    target_options,
-)
-from app.integrations.repositories.mirror import Mirror
-from app.integrations.secrets.env import EnvSecrets
-from app.integrations.secrets.file import FileSecrets
-from app.integrations.secrets.protocol import Secret
-from app.integrations.system import pause
-from app.integrations.targets.protocol import Target
-from app.observe import never_send
-from app.pipeline.people.access_map import StoredAccessMap
-from app.pipeline.ports.services import ForgeBinding, Guard, IssuerBinding, SourceBinding, SourceHooks
-from app.pipeline.ports.stores.line import Store, Unit
-from app.settings import Settings, environ
+from app.guard.load import Memory, load_guard
+from app.pipeline.ports.services import Guard
+from app.pipeline.ports.stores.unit import Store, Unit
+from app.settings import Settings
 
-KINDS = Kinds(frozenset(FORGES), target_options, source_options, IssuerOptions, sink_options)
-SOURCE_TIMEOUT = 5.0  # seconds
 TELL_EVERY = 1.0  # seconds between two tries while the database is away
 
 _log = logging.getLogger(__name__)
 
-Loaded = TypeVar("Loaded")
 Fingerprint = tuple[tuple[str, int, int, int], ...]
 
 
@@ -171,162 +136,6 @@ def _is_news(unit: Unit, action: str, digest: str, other: str) -> bool:
     if action == "config:taken":
         return unit.audit.newest_configuration() != digest
     return unit.remember_version(action, hashlib.sha256(f"{digest}\n{other}".encode()).hexdigest(), other)
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """What the guard remembers by. `keys` of issuers are held from version to version."""
-
-    store: Store
-    ids: Ids
-    keys: HeldKeys = field(default_factory=dict)
-
-
-def load_guard(
-    settings: Settings, clock: Clock, memory: Memory, on_read: Callable[[Configuration], None] = lambda _: None
-) -> tuple[Configuration, Guard]:
-    """Load and check everything that the gate goes by; raises BadConfiguration with every fault.
-
-    `on_read` is told of tidegate.toml before the files that it names are read.
-    """
-    configuration = load_configuration(settings.config, KINDS)
-    on_read(configuration)
-    faults: list[str] = []
-    path = configuration.people
-    people = _or_faults(faults, lambda: load_people(path)) if path else None
-    policies = _or_faults(faults, lambda: load_policies(configuration.policies))
-    if faults or policies is None:
-        raise BadConfiguration(faults)
-    access_map = StoredAccessMap(
-        memory.store,
-        clock,
-        memory.ids,
-        rules=configuration.rules(),
-        people=people,
-        linking_forges=frozenset(name for name, forge in configuration.forges.items() if forge.link_by_login),
-    )
-    return configuration, _with_issuers(
-        _guard(settings, clock, configuration, access_map, policies), configuration, clock, memory
-    )
-
-
-def _or_faults(faults: list[str], load: Callable[[], Loaded]) -> Loaded | None:
-    try:
-        return load()
-    except BadConfiguration as fault:
-        faults += fault.faults
-        return None
-
-
-def _guard(
-    settings: Settings, clock: Clock, configuration: Configuration, access_map: StoredAccessMap, policies: CedarPolicy
-) -> Guard:
-    state = settings.state_dir.resolve()
-    forges = configuration.forges
-    return Guard(
-        digest=".".join([configuration.digest, *([access_map.people.digest] if access_map.people else []), policies.digest]),
-        environments=tuple(replace(e, is_slow=_is_slow(configuration, e)) for e in configuration.environments),
-        forges={name: _binding(forge) for name, forge in forges.items()},
-        target_zones={name: target.zone for name, target in configuration.targets.items()},
-        targets={name: _target(target, state, clock) for name, target in configuration.targets.items()},
-        identity=access_map,
-        sources={name: _source(source, clock) for name, source in configuration.sources.items()},
-        policy=policies,
-        repositories=Mirror(
-            state / "mirrors",
-            lambda key: clone_url(forges, key),
-            lambda key: _token(forges, key),
-            environ=environ(),
-        ),
-        sinks=sink_bindings(configuration.sinks, clock, secret),
-    )
-
-
-def _with_issuers(guard: Guard, configuration: Configuration, clock: Clock, memory: Memory) -> Guard:
-    options = {name: _options(issuer) for name, issuer in configuration.issuers.items()}
-    profiles = {name: profile_of(name, each) for name, each in options.items()}
-    tokens = Validators(list(profiles.values()), clock=clock, keys=memory.keys)
-    places = {name: (profile.issuer, profile.jwks_url) for name, profile in profiles.items()}
-    for place in set(memory.keys) - set(places.values()):
-        del memory.keys[place]  # its issuer has left the configuration
-
-    def bound(name: str) -> IssuerBinding:
-        keys, login = memory.keys[places[name]], login_profile_of(name, options[name])
-        return IssuerBinding(
-            url=options[name].issuer,
-            is_access_proxy=options[name].kind == "cloudflare_access",
-            client=options[name],
-            tokens=Validator(profiles[name], keys, clock),
-            logins=Validator(login, keys, clock) if login else None,
-            rule=configuration.issuers[name].rule,
-        )
-
-    issuers = {name: bound(name) for name in options}
-    return replace(guard, issuers=issuers, tokens=tokens, access_issuer=configuration.access_issuer)
-
-
-def _options(issuer: IssuerSettings) -> IssuerOptions:
-    options = issuer.options
-    assert isinstance(options, IssuerOptions)
-    return options
-
-
-def _source(source: SourceSettings, clock: Clock) -> SourceBinding:
-    options, kind = source.options, source.rule.kind
-    client = HttpClient(connect_timeout=SOURCE_TIMEOUT, read_timeout=4 * SOURCE_TIMEOUT)
-    tools = Tools(secret=secret, clock=clock, pause=pause, client=client)
-    reference = options.model_dump().get("events_secret")
-    notices = None
-    if reference is not None:
-        module = hint_reader(kind)
-        notices = SourceHooks(lambda: secret(reference).reveal(), module.parse, module.challenge_answer)
-    documents = ScimDocuments(options) if isinstance(options, ScimOptions) else None
-    return SourceBinding(source.rule, lambda: source_class(kind)(options, tools), notices, documents)
-
-
-def _is_slow(configuration: Configuration, environment: Environment) -> bool:
-    targets = [configuration.targets[name] for name in environment.targets]
-    return any(is_slow(target.kind, target.pool) for target in targets)
-
-
-def _binding(forge: ForgeSettings) -> ForgeBinding:
-    def read(references: tuple[str, ...]) -> list[bytes]:
-        return [secret(r).reveal() for r in references]
-
-    return ForgeBinding(
-        forge_class(forge.kind)(),
-        lambda: read(forge.webhook_secrets),
-        ForgeAccounts(forge.name, forge.url),
-        forge.access_issuer,
-        (lambda: read(forge.decide_secrets)) if forge.decide_secrets else None,
-    )
-
-
-def _target(target: TargetSettings, state: Path, clock: Clock) -> Target:
-    options = target_options(target.kind)(**target.options)
-    made: Target = target_class(target.kind)(target.name, options, state_dir=state / "targets", clock=clock, secret=secret)
-    return made
-
-
-def secret(reference: str) -> Secret:
-    """Resolve `env:NAME` or `file:/path`; raises SecretUnavailable."""
-    kind, _, rest = reference.partition(":")
-    store = FileSecrets() if kind == "file" else EnvSecrets(environ())
-    found = store.get(rest)
-    never_send(found.reveal())
-    return found
-
-
-def clone_url(forges: Mapping[str, ForgeSettings], key: str) -> str:
-    """Say where the repository `FORGE:OWNER/NAME` is fetched from: from the configuration, never from a payload."""
-    name, _, repository = key.partition(":")
-    forge = forges[name]
-    return forge.clone.format(url=forge.url.rstrip("/"), repository=repository)
-
-
-def _token(forges: Mapping[str, ForgeSettings], key: str) -> str | None:
-    reference = forges[key.partition(":")[0]].api_token
-    return secret(reference).reveal().decode() if reference else None
 
 
 def _files(config: Path, configuration: Configuration) -> Iterator[Path]:

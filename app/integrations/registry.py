@@ -1,12 +1,16 @@
-"""Which class stands behind a configured kind; imported on first use (the only dynamic import)."""
+"""Which adapter stands behind a configured kind; imported on first use (the only dynamic import).
+
+A new kind is one entry of a table; a new sort of adapter is one more table.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Generic, Protocol, TypeVar, cast
 
 from pydantic import BaseModel
 
@@ -18,31 +22,7 @@ from app.integrations.secrets.protocol import Secret
 from app.integrations.sinks.protocol import Sink
 from app.integrations.targets.protocol import Target
 
-FORGES = {
-    "gogs": "app.integrations.forges.gogs:Gogs",
-    "gitea": "app.integrations.forges.gitea:Gitea",
-    "forgejo": "app.integrations.forges.forgejo:Forgejo",
-}
-TARGETS = {
-    "directory": "app.integrations.targets.directory:Directory",
-    "webhook": "app.integrations.targets.webhook:Webhook",
-    "command": "app.integrations.targets.command:Command",
-}
-SOURCES = {
-    "scim": "app.integrations.identity.scim:Scim",
-    "okta": "app.integrations.identity.okta.source:Okta",
-    "aws_iam": "app.integrations.identity.aws.source:AwsIam",
-}
-SINKS = {
-    "webhook": "app.integrations.sinks.webhook:Webhook",
-    "smtp": "app.integrations.sinks.smtp:Smtp",
-}
-HINT_READERS = {
-    "okta": "app.integrations.identity.okta.events",
-    "aws_iam": "app.integrations.identity.aws.events",
-}
-# Kinds whose start waits for an answer, as long as their `timeout` says; the others return as soon as they have begun.
-SLOW_TARGETS = frozenset({"webhook"})
+Adapter = TypeVar("Adapter")
 
 
 class TargetClass(Protocol):
@@ -55,59 +35,12 @@ class TargetClass(Protocol):
         ...
 
 
-def forge_class(kind: str) -> Callable[[], Forge]:
-    """Return the adapter class of a forge kind; raises BadConfiguration."""
-    return cast(Callable[[], Forge], _load(_spec(FORGES, "forge", kind)))
-
-
-def target_class(kind: str) -> TargetClass:
-    """Return the adapter class of a target kind; raises BadConfiguration."""
-    return cast(TargetClass, _load(_spec(TARGETS, "target", kind)))
-
-
-def is_slow(kind: str, pool: str | None) -> bool:
-    """Tell whether a start on such a target may take long: by what is configured, else by its kind."""
-    return pool == "slow" if pool else kind in SLOW_TARGETS
-
-
-def target_options(kind: str) -> type[BaseModel]:
-    """Return the pydantic model of a target kind's own keys; raises BadConfiguration."""
-    return _options(_spec(TARGETS, "target", kind))
-
-
 class SourceClass(Protocol):
     """How an identity source's class is called. `options` are an instance of its module's `Options`."""
 
     def __call__(self, options: BaseModel, tools: Tools) -> IdentitySource:
         """Make the source."""
         ...
-
-
-class HintReader(Protocol):
-    """What the module of a kind's notices holds."""
-
-    def parse(self, body: bytes) -> list[SourceEvent]:
-        """Read a notice; raises BadRequest."""
-        ...
-
-    def challenge_answer(self, value: str | None) -> dict[str, str]:
-        """Answer a first challenge; raises BadRequest."""
-        ...
-
-
-def hint_reader(kind: str) -> HintReader:
-    """Return the module that reads the notices of an identity source's kind; raises BadConfiguration."""
-    return cast(HintReader, import_module(_spec(HINT_READERS, "notice", kind)))
-
-
-def source_class(kind: str) -> SourceClass:
-    """Return the adapter class of an identity source's kind; raises BadConfiguration."""
-    return cast(SourceClass, _load(_spec(SOURCES, "identity source", kind)))
-
-
-def source_options(kind: str) -> type[BaseModel]:
-    """Return the pydantic model of an identity source's own keys; raises BadConfiguration."""
-    return _options(_spec(SOURCES, "identity source", kind))
 
 
 class SinkClass(Protocol):
@@ -118,28 +51,93 @@ class SinkClass(Protocol):
         ...
 
 
-def sink_class(kind: str) -> SinkClass:
-    """Return the adapter class of a sink's kind; raises BadConfiguration."""
-    return cast(SinkClass, _load(_spec(SINKS, "sink", kind)))
+class HintReader(Protocol):
+    """A module that reads the notices of an identity source."""
+
+    def parse(self, body: bytes) -> list[SourceEvent]:
+        """Read a notice; raises BadRequest."""
+        ...
+
+    def challenge_answer(self, value: str | None) -> dict[str, str]:
+        """Answer a first challenge; raises BadRequest."""
+        ...
 
 
-def sink_options(kind: str) -> type[BaseModel]:
-    """Return the pydantic model of a sink's own keys; raises BadConfiguration."""
-    return _options(_spec(SINKS, "sink", kind))
+@dataclass(frozen=True, slots=True)
+class Adapters(Generic[Adapter]):
+    """The adapters of one sort, each by its kind as `module:Class`, or as `module` if the module itself is the adapter."""
 
+    sort: str
+    places: Mapping[str, str]
 
-def _options(spec: str) -> type[BaseModel]:
-    return cast(type[BaseModel], _load(f"{spec.partition(':')[0]}:Options"))
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds that may be configured."""
+        return frozenset(self.places)
 
+    def load(self, kind: str) -> Adapter:
+        """Return the adapter of a kind; raises BadConfiguration."""
+        return cast(Adapter, _load(self._place(kind)))
 
-def _spec(table: dict[str, str], what: str, kind: str) -> str:
-    if kind not in table:
-        raise BadConfiguration([f"unknown {what} kind {kind!r}; known: {', '.join(sorted(table))}"])
-    return table[kind]
+    def options(self, kind: str) -> type[BaseModel]:
+        """Return the pydantic model of a kind's own keys; raises BadConfiguration."""
+        return cast(type[BaseModel], _load(f"{self._place(kind).partition(':')[0]}:Options"))
+
+    def _place(self, kind: str) -> str:
+        if kind not in self.places:
+            raise BadConfiguration([f"unknown {self.sort} kind {kind!r}; known: {', '.join(sorted(self.places))}"])
+        return self.places[kind]
 
 
 @cache
-def _load(spec: str) -> object:
-    module, _, name = spec.partition(":")
-    found: object = getattr(import_module(module), name)
-    return found
+def _load(place: str) -> object:
+    module, _, name = place.partition(":")
+    found: object = import_module(module)
+    return getattr(found, name) if name else found
+
+
+FORGES: Adapters[Callable[[], Forge]] = Adapters(
+    "forge",
+    {
+        "gogs": "app.integrations.forges.gogs:Gogs",
+        "gitea": "app.integrations.forges.gitea:Gitea",
+        "forgejo": "app.integrations.forges.forgejo:Forgejo",
+    },
+)
+TARGETS: Adapters[TargetClass] = Adapters(
+    "target",
+    {
+        "directory": "app.integrations.targets.directory:Directory",
+        "webhook": "app.integrations.targets.webhook:Webhook",
+        "command": "app.integrations.targets.command:Command",
+    },
+)
+SOURCES: Adapters[SourceClass] = Adapters(
+    "identity source",
+    {
+        "scim": "app.integrations.identity.scim:Scim",
+        "okta": "app.integrations.identity.okta.source:Okta",
+        "aws_iam": "app.integrations.identity.aws.source:AwsIam",
+    },
+)
+SINKS: Adapters[SinkClass] = Adapters(
+    "sink",
+    {
+        "webhook": "app.integrations.sinks.webhook:Webhook",
+        "smtp": "app.integrations.sinks.smtp:Smtp",
+    },
+)
+HINT_READERS: Adapters[HintReader] = Adapters(
+    "notice",
+    {
+        "okta": "app.integrations.identity.okta.events",
+        "aws_iam": "app.integrations.identity.aws.events",
+    },
+)
+# Kinds whose start waits for an answer, as long as their `timeout` says; the others return as soon as they have begun.
+SLOW_TARGETS = frozenset({"webhook"})
+
+
+def is_slow(kind: str, pool: str | None) -> bool:
+    """Tell whether a start on such a target may take long: by what is configured, else by its kind."""
+    return pool == "slow" if pool else kind in SLOW_TARGETS

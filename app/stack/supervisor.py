@@ -51,7 +51,6 @@ class _Child:
     pause: float = SHORTEST_PAUSE
     alive: bool = False
     started_at: float = 0.0
-    restarts: int = 0
     ready: Path | None = None
     retired: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
@@ -147,7 +146,6 @@ class Supervisor:
                 return
             lived = time.monotonic() - child.started_at
             child.pause = SHORTEST_PAUSE if lived > STEADY_SECONDS else min(child.pause * 2, LONGEST_PAUSE)
-            child.restarts += 1
             code = child.process.returncode if child.process else None
             self._say(child, f"ended with {code}; starting again in {child.pause:.1f} s")
             until = time.monotonic() + child.pause

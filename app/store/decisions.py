@@ -11,8 +11,8 @@ from sqlalchemy import Connection, Engine, Text, cast, func, or_, select
 
 from app.domain.errors import NotFound
 from app.domain.recorded import PolicyVersion, RecordedDecision
+from app.store.engine import transaction
 from app.store.schema.line import audit_entries, versions
-from app.store.unit import transaction
 
 BLOCK = 4_000  # entries looked through at once: a short statement each, whatever the log holds
 SLACK = timedelta(hours=1)  # `seq` and `at` run almost alike: transactions end late, clocks differ

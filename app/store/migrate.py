@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from app.domain.errors import GateError
 from app.settings import load_settings
-from app.store.unit import transaction
+from app.store.engine import transaction
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "migrations"
 

@@ -18,9 +18,9 @@ from app.store.approvals import vote_from
 from app.store.deliveries import delivery_from
 from app.store.deployments import deployment_from
 from app.store.dispatches import SqlDispatches
+from app.store.engine import transaction
 from app.store.schema.approvals import approval_requests, override_reviews, votes
 from app.store.schema.line import audit_entries, deliveries, deployments, stages
-from app.store.unit import transaction
 
 SHORTEST_ID = 6
 NAMED_WITHIN = 60_000  # milliseconds, of the first 48 bits of a UUIDv7

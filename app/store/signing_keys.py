@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import Engine, insert, select, text
 
+from app.store.engine import transaction
 from app.store.schema.line import signing_keys
-from app.store.unit import transaction
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,11 @@ import pytest
 
 from app.config.example import write_example
 from app.domain.errors import BadConfiguration
-from app.guard.source import Memory, load_guard
+from app.guard.load import Memory, load_guard
 from app.integrations.system import SystemClock, SystemIds
 from app.settings import Settings, load_settings
-from app.store.unit import SqlStore, make_engine
+from app.store.engine import make_engine
+from app.store.unit import SqlStore
 
 NAMES = [
     "tidegate.toml",

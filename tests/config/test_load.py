@@ -9,10 +9,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.config.load import Configuration, load_configuration, unwise
+from app.config.check import unwise
+from app.config.load import Configuration, load_configuration
 from app.domain.environment import HealthCheck, Zone
 from app.domain.errors import BadConfiguration
-from app.guard.source import KINDS
+from app.guard.load import KINDS
 from app.settings import load_settings
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "tidegate.toml"

@@ -8,8 +8,8 @@ import pytest
 
 from app.config.load import Configuration, load_configuration
 from app.domain.errors import BadConfiguration
-from app.guard.sinks import sink_bindings
-from app.guard.source import KINDS, secret
+from app.guard.bind import bind_sink
+from app.guard.load import KINDS
 from app.integrations.sinks import smtp, webhook
 from app.integrations.system import SystemClock
 from tests.config.test_load import GOOD
@@ -94,8 +94,8 @@ def test_a_secret_in_the_file_is_refused_and_not_repeated(tmp_path: Path) -> Non
 
 
 def test_what_is_written_arrives_and_is_bound(tmp_path: Path) -> None:
-    bound = sink_bindings(load(tmp_path, SINKS).sinks, SystemClock(), secret)
-    chat, mail = bound["chat"], bound["mail"]
+    sinks = load(tmp_path, SINKS).sinks
+    chat, mail = (bind_sink(sinks[name], SystemClock()) for name in ("chat", "mail"))
     assert (chat.events, chat.environments) == (("deployment:held", "session:*"), {"production"})
     assert (mail.events, mail.environments) == (("deployment:*",), frozenset())
     assert isinstance(chat.sink(), webhook.Webhook) and isinstance(mail.sink(), smtp.Smtp)

@@ -65,3 +65,27 @@ def test_deciding_never_raises(policy: Policy) -> None:
     stranger = person("bob", "gogs:2", groups=())
     decision = policy.decide(replace(asking(stranger), context={}, environment="", repository=""))
     assert decision.effect is Effect.DENY
+
+
+@pytest.mark.parametrize("groups", [("deployers",), ()])
+def test_a_recorded_request_is_decided_again_in_the_same_way(policy: Policy, groups: tuple[str, ...]) -> None:
+    decision = policy.decide(asking(person("alice", groups=groups)))
+    assert policy.recompute(json.loads(json.dumps(decision.request))) == decision
+
+
+def test_a_damaged_record_is_a_deny(policy: Policy) -> None:
+    assert policy.recompute({}).effect is Effect.DENY
+
+
+def test_a_changed_policy_holds_the_new_file_and_leaves_the_former_as_it_was(policy: Policy) -> None:
+    text = '@id("more") permit (principal, action, resource) when { principal.kind == "human" };'
+    assert policy.changed("more.cedar", text).files == {**policy.files, "more.cedar": text}
+    assert "more.cedar" not in policy.files
+
+
+def test_the_texts_tell_what_they_name_and_ask_for(policy: Policy) -> None:
+    assert policy.groups == {"deployers"} and not policy.repositories and not policy.facts
+    assert not policy.asks("frozen", Action.DEPLOY, frozenset())
+    asks = policy.about(policy.decide(asking(person("alice"))).request)
+    assert asks.groups == {"deployers"} and not asks.facts
+    assert not any(policy.reasons.values())

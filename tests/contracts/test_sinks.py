@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from app.domain.errors import GateError, SecretUnavailable, SinkRefused, SinkUnavailable
-from app.integrations.registry import SINKS, sink_class, sink_options
+from app.integrations.registry import SINKS
 from app.integrations.secrets.protocol import Secret
 from app.integrations.sinks.protocol import Sink
 from tests.conftest import free_port
@@ -47,9 +47,9 @@ class Rig:
     taken: Callable[[], list[str]]
 
     def sink(self, *, secret: Callable[[str], Secret] | None = None, **over: object) -> Sink:
-        options = sink_options(self.kind).model_validate(self.options | over)
+        options = SINKS.options(self.kind).model_validate(self.options | over)
         found = secret or (lambda _: Secret(SECRETS[self.kind]))
-        return sink_class(self.kind)(options, clock=FakeClock(), secret=found)
+        return SINKS.load(self.kind)(options, clock=FakeClock(), secret=found)
 
     def elsewhere(self, port: int) -> dict[str, object]:
         """Point the sink at another port of this machine."""
@@ -73,7 +73,7 @@ def webhook_rig(service: Service) -> Rig:
     return Rig("webhook", options, answer(200), answer(422, b"no such thing"), answer(503, b"later"), repeat, taken)
 
 
-@pytest.fixture(params=sorted(SINKS))
+@pytest.fixture(params=sorted(SINKS.kinds))
 def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
     if request.param == "webhook":
         with serving() as service:

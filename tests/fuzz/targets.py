@@ -18,7 +18,7 @@ from app.config.load import load_configuration
 from app.domain.errors import BadConfiguration, BadDelivery, BadRequest, BadSignature, GateError, SealBroken, UnsupportedContent
 from app.domain.event import Event
 from app.domain.grant import subject_for
-from app.guard.source import KINDS
+from app.guard.load import KINDS
 from app.integrations.forges.forgejo import Forgejo
 from app.integrations.forges.gitea import Gitea
 from app.integrations.forges.gogs import Gogs

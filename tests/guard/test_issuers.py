@@ -11,7 +11,8 @@ from sqlalchemy import Engine
 from app.config.load import Configuration, load_configuration
 from app.domain.access import SourceKind, SourceRule
 from app.domain.errors import BadConfiguration
-from app.guard.source import KINDS, GuardSource
+from app.guard.load import KINDS
+from app.guard.source import GuardSource
 from app.integrations.identity.oidc.validator import Validator
 from app.integrations.system import SystemIds
 from app.store.unit import SqlStore

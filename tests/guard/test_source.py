@@ -16,14 +16,16 @@ from app.config.example import write_example
 from app.config.load import Configuration
 from app.domain.audit import AuditEntry
 from app.domain.clock import Clock
-from app.domain.errors import BadConfiguration, SecretUnavailable
-from app.guard.source import GuardSource, Memory, clone_url, load_guard, secret
+from app.domain.errors import BadConfiguration
+from app.guard.load import Memory, load_guard
+from app.guard.source import GuardSource
 from app.integrations.system import SystemClock, SystemIds
 from app.pipeline.people.access_map import StoredAccessMap
 from app.pipeline.ports.services import Guard
 from app.settings import Settings, load_settings
+from app.store.engine import make_engine
 from app.store.reads import Reads
-from app.store.unit import SqlStore, make_engine
+from app.store.unit import SqlStore
 from tests.conftest import free_port
 
 BOB = '\n[[people]]\nsubject = "bob"\nemails = ["bob@example.com"]\naccounts = ["gogs:2"]\n'
@@ -58,13 +60,6 @@ def knows(guard: Guard, email: str) -> bool:
     access_map = guard.identity
     assert isinstance(access_map, StoredAccessMap) and access_map.people is not None
     return any(email in person.emails for person in access_map.people.identities())
-
-
-def loaded(folder: Path) -> tuple[Configuration, Guard]:
-    """Load without a database: only what it says is looked at."""
-    settings = settings_of(folder)
-    store = SqlStore(make_engine(settings.database_url.get_secret_value()))
-    return load_guard(settings, SystemClock(), Memory(store, SystemIds()))
 
 
 def audited(engine: Engine) -> list[AuditEntry]:
@@ -338,49 +333,3 @@ def test_a_change_is_in_force_while_the_database_is_away_and_audited_when_it_is_
     assert guards() is second
     away.dispose()
     assert audited(engine)[-1].detail == {"digest": second.digest, "former_digest": first.digest}
-
-
-def test_secrets_are_read_anew_so_that_they_can_be_rotated(rules: Path, engine: Engine) -> None:
-    binding = source(rules, engine)().forges["gogs"]
-    (rules / ".tidegate/webhook.secret").write_text("rotated\n")
-    assert binding.secrets() == [b"rotated"]
-
-
-def test_a_reference_leads_to_its_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OF_THE_FORGE", "one")
-    (tmp_path / "kept").touch(mode=0o600)
-    (tmp_path / "kept").write_text("two\n")
-    assert secret("env:OF_THE_FORGE").reveal() == b"one"
-    assert secret(f"file:{tmp_path}/kept").reveal() == b"two"
-    for reference in ("env:NOT_SET_ANYWHERE", f"file:{tmp_path}/none"):
-        with pytest.raises(SecretUnavailable):
-            secret(reference)
-
-
-def test_a_clone_url_comes_from_the_configuration(rules: Path) -> None:
-    forges = loaded(rules)[0].forges
-    assert clone_url(forges, "gogs:acme/shop") == "http://127.0.0.1:3000/acme/shop.git"
-
-
-@pytest.mark.parametrize(
-    ("target", "expected"),
-    [
-        ('kind = "webhook"\nurl = "http://127.0.0.1:1/x"\nsecret = "env:X"', True),
-        ('kind = "webhook"\nurl = "http://127.0.0.1:1/x"\nsecret = "env:X"\npool = "fast"', False),
-        ('kind = "command"\nargv = ["/bin/true"]', False),
-        ('kind = "command"\nargv = ["/bin/true"]\npool = "slow"', True),
-    ],
-)
-def test_an_environment_is_slow_by_its_targets_kind_or_by_what_is_configured(rules: Path, target: str, expected: bool) -> None:
-    toml = rules / "tidegate.toml"
-    added = f'\n[targets.other]\nzone = "local"\n{target}\n'
-    toml.write_text(toml.read_text().replace('targets = ["example-site"]', 'targets = ["example-site", "other"]') + added)
-    _, guard = loaded(rules)
-    assert [e.is_slow for e in guard.environments] == [expected]
-
-
-def test_an_unknown_pool_is_a_fault(rules: Path) -> None:
-    toml = rules / "tidegate.toml"
-    toml.write_text(toml.read_text().replace('kind = "directory"', 'pool = "lazy"\nkind = "directory"'))
-    with pytest.raises(BadConfiguration, match="pool"):
-        loaded(rules)

@@ -12,8 +12,9 @@ from sqlalchemy.exc import DBAPIError
 from app.domain.audit import AuditEntry
 from app.integrations.system import SystemIds
 from app.stack.postgres import OWNER, EmbeddedPostgres
+from app.store.engine import make_engine
 from app.store.reads import Reads
-from app.store.unit import SqlStore, make_engine
+from app.store.unit import SqlStore
 
 IDS = SystemIds()
 CHANGES = [

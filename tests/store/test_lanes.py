@@ -18,8 +18,8 @@ from app.stack.postgres import EmbeddedPostgres
 from app.store.deliveries import SqlDeliveries
 from app.store.deployments import SqlDeployments
 from app.store.dispatches import SqlSlots
+from app.store.engine import make_engine
 from app.store.reads import Reads
-from app.store.unit import make_engine
 from tests.conftest import empty_tables
 
 ROWS = 100_000

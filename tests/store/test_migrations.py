@@ -1,4 +1,4 @@
-"""Migrations: up, down and up again, one at a time, and nothing but what `schema.py` says."""
+"""Migrations: up, down and up again, one at a time, and nothing but what `app/store/schema` says."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from sqlalchemy.engine import make_url
 from app.domain.errors import StoreUnavailable
 from app.integrations.system import SystemIds
 from app.stack.postgres import APP, OWNER, EmbeddedPostgres
+from app.store.engine import make_engine
 from app.store.migrate import SCRIPTS, alembic_config, is_current, upgrade
 from app.store.schema.metadata import metadata
-from app.store.unit import make_engine
 from tests.conftest import free_port
 
 FILE_NAME = re.compile(

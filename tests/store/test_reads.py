@@ -14,9 +14,10 @@ from app.domain.deployment import ENDED, Deployment, Dispatch, Progress, Stage, 
 from app.domain.errors import NotFound, StoreUnavailable
 from app.domain.event import Account, Event, EventKind, Repository
 from app.integrations.system import SystemIds
+from app.store.engine import make_engine
 from app.store.inbox.inbox import SqlInbox
 from app.store.reads import QueueAge, Reads
-from app.store.unit import SqlStore, make_engine
+from app.store.unit import SqlStore
 from tests.conftest import free_port
 from tests.rows import record
 

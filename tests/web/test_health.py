@@ -14,8 +14,8 @@ from app.bootstrap import Process
 from app.config.example import write_example
 from app.settings import load_settings
 from app.stack.redis import EmbeddedRedis
+from app.store.engine import make_engine
 from app.store.queue.wakes import make_celery
-from app.store.unit import make_engine
 from app.web.factory import create_app
 from tests.conftest import free_port
 

@@ -11,13 +11,14 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from app.config.tables import RuleTable
+from app.config.tables.environments import RuleTable
 from app.domain.approval import ApprovalRule, ApprovalSettings, tally
 from app.domain.decision import Action, Decision, DecisionRequest, Effect
 from app.domain.environment import BRANCHES
 from app.domain.errors import BadConfiguration
 from app.domain.principal import Principal, PrincipalKind
-from app.integrations.policy.cedar import CedarPolicy, load
+from app.integrations.policy.cedar import load
+from app.integrations.policy.protocol import Decider, Policy
 from app.pipeline.ask.who_can import BEST
 from app.pipeline.decide.case import local_time, ref_facts
 from app.pipeline.decide.completion import ABSENT
@@ -160,7 +161,7 @@ def _bad_facts(facts: Mapping[str, object]) -> Iterator[str]:
             yield f"the fact {name} must be a {type(ORDINARY[name]).__name__}"
 
 
-def _result(policy: CedarPolicy, file: _File, case: PolicyTest) -> Result:
+def _result(policy: Policy, file: _File, case: PolicyTest) -> Result:
     decision = policy.decide(_request(policy, file, case))
     said = f"{decision.effect}{_by(decision.policies)}: {explain(policy, decision)}"
     if decision.effect is not case.expect:
@@ -174,7 +175,7 @@ def _by(policies: object) -> str:
     return f" by {', '.join(sorted(map(str, policies)))}" if isinstance(policies, list | tuple) and policies else ""
 
 
-def _request(policy: CedarPolicy, file: _File, case: PolicyTest) -> DecisionRequest:
+def _request(policy: Decider, file: _File, case: PolicyTest) -> DecisionRequest:
     name = case.environment or file.defaults.environment or ""
     who, place = _principal(file, case.who or file.defaults.who or ""), file.environments[name]
     action = case.action or file.defaults.action or Action.DEPLOY
@@ -217,7 +218,7 @@ def _session(*said: _Session | None) -> dict[str, Any]:
 
 
 def _approvals(
-    policy: CedarPolicy, file: _File, closed_to: set[str | None], *, voters: list[str], name: str, context: Mapping[str, Any]
+    policy: Decider, file: _File, closed_to: set[str | None], *, voters: list[str], name: str, context: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Count votes as the gate does: of people whom policy lets approve, and who had no hand in it."""
     place, counted = file.environments[name], {}

@@ -19,7 +19,7 @@ from app.domain.decision import Action, Effect
 from app.domain.environment import Environment
 from app.domain.errors import BadRequest, GateError
 from app.integrations.policy.cedar import load
-from app.integrations.policy.protocol import Policy
+from app.integrations.policy.protocol import PolicyText
 from app.pipeline.ask.simulate import Simulation, Supposition, simulate
 from app.pipeline.decide.evidence import path_facts
 from app.pipeline.decide.what_if import as_sentence
@@ -141,14 +141,14 @@ def _brings(paths: list[str], findings: list[str], forced: bool) -> dict[str, An
     return brings | ({"findings": [{"kind": kind} for kind in findings]} if findings else {})
 
 
-def _notes_by_configuration(policy: Policy) -> list[str]:
+def _notes_by_configuration(policy: PolicyText) -> list[str]:
     try:
         return list(_notes(policy, process().services.guard()))
     except GateError as fault:  # policies may be checked where nothing else of a gate is
         return [f"nobody looked whether these policies fit a gate: {fault}"]
 
 
-def _notes(policy: Policy, guard: Guard) -> Iterator[str]:
+def _notes(policy: PolicyText, guard: Guard) -> Iterator[str]:
     """Note what is no fault and may be forgotten."""
     groups = {group for standing in guard.identity.everybody() for group in standing.principal.groups}
     yield from (f'policies name the group "{name}", in which nobody is' for name in sorted(policy.groups - groups))
@@ -160,7 +160,7 @@ def _notes(policy: Policy, guard: Guard) -> Iterator[str]:
     yield from _idle_rules(policy, guard.environments)
 
 
-def _idle_rules(policy: Policy, environments: Iterable[Environment]) -> Iterator[str]:
+def _idle_rules(policy: PolicyText, environments: Iterable[Environment]) -> Iterator[str]:
     for each in environments:
         if each.approvals.rules and not policy.asks("approvals", Action.DEPLOY, each.resources):
             yield f"environment {each.name} has rules for approvals, and no policy about it asks for context.approvals"

@@ -15,7 +15,7 @@ from app.domain.decision import Decision, Effect
 from app.domain.deployment import Deployment
 from app.domain.errors import BadConfiguration, NotFound
 from app.integrations.policy.cedar import CedarPolicy
-from app.integrations.policy.protocol import Policy
+from app.integrations.policy.protocol import Policy, PolicyText
 from app.integrations.policy.texts import pieces
 from app.pipeline.decide.case import NEVER
 from app.pipeline.decide.completion import complete
@@ -106,7 +106,7 @@ def _kept(running: Process, digest: str) -> CedarPolicy | None:
         return None
 
 
-def _places(policy: CedarPolicy | None) -> dict[str, str]:
+def _places(policy: PolicyText | None) -> dict[str, str]:
     return {each.written.id: f"{each.file}:{each.line}" for each in pieces(policy.files)} if policy is not None else {}
 
 
@@ -119,7 +119,7 @@ def _who(asked: Mapping[str, Any]) -> str:
     return str(who["id"])
 
 
-def _facts(context: Mapping[str, Any], policy: Policy | None) -> str:
+def _facts(context: Mapping[str, Any], policy: PolicyText | None) -> str:
     """Spell the facts that these policies ask about; without the policies, all."""
     names = sorted(context.keys() & policy.facts) if policy is not None else sorted(context)
     return ", ".join(f"{name}={_spelled(context[name])}" for name in names)

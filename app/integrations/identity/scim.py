@@ -6,7 +6,7 @@ Such a source speaks by itself: it is never read.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -14,10 +14,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from app.domain.access import Group, Hint, Identity, Page, subject_from
-from app.domain.clock import Clock
 from app.domain.errors import BadRequest, SourceUnavailable
 from app.domain.principal import PrincipalKind
-from app.integrations.secrets.protocol import Secret
+from app.integrations.identity.protocol import Tools
 
 _EMAIL = re.compile(r"[^\s@]+@[^\s@]+")  # an empty one would vouch for a commit without author
 _KINDS = {kind.value: kind for kind in (PrincipalKind.AGENT, PrincipalKind.MACHINE)}
@@ -39,7 +38,7 @@ class Options(BaseModel):
 class Scim:
     """A source that is not read (protocol: identity.protocol.IdentitySource)."""
 
-    def __init__(self, options: BaseModel, *, secret: Callable[[str], Secret], clock: Clock) -> None:
+    def __init__(self, options: BaseModel, tools: Tools) -> None:
         """Take what every source is made of; none of it is needed."""
 
     def read_all(self) -> Iterator[Page]:

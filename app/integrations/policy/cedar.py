@@ -113,10 +113,6 @@ class CedarPolicy:
         effect, policies, reason = self._answer(asked)
         return Decision(effect, policies, reason, self.digest, asked)
 
-    def decide_again(self, asked: dict[str, Any]) -> Effect:
-        """Tell the answer to a recorded request under this version. Never raises."""
-        return self._answer(asked)[0]
-
     def _answer(self, asked: dict[str, Any]) -> Answer:
         try:
             if not _is_active(asked):

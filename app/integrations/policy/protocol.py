@@ -1,4 +1,4 @@
-"""What the policy engine does: decide one request. One function, so that the engine can be replaced."""
+"""What a policy engine does: decide one request, and say what its texts ask for. Few methods, so that it can be replaced."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
-from app.domain.decision import Action, Decision, DecisionRequest, Effect
+from app.domain.decision import Action, Decision, DecisionRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +23,8 @@ class Asks:
         return frozenset(text for name, text in self.compared if name == fact)
 
 
-class Policy(Protocol):
-    """One version of the policies."""
+class Decider(Protocol):
+    """One version of the policies, as it decides, and what must be kept so that a decision can be made again."""
 
     @property
     def digest(self) -> str:
@@ -40,6 +40,18 @@ class Policy(Protocol):
     def schema(self) -> str:
         """What the policies may ask about, for the same purpose: a later release asks about more."""
         ...
+
+    def decide(self, request: DecisionRequest) -> Decision:
+        """Decide. Never raises: whatever goes wrong is a deny that says so (DESIGN invariant 7)."""
+        ...
+
+    def recompute(self, asked: dict[str, Any]) -> Decision:
+        """Decide a recorded request (Decision.request) under this version (DESIGN invariant 10). Never raises."""
+        ...
+
+
+class PolicyText(Protocol):
+    """One version of the policies, as it reads: what they name and ask for, which checks, notes and what-if look at."""
 
     @property
     def files(self) -> Mapping[str, str]:
@@ -68,6 +80,11 @@ class Policy(Protocol):
         """What each policy says to people, by its id."""
         ...
 
+    @property
+    def facts(self) -> frozenset[str]:
+        """The facts of the context that any policy asks about."""
+        ...
+
     def asks(self, fact: str, action: Action, resources: frozenset[tuple[str, str]]) -> bool:
         """Tell whether a policy asks for a fact of the context that may concern this action on one of these (type, id)."""
         ...
@@ -76,19 +93,6 @@ class Policy(Protocol):
         """Tell what the policies ask for that may concern this request (Decision.request)."""
         ...
 
-    @property
-    def facts(self) -> frozenset[str]:
-        """The facts of the context that any policy asks about."""
-        ...
 
-    def decide(self, request: DecisionRequest) -> Decision:
-        """Decide. Never raises: whatever goes wrong is a deny that says so (DESIGN invariant 7)."""
-        ...
-
-    def recompute(self, asked: dict[str, Any]) -> Decision:
-        """Decide a recorded request (Decision.request) under this version (DESIGN invariant 10). Never raises."""
-        ...
-
-    def decide_again(self, asked: dict[str, Any]) -> Effect:
-        """Tell the answer to a recorded request under this version. Never raises."""
-        ...
+class Policy(Decider, PolicyText, Protocol):
+    """One version of the policies."""

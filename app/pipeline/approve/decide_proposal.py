@@ -18,7 +18,7 @@ from app.pipeline.approve.acting_person import Person
 from app.pipeline.approve.propose import check_policy, proposal_entry
 from app.pipeline.line.rollback import plan_rollback, release_to, wake_rollback
 from app.pipeline.ports.services import Services
-from app.pipeline.ports.stores.line import Unit
+from app.pipeline.ports.stores.unit import Unit
 
 DECIDER_SESSION = timedelta(hours=1)
 

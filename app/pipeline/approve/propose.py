@@ -17,7 +17,7 @@ from app.domain.text import plain_line
 from app.integrations.policy.protocol import Policy
 from app.pipeline.line.rollback import release_to
 from app.pipeline.ports.services import Services
-from app.pipeline.ports.stores.line import Unit
+from app.pipeline.ports.stores.unit import Unit
 from app.pipeline.tell.tell import tell
 
 MOST_WAITING = 20  # of one proposer

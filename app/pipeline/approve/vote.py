@@ -21,7 +21,7 @@ from app.pipeline.decide.what_if import explain
 from app.pipeline.line.stage import Move, conclude
 from app.pipeline.ports.record import entry_of
 from app.pipeline.ports.services import Services
-from app.pipeline.ports.stores.line import Unit
+from app.pipeline.ports.stores.unit import Unit
 
 
 def vote(services: Services, deployment_id: str, person: Person, verdict: Verdict, comment: str = "") -> Vote:

@@ -16,7 +16,7 @@ from app.pipeline.decide.evidence import NOTHING_NEW
 from app.pipeline.decide.judgement import decide
 from app.pipeline.freeze.freeze import freezes_at
 from app.pipeline.ports.services import Services
-from app.pipeline.ports.stores.line import Unit
+from app.pipeline.ports.stores.unit import Unit
 
 EVENTS = {"branch": "push", "tag": "tag", "release": "release"}
 # What a deployment brings along is not known here, so the best is assumed, and said.

@@ -24,7 +24,7 @@ from app.pipeline.decide.tally import count_votes
 from app.pipeline.decide.what_if import explain
 from app.pipeline.freeze.freeze import freezes_at
 from app.pipeline.ports.services import Guard, Services
-from app.pipeline.ports.stores.line import Unit
+from app.pipeline.ports.stores.unit import Unit
 
 EVIDENCE_HOLDS = timedelta(minutes=1)  # a source may have become stale since
 

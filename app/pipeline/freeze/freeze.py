@@ -13,7 +13,7 @@ from app.domain.freeze import Freeze, Window
 from app.pipeline.freeze.draft import NAME, FreezeDraft, draft_freeze
 from app.pipeline.freeze.recurrence import is_in_force, next_window, window_at
 from app.pipeline.ports.services import Services
-from app.pipeline.ports.stores.line import Unit
+from app.pipeline.ports.stores.unit import Unit
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from app.domain.deployment import Wake
 from app.pipeline.ports.services import Services
-from app.pipeline.ports.stores.line import Unit
+from app.pipeline.ports.stores.unit import Unit
 
 
 def admit(services: Services, unit: Unit, environments: Sequence[str]) -> list[Wake]:

@@ -17,7 +17,7 @@ from app.domain.text import plain_line
 from app.pipeline.intake.admit import admit
 from app.pipeline.ports.record import delivery_entry, entry_of
 from app.pipeline.ports.services import Guard, Services
-from app.pipeline.ports.stores.line import Unit
+from app.pipeline.ports.stores.unit import Unit
 
 BATCH = 50
 

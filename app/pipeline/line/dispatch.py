@@ -20,7 +20,7 @@ from app.pipeline.line.stage import NOT_MY_TURN, OVERTAKEN, Move, Outcome, concl
 from app.pipeline.line.start import start_all
 from app.pipeline.ports.record import entry_of
 from app.pipeline.ports.services import Guard, Services
-from app.pipeline.ports.stores.line import Unit
+from app.pipeline.ports.stores.unit import Unit
 
 BUSY_SECONDS = 30
 MOST_LOOKS = 20  # at rights that change while they are looked at

@@ -10,7 +10,7 @@ from app.pipeline.line.rollback import deployment_of
 from app.pipeline.line.stage import Move, Outcome, conclude
 from app.pipeline.ports.record import entry_of
 from app.pipeline.ports.services import Services
-from app.pipeline.ports.stores.line import Unit
+from app.pipeline.ports.stores.unit import Unit
 
 
 def fail(services: Services, deployment_id: str, stage: Stage, reason: str, started_at: datetime) -> Outcome:

@@ -10,7 +10,7 @@ from app.domain.errors import NotFound
 from app.domain.event import Account
 from app.pipeline.ports.record import entry_of
 from app.pipeline.ports.services import Services
-from app.pipeline.ports.stores.line import Unit
+from app.pipeline.ports.stores.unit import Unit
 
 
 def rollback(services: Services, environment: str, release: str | None, actor: Account) -> Deployment:

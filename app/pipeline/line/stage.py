@@ -19,7 +19,7 @@ from app.pipeline.intake.admit import admit
 from app.pipeline.line.on_fault import attempt
 from app.pipeline.ports.record import entry_of
 from app.pipeline.ports.services import Services
-from app.pipeline.ports.stores.line import Unit
+from app.pipeline.ports.stores.unit import Unit
 from app.pipeline.tell.tell import deployment_notice, tell
 
 

@@ -15,7 +15,7 @@ from app.pipeline.line.fail import fail
 from app.pipeline.line.lease import keep_alive
 from app.pipeline.line.stage import Move, Outcome, conclude
 from app.pipeline.ports.services import Guard, Services
-from app.pipeline.ports.stores.line import Unit
+from app.pipeline.ports.stores.unit import Unit
 
 _TAKEN = "another worker is starting it"
 _NO_TARGET = "the configuration has no such target any more"

@@ -17,7 +17,7 @@ from app.domain.principal import GATE_PRINCIPAL, Principal, PrincipalKind
 from app.domain.signature import CommitKey
 from app.pipeline.people.adopt_file import PeopleFile, adopt_file
 from app.pipeline.people.scribe import Scribe
-from app.pipeline.ports.stores.line import Store, Unit
+from app.pipeline.ports.stores.unit import Store, Unit
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from typing import Protocol
 from app.domain.access import AccountLink, Group, Identity, LinkedBy, Page, SourceKind
 from app.domain.event import Account
 from app.pipeline.people.scribe import Scribe, link_detail
-from app.pipeline.ports.stores.line import Store, Unit
+from app.pipeline.ports.stores.unit import Store, Unit
 
 FILE = SourceKind.FILE.value
 

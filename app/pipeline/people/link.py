@@ -8,7 +8,7 @@ from app.domain.event import Account
 from app.domain.principal import Principal, PrincipalKind
 from app.pipeline.people.scribe import Scribe, link_detail
 from app.pipeline.ports.services import Services
-from app.pipeline.ports.stores.line import Unit
+from app.pipeline.ports.stores.unit import Unit
 
 TAKEN = "this account already stands for somebody else; an admin can change that"
 
@@ -56,8 +56,8 @@ def _check_person(services: Services, subject: str) -> None:
     principal = services.guard().identity.principal(subject)
     if principal is None:
         raise Forbidden(why_no_principal(subject))
-    if not principal.active:
-        raise Forbidden(f"{subject} is not active: {principal.why_inactive}")
+    if principal.why_barred is not None:
+        raise Forbidden(principal.why_barred)
     if principal.kind is not PrincipalKind.HUMAN:
         raise Forbidden("only people link their accounts; those of programs are linked by an admin")
 

@@ -10,7 +10,7 @@ from app.domain.access import PASSED_ON, AccessChange, AccountLink, LinkedBy, Pa
 from app.domain.audit import AuditEntry
 from app.domain.clock import Clock, Ids
 from app.domain.event import Account
-from app.pipeline.ports.stores.line import Unit
+from app.pipeline.ports.stores.unit import Unit
 
 _ENDS_SESSIONS = frozenset({"identity-deactivated", "identity-gone", PASSED_ON})
 

@@ -14,7 +14,7 @@ from app.domain.scim import WrittenResource
 from app.pipeline.people.scim_token import ScimCaller
 from app.pipeline.people.scribe import Scribe
 from app.pipeline.ports.services import Services
-from app.pipeline.ports.stores.line import Unit
+from app.pipeline.ports.stores.unit import Unit
 
 
 @dataclass(frozen=True, slots=True)

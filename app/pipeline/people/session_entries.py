@@ -8,7 +8,7 @@ from typing import Any
 from app.domain.audit import AuditEntry
 from app.domain.clock import Clock, Ids
 from app.domain.session import Session
-from app.pipeline.ports.stores.line import Unit
+from app.pipeline.ports.stores.unit import Unit
 
 
 @dataclass(frozen=True, slots=True)

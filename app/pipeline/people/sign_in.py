@@ -16,7 +16,7 @@ from app.integrations.identity.protocol import VerifiedToken
 from app.pipeline.people.scribe import Scribe
 from app.pipeline.people.session_entries import SessionScribe
 from app.pipeline.ports.services import Services
-from app.pipeline.ports.stores.line import Unit
+from app.pipeline.ports.stores.unit import Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,8 @@ def sign_in(services: Services, act: SignIn) -> StoredSession:
     principal = guard.identity.principal(facts.subject)
     if principal is None:
         raise _refusal(services, scribe, facts, why_no_principal(facts.subject))
-    if not principal.active:
-        raise _refusal(services, scribe, facts, f"{facts.subject} is not active: {principal.why_inactive}")
+    if principal.why_barred is not None:
+        raise _refusal(services, scribe, facts, principal.why_barred)
     session = StoredSession(facts.id, act.digest, {}, now, now, now + min(act.idle, act.longest), facts)
     with services.store.unit() as unit:
         for former in unit.sessions.end([act.former] if act.former else []):

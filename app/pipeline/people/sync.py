@@ -18,7 +18,7 @@ from app.domain.text import plain_line
 from app.integrations.identity.protocol import IdentitySource
 from app.pipeline.people.scribe import Scribe
 from app.pipeline.ports.services import Services
-from app.pipeline.ports.stores.line import Unit
+from app.pipeline.ports.stores.unit import Unit
 
 LEASE_SECONDS = 300.0
 OVERLAP = timedelta(minutes=2)  # between two readings of changes: the source's clock is not ours

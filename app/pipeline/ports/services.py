@@ -29,7 +29,8 @@ from app.integrations.sinks.protocol import Sink
 from app.integrations.targets.protocol import Target
 from app.integrations.tokens.protocol import TokenIssuer
 from app.pipeline.ports.limit import DeliveryLimits
-from app.pipeline.ports.stores.line import Inbox, Store
+from app.pipeline.ports.stores.line import Inbox
+from app.pipeline.ports.stores.unit import Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from app.domain.notice import StoredNotice
 from app.domain.text import plain_line
 from app.integrations.sinks.protocol import LONGEST_TIMEOUT, Sink
 from app.pipeline.ports.services import Services
-from app.pipeline.ports.stores.line import Unit
+from app.pipeline.ports.stores.unit import Unit
 
 LEASE = timedelta(seconds=4 * LONGEST_TIMEOUT)
 FIRST_PAUSE = timedelta(seconds=5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from app.domain.deployment import Deployment
 from app.domain.notice import Notice
 from app.pipeline.ports.services import Services
-from app.pipeline.ports.stores.line import Unit
+from app.pipeline.ports.stores.unit import Unit
 
 
 def tell(services: Services, unit: Unit, notice: Notice, *, environment: str | None) -> None:

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Engine, select, tuple_
 from app.domain.audit import AuditEntry
 from app.domain.delivery import Delivery, Receipt
 from app.store.audit import as_json
+from app.store.engine import one_by_one
 from app.store.schema.line import deliveries as table
-from app.store.unit import one_by_one
 
 # A short, constant text for any number of rows: with parameters for each row, parsing the text was a fifth of the
 # receiver's time (docs/performance.md). The bodies go beside the JSON, as the bytes that they are (%b: psycopg's binary

@@ -96,8 +96,8 @@ def _caller(guard: Guard) -> Caller:
     principal = guard.identity.principal(subject)
     if principal is None:
         raise Forbidden(why_no_principal(subject))
-    if not principal.active:
-        raise Forbidden(f"{subject} is not active: {principal.why_inactive}")
+    if principal.why_barred is not None:
+        raise Forbidden(principal.why_barred)
     if principal.kind is PrincipalKind.HUMAN and any(proof.token is not None and proof.token.is_service for proof in proofs):
         raise Forbidden(f'the token is of a program, and no source says that {subject} is one: set kind = "machine" or "agent"')
     return Caller(principal, proofs)

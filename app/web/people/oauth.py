@@ -28,7 +28,7 @@ from werkzeug.wrappers import Response
 from app.bootstrap import Process
 from app.domain.clock import Clock
 from app.domain.errors import BadRequest, BadToken, IssuerUnavailable, NotFound, SecretUnavailable
-from app.guard.source import secret
+from app.guard.secrets import secret
 from app.integrations.http import HttpClient, NotSent, Unanswered
 from app.integrations.identity.oidc.issuers import is_fetchable
 from app.integrations.identity.oidc.jwks import WAIT_SECONDS, Fetches

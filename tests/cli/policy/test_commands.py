@@ -19,8 +19,9 @@ from app.integrations.system import SystemClock, SystemIds
 from app.pipeline.decide.completion import ABSENT
 from app.pipeline.decide.judgement import record_of
 from app.stack.postgres import OWNER, EmbeddedPostgres
+from app.store.engine import make_engine
 from app.store.inbox.inbox import SqlInbox
-from app.store.unit import SqlStore, make_engine
+from app.store.unit import SqlStore
 from tests.cli.desk import Command, sit_down
 from tests.fakes import person
 

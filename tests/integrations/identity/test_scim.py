@@ -10,8 +10,11 @@ from pydantic import ValidationError
 from app.domain.access import Group, Identity
 from app.domain.errors import BadRequest, SourceUnavailable
 from app.domain.principal import PrincipalKind
+from app.integrations.http import HttpClient
+from app.integrations.identity.protocol import Tools
 from app.integrations.identity.scim import Options, Scim, group_from, identity_from
-from app.integrations.registry import source_class, source_options
+from app.integrations.registry import SOURCES
+from tests.fakes import FakeClock
 
 NOTHING: frozenset[str] = frozenset()
 
@@ -61,11 +64,13 @@ def test_a_group_is_read_with_its_prefix() -> None:
 @pytest.mark.parametrize("given", [{"subject": "emails"}, {"subject": ""}, {"token": "x"}, {"group_prefix": 1}])
 def test_options_that_are_none_are_refused(given: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        source_options("scim").model_validate(given)
+        SOURCES.options("scim").model_validate(given)
 
 
 def test_such_a_source_is_not_read() -> None:
-    assert source_class("scim") is Scim
-    source = Scim(Options(), secret=lambda _: pytest.fail("no secret is needed"), clock=None)  # type: ignore[arg-type]
+    assert SOURCES.load("scim") is Scim
+    client = HttpClient(connect_timeout=1.0, read_timeout=1.0)
+    tools = Tools(lambda _: pytest.fail("no secret is needed"), FakeClock(), pause=lambda _: None, client=client)
+    source = Scim(Options(), tools)
     with pytest.raises(SourceUnavailable):
         source.read_all()

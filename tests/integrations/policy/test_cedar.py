@@ -70,18 +70,18 @@ def test_a_stored_request_gives_the_same_answer_again(asked: DecisionRequest) ->
     )
     decision = policy(text).decide(asked)
     stored = json.loads(json.dumps(decision.request))
-    assert policy(policy(text).text).decide_again(stored) is decision.effect
+    assert policy(policy(text).text).recompute(stored).effect is decision.effect
 
 
 @pytest.mark.parametrize("cut", [{}, {"request": {}}, {"request": None, "entities": []}])
 def test_a_damaged_record_is_a_deny(cut: dict[str, Any]) -> None:
-    assert policy(PERMIT_ALL).decide_again(cut) is Effect.DENY
+    assert policy(PERMIT_ALL).recompute(cut).effect is Effect.DENY
 
 
 def test_a_record_without_its_entities_is_a_deny() -> None:
     record = policy(PERMIT_ALL).decide(asking()).request
-    assert policy(PERMIT_ALL).decide_again(record) is Effect.ALLOW
-    assert policy(PERMIT_ALL).decide_again({**record, "entities": []}) is Effect.DENY
+    assert policy(PERMIT_ALL).recompute(record).effect is Effect.ALLOW
+    assert policy(PERMIT_ALL).recompute({**record, "entities": []}).effect is Effect.DENY
 
 
 def test_the_record_does_not_change_with_the_callers_context() -> None:
@@ -154,6 +154,6 @@ def test_a_decision_is_made_again_under_the_schema_of_its_day() -> None:
     then = CedarPolicy({"a.cedar": text}, schema=former)
     decided = then.decide(asked)
     assert decided.effect is Effect.ALLOW
-    assert CedarPolicy({"a.cedar": text}).decide_again(decided.request) is Effect.DENY
-    assert CedarPolicy({"kept": then.text}, schema=then.schema).decide_again(decided.request) is Effect.ALLOW
+    assert CedarPolicy({"a.cedar": text}).recompute(decided.request).effect is Effect.DENY
+    assert CedarPolicy({"kept": then.text}, schema=then.schema).recompute(decided.request).effect is Effect.ALLOW
     assert then.digest == decided.policy_digest != CedarPolicy({"a.cedar": text}).digest

@@ -73,7 +73,7 @@ def test_removing_a_permit_never_allows_more(clauses: list[tuple[str, str]], fac
 def test_an_allow_is_recomputable_and_names_a_permit(clauses: list[tuple[str, str]], facts: dict[str, Any]) -> None:
     made = written(clauses)
     decision = made.decide(asking(**facts))
-    assert made.decide_again(json.loads(json.dumps(decision.request))) is decision.effect
+    assert made.recompute(json.loads(json.dumps(decision.request))).effect is decision.effect
     if decision.effect is Effect.ALLOW:
         assert decision.policies
         assert {clauses[int(p.removeprefix("p"))][0] for p in decision.policies} == {"permit"}

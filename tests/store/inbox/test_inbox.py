@@ -18,9 +18,9 @@ from app.domain.delivery import Delivery, DeliveryState, Receipt
 from app.domain.errors import StoreUnavailable
 from app.domain.event import Account, Event, EventKind, Repository
 from app.integrations.system import SystemClock, SystemIds
+from app.store.engine import make_engine
 from app.store.inbox.inbox import BATCH, SqlInbox
 from app.store.reads import Reads
-from app.store.unit import make_engine
 from tests.conftest import free_port
 
 CLOCK, IDS = SystemClock(), SystemIds()

@@ -15,10 +15,10 @@ from sqlalchemy import Engine, text
 from app.domain.delivery import Delivery, DeliveryState, Receipt
 from app.domain.errors import StoreUnavailable
 from app.stack.postgres import EmbeddedPostgres
+from app.store.engine import make_engine
 from app.store.inbox.inbox import SqlInbox
 from app.store.inbox.spool import REFUSED, Spool
 from app.store.reads import Reads
-from app.store.unit import make_engine
 from tests.conftest import free_port
 from tests.store.inbox.test_inbox import audited, delivery, entry_for, put_all, stored, until
 

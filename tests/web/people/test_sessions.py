@@ -12,7 +12,7 @@ from app.integrations.identity.protocol import VerifiedToken
 from app.pipeline.intake.expire import expire
 from app.pipeline.people.sign_in import SignIn, sign_in
 from app.settings import load_settings
-from app.store.unit import make_engine
+from app.store.engine import make_engine
 from app.web.people.sessions import LARGEST, Cookie, WebSession
 from tests.conftest import free_port
 from tests.web.gate import NOWHERE, Browser, Gate

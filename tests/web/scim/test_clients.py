@@ -13,7 +13,8 @@ from sqlalchemy import Engine, text
 from app.bootstrap import Process
 from app.domain.errors import Overloaded
 from app.pipeline.people.scim_token import ScimCaller
-from app.store.unit import SqlStore, make_engine
+from app.store.engine import make_engine
+from app.store.unit import SqlStore
 from app.web.factory import create_app
 from app.web.scim import clients as scim_clients
 from app.web.scim.turns import MOST_WAITING, Turns

@@ -1,27 +1,18 @@
-"""What the steps ask of the database. `store/` implements it; a step sees a `Unit`: one transaction.
+"""What the steps of the line ask of the database: deliveries, deployments, slots, dispatches and the audit log.
 
-Everything written in one unit commits together or not at all; no outside call is made while one is open.
+Each is a room of a `Unit`: `unit.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from app.domain.audit import AuditEntry
 from app.domain.delivery import Delivery, Receipt
 from app.domain.deployment import Deployment, Dispatch, DispatchRow, Progress, Stage, StageResult, Step, Turn, Wake
-from app.pipeline.ports.stores.access import Access, CommitKeys, Hints, Statements
-from app.pipeline.ports.stores.approvals import Approvals
-from app.pipeline.ports.stores.freezes import Freezes
-from app.pipeline.ports.stores.notices import Outbox
-from app.pipeline.ports.stores.proposals import Proposals
-from app.pipeline.ports.stores.pushes import Pushes
-from app.pipeline.ports.stores.scim import ScimTokens
-from app.pipeline.ports.stores.sessions import Sessions
 
 
 class Inbox(Protocol):
@@ -205,61 +196,4 @@ class Audit(Protocol):
 
     def newest_configuration(self) -> str | None:
         """Return the digest that was taken last, and let nobody else ask until the unit ends."""
-        ...
-
-
-class Unit(Protocol):
-    """One transaction."""
-
-    @property
-    def deliveries(self) -> Deliveries: ...
-    @property
-    def deployments(self) -> Deployments: ...
-    @property
-    def slots(self) -> Slots: ...
-    @property
-    def dispatches(self) -> Dispatches: ...
-    @property
-    def audit(self) -> Audit: ...
-    @property
-    def access(self) -> Access: ...
-    @property
-    def statements(self) -> Statements: ...
-    @property
-    def hints(self) -> Hints: ...
-    @property
-    def commit_keys(self) -> CommitKeys: ...
-    @property
-    def sessions(self) -> Sessions: ...
-    @property
-    def freezes(self) -> Freezes: ...
-    @property
-    def approvals(self) -> Approvals: ...
-    @property
-    def notices(self) -> Outbox: ...
-    @property
-    def proposals(self) -> Proposals: ...
-    @property
-    def pushes(self) -> Pushes: ...
-    @property
-    def scim_tokens(self) -> ScimTokens: ...
-
-    def remember_version(self, kind: str, digest: str, text: str) -> bool:
-        """Keep a version of configuration, people or policies; True if it was not known before."""
-        ...
-
-
-class Store(Protocol):
-    """The database."""
-
-    def unit(self) -> AbstractContextManager[Unit]:
-        """Open a transaction: commits at the end of the block, rolls back on an exception; raises StoreUnavailable."""
-        ...
-
-    def single(self) -> AbstractContextManager[Unit]:
-        """Open a unit in which each statement commits by itself; raises StoreUnavailable."""
-        ...
-
-    def reading(self) -> AbstractContextManager[Unit]:
-        """Open a unit that only reads, each statement by itself; raises StoreUnavailable."""
         ...

@@ -1,0 +1,71 @@
+"""Check tidegate.toml as a whole: every table beside the others, and its own keys against its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ValidationError
+
+from app.config.tables.environments import environment_faults
+from app.config.tables.fields import Fault, OpenTable, OptionsOf
+from app.config.tables.file import File
+from app.config.tables.forges import forge_faults
+from app.config.tables.identity import source_faults
+from app.config.tables.issuers import issuer_faults
+from app.config.tables.sinks import sink_faults
+from app.config.tables.targets import target_faults
+from app.domain.errors import BadConfiguration
+from app.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Kinds:
+    """Which kinds there are. The functions give the pydantic model of a kind's own keys, or raise BadConfiguration."""
+
+    forges: frozenset[str]
+    target_options: OptionsOf
+    source_options: OptionsOf
+    issuer_options: type[BaseModel]
+    sink_options: OptionsOf
+
+
+def faults_of(file: File, kinds: Kinds) -> list[Fault]:
+    """List every fault that one table alone does not show."""
+    return [
+        *forge_faults(file.forges, kinds=kinds.forges, issuers=file.issuers),
+        *source_faults(file.identity),
+        *issuer_faults(file.issuers, sources=file.identity),
+        *target_faults(file.targets, file.zones),
+        *environment_faults(file.environments, forges=file.forges, targets=file.targets),
+        *sink_faults(file.sinks, environments={environment.name for environment in file.environments}),
+        *_access_issuer_faults(file),
+        *_unfit("targets", {n: (t, t.kind) for n, t in file.targets.items()}, kinds.target_options),
+        *_unfit("identity", {n: (s, s.kind) for n, s in file.identity.items()}, kinds.source_options),
+        *_unfit("issuers", {n: (i, "") for n, i in file.issuers.items()}, lambda _: kinds.issuer_options),
+        *_unfit("sinks", {n: (s, s.kind) for n, s in file.sinks.items()}, kinds.sink_options),
+    ]
+
+
+def unwise(settings: Settings) -> list[str]:
+    """List settings of the process that are allowed but risky."""
+    if settings.public_url.scheme == "https" and not settings.proxies:
+        return ["TIDEGATE_TRUSTED_PROXIES: is not set: behind a proxy that ends TLS everybody shares its address, and its limit"]
+    return []
+
+
+def _access_issuer_faults(file: File) -> Iterator[Fault]:
+    if file.access_issuer is not None and file.access_issuer not in file.issuers:
+        yield ("access_issuer",), f"there is no issuer {file.access_issuer!r}"
+
+
+def _unfit(table: str, entries: Mapping[str, tuple[OpenTable, str]], options_of: OptionsOf) -> Iterator[Fault]:
+    """Find entries (each with its kind) whose own keys their kind does not take."""
+    for name, (entry, kind) in entries.items():
+        try:
+            entry.options(options_of(kind))
+        except BadConfiguration as fault:
+            yield (table, name, "kind"), str(fault)
+        except ValidationError as fault:
+            for error in fault.errors():
+                yield (table, name, *error["loc"]), error["msg"].removeprefix("Value error, ")

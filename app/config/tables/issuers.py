@@ -1,0 +1,62 @@
+"""`[issuers.NAME]`: whose tokens are taken, and who signs people in."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from pydantic import BaseModel
+
+from app.config.tables.fields import Fault, OpenTable, Seconds
+from app.config.tables.identity import FILE
+from app.domain.access import SourceKind, SourceRule
+from app.toml_lines import Where
+
+
+class IssuerTable(OpenTable):
+    """`[issuers.NAME]`; with `max_age` whoever signs in is also known by it, that long. Further keys are the issuer's own."""
+
+    max_age: Seconds | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IssuerSettings:
+    """An issuer as configured: its own options, already validated; `rule` if its sign-ins are a source of people."""
+
+    options: BaseModel
+    rule: SourceRule | None
+
+
+def issuer_faults(issuers: Mapping[str, IssuerTable], *, sources: Collection[str]) -> Iterator[Fault]:
+    """Find issuers that take each other's tokens, or that share a name with a source."""
+    seen: dict[tuple[str, str], str] = {}
+    for name, table in issuers.items():
+        if table.max_age is not None and (name == FILE or name in sources):
+            yield ("issuers", name, "max_age"), "makes it a source of people, and there is another one of this name"
+        options = table.model_extra or {}
+        other = seen.setdefault((str(options.get("issuer")), str(options.get("audience"))), name)
+        if other != name:
+            yield ("issuers", name), f"has the issuer and audience of {other!r}"
+    yield from _mistakable_tokens(issuers)
+
+
+def _mistakable_tokens(issuers: Mapping[str, IssuerTable]) -> Iterator[Fault]:
+    """Find audiences that are clients of the same issuer: ID tokens are for those, and would open the API as bearers.
+
+    A user pool of Cognito knows no audience but its clients; there `token_use` tells the tokens apart.
+    """
+    options = {name: table.model_extra or {} for name, table in issuers.items()}
+    clients = {(o.get("issuer"), str(o["client_id"])): name for name, o in options.items() if "client_id" in o}
+    for name, own in options.items():
+        where: Where = ("issuers", name, "audience")
+        if own.get("kind") != "cognito" and "client_id" in own and own.get("audience") == own["client_id"]:
+            yield where, "is the client_id too, so whoever has an ID token could call the API with it: choose another one"
+        elif (other := clients.get((own.get("issuer"), str(own.get("audience"))), name)) != name:
+            yield where, f"is the client_id of {other!r}, so its ID tokens would open the API: choose another one"
+
+
+def issuer_settings(name: str, table: IssuerTable, options: type[BaseModel]) -> IssuerSettings:
+    """Make the settings of a table that was checked."""
+    rule = SourceRule(name, SourceKind.OIDC, timedelta(seconds=table.max_age)) if table.max_age else None
+    return IssuerSettings(table.options(options), rule)

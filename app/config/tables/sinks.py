@@ -1,0 +1,41 @@
+"""`[sinks.NAME]`: who is told what, of which environments."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+from pydantic import BaseModel, Field
+
+from app.config.tables.fields import Action, Fault, OpenTable
+
+
+class SinkTable(OpenTable):
+    """`[sinks.NAME]`; further keys are the kind's own."""
+
+    kind: str
+    events: list[Action] = Field(min_length=1)
+    environments: list[str] | None = Field(None, min_length=1)
+
+
+@dataclass(frozen=True, slots=True)
+class SinkSettings:
+    """A sink as configured, with its kind's own options, already validated. Without environments it is told of all."""
+
+    kind: str
+    events: tuple[str, ...]
+    environments: frozenset[str]
+    options: BaseModel
+
+
+def sink_faults(sinks: Mapping[str, SinkTable], *, environments: Collection[str]) -> Iterator[Fault]:
+    """Find environments that are named and not there."""
+    for name, sink in sinks.items():
+        for index, environment in enumerate(sink.environments or ()):
+            if environment not in environments:
+                yield ("sinks", name, "environments", index), f"there is no environment {environment!r}"
+
+
+def sink_settings(table: SinkTable, options: type[BaseModel]) -> SinkSettings:
+    """Make the settings of a table that was checked."""
+    return SinkSettings(table.kind, tuple(table.events), frozenset(table.environments or ()), table.options(options))

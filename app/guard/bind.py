@@ -1,0 +1,124 @@
+"""Make the adapters that the configuration names, each with the secrets, time and folders that it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from app.config.load import Configuration
+from app.config.tables.forges import ForgeSettings
+from app.config.tables.identity import SourceSettings
+from app.config.tables.issuers import IssuerSettings
+from app.config.tables.sinks import SinkSettings
+from app.domain.clock import Clock
+from app.domain.environment import TargetSettings
+from app.guard.secrets import secret
+from app.integrations.forges.accounts import ForgeAccounts
+from app.integrations.http import HttpClient
+from app.integrations.identity.oidc.issuers import IssuerOptions, login_profile_of, profile_of
+from app.integrations.identity.oidc.validator import HeldKeys, Validator, Validators
+from app.integrations.identity.protocol import Tools
+from app.integrations.identity.scim import Options as ScimOptions
+from app.integrations.identity.scim import ScimDocuments
+from app.integrations.registry import FORGES, HINT_READERS, SINKS, SOURCES, TARGETS
+from app.integrations.repositories.mirror import Mirror
+from app.integrations.system import pause
+from app.integrations.targets.protocol import Target
+from app.pipeline.ports.services import ForgeBinding, IssuerBinding, SinkBinding, SourceBinding, SourceHooks
+from app.settings import environ
+
+SOURCE_TIMEOUT = 5.0  # seconds
+
+
+def bind_forge(forge: ForgeSettings) -> ForgeBinding:
+    """Bind a forge; its secrets are read at every delivery."""
+
+    def read(references: tuple[str, ...]) -> list[bytes]:
+        return [secret(reference).reveal() for reference in references]
+
+    return ForgeBinding(
+        FORGES.load(forge.kind)(),
+        lambda: read(forge.webhook_secrets),
+        ForgeAccounts(forge.name, forge.url),
+        forge.access_issuer,
+        (lambda: read(forge.decide_secrets)) if forge.decide_secrets else None,
+    )
+
+
+def make_target(target: TargetSettings, state: Path, clock: Clock) -> Target:
+    """Make a target, which keeps what it must remember below `state`."""
+    options = TARGETS.options(target.kind)(**target.options)
+    return TARGETS.load(target.kind)(target.name, options, state_dir=state / "targets", clock=clock, secret=secret)
+
+
+def bind_source(source: SourceSettings, clock: Clock) -> SourceBinding:
+    """Bind an identity source; it is made when it is to be read."""
+    options, kind = source.options, source.rule.kind
+    client = HttpClient(connect_timeout=SOURCE_TIMEOUT, read_timeout=4 * SOURCE_TIMEOUT)
+    tools = Tools(secret=secret, clock=clock, pause=pause, client=client)
+    documents = ScimDocuments(options) if isinstance(options, ScimOptions) else None
+    return SourceBinding(source.rule, lambda: SOURCES.load(kind)(options, tools), _hooks(source), documents)
+
+
+def _hooks(source: SourceSettings) -> SourceHooks | None:
+    reference = source.options.model_dump().get("events_secret")
+    if reference is None:
+        return None
+    reader = HINT_READERS.load(source.rule.kind)
+    return SourceHooks(lambda: secret(reference).reveal(), reader.parse, reader.challenge_answer)
+
+
+def bind_sink(sink: SinkSettings, clock: Clock) -> SinkBinding:
+    """Bind a sink; it is made when something is to be told, and connects to nothing before."""
+    return SinkBinding(sink.events, sink.environments, lambda: SINKS.load(sink.kind)(sink.options, clock=clock, secret=secret))
+
+
+def bind_issuers(configuration: Configuration, clock: Clock, keys: HeldKeys) -> tuple[dict[str, IssuerBinding], Validators]:
+    """Bind the issuers by their names, and what takes the tokens of any of them; `keys` of those that left are let go."""
+    options = {name: _options(issuer) for name, issuer in configuration.issuers.items()}
+    profiles = {name: profile_of(name, each) for name, each in options.items()}
+    tokens = Validators(list(profiles.values()), clock=clock, keys=keys)
+    places = {name: (profile.issuer, profile.jwks_url) for name, profile in profiles.items()}
+    for place in set(keys) - set(places.values()):
+        del keys[place]
+
+    def bind(name: str) -> IssuerBinding:
+        held, login = keys[places[name]], login_profile_of(name, options[name])
+        return IssuerBinding(
+            url=options[name].issuer,
+            is_access_proxy=options[name].kind == "cloudflare_access",
+            client=options[name],
+            tokens=Validator(profiles[name], held, clock),
+            logins=Validator(login, held, clock) if login else None,
+            rule=configuration.issuers[name].rule,
+        )
+
+    return {name: bind(name) for name in options}, tokens
+
+
+def _options(issuer: IssuerSettings) -> IssuerOptions:
+    options = issuer.options
+    assert isinstance(options, IssuerOptions)
+    return options
+
+
+def make_mirror(forges: Mapping[str, ForgeSettings], state: Path) -> Mirror:
+    """Make the mirror of the forges' repositories, below `state`."""
+    return Mirror(
+        state / "mirrors",
+        lambda key: clone_url(forges, key),
+        lambda key: _api_token(forges, key),
+        environ=environ(),
+    )
+
+
+def clone_url(forges: Mapping[str, ForgeSettings], key: str) -> str:
+    """Say where the repository `FORGE:OWNER/NAME` is fetched from: from the configuration, never from a payload."""
+    name, _, repository = key.partition(":")
+    forge = forges[name]
+    return forge.clone.format(url=forge.url.rstrip("/"), repository=repository)
+
+
+def _api_token(forges: Mapping[str, ForgeSettings], key: str) -> str | None:
+    reference = forges[key.partition(":")[0]].api_token
+    return secret(reference).reveal().decode() if reference else None
