@@ -7,6 +7,7 @@ from datetime import datetime
 
 import typer
 
+from app.answers.scim import created_json, revoked_json, token_json
 from app.bootstrap import Process
 from app.cli.output import JSON, command, console, listing, print_json, process, short, when
 from app.domain.access import SourceKind
@@ -33,14 +34,14 @@ def create(
     this = process()
     _check(this, source, client)
     secret = "tgs_" + base64.urlsafe_b64encode(random_bytes(TOKEN_BYTES)).decode().rstrip("=")
-    made = ScimToken(this.ids.new(), source, client, this.clock.now(), operator().key)
+    issued = ScimToken(this.ids.new(), source, client, this.clock.now(), operator().key)
     with SqlStore(this.engine).unit() as unit:
-        SqlScimTokens(unit.connection).add(made, digest_of(secret))
-        _scribe(this).note(unit, [("token-created", _told(made))])
+        SqlScimTokens(unit.connection).add(issued, digest_of(secret))
+        _scribe(this).note(unit, [("token-created", _audit_detail(issued))])
     url = f"{str(this.settings.public_url).rstrip('/')}/scim/v2"
     if as_json:
-        return print_json({"id": made.id, "source": source, "client": client, "token": secret, "url": url})
-    console.print(f"token {made.id} of {client} for source {source}; it is not shown again:", soft_wrap=True)
+        return print_json(created_json(issued, secret=secret, url=url))
+    console.print(f"token {issued.id} of {client} for source {source}; it is not shown again:", soft_wrap=True)
     typer.echo(secret)
     console.print(f"base URL: {url}", soft_wrap=True)
 
@@ -53,11 +54,11 @@ def show(as_json: JSON = False) -> None:
     with SqlStore(this.engine).reading() as unit:
         tokens = SqlScimTokens(unit.connection).all()
     if as_json:
-        return print_json(tokens)
+        return print_json([token_json(issued) for issued in tokens])
     table = listing("id", "source", "client", "created", "by", "last used", "revoked")
-    for each in tokens:
-        made = (short(each.id), each.source, each.client, when(each.created_at), each.created_by)
-        table.add_row(*made, _moment(each.last_used_at), _moment(each.revoked_at))
+    for issued in tokens:
+        row = (short(issued.id), issued.source, issued.client, when(issued.created_at), issued.created_by)
+        table.add_row(*row, _moment(issued.last_used_at), _moment(issued.revoked_at))
     console.print(table)
 
 
@@ -69,9 +70,9 @@ def revoke(identifier: str = typer.Argument(metavar="ID"), as_json: JSON = False
     with SqlStore(this.engine).unit() as unit:
         revoked = SqlScimTokens(unit.connection).revoke(identifier, this.clock.now())
         if revoked is not None:
-            _scribe(this).note(unit, [("token-revoked", _told(revoked))])
+            _scribe(this).note(unit, [("token-revoked", _audit_detail(revoked))])
     if as_json:
-        return print_json({"revoked": revoked})
+        return print_json(revoked_json(revoked))
     console.print(f"revoked the token of {revoked.client}" if revoked else "it was revoked before")
 
 
@@ -87,8 +88,8 @@ def _scribe(this: Process) -> Scribe:
     return Scribe.of(this.clock, this.ids, operator().key)
 
 
-def _told(each: ScimToken) -> dict[str, object]:
-    return {"token": each.id, "source": each.source, "client": each.client}
+def _audit_detail(issued: ScimToken) -> dict[str, object]:
+    return {"token": issued.id, "source": issued.source, "client": issued.client}
 
 
 def _moment(moment: datetime | None) -> str:
