@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from app.answers.approval import vote_json, waiting_json
 from app.bootstrap import Process
 from app.cli.operator import acting_operator
-from app.cli.output import JSON, coloured, command, console, listing, plain, print_json, process, short, when
+from app.cli.output import JSON, coloured, command, console, listing, print_json, process, short, when
 from app.domain.approval import Verdict, Vote
 from app.domain.errors import NotAllowed
 from app.pipeline.approve.vote import vote
@@ -16,7 +17,9 @@ from app.pipeline.approve.waiting import Waiting, waiting, waiting_one
 
 app = typer.Typer(no_args_is_help=True, help="What waits for other people's yes, and giving or refusing it.")
 
-DEPLOYMENT = Annotated[str, typer.Argument(help="The deployment's id, or an unambiguous beginning or end of it.")]
+DEPLOYMENT = Annotated[
+    str, typer.Argument(metavar="deployment", help="The deployment's id, or an unambiguous beginning or end of it.")
+]
 COMMENT = Annotated[str, typer.Option(help="One line, kept with it and audited.")]
 
 
@@ -25,35 +28,36 @@ COMMENT = Annotated[str, typer.Option(help="One line, kept with it and audited."
 def list_(environment: str | None = None, as_json: JSON = False) -> None:
     """List what waits for approvals, oldest first, and whether you may vote."""
     running = process()
-    found = waiting(running.services, lambda: acting_operator(running), environment)
+    approvals = waiting(running.services, lambda: acting_operator(running), environment)
     if as_json:
-        return print_json([_told(each) for each in found])
+        return print_json([waiting_json(approval) for approval in approvals])
     table = listing("expires", "deployment", "environment", "commit", "who", "missing", "you")
-    for each in found:
-        who = each.deployment.principal or each.deployment.actor.key
-        row = (when(each.request.expires_at), short(each.deployment.id), each.deployment.environment, each.request.sha[:12], who)
-        table.add_row(*row, ", ".join(each.missing), each.why_not or "may vote")
+    for approval in approvals:
+        deployment, request = approval.deployment, approval.request
+        who = deployment.principal or deployment.actor.key
+        row = (when(request.expires_at), short(deployment.id), deployment.environment, request.sha[:12], who)
+        table.add_row(*row, ", ".join(approval.missing), approval.why_not or "may vote")
     console.print(table)
 
 
 @app.command()
 @command
-def show(deployment: DEPLOYMENT, as_json: JSON = False) -> None:
+def show(name: DEPLOYMENT, as_json: JSON = False) -> None:
     """Show one that waits: what is asked for, who voted, what is missing, and whether you may vote."""
     running = process()
-    found = running.reads.deployment(deployment).deployment
-    waits = waiting_one(running.services, lambda: acting_operator(running), found.id)
+    deployment = running.reads.deployment(name).deployment
+    waits = waiting_one(running.services, lambda: acting_operator(running), deployment.id)
     if waits is None:
-        raise NotAllowed(f"deployment {found.id} does not wait for approvals, it is {found.state}: {found.reason or ''}")
+        state = f"it is {deployment.state}: {deployment.reason or ''}"
+        raise NotAllowed(f"deployment {deployment.id} does not wait for approvals, {state}")
     if as_json:
-        return print_json(_told(waits))
-    console.print(
-        f"deployment {found.id} brings {waits.request.sha} of {found.ref} in {found.repository.key} to {found.environment}"
-    )
-    console.print(f"targets    {', '.join(waits.request.targets)}\nwho        {found.principal or found.actor.key}")
+        return print_json(waiting_json(waits))
+    where = f"{deployment.ref} in {deployment.repository.key} to {deployment.environment}"
+    console.print(f"deployment {deployment.id} brings {waits.request.sha} of {where}")
+    console.print(f"targets    {', '.join(waits.request.targets)}\nwho        {deployment.principal or deployment.actor.key}")
     print_waiting(waits)
     print_votes(waits.votes)
-    console.print(f"you        {waits.why_not or f'may vote: tidegate approval approve {short(found.id)}'}")
+    console.print(f"you        {waits.why_not or f'may vote: tidegate approval approve {short(deployment.id)}'}")
 
 
 @app.command()
@@ -80,18 +84,18 @@ def print_waiting(waits: Waiting) -> None:
 
 def print_votes(votes: tuple[Vote, ...]) -> None:
     """Print who said what."""
-    for each in votes:
-        comment = f": {each.comment}" if each.comment else ""
-        console.print("vote      ", coloured(each.verdict), f"by {each.subject} at {when(each.at)}{comment}")
+    for given in votes:
+        comment = f": {given.comment}" if given.comment else ""
+        console.print("vote      ", coloured(given.verdict), f"by {given.subject} at {when(given.at)}{comment}")
 
 
 def _vote(name: str, verdict: Verdict, comment: str, as_json: bool) -> None:
     running = process()
-    found = running.reads.deployment(name).deployment
-    given = vote(running.services, found.id, acting_operator(running), verdict, comment)
+    deployment = running.reads.deployment(name).deployment
+    given = vote(running.services, deployment.id, acting_operator(running), verdict, comment)
     if as_json:
-        return print_json(_vote_told(given))
-    console.print(f"{given.subject}: {given.verdict} deployment {found.id}. {_next(running, found.id)}")
+        return print_json(vote_json(given))
+    console.print(f"{given.subject}: {given.verdict} deployment {deployment.id}. {_next(running, deployment.id)}")
 
 
 def _next(running: Process, deployment_id: str) -> str:
@@ -99,21 +103,3 @@ def _next(running: Process, deployment_id: str) -> str:
     return (
         f"It takes {', '.join(waits.missing)}" if waits is not None and waits.missing else "Follow it: tidegate deployment watch"
     )
-
-
-def _told(each: Waiting) -> dict[str, Any]:
-    return {
-        "deployment": plain(each.deployment),
-        "request": plain(each.request),
-        "votes": [_vote_told(vote) for vote in each.votes],
-        "valid": list(each.count.voters),
-        "fallen": dict(each.count.fallen),
-        "missing": list(each.missing),
-        "may_vote": each.why_not is None,
-        "why_not": each.why_not,
-    }
-
-
-def _vote_told(each: Vote) -> dict[str, Any]:
-    told: dict[str, Any] = plain(each)
-    return {name: value for name, value in told.items() if name != "context"}

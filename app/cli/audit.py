@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from app.answers.audit import entries_json
 from app.cli.output import JSON, LIMIT, command, console, listing, print_json, process, when
 
 ABOUT = ("reason", "subject", "account", "group", "client")  # the first of these says most
@@ -27,7 +28,7 @@ def show(deployment: str | None = None, delivery: str | None = None, limit: LIMI
         limit=limit,
     )
     if as_json:
-        return print_json(entries)
+        return print_json(entries_json(entries))
     table = listing("seq", "at", "action", "actor", "environment", "reason or whom")
     for entry in entries:
         detail = entry.detail

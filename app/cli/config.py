@@ -6,6 +6,7 @@ from pathlib import Path
 
 import typer
 
+from app.answers.gate import configuration_json
 from app.bootstrap import build, check_rules
 from app.cli.output import JSON, command, console, errors, listing, print_json
 from app.config.check import unwise
@@ -24,11 +25,11 @@ def check(as_json: JSON = False) -> None:
     settings = load_settings()
     configuration, guard = check_rules(settings)
     if as_json:
-        return print_json({"digest": guard.digest, "environments": configuration.environments})
+        return print_json(configuration_json(guard.digest, configuration.environments))
     table = listing("environment", "repository", "deploys", "targets", "audience")
-    for each in guard.environments:
-        row = (each.name, each.repository, ", ".join(each.deploys), ", ".join(each.targets), each.audience)
-        table.add_row(*row)
+    for environment in guard.environments:
+        deploys, targets = ", ".join(environment.deploys), ", ".join(environment.targets)
+        table.add_row(environment.name, environment.repository, deploys, targets, environment.audience)
     console.print(table)
     console.print(f"no faults; version {guard.digest[:12]}")
     _warn(settings, configuration)
@@ -44,8 +45,8 @@ def example(folder: Path = Path()) -> None:
 
 def _warn(settings: Settings, configuration: Configuration) -> None:
     """Say what is allowed and not wise."""
-    for each in unwise(settings):
-        errors.print(f"warning: {each}")
+    for warning in unwise(settings):
+        errors.print(f"warning: {warning}")
     beside = settings.config.parent / "people.toml"
     if configuration.people is None and beside.exists():
         errors.print(f'warning: {beside} does not count; `people = "people.toml"` in tidegate.toml makes it a source again')

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
-from app.cli.output import JSON, LIMIT, coloured, command, console, listing, plain, print_json, process, short, when
+from app.answers.delivery import delivery_json, detail_json
+from app.answers.deployment import deployment_json
+from app.cli.output import JSON, LIMIT, coloured, command, console, listing, print_json, process, short, when
 from app.domain.delivery import DeliveryState
 from app.integrations.system import operator
 from app.pipeline.intake.replay import replay as replay_delivery
@@ -12,51 +16,53 @@ from app.pipeline.intake.replay import replay as replay_delivery
 app = typer.Typer(no_args_is_help=True, help="What came in, and what followed from it.")
 
 
+DELIVERY = Annotated[str, typer.Argument(metavar="delivery")]
+
+
 @app.command("list")
 @command
 def list_(limit: LIMIT = 20, state: DeliveryState | None = None, as_json: JSON = False) -> None:
     """List deliveries, newest first."""
-    found = process().reads.deliveries(limit, state)
+    deliveries = process().reads.deliveries(limit, state)
     if as_json:
-        return print_json(found)
+        return print_json([delivery_json(delivery) for delivery in deliveries])
     table = listing("received", "delivery", "forge", "event", "ref", "state", "reason")
-    for each in found:
-        ref = each.event.ref if each.event else ""
-        row = (when(each.received_at), short(each.id), each.forge, each.event_header, ref)
-        table.add_row(*row, coloured(each.state), each.reason or "")
+    for delivery in deliveries:
+        ref = delivery.event.ref if delivery.event else ""
+        row = (when(delivery.received_at), short(delivery.id), delivery.forge, delivery.event_header, ref)
+        table.add_row(*row, coloured(delivery.state), delivery.reason or "")
     console.print(table)
 
 
 @app.command()
 @command
-def show(delivery: str, body: bool = False, as_json: JSON = False) -> None:
+def show(name: DELIVERY, body: bool = False, as_json: JSON = False) -> None:
     """Show one delivery, the deployments that followed and its audit entries; --body prints its exact bytes."""
     reads = process().reads
-    found = reads.delivery(delivery)
+    delivery = reads.delivery(name)
     if body:
-        return typer.echo(found.body, nl=False)
-    made = reads.deployments(100, delivery_id=found.id)
-    entries = reads.audit(delivery_id=found.id)
+        return typer.echo(delivery.body, nl=False)
+    deployments = reads.deployments(100, delivery_id=delivery.id)
     if as_json:
-        return print_json(plain(found) | {"deployments": plain(made), "audit": plain(entries)})
-    console.print(f"delivery   {found.id}\nreceived   {when(found.received_at)} from {found.forge} as {found.forge_delivery_id}")
-    console.print("state     ", coloured(found.state), found.reason or "")
-    if found.event:
-        event = found.event
+        return print_json(detail_json(delivery, deployments, reads.audit(delivery_id=delivery.id)))
+    received = f"{when(delivery.received_at)} from {delivery.forge} as {delivery.forge_delivery_id}"
+    console.print(f"delivery   {delivery.id}\nreceived   {received}")
+    console.print("state     ", coloured(delivery.state), delivery.reason or "")
+    if delivery.event:
+        event = delivery.event
         console.print(f"event      {event.kind} of {event.ref} in {event.repository.key} to {event.after or 'the tag'}")
         console.print(f"actor      {event.actor.key} ({event.actor.login})")
-    for deployment in made:
+    for deployment in deployments:
         console.print("deployment", deployment.id, deployment.environment, coloured(deployment.state))
 
 
 @app.command()
 @command
-def replay(delivery: str, as_json: JSON = False) -> None:
+def replay(name: DELIVERY, as_json: JSON = False) -> None:
     """Run a delivery again, as your own act: policy decides about you, not about who pushed."""
     running = process()
-    found = running.reads.delivery(delivery)
-    made = replay_delivery(running.services, found.id, operator())
+    deployments = replay_delivery(running.services, running.reads.delivery(name).id, operator())
     if as_json:
-        return print_json(made)
-    for deployment in made:
+        return print_json([deployment_json(deployment) for deployment in deployments])
+    for deployment in deployments:
         console.print(f"deployment {deployment.id} of {deployment.sha[:12]} to {deployment.environment} is planned")

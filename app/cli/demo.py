@@ -90,10 +90,10 @@ def _follow(process: Process, deployment_id: str) -> Deployment:
 
 
 def _redeployment(process: Process, failed: Deployment) -> str:
-    found = [d for d in process.reads.deployments(20) if d.trigger is Trigger.FAILURE and d.position == failed.position]
-    if not found:
+    planned = [d for d in process.reads.deployments(20) if d.trigger is Trigger.FAILURE and d.position == failed.position]
+    if not planned:
         raise GateError("no redeployment was planned")
-    return found[0].id
+    return planned[0].id
 
 
 def _headline(text: str) -> None:

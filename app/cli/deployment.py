@@ -7,10 +7,13 @@ from typing import Annotated
 
 import typer
 
+from app.answers.audit import entry_json
+from app.answers.deployment import deployment_json, detail_json
 from app.bootstrap import Process
 from app.cli.approval import print_votes, print_waiting
 from app.cli.operator import acting_operator
-from app.cli.output import FAILED, JSON, LIMIT, coloured, command, console, listing, plain, print_json, process, short, when
+from app.cli.output import FAILED, JSON, LIMIT, coloured, command, console, listing, print_json, process, short, when
+from app.domain.audit import AuditEntry
 from app.domain.deployment import Deployment, State
 from app.domain.errors import NotFound
 from app.integrations.system import operator
@@ -27,14 +30,15 @@ app = typer.Typer(no_args_is_help=True, help="What is deployed where, why, and g
 @command
 def list_(environment: str | None = None, limit: LIMIT = 20, as_json: JSON = False) -> None:
     """List deployments, newest first."""
-    found = process().reads.deployments(limit, environment)
+    deployments = process().reads.deployments(limit, environment)
     if as_json:
-        return print_json(found)
+        return print_json([deployment_json(deployment) for deployment in deployments])
     table = listing("created", "deployment", "environment", "commit", "who", "state", "why")
-    for each in found:
-        who = each.principal or f"{each.actor.key} ({each.actor.login})"
-        why = f"{each.trigger}: {each.reason}" if each.reason else each.trigger.value
-        table.add_row(when(each.created_at), short(each.id), each.environment, each.sha[:12], who, coloured(each.state), why)
+    for deployment in deployments:
+        who = deployment.principal or f"{deployment.actor.key} ({deployment.actor.login})"
+        why = f"{deployment.trigger}: {deployment.reason}" if deployment.reason else deployment.trigger.value
+        row = (when(deployment.created_at), short(deployment.id), deployment.environment, deployment.sha[:12], who)
+        table.add_row(*row, coloured(deployment.state), why)
     console.print(table)
 
 
@@ -45,7 +49,7 @@ def show(deployment: str, as_json: JSON = False) -> None:
     running = process()
     view = running.reads.deployment(deployment)
     if as_json:
-        return print_json(plain(view) | {"audit": plain(running.reads.audit(deployment_id=view.deployment.id))})
+        return print_json(detail_json(view, running.reads.audit(deployment_id=view.deployment.id)))
     print_view(view)
     print_votes(view.votes)
     if view.deployment.state is State.HELD and (
@@ -56,13 +60,13 @@ def show(deployment: str, as_json: JSON = False) -> None:
 
 def print_view(view: DeploymentView) -> None:
     """Print a deployment as its timeline."""
-    each = view.deployment
-    console.print(f"deployment {each.id}")
-    console.print(f"brings     {each.sha} of {each.ref} in {each.repository.key} to {each.environment} ({each.trigger})")
-    console.print(f"who        {each.principal or 'not proven'} (account {each.actor.key}, login {each.actor.login})")
-    console.print("state     ", coloured(each.state), each.reason or "")
-    if each.purpose:
-        console.print(f"purpose    {each.purpose}")
+    deployment = view.deployment
+    where = f"{deployment.ref} in {deployment.repository.key} to {deployment.environment} ({deployment.trigger})"
+    who = f"{deployment.principal or 'not proven'} (account {deployment.actor.key}, login {deployment.actor.login})"
+    console.print(f"deployment {deployment.id}\nbrings     {deployment.sha} of {where}\nwho        {who}")
+    console.print("state     ", coloured(deployment.state), deployment.reason or "")
+    if deployment.purpose:
+        console.print(f"purpose    {deployment.purpose}")
     table = listing("stage", "outcome", "took", "policies")
     for stage in view.stages:
         took = f"{(stage.finished_at - stage.started_at).total_seconds() * 1000:.0f} ms"
@@ -93,7 +97,7 @@ def rollback(
     running = process()
     deployment = roll_back(running.services, environment, _release(running, to), operator())
     if as_json and not wait:
-        return print_json(deployment)
+        return print_json(deployment_json(deployment))
     if not as_json:
         console.print(f"deployment {deployment.id} brings {environment} back to {deployment.sha[:12]}")
     if wait:
@@ -116,7 +120,7 @@ def _follow(running: Process, deployment_id: str, timeout: float, as_json: bool)
         for entry in running.reads.audit(deployment_id=deployment_id):
             if entry.seq > seen:
                 seen = entry.seq
-                _tell(entry.action, entry.detail.get("reason", ""), entry, as_json)
+                _print_entry(entry, as_json)
         if deployment.has_ended:
             _end(deployment)
         time.sleep(POLL_SECONDS)
@@ -124,11 +128,10 @@ def _follow(running: Process, deployment_id: str, timeout: float, as_json: bool)
     raise typer.Exit(FAILED)
 
 
-def _tell(action: str, reason: str, entry: object, as_json: bool) -> None:
+def _print_entry(entry: AuditEntry, as_json: bool) -> None:
     if as_json:
-        return print_json(entry)
-    state = action.partition(":")[2]
-    console.print(coloured(state), reason)
+        return print_json(entry_json(entry))
+    console.print(coloured(entry.action.partition(":")[2]), entry.detail.get("reason", ""))
 
 
 def _end(deployment: Deployment) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from app.cli.output import JSON, command, console, errors, listing, plain, print_json, process, short
+from app.answers.freeze import freeze_json
+from app.cli.output import JSON, command, console, errors, listing, print_json, process, short
 from app.domain.decision import Action
 from app.domain.environment import Environment
 from app.domain.errors import BadRequest
@@ -43,14 +44,14 @@ def add(
     if (environment is None) != everywhere:
         raise BadRequest("either --environment says what is frozen, or --everywhere")
     length = _length(lasts) if lasts is not None else None
-    wanted = FreezeDraft(name, environment, reason, starts, ends, length, every, zone)
+    draft = FreezeDraft(name, environment, reason, starts, ends, length, every, zone)
     running = process()
-    made = freeze(running.services, wanted, operator())
-    stands = status_of(made, running.clock.now())
-    _warn_of_unheeded(running.services.guard(), made)
+    added = freeze(running.services, draft, operator())
+    status = status_of(added, running.clock.now())
+    _warn_of_unheeded(running.services.guard(), added)
     if as_json:
-        return print_json(_told(stands))
-    console.print(f"{made.name} freezes {_what(made)}: {_state(stands)}{f', {made.rule}' if made.rule else ''}")
+        return print_json(freeze_json(status))
+    console.print(f"{added.name} freezes {_scope(added)}: {_state(status)}{f', {added.rule}' if added.rule else ''}")
 
 
 @app.command("list")
@@ -61,13 +62,14 @@ def list_(
     as_json: JSON = False,
 ) -> None:
     """List freezes: which are in force, and when the others are next, each in its time zone."""
-    found = upcoming(process().services, environment, everything=everything)
+    statuses = upcoming(process().services, environment, everything=everything)
     if as_json:
-        return print_json([_told(each) for each in found])
+        return print_json([freeze_json(status) for status in statuses])
     table = listing("id", "name", "environment", "window", "recurs", "by", "reason")
-    for each in found:
-        made = each.freeze
-        table.add_row(short(made.id), made.name, _what(made), _state(each), made.rule or "", made.added_by, made.reason)
+    for status in statuses:
+        frozen = status.freeze
+        row = (short(frozen.id), frozen.name, _scope(frozen), _state(status), frozen.rule or "")
+        table.add_row(*row, frozen.added_by, frozen.reason)
     console.print(table)
 
 
@@ -80,58 +82,48 @@ def end_(
     """End a freeze for good, now; audited in your name."""
     ended = end(process().services, name, operator())
     if as_json:
-        return print_json(_told(Upcoming(ended, is_in_force=False, window=None)))
-    console.print(f"{ended.name} does not freeze {_what(ended)} any more")
+        return print_json(freeze_json(Upcoming(ended, is_in_force=False, window=None)))
+    console.print(f"{ended.name} does not freeze {_scope(ended)} any more")
 
 
-def _warn_of_unheeded(guard: Guard, made: Freeze) -> None:
+def _warn_of_unheeded(guard: Guard, added: Freeze) -> None:
     """Name the environments of a freeze where no policy would forbid anything for it."""
-    for each in guard.environments:
-        if made.environment in (None, each.name) and not _is_heeded(guard.policy, each):
-            errors.print(f"warning: no policy about {each.name} asks for context.frozen, so this freeze holds up nothing there")
+    for environment in guard.environments:
+        if added.environment in (None, environment.name) and not _is_heeded(guard.policy, environment):
+            why = f"no policy about {environment.name} asks for context.frozen"
+            errors.print(f"warning: {why}, so this freeze holds up nothing there")
 
 
 def _is_heeded(policy: PolicyText, environment: Environment) -> bool:
     return any(policy.asks(fact, Action.DEPLOY, environment.resources) for fact in ("frozen", "freezes"))
 
 
-def _told(each: Upcoming) -> dict[str, Any]:
-    made = each.freeze
-    told: dict[str, Any] = plain(made)
-    return told | {
-        "lasts": made.lasts.total_seconds(),
-        "is_in_force": each.is_in_force,
-        "window": plain(each.window),
-        "fault": each.fault,
-    }
+def _scope(frozen: Freeze) -> str:
+    return frozen.environment or "everywhere"
 
 
-def _what(made: Freeze) -> str:
-    return made.environment or "everywhere"
+def _state(status: Upcoming) -> str:
+    frozen, window = status.freeze, status.window
+    if window is not None:
+        begins, ends = (_local(moment, frozen) for moment in (window.begins_at, window.ends_at))
+        return f"in force until {ends}" if status.is_in_force else f"from {begins} until {ends}"
+    if frozen.ended_at is not None:
+        return f"ended {_local(frozen.ended_at, frozen)} by {frozen.ended_by}"
+    return f"in force, since it is not understood: {status.fault}" if status.fault else "over"
 
 
-def _state(each: Upcoming) -> str:
-    made = each.freeze
-    if each.window is not None:
-        begins, ends = (_local(moment, made) for moment in (each.window.begins_at, each.window.ends_at))
-        return f"in force until {ends}" if each.is_in_force else f"from {begins} until {ends}"
-    if made.ended_at is not None:
-        return f"ended {_local(made.ended_at, made)} by {made.ended_by}"
-    return f"in force, since it is not understood: {each.fault}" if each.fault else "over"
-
-
-def _local(moment: datetime, made: Freeze) -> str:
+def _local(moment: datetime, frozen: Freeze) -> str:
     """Spell a time in the freeze's zone; in the machine's own where that is not known here."""
     try:
-        local = moment.astimezone(time_zone(made.time_zone))
+        local = moment.astimezone(time_zone(frozen.time_zone))
     except BadRequest:
         local = moment.astimezone()
     return local.strftime("%a %Y-%m-%d %H:%M %Z")
 
 
 def _length(text: str) -> timedelta:
-    found = _LENGTH.match(text.strip().lower())
-    if not text.strip() or found is None:
+    match = _LENGTH.match(text.strip().lower())
+    if not text.strip() or match is None:
         raise BadRequest(f"{text[:40]!r} is no length: 65h, 90m, 2d, 1w2d12h")
-    weeks, days, hours, minutes = (int(part or 0) for part in found.groups())
+    weeks, days, hours, minutes = (int(part or 0) for part in match.groups())
     return timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from pydantic import TypeAdapter, ValidationError
 
+from app.answers.gate import installed_json, removed_json
 from app.cli.output import JSON, command, console, print_json
 from app.config.tables.fields import Seconds
 from app.domain.errors import BadRequest
@@ -44,7 +45,7 @@ def install_hook(
 ) -> None:
     """Have Gogs ask the gate before it takes a push to this repository."""
     if is_removed:
-        return _removed(repository, as_json)
+        return _remove(repository, as_json)
     if not forge or secret_file is None:
         raise BadRequest("--forge says which forge this is, and --secret-file where its secret lies")
     check_secret(secret_file, FileSecrets().get(str(secret_file)), repository)
@@ -57,22 +58,22 @@ def install_hook(
         inspects=inspect,
         git_log=GIT_ARGUMENTS,
     )
-    kept = install(repository, check, force=force)
+    replaced = install(repository, check, force=force)
     if as_json:
-        return print_json({"installed": str(repository), "fails": "closed" if is_closed else "open", "kept": kept and str(kept)})
+        return print_json(installed_json(repository, is_closed=is_closed, kept=replaced))
     console.print(f"{repository} asks {check.url} before it takes a push, and fails {'closed' if is_closed else 'open'}")
-    if kept is not None:
-        console.print(f"the script that was there is kept as {kept}")
+    if replaced is not None:
+        console.print(f"the script that was there is kept as {replaced}")
     console.print(CANNOT_STOP)
 
 
-def _removed(repository: Path, as_json: bool) -> None:
-    found = remove(repository)
+def _remove(repository: Path, as_json: bool) -> None:
+    removal = remove(repository)
     if as_json:
-        return print_json({"removed": found.was_there, "restored": found.restored and str(found.restored)})
-    console.print(f"{repository} does not ask any more" if found.was_there else "there was no check")
-    if found.restored is not None:
-        console.print(f"the script that was there before is back, from {found.restored}")
+        return print_json(removed_json(removal))
+    console.print(f"{repository} does not ask any more" if removal.was_there else "there was no check")
+    if removal.restored is not None:
+        console.print(f"the script that was there before is back, from {removal.restored}")
 
 
 def _seconds(text: str) -> int:

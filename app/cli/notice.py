@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from app.answers.notice import notice_json, sent_json
 from app.cli.output import JSON, LIMIT, command, console, listing, print_json, process, short, when
 from app.domain.errors import NotFound
 from app.domain.notice import Notice, StoredNotice
@@ -23,14 +24,14 @@ def list_(
 ) -> None:
     """List notices, newest first, with how it went."""
     with process().services.store.reading() as unit:
-        found = unit.notices.newest(limit, undelivered=undelivered)
+        stored = unit.notices.newest(limit, undelivered=undelivered)
     if as_json:
-        return print_json(found)
+        return print_json([notice_json(entry) for entry in stored])
     table = listing("id", "at", "sink", "event", "state", "tries", "subject or fault")
-    for each in found:
-        notice = each.notice
-        row = (short(notice.id), when(notice.at), each.sink, notice.event, _state(each), str(each.tries))
-        table.add_row(*row, each.fault or notice.subject)
+    for entry in stored:
+        notice = entry.notice
+        row = (short(notice.id), when(notice.at), entry.sink, notice.event, _state(entry), str(entry.tries))
+        table.add_row(*row, entry.fault or notice.subject)
     console.print(table)
 
 
@@ -42,25 +43,25 @@ def try_(sink: str, as_json: JSON = False) -> None:
     binding = this.services.guard().sinks.get(sink)
     if binding is None:
         raise NotFound(f"there is no [sinks.{sink}] in the configuration")
-    asked_by = operator().key
+    sender = operator().key
     notice = Notice(
         id=this.ids.new(),
         at=this.clock.now(),
         event="notice:test",
         subject="Tidegate: a test",
-        text=f"{asked_by} tries whether the sink {sink} takes notices.\nNothing has happened.",
-        detail={"sink": sink, "by": asked_by},
+        text=f"{sender} tries whether the sink {sink} takes notices.\nNothing has happened.",
+        detail={"sink": sink, "by": sender},
     )
     binding.sink().emit(notice)
     if as_json:
-        return print_json({"sink": sink, "notice": notice.id})
+        return print_json(sent_json(sink, notice))
     console.print(f"{sink} took notice {notice.id}")
 
 
-def _state(each: StoredNotice) -> str:
-    if each.sent_at is not None:
-        return f"sent {when(each.sent_at)}"
-    if each.given_up_at is not None:
-        return f"given up {when(each.given_up_at)}"
-    assert each.due_at is not None
-    return f"due {when(each.due_at)}"
+def _state(stored: StoredNotice) -> str:
+    if stored.sent_at is not None:
+        return f"sent {when(stored.sent_at)}"
+    if stored.given_up_at is not None:
+        return f"given up {when(stored.given_up_at)}"
+    assert stored.due_at is not None
+    return f"due {when(stored.due_at)}"

@@ -25,23 +25,23 @@ def moment(text: str | None, zone: str) -> datetime | None:
     if text is None:
         return None
     try:
-        read = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text)
     except ValueError:
         raise BadRequest(f'{text[:40]!r} is no time: "2026-12-24 18:00"') from None
-    return read if read.tzinfo is not None else read.replace(tzinfo=time_zone(zone))
+    return time if time.tzinfo is not None else time.replace(tzinfo=time_zone(zone))
 
 
 def ago(text: str | None) -> timedelta | None:
     """Read how long ago something was: 90d, 12h, 5m; raises BadRequest."""
     if text is None:
         return None
-    found = _AGO.match(text.strip().lower())
-    if found is None:
+    match = _AGO.match(text.strip().lower())
+    if match is None:
         raise BadRequest(f"{text[:40]!r} is no length: 90d, 12h, 5m")
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
 def zone_of(guard: Guard, environment: str | None) -> str:
     """Return the time zone of an environment, UTC where there is no such."""
-    found = guard.environment(environment) if environment is not None else None
-    return found.time_zone if found is not None else "UTC"
+    place = guard.environment(environment) if environment is not None else None
+    return place.time_zone if place is not None else "UTC"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
-from dataclasses import asdict, is_dataclass
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import wraps
 from typing import Annotated, Any, ParamSpec, TypeVar
@@ -15,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from app.answers.answer import Json
 from app.bootstrap import Process, build
 from app.domain.errors import (
     BadConfiguration,
@@ -84,20 +84,9 @@ def process() -> Process:
     return build(load_settings(), pool_size=2)
 
 
-def plain(value: Any) -> Any:
-    """Turn the domain's values into plain JSON; bodies are left out."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return plain(asdict(value))
-    if isinstance(value, dict):
-        return {key: plain(each) for key, each in value.items() if key != "body"}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(each) for each in value]
-    return value.isoformat() if isinstance(value, datetime) else value
-
-
-def print_json(value: Any) -> None:
-    """Print one JSON document on one line."""
-    typer.echo(json.dumps(plain(value), default=str))
+def print_json(answer: Json | Sequence[Json]) -> None:
+    """Print an answer (`app/answers/`) as one JSON document on one line."""
+    typer.echo(json.dumps(answer, default=str))
 
 
 def when(moment: datetime) -> str:

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from app.answers.deployment import deployment_json
+from app.answers.override import override_json, review_json
 from app.cli.approval import COMMENT, DEPLOYMENT
 from app.cli.operator import acting_operator
 from app.cli.output import JSON, LIMIT, coloured, command, console, listing, print_json, process, short, when
@@ -23,9 +25,10 @@ def make(
 ) -> None:
     """Deploy it as your own act; takes a second factor shown just now, and the right `override`."""
     running = process()
-    made = override(running.services, running.reads.deployment(deployment).deployment.id, acting_operator(running), purpose)
+    held = running.reads.deployment(deployment).deployment
+    made = override(running.services, held.id, acting_operator(running), purpose)
     if as_json:
-        return print_json(made)
+        return print_json(deployment_json(made))
     console.print(f"deployment {made.id} overrides; another person reviews it: tidegate override review {short(made.id)}")
 
 
@@ -37,14 +40,14 @@ def list_(
     as_json: JSON = False,
 ) -> None:
     """List overrides, newest first, and who has reviewed them."""
-    found = process().reads.overrides(limit, unreviewed=unreviewed)
+    overrides = process().reads.overrides(limit, unreviewed=unreviewed)
     if as_json:
-        return print_json(found)
+        return print_json([override_json(view) for view in overrides])
     table = listing("created", "deployment", "environment", "commit", "who", "state", "reviewed by", "purpose")
-    for each in found:
-        made = each.deployment
+    for view in overrides:
+        made = view.deployment
         row = (when(made.created_at), short(made.id), made.environment, made.sha[:12], made.actor.id, coloured(made.state))
-        table.add_row(*row, each.review.subject if each.review else "nobody", made.purpose or "")
+        table.add_row(*row, view.review.subject if view.review else "nobody", made.purpose or "")
     console.print(table)
 
 
@@ -55,5 +58,5 @@ def review_(deployment: DEPLOYMENT, comment: COMMENT = "", as_json: JSON = False
     running = process()
     entry = review(running.services, running.reads.deployment(deployment).deployment.id, acting_operator(running), comment)
     if as_json:
-        return print_json(entry)
+        return print_json(review_json(entry))
     console.print(f"{entry.actor} has reviewed override {entry.deployment_id}")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from app.answers.proposal import detail_json, listed_json, proposal_json
 from app.cli.approval import COMMENT
 from app.cli.operator import acting_operator
-from app.cli.output import JSON, LIMIT, coloured, command, console, listing, plain, print_json, process, short, when
+from app.cli.output import JSON, LIMIT, coloured, command, console, listing, print_json, process, short, when
 from app.config.load import load_configuration
 from app.domain.errors import NotAllowed
 from app.domain.proposal import Proposal
@@ -22,7 +24,7 @@ from app.pipeline.approve.propose import diff_of, proposal_named
 
 app = typer.Typer(no_args_is_help=True, help="What agents and people propose, deciding on it, and applying what was accepted.")
 
-PROPOSAL = Annotated[str, typer.Argument(help="The proposal's id, or an unambiguous beginning or end of it.")]
+PROPOSAL = Annotated[str, typer.Argument(metavar="proposal", help="The proposal's id, or an unambiguous beginning or end of it.")]
 READABLE = 0o644
 
 
@@ -37,30 +39,30 @@ def list_(
     running = process()
     now = running.clock.now()
     with running.services.store.reading() as unit:
-        found = unit.proposals.newest(limit, open_at=now if only_open else None)
+        proposals = unit.proposals.newest(limit, open_at=now if only_open else None)
     if as_json:
-        return print_json([_told(each, expired=each.has_expired(now)) for each in found])
+        return print_json([listed_json(proposal, now) for proposal in proposals])
     table = listing("made", "proposal", "who", "what", "state", "reason")
-    for each in found:
-        state = "expired" if each.has_expired(now) else each.state.value
-        table.add_row(when(each.made_at), short(each.id), each.proposer, _what(each), coloured(state), each.reason)
+    for proposal in proposals:
+        row = (when(proposal.made_at), short(proposal.id), proposal.proposer, _summary(proposal))
+        table.add_row(*row, coloured(_state(proposal, now)), proposal.reason)
     console.print(table)
 
 
 @app.command()
 @command
-def show(proposal: PROPOSAL, as_json: JSON = False) -> None:
+def show(name: PROPOSAL, as_json: JSON = False) -> None:
     """Show one proposal, and what a policy would change of the file in force."""
     running = process()
-    found, now = proposal_named(running.services, proposal), running.clock.now()
-    diff = diff_of(running.services.guard().policy, found)
+    proposal, now = proposal_named(running.services, name), running.clock.now()
+    diff = diff_of(running.services.guard().policy, proposal)
     if as_json:
-        return print_json(_told(found, expired=found.has_expired(now), text=found.text, diff=diff))
-    console.print(f"proposal   {found.id}\nwhat       {_what(found)}\nwho        {found.proposer} at {when(found.made_at)}")
-    console.print(f"reason     {found.reason}")
-    said = f" by {found.decided_by}{f': {found.comment}' if found.comment else ''}" if found.decided_by else ""
-    state = "expired" if found.has_expired(now) else found.state.value
-    console.print("state     ", coloured(state), f"{said} (holds until {when(found.expires_at)})")
+        return print_json(detail_json(proposal, now, diff))
+    console.print(f"proposal   {proposal.id}\nwhat       {_summary(proposal)}")
+    console.print(f"who        {proposal.proposer} at {when(proposal.made_at)}\nreason     {proposal.reason}")
+    comment = f": {proposal.comment}" if proposal.comment else ""
+    decider = f" by {proposal.decided_by}{comment}" if proposal.decided_by else ""
+    console.print("state     ", coloured(_state(proposal, now)), f"{decider} (holds until {when(proposal.expires_at)})")
     if diff:
         console.print(diff)
 
@@ -72,7 +74,7 @@ def accept_(proposal: PROPOSAL, comment: COMMENT = "", as_json: JSON = False) ->
     running = process()
     accepted = accept(running.services, proposal_named(running.services, proposal).id, acting_operator(running), comment)
     if as_json:
-        return print_json(_told(accepted.proposal))
+        return print_json(proposal_json(accepted.proposal))
     if accepted.deployment is not None:
         return console.print(f"deployment {accepted.deployment.id} brings back {accepted.deployment.sha[:12]}, as your own act")
     console.print(f"accepted; it is in force after: {apply_command(accepted.proposal)}")
@@ -85,7 +87,7 @@ def reject_(proposal: PROPOSAL, comment: COMMENT = "", as_json: JSON = False) ->
     running = process()
     rejected = reject(running.services, proposal_named(running.services, proposal).id, acting_operator(running), comment)
     if as_json:
-        return print_json(_told(rejected))
+        return print_json(proposal_json(rejected))
     console.print(f"proposal {rejected.id} is rejected")
 
 
@@ -95,10 +97,10 @@ def apply_(proposal: PROPOSAL, as_json: JSON = False) -> None:
     """Write an accepted change of policies into their folder, if the policies are still those that it was accepted for."""
     running = process()
     folder = load_configuration(running.settings.config, KINDS).policies
-    found = proposal_named(running.services, proposal)
-    applied = apply(running.services, found.id, operator(), lambda name, text: _write(folder / name, text))
+    accepted = proposal_named(running.services, proposal)
+    applied = apply(running.services, accepted.id, operator(), lambda name, text: _write(folder / name, text))
     if as_json:
-        return print_json(_told(applied))
+        return print_json(proposal_json(applied))
     console.print(f"{applied.file} is in force, as {applied.decided_by} accepted it")
 
 
@@ -120,12 +122,11 @@ def _write(path: Path, text: str) -> None:
         raise NotAllowed(f"{path} cannot be written: {fault.strerror}") from None
 
 
-def _what(each: Proposal) -> str:
-    if each.file is not None:
-        return f"policies: {each.file}"
-    return f"rollback: {each.environment} to {short(each.release_id or '')}"
+def _summary(proposal: Proposal) -> str:
+    if proposal.file is not None:
+        return f"policies: {proposal.file}"
+    return f"rollback: {proposal.environment} to {short(proposal.release_id or '')}"
 
 
-def _told(each: Proposal, **more: Any) -> dict[str, Any]:
-    told: dict[str, Any] = plain(each)
-    return {name: value for name, value in told.items() if name != "text"} | more
+def _state(proposal: Proposal, now: datetime) -> str:
+    return "expired" if proposal.has_expired(now) else proposal.state.value

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import typer
 
+from app.answers.scim import created_json, revoked_json, token_json
 from app.cli.output import JSON, command, console, listing, print_json, process, short, when
 from app.integrations.system import operator, random_bytes
 from app.pipeline.people.scim_token import create_token, list_tokens, revoke_token
@@ -22,11 +23,11 @@ def create(
 ) -> None:
     """Make a token for a client of a configured source, and print it: it is shown this once."""
     this = process()
-    made, secret = create_token(this.services, source, client, by=operator(), random=random_bytes)
+    issued, secret = create_token(this.services, source, client, by=operator(), random=random_bytes)
     url = f"{str(this.settings.public_url).rstrip('/')}/scim/v2"
     if as_json:
-        return print_json({"id": made.id, "source": source, "client": client, "token": secret, "url": url})
-    console.print(f"token {made.id} of {client} for source {source}; it is not shown again:", soft_wrap=True)
+        return print_json(created_json(issued, secret=secret, url=url))
+    console.print(f"token {issued.id} of {client} for source {source}; it is not shown again:", soft_wrap=True)
     typer.echo(secret)
     console.print(f"base URL: {url}", soft_wrap=True)
 
@@ -37,11 +38,11 @@ def show(as_json: JSON = False) -> None:
     """List all tokens ever made, without their secrets."""
     tokens = list_tokens(process().services)
     if as_json:
-        return print_json(tokens)
+        return print_json([token_json(issued) for issued in tokens])
     table = listing("id", "source", "client", "created", "by", "last used", "revoked")
-    for each in tokens:
-        made = (short(each.id), each.source, each.client, when(each.created_at), each.created_by)
-        table.add_row(*made, _moment(each.last_used_at), _moment(each.revoked_at))
+    for issued in tokens:
+        row = (short(issued.id), issued.source, issued.client, when(issued.created_at), issued.created_by)
+        table.add_row(*row, _moment(issued.last_used_at), _moment(issued.revoked_at))
     console.print(table)
 
 
@@ -51,7 +52,7 @@ def revoke(identifier: str = typer.Argument(metavar="ID"), as_json: JSON = False
     """Revoke a token, named by its id or the end of it: from now on it is refused."""
     revoked = revoke_token(process().services, identifier, operator())
     if as_json:
-        return print_json({"revoked": revoked})
+        return print_json(revoked_json(revoked))
     console.print(f"revoked the token of {revoked.client}" if revoked else "it was revoked before")
 
 

@@ -20,13 +20,13 @@ RESTART_SECONDS = 600.0
 def up() -> None:
     """Start Postgres, Redis, the receiver, workers, beat and Flower, and stop them on Ctrl-C."""
     stack = Stack(environ())
-    asked: queue.SimpleQueue[int] = queue.SimpleQueue()
+    signals: queue.SimpleQueue[int] = queue.SimpleQueue()
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):  # SIGHUP: the terminal was closed
-        signal.signal(name, lambda number, _: asked.put(number))
+        signal.signal(name, lambda number, _: signals.put(number))
     try:
         running = stack.start(_say)
         _show(running)
-        while asked.get() == signal.SIGUSR1:
+        while signals.get() == signal.SIGUSR1:
             stack.restart(_say)
         console.print("stopping …", style="dim")
     finally:

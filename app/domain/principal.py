@@ -14,6 +14,14 @@ class PrincipalKind(StrEnum):
     AGENT = "agent"
 
 
+class How(StrEnum):
+    """By what a caller is proven."""
+
+    BEARER = "bearer"
+    SESSION = "session"
+    ACCESS = "access"
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """A person, machine or agent that identity sources vouch for.

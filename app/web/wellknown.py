@@ -14,16 +14,16 @@ def make_blueprint(process: Process) -> Blueprint:
 
     @blueprint.get("/.well-known/openid-configuration")
     def configuration() -> Response:
-        return _cached(jsonify(discovery(str(process.settings.public_url).rstrip("/"))))
+        return _let_cache(jsonify(discovery(str(process.settings.public_url).rstrip("/"))))
 
     @blueprint.get("/.well-known/jwks.json")
     def keys() -> Response:
         _ = process.signing_key  # a verifier that comes first makes the key
-        return _cached(jsonify(jwks(process.keys.public())))
+        return _let_cache(jsonify(jwks(process.keys.public())))
 
     return blueprint
 
 
-def _cached(response: Response) -> Response:
+def _let_cache(response: Response) -> Response:
     response.headers["Cache-Control"] = "public, max-age=300"
     return response

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
+from app.answers.people import link_json, reading_json, rights_json, sources_json, standing_json
 from app.bootstrap import Process
 from app.cli.access import key as access_key
 from app.cli.options import AT, POLICIES, moment, zone_of
-from app.cli.output import JSON, LIMIT, command, console, listing, plain, print_json, process, when
+from app.cli.output import JSON, LIMIT, command, console, listing, print_json, process, when
 from app.domain.access import SourceState, Standing, why_no_principal
 from app.domain.decision import Effect
 from app.domain.errors import BadRequest, NotFound
@@ -32,18 +33,19 @@ ACCOUNT = Annotated[str, typer.Argument(help="FORGE:ID, with the forge's stable 
 @command
 def list_(limit: LIMIT = 1000, inactive: bool = False, as_json: JSON = False) -> None:
     """List people, machines and agents; --inactive: only those who may do nothing, and why."""
-    found = [each for each in process().services.guard().identity.everybody() if not (inactive and each.principal.active)]
+    everybody = process().services.guard().identity.everybody()
+    standings = [standing for standing in everybody if not (inactive and standing.principal.active)]
     if as_json:
-        return print_json(found[:limit])
+        return print_json([standing_json(standing) for standing in standings[:limit]])
     table = listing("subject", "kind", "active", "groups", "accounts", "sources", "remarks")
-    for standing in found[:limit]:
+    for standing in standings[:limit]:
         who = standing.principal
         sources = sorted({s.source for s in standing.statements})
-        row = (who.subject, who.kind.value, "yes" if who.active else "no", *map(_joined, (who.groups, who.accounts, sources)))
+        row = (who.subject, who.kind.value, "yes" if who.active else "no", *map(_join, (who.groups, who.accounts, sources)))
         table.add_row(*row, "; ".join(filter(None, (who.why_inactive, *standing.conflicts))))
     console.print(table)
-    if len(found) > limit:
-        console.print(f"and {len(found) - limit} more (--limit)")
+    if len(standings) > limit:
+        console.print(f"and {len(standings) - limit} more (--limit)")
 
 
 @app.command()
@@ -52,18 +54,19 @@ def show(subject: SUBJECT, as_json: JSON = False) -> None:
     """Show one principal: what each source says, since when, and what the sources do not agree about."""
     standing = _standing(process(), subject)
     if as_json:
-        return print_json(standing)
+        return print_json(standing_json(standing))
     who = standing.principal
     console.print(f"subject    {who.subject} ({who.kind.value})" + (f", answered for by {who.owner}" if who.owner else ""))
     console.print("active    ", "yes" if who.active else f"no: {who.why_inactive}")
-    console.print(f"groups     {_joined(who.groups)}\ne-mails    {_joined(who.emails)}")
+    console.print(f"groups     {_join(who.groups)}\ne-mails    {_join(who.emails)}")
     for link in standing.links:
         console.print(f"account    {link.key}, by {link.how.value} ({link.by}) since {when(link.at)}")
     table = listing("source", "its id", "login", "says", "groups", "said", "confirmed")
-    for said in standing.statements:
-        word = "gone" if said.is_gone else "active" if said.identity.is_active else "inactive"
-        row = (said.source, said.identity.external_id, said.identity.login, word, _joined(said.groups), when(said.said_at))
-        table.add_row(*row, when(said.confirmed_at) if said.confirmed_at else "")
+    for statement in standing.statements:
+        identity, groups = statement.identity, _join(statement.groups)
+        word = "gone" if statement.is_gone else "active" if identity.is_active else "inactive"
+        row = (statement.source, identity.external_id, identity.login, word, groups, when(statement.said_at))
+        table.add_row(*row, when(statement.confirmed_at) if statement.confirmed_at else "")
     console.print(table)
     for conflict in standing.conflicts:
         console.print(f"conflict   {conflict}")
@@ -83,37 +86,37 @@ def who_can(
     """List who may deploy to an environment now: everybody's rights, asked of the policies in force."""
     running = process()
     zone = zone_of(running.services.guard(), environment)
-    asked_of = load(policies) if policies is not None else None
-    answer = ask_who_can(running.services, environment, ref=ref, action=action, at=moment(at, zone), policy=asked_of)
-    shown = [each for each in answer.answers if explain or each.effect is not Effect.DENY]
+    other = load(policies) if policies is not None else None
+    rights = ask_who_can(running.services, environment, ref=ref, action=action, at=moment(at, zone), policy=other)
+    shown = [right for right in rights.answers if explain or right.effect is not Effect.DENY]
     if as_json:
-        return print_json(plain(answer) | {"answers": [plain(each) | {"allowed": each.allowed} for each in shown]})
+        return print_json(rights_json(rights, shown))
     table = listing("subject", "kind", "accounts", "may", "because")
-    for each in shown:
-        table.add_row(each.subject, each.kind, _joined(each.accounts), _MAY[each.effect], each.reason)
+    for right in shown:
+        table.add_row(right.subject, right.kind, _join(right.accounts), _MAY[right.effect], right.reason)
     console.print(table)
-    console.print(f"{sum(each.allowed for each in answer.answers)} of {len(answer.answers)}. Assumed: {answer.assumed}")
+    console.print(f"{sum(right.allowed for right in rights.answers)} of {len(rights.answers)}. Assumed: {rights.assumed}")
 
 
 @app.command()
 @command
 def link(account: ACCOUNT, subject: SUBJECT, as_json: JSON = False) -> None:
     """Say for whom an account stands; audited in your name."""
-    made = link_by_admin(process().services, _account(account), subject, operator())
+    linked = link_by_admin(process().services, _account(account), subject, operator())
     if as_json:
-        return print_json(made)
-    console.print(f"{made.key} stands for {made.subject}")
+        return print_json(link_json(linked))
+    console.print(f"{linked.key} stands for {linked.subject}")
 
 
 @app.command()
 @command
 def unlink(account: ACCOUNT, as_json: JSON = False) -> None:
     """Take back for whom an account stands; what people.toml says is changed there."""
-    gone = unlink_by_admin(process().services, _account(account), operator())
+    unlinked = unlink_by_admin(process().services, _account(account), operator())
     if as_json:
-        return print_json(gone)
-    for each in gone:
-        console.print(f"{each.key} does not stand for {each.subject} any more")
+        return print_json([link_json(former) for former in unlinked])
+    for former in unlinked:
+        console.print(f"{former.key} does not stand for {former.subject} any more")
 
 
 @app.command()
@@ -127,7 +130,7 @@ def sync(
     """Read an identity source now."""
     reading = read_source(process().services, source, whole=whole, force=force)
     if as_json:
-        return print_json(reading)
+        return print_json(reading_json(reading))
     if reading.is_taken:
         return console.print(f"{source} is being read by somebody else")
     how = "whole" if reading.is_whole else "as far as was due"
@@ -143,20 +146,20 @@ def sources(as_json: JSON = False) -> None:
     with running.services.store.reading() as unit:
         states = {state.name: state for state in unit.statements.states()}
     if as_json:
-        return print_json({name: {"rule": plain(rule), "state": plain(states.get(name))} for name, rule in rules.items()})
+        return print_json(sources_json(rules, states))
     table = listing("source", "kind", "heard", "read whole", "stale after", "fault")
     for name, rule in rules.items():
         state = states.get(name)
-        row = (name, rule.kind.value, _heard(state), when(state.reconciled_at) if state and state.reconciled_at else "")
+        row = (name, rule.kind.value, _last_heard(state), when(state.reconciled_at) if state and state.reconciled_at else "")
         table.add_row(*row, f"{rule.max_age}" if rule.max_age else "never", (state.fault or "") if state else "")
     console.print(table)
 
 
 def _standing(running: Process, subject: str) -> Standing:
-    found = running.services.guard().identity.standing(subject)
-    if found is None:
+    standing = running.services.guard().identity.standing(subject)
+    if standing is None:
         raise NotFound(why_no_principal(subject))
-    return found
+    return standing
 
 
 def _account(text: str) -> Account:
@@ -166,9 +169,9 @@ def _account(text: str) -> Account:
     return Account(forge, number, number)
 
 
-def _joined(values: object) -> str:
+def _join(values: object) -> str:
     return ", ".join(sorted(values)) if isinstance(values, set | frozenset | list | tuple) else ""
 
 
-def _heard(state: SourceState | None) -> str:
+def _last_heard(state: SourceState | None) -> str:
     return when(state.refreshed_at) if state and state.refreshed_at else "never"

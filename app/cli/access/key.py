@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from app.answers.people import key_json
 from app.cli.output import JSON, command, console, listing, print_json, process
 from app.domain.errors import BadKey
 from app.domain.signature import CommitKey
@@ -27,10 +28,10 @@ def add(
 ) -> None:
     """Say that a public key is somebody's; audited in your name."""
     kind, public, fingerprint = read_public_key(_read(file), environ=environ())
-    kept = add_key(process().services, CommitKey("", subject, kind, public, fingerprint, is_revoked=False), operator())
+    key = add_key(process().services, CommitKey("", subject, kind, public, fingerprint, is_revoked=False), operator())
     if as_json:
-        return print_json(kept)
-    console.print(f"{kept.fingerprint} ({kept.kind.value}) is a key of {kept.subject}")
+        return print_json(key_json(key))
+    console.print(f"{key.fingerprint} ({key.kind.value}) is a key of {key.subject}")
 
 
 @app.command("list")
@@ -40,7 +41,7 @@ def list_(subject: str | None = None, as_json: JSON = False) -> None:
     with process().services.store.reading() as unit:
         keys = unit.commit_keys.all(subject)
     if as_json:
-        return print_json(keys)
+        return print_json([key_json(key) for key in keys])
     table = listing("fingerprint", "kind", "subject", "state")
     for key in keys:
         table.add_row(key.fingerprint, key.kind.value, key.subject, "revoked" if key.is_revoked else "valid")
@@ -51,10 +52,10 @@ def list_(subject: str | None = None, as_json: JSON = False) -> None:
 @command
 def revoke(fingerprint: str, as_json: JSON = False) -> None:
     """Revoke a key for good: whatever it has signed counts as badly signed from now on."""
-    gone = revoke_key(process().services, fingerprint, operator())
+    key = revoke_key(process().services, fingerprint, operator())
     if as_json:
-        return print_json(gone)
-    console.print(f"{gone.fingerprint} of {gone.subject} is revoked")
+        return print_json(key_json(key))
+    console.print(f"{key.fingerprint} of {key.subject} is revoked")
 
 
 def _read(file: Path) -> str:

@@ -111,7 +111,7 @@ def run_tests(path: Path, policies: Path | None) -> list[Result]:
     except ValidationError as fault:
         lines = lines_of(text)
         raise BadConfiguration(
-            [f"{path}:{line_of(lines, e['loc'])}: {_spelled(e['loc'])}: {e['msg']}" for e in fault.errors()]
+            [f"{path}:{line_of(lines, e['loc'])}: {_name_of_key(e['loc'])}: {e['msg']}" for e in fault.errors()]
         ) from None
     lines = lines_of(text)
     faults = [f"{path}:{line_of(lines, where)}: {what}" for where, what in _faults(file)]
@@ -128,7 +128,7 @@ def _read(path: Path) -> str:
         raise BadConfiguration([f"{path}: cannot be read: {fault}"]) from None
 
 
-def _spelled(where: tuple[str | int, ...]) -> str:
+def _name_of_key(where: tuple[str | int, ...]) -> str:
     return ".".join(map(str, where))
 
 
@@ -163,11 +163,11 @@ def _bad_facts(facts: Mapping[str, object]) -> Iterator[str]:
 
 def _result(policy: Policy, file: _File, case: PolicyTest) -> Result:
     decision = policy.decide(_request(policy, file, case))
-    said = f"{decision.effect}{_by(decision.policies)}: {explain(policy, decision)}"
+    got = f"{decision.effect}{_by(decision.policies)}: {explain(policy, decision)}"
     if decision.effect is not case.expect:
-        return Result(case.name, decision, f"expected {case.expect}{_by(case.by or ())}, and got {said}")
+        return Result(case.name, decision, f"expected {case.expect}{_by(case.by or ())}, and got {got}")
     if case.by is not None and sorted(case.by) != list(decision.policies):
-        return Result(case.name, decision, f"expected {case.expect}{_by(case.by)}, and got {said}")
+        return Result(case.name, decision, f"expected {case.expect}{_by(case.by)}, and got {got}")
     return Result(case.name, decision, None)
 
 
@@ -188,8 +188,8 @@ def _request(policy: Decider, file: _File, case: PolicyTest) -> DecisionRequest:
 
 
 def _principal(file: _File, name: str) -> Principal:
-    said = file.people[name]
-    return Principal(name, said.kind, said.active, frozenset(said.groups), frozenset(), frozenset({f"test:{name}"}), said.owner)
+    person, accounts = file.people[name], frozenset({f"test:{name}"})
+    return Principal(name, person.kind, person.active, frozenset(person.groups), frozenset(), accounts, person.owner)
 
 
 def _context(file: _File, case: PolicyTest, name: str, place: _Place) -> dict[str, Any]:
@@ -209,12 +209,14 @@ def _context(file: _File, case: PolicyTest, name: str, place: _Place) -> dict[st
     }
 
 
-def _session(*said: _Session | None) -> dict[str, Any]:
+def _session(*sessions: _Session | None) -> dict[str, Any]:
     """Spell a session; there is none where no test and no default speaks of it. A second factor has to be said."""
-    given = {name: value for each in said if each is not None for name, value in each.model_dump(exclude_none=True).items()}
-    if not any(each is not None for each in said):
+    if not any(session is not None for session in sessions):
         return dict(ABSENT["session"])
-    return {**ABSENT["session"], "present": True, "age": 0, **given}
+    facts = {**ABSENT["session"], "present": True, "age": 0}
+    for session in filter(None, sessions):
+        facts |= session.model_dump(exclude_none=True)
+    return facts
 
 
 def _approvals(
@@ -222,10 +224,10 @@ def _approvals(
 ) -> dict[str, Any]:
     """Count votes as the gate does: of people whom policy lets approve, and who had no hand in it."""
     place, counted = file.environments[name], {}
-    for voter in map(lambda each: _principal(file, each), dict.fromkeys(voters)):
+    for voter in (_principal(file, subject) for subject in dict.fromkeys(voters)):
         is_involved = voter.subject in closed_to
-        asked = DecisionRequest(voter, Action.APPROVE, name, place.repository, {**context, "involved": is_involved})
-        if voter.active and why_no_voter(voter, policy.decide(asked), is_involved=is_involved) is None:
+        request = DecisionRequest(voter, Action.APPROVE, name, place.repository, {**context, "involved": is_involved})
+        if voter.active and why_no_voter(voter, policy.decide(request), is_involved=is_involved) is None:
             counted[voter.subject] = voter.groups
     rules = tuple(ApprovalRule(rule.count, frozenset(rule.groups)) for rule in place.rules)
     return tally(ApprovalSettings(rules, count_each=place.count_each), counted).as_fact()

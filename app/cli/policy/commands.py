@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
+from app.answers.policy import check_json, outcome_json, simulation_json
 from app.cli.access.commands import who_can
 from app.cli.options import AT, POLICIES, ago, moment, zone_of
-from app.cli.output import FAILED, JSON, coloured, command, console, errors, plain, print_json, process
+from app.cli.output import FAILED, JSON, coloured, command, console, errors, print_json, process
 from app.cli.policy.check_tests import run_tests
 from app.cli.policy.diff import diff
 from app.cli.policy.explain import explain
@@ -46,7 +47,7 @@ def check(
         checked = load(folder)
         notes = _notes_by_configuration(checked)
     if as_json:
-        return print_json({"digest": checked.digest, "policies": sorted(checked.reasons), "notes": notes})
+        return print_json(check_json(checked, notes))
     for note in notes:
         errors.print(f"note: {note}", style="yellow")
     console.print(f"no faults in {len(checked.reasons)} policies; version {checked.digest[:12]}")
@@ -54,21 +55,21 @@ def check(
 
 @app.command("test")
 @command
-def tried(
+def run_file(
     file: Annotated[Path, typer.Argument(help="A file of tests, TOML.")],
     policies: POLICIES = None,
     as_json: JSON = False,
 ) -> None:
     """Ask policies what a file of tests says, and compare the answers; exit status 1 where one is another."""
     results = run_tests(file, policies)
-    failed = [each for each in results if each.fault is not None]
+    failed = [result for result in results if result.fault is not None]
     if as_json:
-        print_json([plain(each) for each in results])
+        print_json([outcome_json(result.name, result.decision, result.fault) for result in results])
     else:
-        for each in results:
-            console.print(coloured("ok" if each.fault is None else "failed"), each.name)
-            if each.fault is not None:
-                console.print(f"       {each.fault}")
+        for result in results:
+            console.print(coloured("ok" if result.fault is None else "failed"), result.name)
+            if result.fault is not None:
+                console.print(f"       {result.fault}")
         console.print(f"{len(results) - len(failed)} of {len(results)} as expected")
     if failed:
         raise typer.Exit(FAILED)
@@ -95,7 +96,7 @@ def simulate_(
     """Tell what would be answered to somebody, and what would change it. Nothing is deployed, and nothing kept."""
     running = process()
     guard = running.services.guard()
-    supposed = Supposition(
+    supposition = Supposition(
         user,
         repo,
         ref if ref.startswith("refs/") else f"refs/heads/{ref}",
@@ -105,23 +106,23 @@ def simulate_(
         came_from=came_from,
         signed_in=ago(signed_in),
         second_factor=ago(second_factor),
-        brings=_brings(path or [], finding or [], forced),
+        brings=_commit_facts(path or [], finding or [], forced),
     )
-    found = simulate(running.services, supposed, load(policies) if policies is not None else None)
+    simulations = simulate(running.services, supposition, load(policies) if policies is not None else None)
     if as_json:
-        return print_json([plain(each) for each in found])
-    for each in found:
-        _print(each, action)
+        return print_json([simulation_json(simulation) for simulation in simulations])
+    for simulation in simulations:
+        _print(simulation, action)
     console.print(
         "supposed   commits that known people wrote and signed, with nothing the matter but what was said, and no votes"
     )
 
 
-def _print(each: Simulation, action: Action) -> None:
-    decision = each.decision
-    console.print(coloured(decision.effect), f"{action} {each.environment}: {decision.reason}")
+def _print(simulation: Simulation, action: Action) -> None:
+    decision = simulation.decision
+    console.print(coloured(decision.effect), f"{action} {simulation.environment}: {decision.reason}")
     if decision.effect is not Effect.ALLOW:
-        console.print(f"           {as_sentence(each.ways) or 'nothing was found that would change it'}")
+        console.print(f"           {as_sentence(simulation.ways) or 'nothing was found that would change it'}")
 
 
 def _only(guard: Guard, repository: str) -> str | None:
@@ -130,7 +131,7 @@ def _only(guard: Guard, repository: str) -> str | None:
     return names[0] if len(names) == 1 else None
 
 
-def _brings(paths: list[str], findings: list[str], forced: bool) -> dict[str, Any]:
+def _commit_facts(paths: list[str], findings: list[str], forced: bool) -> dict[str, Any]:
     """Spell what commits bring as evidence is spelled; raises BadRequest where it is nothing that could be brought."""
     for name in paths:
         if not name or name.startswith("/"):
@@ -161,6 +162,6 @@ def _notes(policy: PolicyText, guard: Guard) -> Iterator[str]:
 
 
 def _idle_rules(policy: PolicyText, environments: Iterable[Environment]) -> Iterator[str]:
-    for each in environments:
-        if each.approvals.rules and not policy.asks("approvals", Action.DEPLOY, each.resources):
-            yield f"environment {each.name} has rules for approvals, and no policy about it asks for context.approvals"
+    for environment in environments:
+        if environment.approvals.rules and not policy.asks("approvals", Action.DEPLOY, environment.resources):
+            yield f"environment {environment.name} has rules for approvals, and no policy about it asks for context.approvals"

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from difflib import unified_diff
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from app.answers.answer import Json
+from app.answers.policy import change_json
 from app.cli.output import FAILED, JSON, command, console, print_json, process
 from app.cli.policy.versions import policy_named
 from app.integrations.policy.cedar import load
@@ -30,12 +32,12 @@ def diff(
     if as_json:
         print_json(changes)
     else:
-        for each in changes:
-            console.print(f"{each['what']:<8} {each['policy']} ({each['place']})")
-            for line in each["lines"]:
+        for change in changes:
+            console.print(f"{change['what']:<8} {change['policy']} ({change['place']})")
+            for line in change["lines"]:
                 console.print(f"    {line}")
         console.print(f"{len(changes)} of {len(before.keys() | after.keys())} policies differ")
-    if any(each["what"] != "moved" for each in changes):
+    if any(change["what"] != "moved" for change in changes):
         raise typer.Exit(FAILED)
 
 
@@ -50,18 +52,18 @@ def _files(name: str | None) -> Mapping[str, str]:
     return running.services.guard().policy.files if name is None else policy_named(Decisions(running.engine), name).files
 
 
-def _change(before: Piece | None, after: Piece | None) -> dict[str, Any] | None:
+def _change(before: Piece | None, after: Piece | None) -> Json | None:
     if before is None and after is not None:
-        return _told("added", after, [f"+{line}" for line in after.text.split("\n")])
+        return _change_of("added", after, [f"+{line}" for line in after.text.split("\n")])
     if before is not None and after is None:
-        return _told("removed", before, [f"-{line}" for line in before.text.split("\n")])
+        return _change_of("removed", before, [f"-{line}" for line in before.text.split("\n")])
     assert before is not None
     assert after is not None
     if before.parsed != after.parsed:
         lines = unified_diff(before.text.split("\n"), after.text.split("\n"), lineterm="", n=1)
-        return _told("changed", after, list(lines)[2:])
-    return _told("moved", after, [f"from {before.file}"]) if before.file != after.file else None
+        return _change_of("changed", after, list(lines)[2:])
+    return _change_of("moved", after, [f"from {before.file}"]) if before.file != after.file else None
 
 
-def _told(what: str, piece: Piece, lines: list[str]) -> dict[str, Any]:
-    return {"what": what, "policy": piece.written.id, "place": f"{piece.file}:{piece.line}", "lines": lines}
+def _change_of(what: str, piece: Piece, lines: list[str]) -> Json:
+    return change_json(what, piece.written.id, f"{piece.file}:{piece.line}", lines)

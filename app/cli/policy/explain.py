@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from app.answers.answer import Json
+from app.answers.policy import explanation_json
 from app.bootstrap import Process
 from app.cli.output import JSON, coloured, command, console, print_json, process, when
 from app.cli.policy.versions import policy_of
@@ -32,46 +34,39 @@ def explain(
 ) -> None:
     """Explain each decision about a deployment or a push: by which policies, with which facts, and what would have changed it."""
     running = process()
-    found, entries = _found(running, name)
-    decided = [each for each in entries if "request" in each.detail and "policy_digest" in each.detail]
-    versions = {digest: _kept(running, digest) for digest in {each.detail["policy_digest"] for each in decided}}
+    deployment, entries = _read(running, name)
+    decisions = [entry for entry in entries if "request" in entry.detail and "policy_digest" in entry.detail]
+    versions = {digest: _version(running, digest) for digest in {entry.detail["policy_digest"] for entry in decisions}}
     if as_json:
-        return print_json([_told(running, each, versions[each.detail["policy_digest"]]) for each in decided])
-    if found is not None:
-        console.print(f"deployment {found.id} brings {found.sha} of {found.ref} to {found.environment}")
-        console.print("state     ", coloured(found.state), found.reason or "")
-    if not decided:
-        reasons = "; ".join(dict.fromkeys(each.detail["reason"] for each in entries if each.detail.get("reason")))
+        return print_json([_explanation(running, entry, versions[entry.detail["policy_digest"]]) for entry in decisions])
+    if deployment is not None:
+        console.print(f"deployment {deployment.id} brings {deployment.sha} of {deployment.ref} to {deployment.environment}")
+        console.print("state     ", coloured(deployment.state), deployment.reason or "")
+    if not decisions:
+        reasons = "; ".join(dict.fromkeys(entry.detail["reason"] for entry in entries if entry.detail.get("reason")))
         return console.print(f"no policy was asked about it: {reasons or 'it has not come to that yet'}")
-    for entry in decided:
+    for entry in decisions:
         _print(entry, versions[entry.detail["policy_digest"]])
-    now = _now(running, decided[-1])
+    now = _decide_now(running, decisions[-1])
     console.print("\npolicies in force today, asked the same:", coloured(now.effect), now.reason)
 
 
-def _found(running: Process, name: str) -> tuple[Deployment | None, list[AuditEntry]]:
+def _read(running: Process, name: str) -> tuple[Deployment | None, list[AuditEntry]]:
     """Find a deployment, else a decision about a push, with its audit entries; raises NotFound."""
     try:
-        found = running.reads.deployment(name).deployment
+        deployment = running.reads.deployment(name).deployment
     except NotFound as fault:
         try:
             return None, running.reads.audit_of_push(name)
         except NotFound:
             raise fault from None
-    return found, running.reads.audit(deployment_id=found.id, limit=MOST_ENTRIES)
+    return deployment, running.reads.audit(deployment_id=deployment.id, limit=MOST_ENTRIES)
 
 
-def _told(running: Process, entry: AuditEntry, policy: CedarPolicy | None) -> dict[str, Any]:
-    now = _now(running, entry)
-    return {
-        "seq": entry.seq,
-        "at": entry.at.isoformat(),
-        "action": entry.action,
-        **{name: entry.detail.get(name) for name in ("effect", "policies", "policy_digest", "reason", "request")},
-        "places": _places(policy),
-        "ways": what_would_help(policy, entry.detail["request"]) if policy and entry.detail.get("effect") != Effect.ALLOW else [],
-        "now": {"effect": now.effect, "policies": now.policies, "reason": now.reason},
-    }
+def _explanation(running: Process, entry: AuditEntry, policy: CedarPolicy | None) -> Json:
+    is_denied = entry.detail.get("effect") != Effect.ALLOW
+    ways = what_would_help(policy, entry.detail["request"]) if policy is not None and is_denied else ()
+    return explanation_json(entry, _decide_now(running, entry), places=_places(policy), ways=ways)
 
 
 def _print(entry: AuditEntry, policy: CedarPolicy | None) -> None:
@@ -81,25 +76,25 @@ def _print(entry: AuditEntry, policy: CedarPolicy | None) -> None:
     console.print(f"\n{when(entry.at)} {entry.action}:", coloured(detail["effect"]), f"by {named}")
     console.print(f"  asked    may {_who(detail['request'])} {request['action']['id']} to {request['resource']['id']}?")
     console.print(f"  facts    {_facts(request['context'], policy)}")
-    said = policy.recompute(detail["request"]).reason if policy is not None else detail.get("reason", "")
-    console.print(f"  because  {said}")
+    reason = policy.recompute(detail["request"]).reason if policy is not None else detail.get("reason", "")
+    console.print(f"  because  {reason}")
     if detail["effect"] != Effect.ALLOW:
         console.print(f"  change   {_ways(policy, detail['request'])}")
     console.print(f"  version  {detail['policy_digest'][:12]}, audit entry {entry.seq}")
 
 
-def _ways(policy: Policy | None, asked: dict[str, Any]) -> str:
+def _ways(policy: Policy | None, request: dict[str, Any]) -> str:
     if policy is None:
         return "its policies were not kept whole"
-    return as_sentence(what_would_help(policy, asked)) or "nothing was found that would change it"
+    return as_sentence(what_would_help(policy, request)) or "nothing was found that would change it"
 
 
-def _now(running: Process, entry: AuditEntry) -> Decision:
-    asked, _ = complete(entry.detail["request"])
-    return running.services.guard().policy.recompute(asked)
+def _decide_now(running: Process, entry: AuditEntry) -> Decision:
+    request, _ = complete(entry.detail["request"])
+    return running.services.guard().policy.recompute(request)
 
 
-def _kept(running: Process, digest: str) -> CedarPolicy | None:
+def _version(running: Process, digest: str) -> CedarPolicy | None:
     try:
         return policy_of(Decisions(running.engine).version(digest))
     except (NotFound, BadConfiguration):  # `replay` tells of damage
@@ -107,12 +102,12 @@ def _kept(running: Process, digest: str) -> CedarPolicy | None:
 
 
 def _places(policy: PolicyText | None) -> dict[str, str]:
-    return {each.written.id: f"{each.file}:{each.line}" for each in pieces(policy.files)} if policy is not None else {}
+    return {piece.written.id: f"{piece.file}:{piece.line}" for piece in pieces(policy.files)} if policy is not None else {}
 
 
-def _who(asked: Mapping[str, Any]) -> str:
-    who = asked["request"]["principal"]
-    for entity in asked["entities"]:
+def _who(request: Mapping[str, Any]) -> str:
+    who = request["request"]["principal"]
+    for entity in request["entities"]:
         if entity["uid"] == who:
             groups = ", ".join(parent["id"] for parent in entity["parents"]) or "no group"
             return f"{who['id']} ({entity['attrs']['kind']}, in {groups})"
@@ -122,12 +117,12 @@ def _who(asked: Mapping[str, Any]) -> str:
 def _facts(context: Mapping[str, Any], policy: PolicyText | None) -> str:
     """Spell the facts that these policies ask about; without the policies, all."""
     names = sorted(context.keys() & policy.facts) if policy is not None else sorted(context)
-    return ", ".join(f"{name}={_spelled(context[name])}" for name in names)
+    return ", ".join(f"{name}={_spell(context[name])}" for name in names)
 
 
-def _spelled(value: object) -> str:
+def _spell(value: object) -> str:
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{name}={_spelled(each)}" for name, each in sorted(value.items()) if each not in ("", [])) + "}"
+        return "{" + ", ".join(f"{name}={_spell(item)}" for name, item in sorted(value.items()) if item not in ("", [])) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(str, value)) + "]"
     if isinstance(value, bool):

@@ -9,10 +9,11 @@ from typing import Annotated
 
 import typer
 
+from app.answers.policy import replay_json
 from app.cli.options import ago, moment
-from app.cli.output import FAILED, JSON, command, console, listing, plain, print_json, process, short
+from app.cli.output import FAILED, JSON, command, console, listing, print_json, process, short
 from app.cli.policy.versions import policy_named
-from app.cli.policy.workers import Given, decider
+from app.cli.policy.workers import Versions, decider
 from app.domain.errors import BadRequest
 from app.pipeline.ask.replay_decisions import Difference, ReplayResult, replay_decisions
 from app.store.decisions import Decisions
@@ -36,21 +37,21 @@ def replay(
     running = process()
     decisions = Decisions(running.engine)
     other = policy_named(decisions, policies).files if policies is not None else None
-    given = Given(decisions.versions(), other)
+    versions = Versions(decisions.versions(), other)
     now = running.clock.now()
     began = time.monotonic()
-    found = replay_decisions(
+    result = replay_decisions(
         decisions.batches(_moment(since, now), _moment(until, now) if until else now, environment),
-        decider(given),
+        decider(versions),
         progress=_progress if sys.stderr.isatty() and not as_json else lambda _: None,
         examples=examples,
     )
     seconds = time.monotonic() - began
     if as_json:
-        print_json(_told(found, seconds))
+        print_json(replay_json(result, seconds))
     else:
-        _print(found, seconds, is_compared=policies is not None)
-    if not found.is_faithful:
+        _print(result, seconds, is_compared=policies is not None)
+    if not result.is_faithful:
         raise typer.Exit(FAILED)
 
 
@@ -58,11 +59,11 @@ def _moment(text: str, now: datetime) -> datetime:
     try:
         length = ago(text)
     except BadRequest:
-        read = moment(text, "UTC")
+        since = moment(text, "UTC")
     else:
-        read = now - length if length is not None else now
-    assert read is not None
-    return read.astimezone(UTC)
+        since = now - length if length is not None else now
+    assert since is not None
+    return since.astimezone(UTC)
 
 
 def _progress(done: int) -> None:
@@ -70,24 +71,24 @@ def _progress(done: int) -> None:
     sys.stderr.flush()
 
 
-def _print(found: ReplayResult, seconds: float, *, is_compared: bool) -> None:
-    effects = ", ".join(f"{count} {effect or 'without an answer'}" for effect, count in sorted(found.effects.items()))
-    console.print(f"{found.decisions} decisions ({effects or 'none'}) in {seconds:.1f} s")
-    console.print(f"{found.reproduced} came out as they were recorded, {found.not_reproduced} did not")
-    for digest, count in sorted(found.unkept.items()):
+def _print(result: ReplayResult, seconds: float, *, is_compared: bool) -> None:
+    effects = ", ".join(f"{count} {effect or 'without an answer'}" for effect, count in sorted(result.effects.items()))
+    console.print(f"{result.decisions} decisions ({effects or 'none'}) in {seconds:.1f} s")
+    console.print(f"{result.reproduced} came out as they were recorded, {result.not_reproduced} did not")
+    for digest, count in sorted(result.unkept.items()):
         console.print(f"{count} were not made again: version {digest[:12]} was kept without its schema")
-    _print_differences("recorded otherwise than they come out; the log or a kept version was changed:", found.differences)
+    _print_differences("recorded otherwise than they come out; the log or a kept version was changed:", result.differences)
     if not is_compared:
         return
-    console.print(f"\nother policies change {found.changed} answers, and the policies behind {found.by_other_policies} more")
+    console.print(f"\nother policies change {result.changed} answers, and the policies behind {result.by_other_policies} more")
     table = listing("count", "was", "would be", "environment", "policy")
-    for (before, after, environment, policy), count in found.changes.most_common():
+    for (before, after, environment, policy), count in result.changes.most_common():
         table.add_row(str(count), before, after, environment, policy)
-    if found.changes:
+    if result.changes:
         console.print(table)
-    _print_differences("examples:", found.examples)
-    if found.completed:
-        console.print(f"{found.completed} were recorded without facts that are asked about today; these were taken as not known")
+    _print_differences("examples:", result.examples)
+    if result.completed:
+        console.print(f"{result.completed} were recorded without facts that are asked about today; these were taken as not known")
 
 
 def _print_differences(title: str, differences: list[Difference]) -> None:
@@ -95,29 +96,8 @@ def _print_differences(title: str, differences: list[Difference]) -> None:
         return
     console.print(f"\n{title}")
     table = listing("entry", "at", "deployment", "environment", "action", "was", "would be")
-    for each in differences:
-        was, is_now = (f"{side.effect} {', '.join(side.policies)}" for side in (each.before, each.after))
-        what = (short(each.deployment_id or ""), each.environment, each.action)
-        table.add_row(str(each.seq), each.at[:19], *what, was, is_now)
+    for difference in differences:
+        was, is_now = (f"{side.effect} {', '.join(side.policies)}" for side in (difference.before, difference.after))
+        what = (short(difference.deployment_id or ""), difference.environment, difference.action)
+        table.add_row(str(difference.seq), difference.at[:19], *what, was, is_now)
     console.print(table)
-
-
-def _told(found: ReplayResult, seconds: float) -> dict[str, object]:
-    changes = [
-        {"was": was, "would_be": after, "environment": environment, "policy": policy, "count": count}
-        for (was, after, environment, policy), count in found.changes.most_common()
-    ]
-    return {
-        "decisions": found.decisions,
-        "reproduced": found.reproduced,
-        "not_reproduced": found.not_reproduced,
-        "unkept": dict(found.unkept),
-        "effects": dict(found.effects),
-        "differences": plain(found.differences),
-        "changed": found.changed,
-        "changes": changes,
-        "by_other_policies": found.by_other_policies,
-        "examples": plain(found.examples),
-        "completed": found.completed,
-        "seconds": round(seconds, 3),
-    }

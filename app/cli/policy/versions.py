@@ -10,11 +10,11 @@ from app.integrations.policy.cedar import CedarPolicy, load
 from app.store.decisions import Decisions
 
 
-def policy_of(kept: PolicyVersion) -> CedarPolicy:
+def policy_of(version: PolicyVersion) -> CedarPolicy:
     """Return a kept version as it decided then; raises NotFound where it was kept without its schema, and BadConfiguration."""
-    if kept.schema is None:
-        raise NotFound(f"version {kept.digest[:12]} was kept without its schema: nothing can be decided by it")
-    return CedarPolicy.kept(kept.text, kept.schema, kept.digest)
+    if version.schema is None:
+        raise NotFound(f"version {version.digest[:12]} was kept without its schema: nothing can be decided by it")
+    return CedarPolicy.kept(version.text, version.schema, version.digest)
 
 
 def policy_named(decisions: Decisions, name: str) -> CedarPolicy:

@@ -25,14 +25,14 @@ AHEAD = 2  # batches that wait for each process
 VERSIONS_HELD = 32
 
 
-class Given(NamedTuple):
+class Versions(NamedTuple):
     """What it takes to decide: the kept versions, and the files of other policies where there are any."""
 
     kept: Mapping[str, PolicyVersion]
     other: Mapping[str, str] | None
 
 
-def decider(given: Given) -> Decide:
+def decider(versions: Versions) -> Decide:
     """Return what decides batches again, in order: a few here, more of them in processes of their own.
 
     Raises GateError where a process dies.
@@ -40,33 +40,33 @@ def decider(given: Given) -> Decide:
 
     def decide(batches: Iterable[Batch]) -> Iterator[tuple[Batch, Sequence[Redecisions]]]:
         source = iter(batches)
-        few = list(islice(source, AT_ONCE + 1))
-        if len(few) <= AT_ONCE:
-            mine = redecider(given)
-            yield from ((batch, mine.answers(batch)) for batch in few)
+        first = list(islice(source, AT_ONCE + 1))
+        if len(first) <= AT_ONCE:
+            here = redecider(versions)
+            yield from ((batch, here.answers(batch)) for batch in first)
         else:
-            yield from _in_processes(given, chain(few, source))
+            yield from _in_processes(versions, chain(first, source))
 
     return decide
 
 
-def redecider(given: Given) -> Redecider:
+def redecider(versions: Versions) -> Redecider:
     """Return what decides here; each version is parsed once."""
 
     @lru_cache(VERSIONS_HELD)
     def version(digest: str) -> CedarPolicy | None:
-        kept = given.kept.get(digest)
-        if kept is None:
+        stored = versions.kept.get(digest)
+        if stored is None:
             raise NotFound(f"version {digest!r} was not kept")
-        return CedarPolicy.kept(kept.text, kept.schema, digest) if kept.schema is not None else None
+        return CedarPolicy.kept(stored.text, stored.schema, digest) if stored.schema is not None else None
 
-    return Redecider(version, CedarPolicy(given.other) if given.other is not None else None)
+    return Redecider(version, CedarPolicy(versions.other) if versions.other is not None else None)
 
 
-def _in_processes(given: Given, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Sequence[Redecisions]]]:
+def _in_processes(versions: Versions, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Sequence[Redecisions]]]:
     count = len(os.sched_getaffinity(0))
     under_way: deque[tuple[Batch, Future[list[Redecisions]]]] = deque()
-    pool = ProcessPoolExecutor(count, get_context("spawn"), initializer=_begin, initargs=(given,))
+    pool = ProcessPoolExecutor(count, get_context("spawn"), initializer=_begin, initargs=(versions,))
     try:
         for batch in batches:
             under_way.append((batch, pool.submit(_answers, batch)))
@@ -89,11 +89,11 @@ def _next(under_way: deque[tuple[Batch, Future[list[Redecisions]]]]) -> tuple[Ba
 _answer: Callable[[Batch], list[Redecisions]]  # of a process of the pool
 
 
-def _begin(given: Given) -> None:
+def _begin(versions: Versions) -> None:
     global _answer
     with suppress(ValueError):
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's to hear; it ends the pool
-    _answer = redecider(given).answers
+    _answer = redecider(versions).answers
 
 
 def _answers(batch: Batch) -> list[Redecisions]:

@@ -6,26 +6,24 @@ The secret stands for the instance, not for a person: what it says of accounts a
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from app.answers.push import push_answer, push_text
 from app.bootstrap import Process
 from app.domain.errors import BadToken, RateLimited, SecretUnavailable, TooLarge, UnsupportedContent
 from app.domain.push import PushRequest
 from app.domain.rate import Buckets
-from app.domain.text import visible
-from app.pipeline.ask.decide_push import PushAnswer, RefDecision, decide_push
+from app.pipeline.ask.decide_push import decide_push
 from app.pipeline.people.hear_hint import is_authentic
-from app.web.api.decide_models import DecideAnswer
 from app.web.api.decide_parse import read_form, read_json
 from app.web.wire.origin import origin_of
 
 LARGEST = 8 * 1024 * 1024
 PUSHES_A_SECOND, PUSHES_AT_ONCE = 5.0, 100.0  # of one account
 UNKNOWN_A_SECOND, UNKNOWN_AT_ONCE = 2.0, 60.0  # of one address
-TOLD, LONGEST_REF = 10, 200
 _READERS = {"application/json": read_json, "application/x-www-form-urlencoded": read_form}
 
 
@@ -43,7 +41,7 @@ class Instances:
         The secret is looked at first: who shares an address with somebody who guesses does not notice it.
         """
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        found, unread = set(), None
+        forges, unread = set(), None
         for name, forge in self.process.services.guard().forges.items():
             try:
                 secrets = forge.decide_secrets() if forge.decide_secrets is not None else []
@@ -51,21 +49,21 @@ class Instances:
                 unread = fault
                 continue
             if any([is_authentic(given.strip(), secret) for secret in secrets]) and scheme.lower() == "bearer":
-                found.add(name)
-        if not found:
+                forges.add(name)
+        if not forges:
             self._refuse(unread)
-        return frozenset(found)
+        return frozenset(forges)
 
     def _refuse(self, unread: SecretUnavailable | None) -> None:
         address = origin_of(request.remote_addr or "", request.headers, self.process.settings).address
-        _limited(self._unknown.take(address, time.monotonic()), "too many requests without a valid secret")
+        _limit(self._unknown.take(address, time.monotonic()), "too many requests without a valid secret")
         raise unread or BadToken("the Authorization header is missing, or not a secret of decide_secrets")
 
     def admit(self, wanted: PushRequest, proven: frozenset[str]) -> None:
         """Make sure that the instance asks about itself, and that the account does not keep it asking."""
         if wanted.repository.forge not in proven:
             raise BadToken("the secret is not one of this forge's")
-        _limited(self._pushes.take(wanted.account.key, time.monotonic()), "this account pushes more often than it may")
+        _limit(self._pushes.take(wanted.account.key, time.monotonic()), "this account pushes more often than it may")
 
 
 def make_blueprint(process: Process) -> Blueprint:
@@ -79,7 +77,9 @@ def make_blueprint(process: Process) -> Blueprint:
         wanted = _read()
         instances.admit(wanted, proven)
         answer = decide_push(process.services, wanted)
-        return _text(answer) if request.accept_mimetypes.best == "text/plain" else jsonify(_told(answer).model_dump())
+        if request.accept_mimetypes.best == "text/plain":
+            return Response(push_text(answer), content_type="text/plain; charset=utf-8")
+        return jsonify(push_answer(answer).model_dump())
 
     return blueprint
 
@@ -98,37 +98,6 @@ def _read() -> PushRequest:
     return reader(body)
 
 
-def _told(answer: PushAnswer) -> DecideAnswer:
-    return DecideAnswer.model_validate(
-        {
-            "id": answer.id,
-            "allowed": answer.allowed,
-            "decisions": [
-                asdict(each) | {"effect": each.effect.value, "policies": list(each.policies), "findings": _findings(each)}
-                for each in answer.decisions
-            ],
-        }
-    )
-
-
-def _findings(each: RefDecision) -> list[dict[str, object]]:
-    return [asdict(finding) | {"kind": finding.kind.value} for finding in each.findings]
-
-
-def _text(answer: PushAnswer) -> Response:
-    """Say it in a few lines to who pushes: nothing where all is well, else what is denied and why."""
-    lines = ["ok"] if answer.allowed else ["denied"]
-    denied = [each for each in answer.decisions if each.effect.value != "allow"]
-    for each in denied[:TOLD]:
-        lines.append(f"{visible(each.ref, LONGEST_REF)}: {each.reason}")
-        lines += [f"  found {f.kind.value} in {f.where}{f':{f.line}' if f.line else ''}: {f.what}" for f in each.findings[:TOLD]]
-    if len(denied) > TOLD:
-        lines.append(f"and {len(denied) - TOLD} refs more")
-    if denied:
-        lines.append(f"tidegate policy explain {answer.id}")
-    return Response("\n".join(lines) + "\n", content_type="text/plain; charset=utf-8")
-
-
-def _limited(wait: float, why: str) -> None:
+def _limit(wait: float, why: str) -> None:
     if wait:
         raise RateLimited(why, retry_after=wait)

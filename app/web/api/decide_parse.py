@@ -1,4 +1,4 @@
-"""Read what `POST /api/v1/decide` is sent: JSON (`decide_models.py`), or the form that the pre-receive check sends.
+"""Read what `POST /api/v1/decide` is sent: JSON (`decide_bodies.py`), or the form that the pre-receive check sends.
 
 The form, as `app/integrations/forges/pre_receive.sh` writes it: `updates` has one line for each ref, `OLD NEW FORCED COMMIT REF`
 (FORCED: yes, no or unknown; COMMIT may be `-`). `emails.N`, `paths.N` and `log.N` (`log_part.N` where something is cut off)
@@ -21,7 +21,7 @@ from app.domain.errors import BadRequest
 from app.domain.push import PushRequest
 from app.domain.text import plain_line
 from app.integrations.inspection.patch import parse, unquoted
-from app.web.api.decide_models import DecideRequest
+from app.web.api.decide_bodies import DecideRequest
 
 MOST_FIELDS = 400
 LONGEST_EMAIL = 254
@@ -33,9 +33,9 @@ _FORCED = {"yes": True, "no": False}
 def read_json(body: bytes) -> PushRequest:
     """Read JSON; raises BadRequest that names what is wrong and no value."""
     try:
-        return DecideRequest.model_validate_json(body).meant()
+        return DecideRequest.model_validate_json(body).to_domain()
     except ValidationError as fault:
-        raise _refused(fault) from None
+        raise _bad_request(fault) from None
 
 
 def read_form(body: bytes) -> PushRequest:
@@ -43,16 +43,16 @@ def read_form(body: bytes) -> PushRequest:
     fields = _fields(body)
     lines = [line for line in _text(fields.get("updates", b"")).split("\n") if line]
     updates = [_update(line, fields, number) for number, line in enumerate(lines, 1)]
-    told = {
+    push = {
         "forge": _text(fields.get("forge", b"")),
-        "repository": _named(fields, "repository", ("id", "owner", "name")),
-        "account": _named(fields, "account", ("id", "login")),
+        "repository": _party(fields, "repository", ("id", "owner", "name")),
+        "account": _party(fields, "account", ("id", "login")),
         "updates": updates,
     }
     try:
-        return DecideRequest.model_validate(told).meant([_changes(fields, number) for number in range(1, len(updates) + 1)])
+        return DecideRequest.model_validate(push).to_domain([_changes(fields, number) for number in range(1, len(updates) + 1)])
     except ValidationError as fault:
-        raise _refused(fault) from None
+        raise _bad_request(fault) from None
 
 
 def _fields(body: bytes) -> dict[str, bytes]:
@@ -74,15 +74,15 @@ def _update(line: str, fields: Mapping[str, bytes], number: int) -> dict[str, An
     old, new, forced, commit, ref = words
     emails, emails_known = _lines(fields, "emails", number)
     paths, paths_known = _lines(fields, "paths", number)
-    found = [match[1] for match in map(_EMAIL.match, emails) if match]
+    addresses = [match[1] for match in map(_EMAIL.match, emails) if match]
     return {
         "ref": ref,
         "old": old,
         "new": new,
         "commit": None if commit == "-" else commit,
         "forced": _FORCED.get(forced),
-        "emails": [plain_line(_text(email), LONGEST_EMAIL) for email in found],
-        "emails_known": emails_known and len(found) == len(emails),
+        "emails": [plain_line(_text(email), LONGEST_EMAIL) for email in addresses],
+        "emails_known": emails_known and len(addresses) == len(emails),
         "paths": [_text(_path(path)) for path in paths],
         "paths_known": paths_known,
     }
@@ -117,19 +117,19 @@ def _path(line: bytes) -> bytes:
     return unquoted(line[1:-1]) if len(line) > 1 and line.startswith(b'"') and line.endswith(b'"') else line
 
 
-def _named(fields: Mapping[str, bytes], what: str, names: tuple[str, ...]) -> dict[str, Any]:
-    told = {name: _text(fields.get(f"{what}_{name}", b"")) for name in names}
-    return told | {"id": int(told["id"]) if re.fullmatch(r"[0-9]{1,19}", told["id"]) else 0}
+def _party(fields: Mapping[str, bytes], what: str, names: tuple[str, ...]) -> dict[str, Any]:
+    party = {name: _text(fields.get(f"{what}_{name}", b"")) for name in names}
+    return party | {"id": int(party["id"]) if re.fullmatch(r"[0-9]{1,19}", party["id"]) else 0}
 
 
 def _text(value: bytes) -> str:
     return value.decode("utf-8", "replace")
 
 
-def _refused(fault: ValidationError) -> BadRequest:
+def _bad_request(fault: ValidationError) -> BadRequest:
     """Say what is wrong; what the JSON parser says could quote the body."""
-    told = {
-        f"{'.'.join(map(str, each['loc'])) or 'body'}: {'not JSON' if each['type'] == 'json_invalid' else each['msg']}"
-        for each in fault.errors(include_url=False, include_input=False)
+    faults = {
+        f"{'.'.join(map(str, error['loc'])) or 'body'}: {'not JSON' if error['type'] == 'json_invalid' else error['msg']}"
+        for error in fault.errors(include_url=False, include_input=False)
     }
-    return BadRequest("; ".join(sorted(told)[:5]))
+    return BadRequest("; ".join(sorted(faults)[:5]))

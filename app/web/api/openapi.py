@@ -13,8 +13,8 @@ from flask import Blueprint, Response, jsonify
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from app.answers.answer import Problem
 from app.bootstrap import Process
-from app.web.api.answers import Problem
 from app.web.api.operations import OPERATIONS, UNIVERSAL, Needs, Operation
 from app.web.people.callers import ASSERTION, CSRF_HEADER
 from app.web.people.sessions import Cookie
@@ -46,8 +46,8 @@ def describe(public_url: str, cookie: str) -> dict[str, Any]:
     models = _models(OPERATIONS)
     schemas, definitions = models_json_schema(models, ref_template=REFERENCE)
     paths: dict[str, dict[str, Any]] = {}
-    for each in OPERATIONS:
-        paths.setdefault(each.path, {})[each.method] = _operation(each, schemas)
+    for operation in OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method] = _operation(operation, schemas)
     return {
         "openapi": "3.1.1",
         "info": {"title": "Tidegate", "version": version("tidegate"), "description": "An identity-aware deployment gate."},
@@ -58,36 +58,36 @@ def describe(public_url: str, cookie: str) -> dict[str, Any]:
 
 
 def _models(operations: Iterable[Operation]) -> list[tuple[type[BaseModel], Mode]]:
-    found: list[tuple[type[BaseModel], Mode]] = [(Problem, "serialization")]
-    for each in operations:
-        found += [(each.body, "validation")] if each.body is not None else []
-        found += [(each.answer, "serialization")] if each.answer is not None else []
-    return list(dict.fromkeys(found))
+    models: list[tuple[type[BaseModel], Mode]] = [(Problem, "serialization")]
+    for operation in operations:
+        models += [(operation.body, "validation")] if operation.body is not None else []
+        models += [(operation.answer, "serialization")] if operation.answer is not None else []
+    return list(dict.fromkeys(models))
 
 
-def _operation(each: Operation, schemas: Schemas) -> dict[str, Any]:
+def _operation(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     problem = {"application/problem+json": {"schema": schemas[Problem, "serialization"]}}
-    statuses = sorted({*UNIVERSAL, *each.problems})
-    made: dict[str, Any] = {
-        "operationId": each.name,
-        "summary": each.summary,
-        "security": SECURITY[each.needs],
-        "parameters": [*_in_path(each.path), *_in_query(each.query)],
+    statuses = sorted({*UNIVERSAL, *operation.problems})
+    described: dict[str, Any] = {
+        "operationId": operation.name,
+        "summary": operation.summary,
+        "security": SECURITY[operation.needs],
+        "parameters": [*_in_path(operation.path), *_in_query(operation.query)],
         "responses": {
-            str(each.status): {"description": HTTPStatus(each.status).phrase} | _answered(each, schemas),
+            str(operation.status): {"description": HTTPStatus(operation.status).phrase} | _success(operation, schemas),
             **{str(status): {"description": HTTPStatus(status).phrase, "content": problem} for status in statuses},
         },
     }
-    if each.body is not None:
-        content = {"application/json": {"schema": schemas[each.body, "validation"]}}
-        made["requestBody"] = {"required": True, "content": content}
-    return made
+    if operation.body is not None:
+        content = {"application/json": {"schema": schemas[operation.body, "validation"]}}
+        described["requestBody"] = {"required": True, "content": content}
+    return described
 
 
-def _answered(each: Operation, schemas: Schemas) -> dict[str, Any]:
-    if each.status == HTTPStatus.NO_CONTENT:
+def _success(operation: Operation, schemas: Schemas) -> dict[str, Any]:
+    if operation.status == HTTPStatus.NO_CONTENT:
         return {}
-    schema = schemas[each.answer, "serialization"] if each.answer is not None else {"type": "object"}
+    schema = schemas[operation.answer, "serialization"] if operation.answer is not None else {"type": "object"}
     return {"content": {"application/json": {"schema": schema}}}
 
 
@@ -108,18 +108,20 @@ def _in_query(query: type[BaseModel] | None) -> list[dict[str, Any]]:
     if query is None:
         return []
     whole = query.model_json_schema()
-    kept = whole.get("$defs", {})
-    return [{"name": name, "in": "query", "schema": _whole(field, kept)} for name, field in whole["properties"].items()]
+    definitions = whole.get("$defs", {})
+    return [
+        {"name": name, "in": "query", "schema": _write_out(field, definitions)} for name, field in whole["properties"].items()
+    ]
 
 
-def _whole(schema: Any, kept: dict[str, Any]) -> Any:
+def _write_out(schema: Any, definitions: dict[str, Any]) -> Any:
     if isinstance(schema, list):
-        return [_whole(each, kept) for each in schema]
+        return [_write_out(item, definitions) for item in schema]
     if not isinstance(schema, dict):
         return schema
     if "$ref" in schema:
-        return _whole(kept[schema["$ref"].rpartition("/")[2]], kept)
-    return {name: _whole(each, kept) for name, each in schema.items()}
+        return _write_out(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    return {name: _write_out(part, definitions) for name, part in schema.items()}
 
 
 def _schemes(cookie: str) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from enum import StrEnum
 
 from pydantic import BaseModel
 
-from app.web.api import answers, bodies, decide_models
+from app.answers import approval, deployment, override, people, proposal, push
+from app.web.api import bodies, decide_bodies
 
 UNIVERSAL = (400, 401, 403, 429, 500, 503)
 
@@ -41,14 +42,14 @@ class Operation:
 WRITING = (404, 409, 413, 415)
 
 ACCOUNT = (
-    Operation("get", "/me", "whoAmI", "Who calls, and the session's CSRF token.", answers.MeAnswer),
-    Operation("get", "/links", "listLinks", "The caller's linked forge accounts.", answers.LinksAnswer),
+    Operation("get", "/me", "whoAmI", "Who calls, and the session's CSRF token.", people.MeAnswer),
+    Operation("get", "/links", "listLinks", "The caller's linked forge accounts.", people.LinksAnswer),
     Operation(
         "post",
         "/links",
         "linkAccount",
         "Link one's own forge account by a token of it, which is used once.",
-        answers.LinkAnswer,
+        people.LinkAnswer,
         needs=Needs.INTENT,
         body=bodies.LinkBody,
         status=201,
@@ -71,17 +72,19 @@ DEPLOYMENTS = (
         "/approvals",
         "listApprovals",
         "What waits for approvals now, and whether the caller may vote.",
-        answers.ApprovalsAnswer,
+        approval.ApprovalsAnswer,
         query=bodies.ApprovalsQuery,
         problems=(404,),
     ),
-    Operation("get", "/deployments", "listDeployments", "Deployments.", answers.DeploymentsAnswer, query=bodies.DeploymentsQuery),
+    Operation(
+        "get", "/deployments", "listDeployments", "Deployments.", deployment.DeploymentsAnswer, query=bodies.DeploymentsQuery
+    ),
     Operation(
         "get",
         "/deployments/{deployment}",
         "showDeployment",
         "A deployment with its decisions, findings and votes.",
-        answers.DeploymentDetail,
+        deployment.DeploymentDetail,
         problems=(404,),
     ),
     Operation(
@@ -89,7 +92,7 @@ DEPLOYMENTS = (
         "/deployments/{deployment}/votes",
         "vote",
         "Approve or reject a deployment that waits; given once.",
-        answers.VoteAnswer,
+        approval.VoteAnswer,
         needs=Needs.PERSON,
         body=bodies.VoteBody,
         status=201,
@@ -100,7 +103,7 @@ DEPLOYMENTS = (
         "/deployments/{deployment}/override",
         "override",
         "Deploy what is held or denied all the same; takes a fresh second factor and the right `override`.",
-        answers.DeploymentAnswer,
+        deployment.DeploymentAnswer,
         needs=Needs.PERSON,
         body=bodies.OverrideBody,
         status=201,
@@ -111,7 +114,7 @@ DEPLOYMENTS = (
         "/environments/{name}/rollback",
         "rollBack",
         "Deploy an earlier release again, as the caller's own act.",
-        answers.DeploymentAnswer,
+        deployment.DeploymentAnswer,
         needs=Needs.PERSON,
         body=bodies.RollbackBody,
         status=201,
@@ -119,13 +122,13 @@ DEPLOYMENTS = (
     ),
 )
 OVERRIDES = (
-    Operation("get", "/overrides", "listOverrides", "Overrides.", answers.OverridesAnswer, query=bodies.OverridesQuery),
+    Operation("get", "/overrides", "listOverrides", "Overrides.", override.OverridesAnswer, query=bodies.OverridesQuery),
     Operation(
         "post",
         "/overrides/{deployment}/review",
         "reviewOverride",
         "Note that another person has looked at an override.",
-        answers.ReviewAnswer,
+        override.ReviewAnswer,
         needs=Needs.PERSON,
         body=bodies.CommentBody,
         status=201,
@@ -133,13 +136,13 @@ OVERRIDES = (
     ),
 )
 PROPOSALS = (
-    Operation("get", "/proposals", "listProposals", "Proposals.", answers.ProposalsAnswer, query=bodies.ProposalsQuery),
+    Operation("get", "/proposals", "listProposals", "Proposals.", proposal.ProposalsAnswer, query=bodies.ProposalsQuery),
     Operation(
         "post",
         "/proposals",
         "propose",
         "Propose a rollback or a change of policies; agents may, and a person decides.",
-        answers.ProposalDetail,
+        proposal.ProposalDetail,
         needs=Needs.INTENT,
         body=bodies.ProposalBody,
         status=201,
@@ -150,7 +153,7 @@ PROPOSALS = (
         "/proposals/{proposal}",
         "showProposal",
         "A proposal with its text and what that would change.",
-        answers.ProposalDetail,
+        proposal.ProposalDetail,
         problems=(404,),
     ),
     Operation(
@@ -158,7 +161,7 @@ PROPOSALS = (
         "/proposals/{proposal}/accept",
         "acceptProposal",
         "Accept: a rollback becomes the caller's own; a policy may then be applied on the gate's machine.",
-        answers.ProposalAnswer,
+        proposal.ProposalAnswer,
         needs=Needs.PERSON,
         body=bodies.CommentBody,
         problems=WRITING,
@@ -168,7 +171,7 @@ PROPOSALS = (
         "/proposals/{proposal}/reject",
         "rejectProposal",
         "Reject.",
-        answers.ProposalAnswer,
+        proposal.ProposalAnswer,
         needs=Needs.PERSON,
         body=bodies.CommentBody,
         problems=WRITING,
@@ -181,9 +184,9 @@ PUSHES = (
         "/decide",
         "decide",
         "Whether a push may be taken; asked by the forge, before it takes it.",
-        decide_models.DecideAnswer,
+        push.DecideAnswer,
         needs=Needs.INSTANCE,
-        body=decide_models.DecideRequest,
+        body=decide_bodies.DecideRequest,
         problems=(413, 415),
     ),
 )

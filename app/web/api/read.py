@@ -30,7 +30,7 @@ def read_body(model: type[Model], largest: int = LARGEST_REQUEST) -> Model:
     except RequestEntityTooLarge:
         raise TooLarge(f"the request is larger than {largest} bytes") from None
     except ValidationError as fault:
-        raise _bad(fault, "body") from None
+        raise _bad_request(fault, "body") from None
 
 
 def read_query(model: type[Model]) -> Model:
@@ -41,7 +41,7 @@ def read_query(model: type[Model]) -> Model:
     try:
         return model.model_validate(request.args.to_dict())
     except ValidationError as fault:
-        raise _bad(fault, "query") from None
+        raise _bad_request(fault, "query") from None
 
 
 def answer(model: BaseModel) -> Response:
@@ -49,10 +49,10 @@ def answer(model: BaseModel) -> Response:
     return jsonify(model.model_dump(mode="json"))
 
 
-def _bad(fault: ValidationError, whole: str) -> BadRequest:
-    faults = (f"{'.'.join(map(str, each['loc'])) or whole}: {_plain(each)}" for each in fault.errors())
+def _bad_request(fault: ValidationError, whole: str) -> BadRequest:
+    faults = (f"{'.'.join(map(str, error['loc'])) or whole}: {_message(error)}" for error in fault.errors())
     return BadRequest("; ".join(sorted(faults)))
 
 
-def _plain(each: Any) -> str:
-    return _OWN_WORDS.get(each["type"]) or str(each["msg"])
+def _message(error: Any) -> str:
+    return _OWN_WORDS.get(error["type"]) or str(error["msg"])

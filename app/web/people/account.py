@@ -9,10 +9,11 @@ from flask import Blueprint, Response, request
 from app.bootstrap import Process
 from app.domain.errors import BadRequest, BadToken
 from app.domain.event import Account
+from app.domain.principal import How
 from app.domain.session import StoredSession
 from app.pipeline.people.link import links_of, prove_account, unlink_account
 from app.pipeline.people.sign_out import end_sessions
-from app.web.people.callers import Caller, How, caller, proofs_of
+from app.web.people.callers import Caller, caller, proofs_of
 from app.web.people.pages import make_room, render, to
 from app.web.people.sessions import current
 

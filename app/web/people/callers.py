@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import cast
 
 from flask import g, request
@@ -16,7 +15,7 @@ from flask import g, request
 from app.bootstrap import Process
 from app.domain.access import why_no_principal
 from app.domain.errors import BadRequest, BadToken, Forbidden
-from app.domain.principal import Principal, PrincipalKind
+from app.domain.principal import How, Principal, PrincipalKind
 from app.domain.session import Session
 from app.integrations.identity.protocol import TokenValidator, VerifiedToken
 from app.pipeline.ports.services import Guard
@@ -26,14 +25,6 @@ from app.web.people.sessions import current
 ASSERTION = "Cf-Access-Jwt-Assertion"  # developers.cloudflare.com, "Validate JWTs": rather than the cookie
 CSRF_FIELD = "csrf_token"
 CSRF_HEADER = "X-CSRF-Token"
-
-
-class How(StrEnum):
-    """By what a caller is proven."""
-
-    BEARER = "bearer"
-    SESSION = "session"
-    ACCESS = "access"
 
 
 @dataclass(frozen=True, slots=True)

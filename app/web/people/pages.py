@@ -43,22 +43,22 @@ def to(place: str) -> Response:
 def refusal(fault: GateError) -> Response:
     """Say why not, as a page. It looks at no session: the database may be away."""
     status = status_of(fault)
-    return _refused(status, fault.code, str(fault) if status != 500 else "")
+    return _refusal_page(status, fault.code, str(fault) if status != 500 else "")
 
 
 def _http_refusal(fault: HTTPException) -> Response:
     status = fault.code or 500
     if status < 400:
         return make_response(fault.get_response(request.environ))
-    return _refused(status, fault.name.lower().replace(" ", "-"), fault.description or "")
+    return _refusal_page(status, fault.name.lower().replace(" ", "-"), fault.description or "")
 
 
 def _unknown(fault: Exception) -> Response:
     unknown_error(fault)
-    return _refused(500, "internal", "")
+    return _refusal_page(500, "internal", "")
 
 
-def _refused(status: int, code: str, reason: str) -> Response:
+def _refusal_page(status: int, code: str, reason: str) -> Response:
     answer = render("refusal.html", status=status, code=code, reason=reason)
     answer.status_code = status
     return answer

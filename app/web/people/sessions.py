@@ -125,7 +125,7 @@ class WebSession(SessionMixin):
             raise BadRequest("too many sign-ins were begun and not finished")
         with self._services.store.unit() as unit:
             if self._row is None:
-                self._row = self._made()
+                self._row = self._begin()
                 unit.sessions.add(self._row)
             elif not self._data and self._row.facts is None:
                 unit.sessions.end([self._row.id])
@@ -133,7 +133,7 @@ class WebSession(SessionMixin):
             else:
                 unit.sessions.keep(self._row.id, self._data)
 
-    def _made(self) -> StoredSession:
+    def _begin(self) -> StoredSession:
         now = self._services.clock.now()
         self._cookie = self.fresh = _text(random_bytes(COOKIE_BYTES))
         ends_at = now + BEFORE_SIGN_IN

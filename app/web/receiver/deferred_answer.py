@@ -38,21 +38,21 @@ class PlainAnswer(NamedTuple):
 
 
 class Deferred(Response):
-    """Stands for the answer that `settle` makes once `awaited` is done."""
+    """Stands for the answer that `answer_by` makes once `awaited` is done."""
 
-    def __init__(self, awaited: Future[Any], settle: Callable[[Future[Any]], PlainAnswer]) -> None:
+    def __init__(self, awaited: Future[Any], answer_by: Callable[[Future[Any]], PlainAnswer]) -> None:
         super().__init__(headers=_NEVER_SENT)
         self.awaited = awaited
-        self._settle = settle
+        self._answer_by = answer_by
 
-    def settled(self) -> PlainAnswer:
+    def settle(self) -> PlainAnswer:
         """Make the answer; waits where `awaited` is not done yet."""
-        return self._settle(self.awaited)
+        return self._answer_by(self.awaited)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Hand itself to whoever asked for that, or wait."""
         defer = environ.get(DEFER)
         if defer is None:
-            return self.settled().response()(environ, start_response)
+            return self.settle().response()(environ, start_response)
         defer(self)
         return ()

@@ -161,7 +161,7 @@ class Front:
             environ[FAULT].__traceback__ = environ[FAULT].__context__ = None
         if deferred:
             await self._threads.until(deferred[0].awaited)
-            exchange.response_bytes(*deferred[0].settled())
+            exchange.response_bytes(*deferred[0].settle())
 
     def _sweep(self) -> None:
         now = self._loop.time()

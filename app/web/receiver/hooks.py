@@ -22,7 +22,7 @@ from app.pipeline.intake.receive import receive
 from app.web.metrics import count_delivery
 from app.web.people.callers import check_access
 from app.web.receiver.deferred_answer import Deferred, PlainAnswer
-from app.web.receiver.outcomes import Outcomes, Told, outcome_lines
+from app.web.receiver.outcomes import Outcome, Outcomes, outcome_lines
 from app.web.receiver.refusal_log import Refusals
 from app.web.wire.errors import status_of, unknown_error
 from app.web.wire.request import BODY, FAULT, HEADERS
@@ -64,7 +64,7 @@ def make_blueprint(process: Process) -> Blueprint:
         except GateError as fault:
             known = forge if forge in process.services.guard().forges else "unknown"
             return _refusal(known, correlation_id, fault).response()
-        return Deferred(outcomes.of(kept), lambda done: _settled(forge, correlation_id, done))
+        return Deferred(outcomes.of(kept), lambda done: _answer_by(forge, correlation_id, done))
 
     return blueprint
 
@@ -98,10 +98,10 @@ def _check_access(process: Process, forge: str) -> None:
         check_access(guard, binding.access_issuer)
 
 
-def _settled(forge: str, correlation_id: str, kept: Future[Told]) -> PlainAnswer:
+def _answer_by(forge: str, correlation_id: str, outcome: Future[Outcome]) -> PlainAnswer:
     """Answer by what became of the delivery; waits for it."""
     try:
-        return _acceptance(forge, *kept.result(PATIENCE_SECONDS))
+        return _acceptance(forge, *outcome.result(PATIENCE_SECONDS))
     except GateError as fault:
         return _refusal(forge, correlation_id, fault)
     except TimeoutError:

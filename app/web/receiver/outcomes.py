@@ -26,7 +26,7 @@ AT_ONCE = 2  # of the receiver's few connections
 MOST = 20
 _EXPLAINED = {State.DENIED: "deployment:denied", State.HELD: "deployment:held"}
 
-Told = tuple[Receipt, Sequence[str]]
+Outcome = tuple[Receipt, Sequence[str]]
 
 
 class Outcomes:
@@ -38,58 +38,59 @@ class Outcomes:
         self._places = threading.BoundedSemaphore(AT_ONCE)
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="outcomes")
 
-    def of(self, kept: Future[Receipt]) -> Future[Told]:
+    def of(self, receipt: Future[Receipt]) -> Future[Outcome]:
         """Return the receipt with its lines, or its fault; with none where it is new, or where looking takes too long."""
-        told: Future[Told] = Future()
-        kept.add_done_callback(lambda done: self._tell(done, told))
-        return told
+        outcome: Future[Outcome] = Future()
+        receipt.add_done_callback(lambda done: self._tell(done, outcome))
+        return outcome
 
-    def _tell(self, done: Future[Receipt], told: Future[Told]) -> None:
+    def _tell(self, done: Future[Receipt], outcome: Future[Outcome]) -> None:
         """Go on where the receipt came from: there is no time to lose there."""
         fault = done.exception()
         if fault is not None:
-            return told.set_exception(fault)
+            return outcome.set_exception(fault)
         receipt = done.result()
         if not receipt.is_duplicate or not self._places.acquire(blocking=False):
-            return told.set_result((receipt, ()))
-        patience = threading.Timer(self._seconds, _settle, (told, (receipt, ())))
+            return outcome.set_result((receipt, ()))
+        patience = threading.Timer(self._seconds, _settle, (outcome, (receipt, ())))
         patience.daemon = True
         patience.start()
-        self._threads.submit(self._look_up, receipt, told, patience)
+        self._threads.submit(self._look_up, receipt, outcome, patience)
 
-    def _look_up(self, receipt: Receipt, told: Future[Told], patience: threading.Timer) -> None:
+    def _look_up(self, receipt: Receipt, outcome: Future[Outcome], patience: threading.Timer) -> None:
         lines: Sequence[str] = ()
         try:
             with suppress(GateError):
                 lines = self._look(receipt.delivery_id)
         finally:
             self._places.release()
-            _settle(told, (receipt, lines))
+            _settle(outcome, (receipt, lines))
             patience.cancel()
 
 
 def outcome_lines(reads: Reads, delivery_id: str, policy: Policy) -> list[str]:
     """Say in a line each what became of a delivery's deployments, and what would change that. Raises StoreUnavailable."""
     deployments = reads.deployments(MOST, delivery_id=delivery_id)
-    is_explained = any(each.state in _EXPLAINED for each in deployments)
+    is_explained = any(deployment.state in _EXPLAINED for deployment in deployments)
     entries = reads.audit(delivery_id=delivery_id) if is_explained else []
     most = WHILE_SOMEBODY_WAITS // max(len(deployments), 1)
-    return [_line(each, entries, policy, most) for each in reversed(deployments)] or ["no deployment has followed from it"]
+    lines = [_line(deployment, entries, policy, most) for deployment in reversed(deployments)]
+    return lines or ["no deployment has followed from it"]
 
 
 def _line(deployment: Deployment, entries: Sequence[AuditEntry], policy: Policy, most: int) -> str:
     action = _EXPLAINED.get(deployment.state)
-    told = f"{deployment.environment}: {deployment.state.value}"
-    said = [entry.detail for entry in entries if entry.deployment_id == deployment.id and entry.action == action]
-    if not said:
-        return told
-    policies = said[-1].get("policies")
+    state = f"{deployment.environment}: {deployment.state.value}"
+    details = [entry.detail for entry in entries if entry.deployment_id == deployment.id and entry.action == action]
+    if not details:
+        return state
+    policies = details[-1].get("policies")
     if policies is None:
-        return f"{told}, before any policy was asked"
+        return f"{state}, before any policy was asked"
     reasons = policy.reasons
-    named = (f'"{each}"' + (f" ({reasons[each]})" if reasons.get(each) else "") for each in policies)
-    why = f"{told} by {', '.join(named)}" if policies else f"{told}, since no policy permits it"
-    return plain_line("; ".join(filter(None, (why, _change(said[-1], policy, most)))))
+    named = (f'"{name}"' + (f" ({reasons[name]})" if reasons.get(name) else "") for name in policies)
+    why = f"{state} by {', '.join(named)}" if policies else f"{state}, since no policy permits it"
+    return plain_line("; ".join(filter(None, (why, _change(details[-1], policy, most)))))
 
 
 def _change(detail: Mapping[str, Any], policy: Policy, most: int) -> str:
@@ -99,7 +100,7 @@ def _change(detail: Mapping[str, Any], policy: Policy, most: int) -> str:
     return as_sentence(what_would_help(policy, detail["request"], most=most, who="whoever acts")[:MOST_TOLD])
 
 
-def _settle(told: Future[Told], value: Told) -> None:
+def _settle(outcome: Future[Outcome], value: Outcome) -> None:
     """Answer once: the look may come after the time for it is over."""
     with suppress(InvalidStateError):
-        told.set_result(value)
+        outcome.set_result(value)

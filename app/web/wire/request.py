@@ -76,7 +76,7 @@ def environ_of(scope: Scope) -> dict[str, Any]:
             value = f"{headers[name]}, {value}"
             if name in _ONCE or name.startswith(_FORGES):
                 repeated = name
-        headers[name] = environ[_spelled(name)] = value
+        headers[name] = environ[_variable(name)] = value
     environ[HEADERS] = headers
     fault = BadDelivery(f"the header {repeated} is there more than once") if repeated else _contradiction(headers)
     if fault is not None:
@@ -85,7 +85,7 @@ def environ_of(scope: Scope) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=256)
-def _spelled(name: str) -> str:
+def _variable(name: str) -> str:
     upper = name.upper().replace("-", "_")
     return upper if upper in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{upper}"
 

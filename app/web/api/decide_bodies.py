@@ -1,4 +1,4 @@
-"""What `POST /api/v1/decide` takes and answers as JSON: the models that its documentation is made from."""
+"""What `POST /api/v1/decide` takes as JSON: the models that its description is made from. Its answers: `app/answers/push.py`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _one_line(value: str) -> str:
     return value
 
 
-def _kept(value: str) -> str:
+def _without_nul(value: str) -> str:
     if "\0" in value:
         raise ValueError("must hold no NUL")
     return value
@@ -39,8 +39,8 @@ def _kept(value: str) -> str:
 ObjectId = Annotated[str, AfterValidator(_object_id), Field(description="an object id; all zeros: there is none")]
 Ref = Annotated[str, AfterValidator(_one_line), Field(pattern=r"^refs/.", max_length=1_000)]
 Short = Annotated[str, AfterValidator(_one_line), Field(min_length=1, max_length=255)]
-Email = Annotated[str, AfterValidator(_kept), Field(max_length=1_000)]
-Path = Annotated[str, AfterValidator(_kept), Field(max_length=4_096)]
+Email = Annotated[str, AfterValidator(_without_nul), Field(max_length=1_000)]
+Path = Annotated[str, AfterValidator(_without_nul), Field(max_length=4_096)]
 Number = Annotated[int, Field(gt=0, lt=2**63)]
 
 
@@ -77,11 +77,11 @@ class DecideUpdate(_Model):
     paths_known: bool = Field(False, description="whether no path is missing")
     log: str | None = Field(None, description="the new commits as `git log` writes them for content inspection")
 
-    def meant(self, changes: Changes | None = None) -> RefUpdate:
+    def to_domain(self, changes: Changes | None = None) -> RefUpdate:
         """Return it as the domain's value, with the changes where they came beside; raises BadRequest where `log` is none."""
-        given = self.model_dump(exclude={"log", "emails", "paths"})
+        fields = self.model_dump(exclude={"log", "emails", "paths"})
         changes = parse(self.log.encode()) if self.log is not None else changes
-        return RefUpdate(**given, emails=tuple(self.emails), paths=tuple(self.paths), changes=changes)
+        return RefUpdate(**fields, emails=tuple(self.emails), paths=tuple(self.paths), changes=changes)
 
 
 class DecideRequest(_Model):
@@ -93,38 +93,11 @@ class DecideRequest(_Model):
     account: DecideAccount
     updates: list[DecideUpdate] = Field(min_length=1, max_length=MOST_SENT)
 
-    def meant(self, changes: Sequence[Changes | None] = ()) -> PushRequest:
+    def to_domain(self, changes: Sequence[Changes | None] = ()) -> PushRequest:
         """Return it as the domain's value, with the updates' changes where they came beside; raises BadRequest."""
-        told = self.repository
+        repository = self.repository
         return PushRequest(
-            Repository(self.forge, told.id, f"{told.owner}/{told.name}", told.owner, 0),
+            Repository(self.forge, repository.id, f"{repository.owner}/{repository.name}", repository.owner, 0),
             Account(self.forge, str(self.account.id), self.account.login),
-            tuple(update.meant(each) for update, each in zip_longest(self.updates, changes)),
+            tuple(update.to_domain(brought) for update, brought in zip_longest(self.updates, changes)),
         )
-
-
-class DecideFinding(_Model):
-    """One thing that content inspection found."""
-
-    kind: str
-    where: str
-    line: int | None
-    what: str
-
-
-class DecideDecision(_Model):
-    """What was decided about one ref."""
-
-    ref: str
-    effect: Literal["allow", "deny", "hold"]
-    policies: list[str] = Field(description="the ids of the policies that decided")
-    reason: str
-    findings: list[DecideFinding]
-
-
-class DecideAnswer(_Model):
-    """Whether the push may be taken: only if every ref may be changed."""
-
-    id: str = Field(description="names the decision in the audit log")
-    allowed: bool
-    decisions: list[DecideDecision]

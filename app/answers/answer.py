@@ -1,0 +1,37 @@
+"""How answers are made: models for the API, plain JSON for `--json`. Next: `deployment.py`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, is_dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+Json = dict[str, Any]
+
+
+class Answer(BaseModel):
+    """An answer, or a part of one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Problem(BaseModel):
+    """A problem document (RFC 9457); `title` is the error's code, `detail` says what is the matter."""
+
+    type: str
+    title: str
+    status: int
+    detail: str = ""
+
+
+def to_json(value: Any) -> Any:
+    """Spell the domain's values field by field; bodies are left out."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return to_json(asdict(value))
+    if isinstance(value, dict):
+        return {key: to_json(item) for key, item in value.items() if key != "body"}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [to_json(item) for item in value]
+    return value.isoformat() if isinstance(value, datetime) else value

@@ -1,0 +1,110 @@
+"""Answers about what waits for approvals, and about votes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from pydantic import Field
+
+from app.answers.answer import Answer, Json, to_json
+from app.answers.people import WhoAnswer, who_answer
+from app.domain.approval import Verdict, Vote
+from app.pipeline.approve.waiting import Waiting
+
+
+class VoteAnswer(Answer):
+    """One person's word, given once."""
+
+    id: str
+    subject: str
+    verdict: Verdict
+    comment: str
+    at: datetime
+
+
+class FallenAnswer(Answer):
+    """Somebody whose vote does not count any more, and why."""
+
+    subject: str
+    why: str
+
+
+class WaitingAnswer(Answer):
+    """A deployment that waits for approvals. `missing` says whose yes it still takes; `why_not`: why the caller may not vote."""
+
+    deployment: str
+    environment: str
+    repository: str
+    ref: str
+    sha: str
+    targets: list[str]
+    asked_by: WhoAnswer
+    requested_at: datetime
+    expires_at: datetime
+    reason: str | None
+    votes: list[VoteAnswer]
+    valid: list[str] = Field(description="Whose votes count now.")
+    fallen: list[FallenAnswer]
+    missing: list[str]
+    may_vote: bool
+    why_not: str | None
+
+
+class ApprovalsAnswer(Answer):
+    """What waits now, oldest first."""
+
+    approvals: list[WaitingAnswer]
+
+
+def vote_answer(vote: Vote) -> VoteAnswer:
+    """Tell a vote."""
+    return VoteAnswer(id=vote.id, subject=vote.subject, verdict=vote.verdict, comment=vote.comment, at=vote.at)
+
+
+def vote_json(vote: Vote) -> Json:
+    """Spell it for `--json`: with `request_id`, which the API leaves out."""
+    spelled: Json = to_json(vote)
+    return {name: value for name, value in spelled.items() if name != "context"}
+
+
+def approvals_answer(waits: Iterable[Waiting]) -> ApprovalsAnswer:
+    """List what waits."""
+    return ApprovalsAnswer(approvals=[waiting_answer(waiting) for waiting in waits])
+
+
+def waiting_answer(waiting: Waiting) -> WaitingAnswer:
+    """Tell what waits, flat."""
+    deployment, request = waiting.deployment, waiting.request
+    return WaitingAnswer(
+        deployment=deployment.id,
+        environment=deployment.environment,
+        repository=deployment.repository.key,
+        ref=deployment.ref,
+        sha=request.sha,
+        targets=list(request.targets),
+        asked_by=who_answer(deployment),
+        requested_at=request.requested_at,
+        expires_at=request.expires_at,
+        reason=deployment.reason,
+        votes=[vote_answer(vote) for vote in waiting.votes],
+        valid=list(waiting.count.voters),
+        fallen=[FallenAnswer(subject=subject, why=why) for subject, why in waiting.count.fallen],
+        missing=list(waiting.missing),
+        may_vote=waiting.why_not is None,
+        why_not=waiting.why_not,
+    )
+
+
+def waiting_json(waiting: Waiting) -> Json:
+    """Spell it for `--json`: deployment and request as a whole, and `fallen` by subject."""
+    return {
+        "deployment": to_json(waiting.deployment),
+        "request": to_json(waiting.request),
+        "votes": [vote_json(vote) for vote in waiting.votes],
+        "valid": list(waiting.count.voters),
+        "fallen": dict(waiting.count.fallen),
+        "missing": list(waiting.missing),
+        "may_vote": waiting.why_not is None,
+        "why_not": waiting.why_not,
+    }
