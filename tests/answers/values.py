@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from app.store.scim.tokens import ScimToken
-
 from app.domain.access import AccountLink, Identity, LinkedBy, SourceKind, SourceRule, SourceState, Standing, Statement
 from app.domain.approval import ApprovalRequest, Review, Tally, Verdict, Vote
 from app.domain.audit import AuditEntry
@@ -20,6 +18,7 @@ from app.domain.notice import Notice, StoredNotice
 from app.domain.principal import Principal, PrincipalKind
 from app.domain.proposal import Proposal, ProposalKind, ProposalState
 from app.domain.recorded import Redecision
+from app.domain.scim import ScimToken
 from app.domain.session import Session
 from app.domain.signature import CommitKey, KeyKind
 from app.integrations.forges.pre_receive import Removal
