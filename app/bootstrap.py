@@ -12,7 +12,7 @@ from functools import cached_property
 from celery import Celery
 from sqlalchemy import Engine
 
-from app.domain.audit import AuditEntry
+from app.domain.audit import AuditAction, AuditEntry
 from app.domain.delivery import Delivery
 from app.domain.deployment import Stage
 from app.domain.errors import GateError
@@ -23,6 +23,7 @@ from app.integrations.secrets.sealed import Sealer
 from app.integrations.system import SystemClock, SystemIds
 from app.integrations.tokens.issuer import Issuer, SigningKey, generate_key
 from app.pipeline.ports.limit import DeliveryLimits
+from app.pipeline.ports.record import Recorder
 from app.pipeline.ports.services import Limits, Services
 from app.settings import Settings
 from app.store.inbox.inbox import SqlInbox
@@ -68,6 +69,11 @@ class Process:
     def inbox(self) -> SqlInbox:
         """Where deliveries are written down."""
         return SqlInbox(self.engine, self._received, self.spool)
+
+    @cached_property
+    def recorder(self) -> Recorder:
+        """What makes audit entries."""
+        return Recorder(self.clock, self.ids)
 
     @cached_property
     def signing_key(self) -> SigningKey:
@@ -117,19 +123,11 @@ class Process:
         return found is not None and found.may_block(stage)
 
     def _received(self, delivery: Delivery) -> AuditEntry:
-        event = delivery.event
-        verb = "received" if event else "ignored"
-        return AuditEntry(
-            id=self.ids.new(),
-            at=delivery.received_at,
-            action=f"delivery:{verb}",
-            actor=event.actor.key if event else f"forge:{delivery.forge}",
-            deployment_id=None,
-            delivery_id=delivery.id,
-            correlation_id=delivery.id,
-            detail={"forge": delivery.forge, "forge_delivery_id": delivery.forge_delivery_id}
-            | ({"reason": delivery.reason} if delivery.reason else {}),
-        )
+        action = AuditAction.DELIVERY_RECEIVED if delivery.event else AuditAction.DELIVERY_IGNORED
+        detail = {"forge": delivery.forge, "forge_delivery_id": delivery.forge_delivery_id}
+        if delivery.reason:
+            detail["reason"] = delivery.reason
+        return self.recorder.entry(action, detail, about=delivery, at=delivery.received_at)
 
 
 def build(

@@ -10,6 +10,7 @@ import typer
 from app.bootstrap import Process
 from app.cli.output import JSON, command, console, listing, print_json, process, short, when
 from app.domain.access import SourceKind
+from app.domain.audit import AuditAction
 from app.domain.errors import BadRequest, NotFound
 from app.integrations.system import operator, random_bytes
 from app.pipeline.people.scribe import Scribe
@@ -36,7 +37,7 @@ def create(
     made = ScimToken(this.ids.new(), source, client, this.clock.now(), operator().key)
     with SqlStore(this.engine).unit() as unit:
         SqlScimTokens(unit.connection).add(made, digest_of(secret))
-        _scribe(this).note(unit, [("token-created", _told(made))])
+        _scribe(this).note(unit, [(AuditAction.ACCESS_TOKEN_CREATED, _told(made))])
     url = f"{str(this.settings.public_url).rstrip('/')}/scim/v2"
     if as_json:
         return print_json({"id": made.id, "source": source, "client": client, "token": secret, "url": url})
@@ -69,7 +70,7 @@ def revoke(identifier: str = typer.Argument(metavar="ID"), as_json: JSON = False
     with SqlStore(this.engine).unit() as unit:
         revoked = SqlScimTokens(unit.connection).revoke(identifier, this.clock.now())
         if revoked is not None:
-            _scribe(this).note(unit, [("token-revoked", _told(revoked))])
+            _scribe(this).note(unit, [(AuditAction.ACCESS_TOKEN_REVOKED, _told(revoked))])
     if as_json:
         return print_json({"revoked": revoked})
     console.print(f"revoked the token of {revoked.client}" if revoked else "it was revoked before")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 from app.domain.approval import ApprovalRequest, RequestState, Verdict, Vote
-from app.domain.audit import AuditEntry
+from app.domain.audit import AuditAction, AuditEntry
 from app.domain.deployment import Deployment, Stage, State, Wake
 from app.domain.errors import NotAllowed, NotFound
 from app.domain.session import check_fresh
@@ -18,7 +16,6 @@ from app.pipeline.decide.judgement import current_evidence, keep_policy, record_
 from app.pipeline.decide.tally import count_votes
 from app.pipeline.line.hold import is_current
 from app.pipeline.line.stage import Move, conclude
-from app.pipeline.ports.record import entry_of
 from app.pipeline.ports.services import Services
 from app.pipeline.ports.stores.line import Unit
 
@@ -100,10 +97,9 @@ def _vote(services: Services, request: ApprovalRequest, person: Person, verdict:
 
 
 def _entry(services: Services, deployment: Deployment, given: Vote, right: Right) -> AuditEntry:
-    verb = {Verdict.APPROVE: "approved", Verdict.REJECT: "rejected"}[given.verdict]
-    detail: dict[str, Any] = {"vote": given.id, "request_id": given.request_id, "comment": given.comment}
-    entry = entry_of(services, deployment, verb, **detail, **record_of(right.decision))
-    return replace(entry, action=f"approval:{verb}", actor=given.subject)
+    action = {Verdict.APPROVE: AuditAction.APPROVAL_APPROVED, Verdict.REJECT: AuditAction.APPROVAL_REJECTED}[given.verdict]
+    detail = {"vote": given.id, "request_id": given.request_id, "comment": given.comment, **record_of(right.decision)}
+    return services.recorder.entry(action, detail, about=deployment, actor=given.subject)
 
 
 def _resume(deployment: Deployment) -> Wake:

@@ -12,13 +12,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from app.domain.audit import AuditAction
 from app.domain.deployment import NEXT_STAGE, Deployment, Dispatch, DispatchRow, Progress, Stage, State, Step, Wake
 from app.pipeline.decide.judgement import decide_now
 from app.pipeline.line.fail import fail
 from app.pipeline.line.on_fault import reason_to_end
 from app.pipeline.line.stage import NOT_MY_TURN, OVERTAKEN, Move, Outcome, conclude, is_past
 from app.pipeline.line.start import start_all
-from app.pipeline.ports.record import entry_of
 from app.pipeline.ports.services import Guard, Services
 from app.pipeline.ports.stores.line import Unit
 
@@ -188,7 +188,7 @@ def _intend(services: Services, guard: Guard, unit: Unit, deployment: Deployment
         for n, name in enumerate(environment.targets if environment else ())
     ]
     intents = {d.target: d.id for d in dispatches}
-    entry = entry_of(services, deployment, "dispatching", dispatches=intents, **detail)
+    entry = services.recorder.entry(AuditAction.DEPLOYMENT_DISPATCHING, {"dispatches": intents, **detail}, about=deployment)
     due_at = now + timedelta(seconds=services.limits.sweep_after)
     if not unit.deployments.advance(deployment, Step(State.DISPATCHING, due_at, entry)):
         raise RuntimeError("a granted deployment has moved under its slot's lock")

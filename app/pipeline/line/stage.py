@@ -17,7 +17,7 @@ from app.domain.errors import GateError
 from app.domain.text import plain_line
 from app.pipeline.intake.admit import admit
 from app.pipeline.line.on_fault import reason_to_end
-from app.pipeline.ports.record import entry_of
+from app.pipeline.ports.record import deployment_action
 from app.pipeline.ports.services import Services
 from app.pipeline.ports.stores.line import Unit
 from app.pipeline.tell.tell import deployment_notice, tell
@@ -106,7 +106,7 @@ def conclude(
     step = Step(
         finding.state,
         None if ended else due_at,
-        entry_of(services, deployment, finding.verb, **finding.detail, **({"reason": why} if why else {})),
+        services.recorder.entry(deployment_action(finding.verb), finding.detail | _reason_detail(why), about=deployment),
         None if is_held else StageResult(stage, finding.state.value, finding.detail, started_at, now),
         why,
         finding.principal,
@@ -127,6 +127,10 @@ def conclude(
         unit.approvals.ask(finding.asks)
         return Outcome("held", goes_on=False, wakes=_void_older(services, unit, deployment, started_at))
     return Outcome(finding.state.value, goes_on=not ended, wakes=_followers(services, unit, deployment) if ended else ())
+
+
+def _reason_detail(why: str | None) -> dict[str, Any]:
+    return {"reason": why} if why else {}
 
 
 def _standing(unit: Unit, deployment: Deployment) -> str | None:
