@@ -14,7 +14,7 @@ from celery import Celery
 from sqlalchemy import Engine
 
 from app.config.load import Configuration
-from app.domain.audit import AuditEntry
+from app.domain.audit import AuditAction, AuditEntry
 from app.domain.clock import Clock
 from app.domain.delivery import Delivery
 from app.domain.deployment import Stage
@@ -28,6 +28,7 @@ from app.integrations.system import SystemClock, SystemIds
 from app.integrations.tokens.issuer import Issuer, SigningKey, generate_key
 from app.pipeline.people.serve_scim import ScimWriter
 from app.pipeline.ports.limit import DeliveryLimits
+from app.pipeline.ports.record import Recorder
 from app.pipeline.ports.services import Guard, Limits, Services
 from app.settings import Settings
 from app.store.engine import make_engine
@@ -83,6 +84,11 @@ class Process:
     def inbox(self) -> SqlInbox:
         """Where deliveries are written down."""
         return SqlInbox(self.engine, self._received, self.spool)
+
+    @cached_property
+    def recorder(self) -> Recorder:
+        """What makes audit entries."""
+        return Recorder(self.clock, self.ids)
 
     @cached_property
     def signing_key(self) -> SigningKey:
@@ -144,19 +150,11 @@ class Process:
         return found is not None and found.may_block(stage)
 
     def _received(self, delivery: Delivery) -> AuditEntry:
-        event = delivery.event
-        verb = "received" if event else "ignored"
-        return AuditEntry(
-            id=self.ids.new(),
-            at=delivery.received_at,
-            action=f"delivery:{verb}",
-            actor=event.actor.key if event else f"forge:{delivery.forge}",
-            deployment_id=None,
-            delivery_id=delivery.id,
-            correlation_id=delivery.id,
-            detail={"forge": delivery.forge, "forge_delivery_id": delivery.forge_delivery_id}
-            | ({"reason": delivery.reason} if delivery.reason else {}),
-        )
+        action = AuditAction.DELIVERY_RECEIVED if delivery.event else AuditAction.DELIVERY_IGNORED
+        detail = {"forge": delivery.forge, "forge_delivery_id": delivery.forge_delivery_id}
+        if delivery.reason:
+            detail["reason"] = delivery.reason
+        return self.recorder.entry(action, detail, about=delivery, at=delivery.received_at)
 
 
 def build(

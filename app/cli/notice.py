@@ -9,7 +9,7 @@ import typer
 from app.answers.notice import notice_json, sent_json
 from app.cli.output import JSON, LIMIT, command, console, listing, print_json, process, short, when
 from app.domain.errors import NotFound
-from app.domain.notice import Notice, StoredNotice
+from app.domain.notice import Notice, NoticeEvent, StoredNotice
 from app.integrations.system import operator
 
 app = typer.Typer(no_args_is_help=True, help="What sinks are told.")
@@ -47,7 +47,7 @@ def try_(sink: str, as_json: JSON = False) -> None:
     notice = Notice(
         id=this.ids.new(),
         at=this.clock.now(),
-        event="notice:test",
+        event=NoticeEvent.NOTICE_TEST,
         subject="Tidegate: a test",
         text=f"{sender} tries whether the sink {sink} takes notices.\nNothing has happened.",
         detail={"sink": sink, "by": sender},

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from unicodedata import normalize
 
+from app.domain.audit import AuditAction
 from app.domain.principal import GATE_PRINCIPAL, Principal, PrincipalKind
 
 LONGEST_SUBJECT = 200
@@ -115,16 +116,15 @@ class SourceState:
 
 @dataclass(frozen=True, slots=True)
 class AccessChange:
-    """What a statement changed: `verb` for the audit entry, whom or what it is about, and the fields before and after."""
+    """What a statement changed: the `action` that is audited, whom or what it is about, and the fields before and after."""
 
-    verb: str
+    action: AuditAction
     external_id: str
     subject: str | None
     detail: Mapping[str, object]
 
 
 NOBODY = ""  # the subject of a link that was taken back, so that no rule makes it again
-PASSED_ON = "subject-passed-on"  # the verb of a change: from now on the subject may be somebody else
 
 
 class LinkedBy(StrEnum):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
+from app.domain.audit import AuditAction
 from app.domain.text import plain_line
 
 LONGEST_SUBJECT = 200
@@ -13,11 +15,19 @@ MOST_LINES = 50
 _UNTAKEN = {code: "\N{REPLACEMENT CHARACTER}" for code in (0, *range(0xD800, 0xE000))}  # by Postgres, or by UTF-8
 
 
+class NoticeEvent(StrEnum):
+    """What sinks are told of beside audit actions. The audit log tells it in the detail of another entry, or not at all."""
+
+    DEPLOYMENT_UNCHECKED = "deployment:unchecked"
+    NOTICE_TEST = "notice:test"
+
+
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """`event` is the audit action (deployment:held); `subject` one line and `text` a few, for people; `detail` for programs.
+    """`event` is an AuditAction (deployment:held) or a NoticeEvent. `subject` is one line and `text` a few, for people.
 
-    No secret is in it. What outsiders may have put in is made fit to be kept and sent here: a notice never fails its step.
+    `detail` is for programs. An event that is read back may be that of another release, so it is a text. No secret is in it.
+    What outsiders may have put in is made fit to be kept and sent here: a notice never fails its step.
     """
 
     id: str
@@ -44,6 +54,14 @@ class StoredNotice:
     sent_at: datetime | None
     given_up_at: datetime | None
     fault: str | None
+
+
+def notice_event(text: str) -> AuditAction | NoticeEvent:
+    """Return the event of this text; raises ValueError if sinks are never told of it."""
+    try:
+        return AuditAction(text)
+    except ValueError:
+        return NoticeEvent(text)
 
 
 def wants(events: tuple[str, ...], event: str) -> bool:

@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from app.config.load import Configuration
-from app.domain.audit import AuditEntry
+from app.domain.audit import AuditAction, AuditEntry
 from app.domain.clock import Clock, Ids
 from app.domain.errors import BadConfiguration, GateError
 from app.guard.load import Memory, load_guard
+from app.pipeline.ports.record import Recorder
 from app.pipeline.ports.services import Guard
 from app.pipeline.ports.stores.unit import Store, Unit
 from app.settings import Settings
@@ -47,13 +48,13 @@ class GuardSource:
         self._settings = settings
         self._store = store
         self._clock = clock
-        self._ids = ids
+        self._recorder = Recorder(clock, ids)
         self._memory = Memory(store, ids)
         self._lock = threading.Lock()
         self._guard: Guard | None = None
         self._files: tuple[Path, ...] = (settings.config,)
         self._seen: Fingerprint = ()
-        self._untold: list[tuple[str, str, str]] = []
+        self._untold: list[tuple[AuditAction, str, str]] = []
         self._tried_to_tell_at = -TELL_EVERY
         self._aside = aside
 
@@ -84,12 +85,12 @@ class GuardSource:
                 raise
             self._seen = _fingerprint(self._files)
             _log.error("configuration refused, the former one stays in force: %s", fault)
-            self._untold.append(("config:refused", self._guard.digest, str(fault)))
+            self._untold.append((AuditAction.CONFIG_REFUSED, self._guard.digest, str(fault)))
             return
         former = self._guard.digest if self._guard else ""
         self._guard, self._seen = guard, seen
         if guard.digest != former:
-            self._untold.append(("config:taken", guard.digest, former))
+            self._untold.append((AuditAction.CONFIG_TAKEN, guard.digest, former))
 
     def _loaded(self) -> tuple[Fingerprint, Guard]:
         while True:
@@ -117,23 +118,14 @@ class GuardSource:
         except GateError as fault:
             _log.warning("configuration change not yet audited: %s", fault)
 
-    def _entry(self, action: str, digest: str, other: str) -> AuditEntry:
-        name = "former_digest" if action == "config:taken" else "faults"
-        return AuditEntry(
-            id=self._ids.new(),
-            at=self._clock.now(),
-            action=action,
-            actor="tidegate:gate",
-            deployment_id=None,
-            delivery_id=None,
-            correlation_id=self._ids.new(),
-            detail={"digest": digest, name: other},
-        )
+    def _entry(self, action: AuditAction, digest: str, other: str) -> AuditEntry:
+        name = "former_digest" if action is AuditAction.CONFIG_TAKEN else "faults"
+        return self._recorder.entry(action, {"digest": digest, name: other})
 
 
-def _is_news(unit: Unit, action: str, digest: str, other: str) -> bool:
+def _is_news(unit: Unit, action: AuditAction, digest: str, other: str) -> bool:
     """Tell whether no other process has told it: a version unlike the newest taken, or faults not seen before."""
-    if action == "config:taken":
+    if action is AuditAction.CONFIG_TAKEN:
         return unit.audit.newest_configuration() != digest
     return unit.remember_version(action, hashlib.sha256(f"{digest}\n{other}".encode()).hexdigest(), other)
 

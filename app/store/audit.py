@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, func, select, text
 
-from app.domain.audit import AuditEntry
+from app.domain.audit import AuditAction, AuditEntry
 from app.store.schema.line import audit_entries
 
 CONFIGURATION_LOCK = 0x7469_6465_0002
@@ -40,7 +40,8 @@ class SqlAudit:
     def newest_configuration(self) -> str | None:
         """Return the digest of the newest `config:taken`; whoever asks next waits for this transaction's end."""
         self.connection.execute(select(func.pg_advisory_xact_lock(CONFIGURATION_LOCK)))
-        taken = select(audit_entries.c.detail["digest"].astext).where(audit_entries.c.action == text("'config:taken'"))
+        is_taken = audit_entries.c.action == text(f"'{AuditAction.CONFIG_TAKEN}'")  # as the partial index says it
+        taken = select(audit_entries.c.detail["digest"].astext).where(is_taken)
         return self.connection.execute(taken.order_by(audit_entries.c.seq.desc()).limit(1)).scalar_one_or_none()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Text, cast, func, or_, select
 
+from app.domain.audit import AuditAction
 from app.domain.errors import NotFound
 from app.domain.recorded import PolicyVersion, RecordedDecision
 from app.store.engine import transaction
@@ -18,7 +19,8 @@ BLOCK = 4_000  # entries looked through at once: a short statement each, whateve
 SLACK = timedelta(hours=1)  # `seq` and `at` run almost alike: transactions end late, clocks differ
 SHORTEST_DIGEST = 6
 _POLICY, _SCHEMA = "policy", "schema"
-_ALWAYS = ("deployment:permitted", "deployment:held", "deployment:dispatching")  # without a decision they were tampered with
+# Without a decision these were tampered with.
+_ALWAYS = (AuditAction.DEPLOYMENT_PERMITTED, AuditAction.DEPLOYMENT_HELD, AuditAction.DEPLOYMENT_DISPATCHING)
 
 
 @dataclass(frozen=True, slots=True)

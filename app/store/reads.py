@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine, Executable, Table, Text, cast, func, or_, select, text
 
 from app.domain.approval import Review, Vote
-from app.domain.audit import AuditEntry
+from app.domain.audit import AuditEntry, recorded_action
 from app.domain.delivery import Delivery
 from app.domain.deployment import Deployment, DispatchRow, Stage, StageResult, Trigger
 from app.domain.errors import NotFound
@@ -189,7 +189,7 @@ def _entry_from(row: Any) -> AuditEntry:
     return AuditEntry(
         id=row.id,
         at=row.at,
-        action=row.action,
+        action=recorded_action(row.action),
         actor=row.actor,
         deployment_id=row.deployment_id,
         delivery_id=row.delivery_id,

@@ -14,11 +14,14 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Text, any_, delete, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
-from app.domain.access import PASSED_ON, AccessChange, Group, Identity, Page, SourceKind, SourceState
+from app.domain.access import AccessChange, Group, Identity, Page, SourceKind, SourceState
+from app.domain.audit import AuditAction
 from app.store.access import identity_from
 from app.store.schema.access import access_groups, identities, identity_emails, memberships, scim_resources, sources
 
 PART = 500  # rows of one statement: Postgres takes 65,535 parameters
+_PASSED_ON = AuditAction.ACCESS_SUBJECT_PASSED_ON
+_GROUP_ADDED, _GROUP_CHANGED = AuditAction.ACCESS_GROUP_ADDED, AuditAction.ACCESS_GROUP_CHANGED
 _COLUMNS = ("subject", "login", "name", "kind", "owner", "active", "gone", "said_at")
 
 
@@ -43,7 +46,7 @@ class SqlStatements:
         """Delete what the source said of these: it says nothing any more, neither active nor inactive."""
         mine = (identities.c.source == source, identities.c.external_id.in_(list(external_ids)))
         rows = self.connection.execute(delete(identities).where(*mine).returning(identities.c.external_id, identities.c.subject))
-        found = [AccessChange("identity-withdrawn", row.external_id, row.subject, {}) for row in rows]
+        found = [AccessChange(AuditAction.ACCESS_IDENTITY_WITHDRAWN, row.external_id, row.subject, {}) for row in rows]
         self._leave_all(source, [change.external_id for change in found])
         return found
 
@@ -58,9 +61,9 @@ class SqlStatements:
         for group in left:
             self._leave(source, group, [external_id])
         changes = [
-            _membership_change("group-added" if name in made else "group-changed", name, joined=[external_id]) for name in joined
+            _membership_change(_GROUP_ADDED if name in made else _GROUP_CHANGED, name, joined=[external_id]) for name in joined
         ]
-        return changes + [_membership_change("group-changed", name, left=[external_id]) for name in left]
+        return changes + [_membership_change(_GROUP_CHANGED, name, left=[external_id]) for name in left]
 
     def known(self, source: str) -> tuple[set[str], set[str]]:
         """Return the external ids of the identities (not gone) and groups that the source has, as far as it was heard."""
@@ -142,7 +145,7 @@ class SqlStatements:
         self.connection.execute(put.on_conflict_do_update(index_elements=["source", "external_id"], set_=excluded))
         self._put_emails(source, changed.values())
         changes = [_identity_change(former.get(external_id), each) for external_id, each in changed.items()]
-        renamed = [AccessChange(PASSED_ON, i.external_id, i.subject, {}) for i, _ in former.values() if _is_renamed(i, changed)]
+        renamed = [AccessChange(_PASSED_ON, i.external_id, i.subject, {}) for i, _ in former.values() if _is_renamed(i, changed)]
         return changes + self._bury(source, changed) + renamed
 
     def _identities(self, source: str, external_ids: Collection[str]) -> dict[str, tuple[Identity, bool]]:
@@ -173,7 +176,7 @@ class SqlStatements:
             identities.c.external_id.not_in(list(said)),
         )
         rows = self.connection.execute(gone.returning(identities.c.external_id, identities.c.subject))
-        return [AccessChange(PASSED_ON, row.external_id, row.subject, {}) for row in rows]
+        return [AccessChange(_PASSED_ON, row.external_id, row.subject, {}) for row in rows]
 
     def _say_group(self, source: str, group: Group, now: datetime) -> list[AccessChange]:
         mine = (access_groups.c.source == source, access_groups.c.external_id == group.external_id)
@@ -192,7 +195,7 @@ class SqlStatements:
         if former == group.name and not joined and not left:
             return []
         detail = {"group": group.name, "former_name": former, "joined": joined, "left": left}
-        return [AccessChange("group-added" if former is None else "group-changed", group.external_id, None, detail)]
+        return [AccessChange(_GROUP_ADDED if former is None else _GROUP_CHANGED, group.external_id, None, detail)]
 
     def _make_groups(self, source: str, names: Collection[str], now: datetime) -> set[str]:
         """Make the groups that are not there; return those."""
@@ -225,7 +228,7 @@ class SqlStatements:
         gone = update(identities).where(*theirs, identities.c.gone.is_(False)).values(gone=True, active=False, said_at=now)
         rows = self.connection.execute(gone.returning(identities.c.external_id, identities.c.subject)).all()
         self._leave_all(source, [row.external_id for row in rows])
-        return [AccessChange("identity-gone", row.external_id, row.subject, {}) for row in rows]
+        return [AccessChange(AuditAction.ACCESS_IDENTITY_GONE, row.external_id, row.subject, {}) for row in rows]
 
     def _gone_groups(self, source: str, external_ids: Collection[str]) -> list[AccessChange]:
         if not external_ids:
@@ -234,7 +237,7 @@ class SqlStatements:
         rows = self.connection.execute(
             delete(access_groups).where(*theirs).returning(access_groups.c.external_id, access_groups.c.name)
         )
-        return [AccessChange("group-gone", row.external_id, None, {"group": row.name}) for row in rows]
+        return [AccessChange(AuditAction.ACCESS_GROUP_GONE, row.external_id, None, {"group": row.name}) for row in rows]
 
 
 def _array(texts: Collection[str]) -> ColumnElement[Sequence[str]]:
@@ -264,19 +267,19 @@ def _is_renamed(former: Identity, said: Mapping[str, Identity]) -> bool:
 
 def _identity_change(former: tuple[Identity, bool] | None, said: Identity) -> AccessChange:
     if former is None:
-        return AccessChange("identity-added", said.external_id, said.subject, {"is_active": said.is_active})
+        return AccessChange(AuditAction.ACCESS_IDENTITY_ADDED, said.external_id, said.subject, {"is_active": said.is_active})
     old, new = _told(former[0]), _told(said)
     changed = {name: [old[name], new[name]] if name in _TOLD else "changed" for name in new if old[name] != new[name]}
-    verb = "identity-changed"
+    action = AuditAction.ACCESS_IDENTITY_CHANGED
     if former[0].is_active and not said.is_active:
-        verb = "identity-deactivated"
+        action = AuditAction.ACCESS_IDENTITY_DEACTIVATED
     elif said.is_active and (former[1] or not former[0].is_active):
-        verb = "identity-activated"
-    return AccessChange(verb, said.external_id, said.subject, changed)
+        action = AuditAction.ACCESS_IDENTITY_ACTIVATED
+    return AccessChange(action, said.external_id, said.subject, changed)
 
 
-def _membership_change(verb: str, name: str, *, joined: Sequence[str] = (), left: Sequence[str] = ()) -> AccessChange:
-    return AccessChange(verb, name, None, {"group": name, "joined": list(joined), "left": list(left)})
+def _membership_change(action: AuditAction, name: str, *, joined: Sequence[str] = (), left: Sequence[str] = ()) -> AccessChange:
+    return AccessChange(action, name, None, {"group": name, "joined": list(joined), "left": list(left)})
 
 
 # Of whom a decision may depend on; what else is personal is only said to have changed: the log is kept for ever.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 from sqlalchemy import Engine
 
+from app.domain.audit import AuditAction
 from app.domain.delivery import Delivery, DeliveryState
 from app.domain.deployment import Deployment, Stage, StageResult
 from app.domain.environment import Environment, HealthCheck, Zone
@@ -22,7 +23,6 @@ from app.pipeline.line.grant import grant
 from app.pipeline.line.identify import identify
 from app.pipeline.line.settle import settle
 from app.pipeline.line.stage import Outcome
-from app.pipeline.ports.record import delivery_entry
 from app.pipeline.ports.services import Guard, Limits, Services
 from app.store.inbox.inbox import SqlInbox
 from app.store.reads import Reads
@@ -161,7 +161,7 @@ def line(engine: Engine) -> Line:
         clock=line.clock,
         ids=ids,
         store=SqlStore(engine),
-        inbox=SqlInbox(engine, lambda d: delivery_entry(line.services, d.id, "received", "gogs:2")),
+        inbox=SqlInbox(engine, lambda d: line.services.recorder.entry(AuditAction.DELIVERY_RECEIVED, about=d, actor="gogs:2")),
         wakes=line.wakes,
         guard=guard,
         tokens=FakeIssuer(),

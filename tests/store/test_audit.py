@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from app.domain.audit import AuditEntry
+from app.domain.audit import AuditAction, AuditEntry
 from app.integrations.system import SystemIds
 from app.stack.postgres import OWNER, EmbeddedPostgres
 from app.store.engine import make_engine
@@ -70,6 +70,12 @@ def test_what_was_appended_is_read_back_whole_and_in_order(engine: Engine) -> No
     for was, is_now in zip((first, second, third), found, strict=True):
         values = ("id", "at", "actor", "deployment_id", "delivery_id", "correlation_id", "detail")
         assert {name: getattr(is_now, name) for name in values} == {name: getattr(was, name) for name in values}
+
+
+def test_an_action_is_read_back_as_itself_or_as_the_text_of_another_release(engine: Engine) -> None:
+    appended(engine, entry(AuditAction.DEPLOYMENT_HELD), entry("secret:rotated"))
+    held, rotated = (e.action for e in Reads(engine).audit())
+    assert held is AuditAction.DEPLOYMENT_HELD and rotated == "secret:rotated" and type(rotated) is str
 
 
 def test_appending_nothing_is_nothing(engine: Engine) -> None:

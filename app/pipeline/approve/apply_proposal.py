@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from app.domain.audit import AuditAction
 from app.domain.errors import NotAllowed
 from app.domain.event import Account
 from app.domain.proposal import Proposal, ProposalState
@@ -29,7 +30,8 @@ def apply(services: Services, proposal_id: str, by: Account, write: Callable[[st
             raise NotAllowed("the policies have changed since this was accepted: look at it beside them, and accept it anew")
         applied = replace(proposal, state=ProposalState.APPLIED)
         unit.proposals.update(applied)
-        unit.audit.append([proposal_entry(services, applied, "applied", by.key, accepted_by=applied.decided_by)])
+        entry = proposal_entry(services, applied, AuditAction.PROPOSAL_APPLIED, by.key, accepted_by=applied.decided_by)
+        unit.audit.append([entry])
         if not is_written:
             write(file, text)
     return applied

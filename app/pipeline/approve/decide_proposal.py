@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from app.domain.audit import AuditAction, AuditEntry
 from app.domain.deployment import Deployment
 from app.domain.errors import Forbidden, NotAllowed, NotFound
 from app.domain.proposal import Proposal, ProposalState
@@ -46,9 +47,7 @@ def accept(services: Services, proposal_id: str, person: Person, comment: str = 
         else:
             accepted = _accepted_rollback(services, unit, decided, person)
         unit.proposals.update(accepted.proposal)
-        unit.audit.append(
-            [proposal_entry(services, accepted.proposal, "accepted", person.principal.subject, comment=decided.comment)]
-        )
+        unit.audit.append([_entry(services, accepted.proposal, AuditAction.PROPOSAL_ACCEPTED, person)])
     if accepted.deployment is not None:
         wake_rollback(services, accepted.deployment)
     return accepted
@@ -62,7 +61,7 @@ def reject(services: Services, proposal_id: str, person: Person, comment: str = 
         _check_not_own(proposal, person)
         rejected = _decided(services, proposal, person, comment, state=ProposalState.REJECTED)
         unit.proposals.update(rejected)
-        unit.audit.append([proposal_entry(services, rejected, "rejected", person.principal.subject, comment=rejected.comment)])
+        unit.audit.append([_entry(services, rejected, AuditAction.PROPOSAL_REJECTED, person)])
     return rejected
 
 
@@ -74,6 +73,10 @@ def lock_proposal(services: Services, unit: Unit, proposal_id: str) -> Proposal:
 def apply_command(proposal: Proposal) -> str:
     """Spell the command that applies an accepted change of policies."""
     return f"tidegate proposal apply {proposal.id}"
+
+
+def _entry(services: Services, decided: Proposal, action: AuditAction, person: Person) -> AuditEntry:
+    return proposal_entry(services, decided, action, person.principal.subject, comment=decided.comment)
 
 
 def _under_way(services: Services, proposal: Proposal | None, proposal_id: str) -> Proposal:

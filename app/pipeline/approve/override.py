@@ -9,14 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from app.domain.audit import AuditEntry
+from app.domain.audit import AuditAction, AuditEntry
 from app.domain.deployment import Deployment, Stage, State, Trigger, Wake
 from app.domain.errors import BadRequest, Forbidden, NotAllowed, NotFound
 from app.domain.session import check_fresh, why_no_mfa
 from app.domain.text import plain_line
 from app.pipeline.approve.acting_person import Person
 from app.pipeline.line.rollback import deployment_of
-from app.pipeline.ports.record import entry_of
 from app.pipeline.ports.services import Services
 from app.pipeline.tell.tell import deployment_notice, tell
 
@@ -55,8 +54,8 @@ def override(services: Services, deployment_id: str, person: Person, purpose: st
         )
         made = replace(fresh, release_id=None, purpose=purpose)
         unit.deployments.add(made, services.clock.now() + timedelta(seconds=services.limits.sweep_after))
-        entry = entry_of(services, made, "overridden", overrides=seen.id, purpose=purpose, reason=seen.reason or "")
-        unit.audit.append([entry])
+        detail = {"overrides": seen.id, "purpose": purpose, "reason": seen.reason or ""}
+        unit.audit.append([services.recorder.entry(AuditAction.DEPLOYMENT_OVERRIDDEN, detail, about=made)])
         tell(services, unit, deployment_notice(services, made, "overridden", seen.reason or ""), environment=made.environment)
     services.wakes.run(Wake.of(made, Stage.VALIDATE_IDENTITY))
     return made
@@ -74,6 +73,7 @@ def review(services: Services, deployment_id: str, person: Person, comment: str 
             raise Forbidden(f"{who} made this override: another person reviews it")
         if not unit.approvals.review(made.id, who, plain_line(comment), at=services.clock.now()):
             raise NotAllowed(f"override {made.id} was reviewed before")
-        entry = replace(entry_of(services, made, "reviewed", comment=plain_line(comment)), action="override:reviewed", actor=who)
+        detail = {"comment": plain_line(comment)}
+        entry = services.recorder.entry(AuditAction.OVERRIDE_REVIEWED, detail, about=made, actor=who)
         unit.audit.append([entry])
     return entry

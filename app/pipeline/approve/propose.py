@@ -8,7 +8,7 @@ from __future__ import annotations
 from difflib import unified_diff
 from typing import Any
 
-from app.domain.audit import AuditEntry
+from app.domain.audit import AuditAction, AuditEntry
 from app.domain.errors import BadConfiguration, BadRequest, NotAllowed, NotFound, RateLimited
 from app.domain.notice import Notice
 from app.domain.principal import Principal
@@ -76,20 +76,11 @@ def diff_of(policy: Policy, proposal: Proposal) -> str | None:
     return "\n".join(unified_diff(former, proposal.text.splitlines(), *names, lineterm=""))
 
 
-def proposal_entry(services: Services, proposal: Proposal, verb: str, actor: str, **detail: Any) -> AuditEntry:
-    """Describe that `proposal:verb` happened."""
+def proposal_entry(services: Services, proposal: Proposal, action: AuditAction, actor: str, **detail: Any) -> AuditEntry:
+    """Describe that `action` happened to a proposal, with what it proposes."""
     named = ("kind", "proposer", "environment", "release_id", "file", "text_digest", "policy_digest")
     told = {name: value for name in named if (value := getattr(proposal, name)) is not None}
-    return AuditEntry(
-        id=services.ids.new(),
-        at=services.clock.now(),
-        action=f"proposal:{verb}",
-        actor=actor,
-        deployment_id=proposal.deployment_id,
-        delivery_id=None,
-        correlation_id=proposal.id,
-        detail={"proposal": proposal.id, **told, **detail},
-    )
+    return services.recorder.entry(action, {"proposal": proposal.id, **told, **detail}, about=proposal, actor=actor)
 
 
 def proposal_named(services: Services, name: str) -> Proposal:
@@ -122,7 +113,7 @@ def _keep(services: Services, unit: Unit, made: Proposal, what: str) -> None:
     if unit.proposals.waiting_of(made.proposer, made.made_at) >= MOST_WAITING:
         raise NotAllowed(f"{MOST_WAITING} of your proposals wait already; let people decide on those first")
     unit.proposals.add(made)
-    unit.audit.append([proposal_entry(services, made, "made", made.proposer, reason=made.reason)])
+    unit.audit.append([proposal_entry(services, made, AuditAction.PROPOSAL_MADE, made.proposer, reason=made.reason)])
     tell(services, unit, _notice(services, made, what), environment=made.environment)
 
 
@@ -131,7 +122,7 @@ def _notice(services: Services, made: Proposal, what: str) -> Notice:
     return Notice(
         id=services.ids.new(),
         at=made.made_at,
-        event="proposal:made",
+        event=AuditAction.PROPOSAL_MADE,
         subject=f"{made.proposer} proposes {what}",
         text="\n".join(lines),
         detail={

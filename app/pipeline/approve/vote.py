@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 from app.domain.approval import ApprovalRequest, RequestState, Verdict, Vote
-from app.domain.audit import AuditEntry
+from app.domain.audit import AuditAction, AuditEntry
 from app.domain.decision import Action, Decision, Effect
 from app.domain.deployment import Deployment, Stage, State, Wake
 from app.domain.errors import Forbidden, NotAllowed, NotFound
@@ -19,7 +18,6 @@ from app.pipeline.decide.judgement import current_evidence, decide, environment_
 from app.pipeline.decide.tally import involved_in, is_current, why_no_voter
 from app.pipeline.decide.what_if import explain
 from app.pipeline.line.stage import Move, conclude
-from app.pipeline.ports.record import entry_of
 from app.pipeline.ports.services import Services
 from app.pipeline.ports.stores.unit import Unit
 
@@ -52,7 +50,7 @@ def vote(services: Services, deployment_id: str, person: Person, verdict: Verdic
             wakes: tuple[Wake, ...] = (_resume(deployment),)
         else:
             why = f"rejected by {given.subject}" + (f": {given.comment}" if given.comment else "")
-            move = Move(State.DENIED, "denied", {"vote": given.id}, reason=why, closes=RequestState.REJECTED)
+            move = Move(State.DENIED, {"vote": given.id}, reason=why, closes=RequestState.REJECTED)
             wakes = conclude(services, unit, deployment, Stage.CHECK_PERMISSION, move, started_at).wakes
     for wake in wakes:
         services.wakes.run(wake)
@@ -118,10 +116,9 @@ def _vote(
 
 
 def _entry(services: Services, deployment: Deployment, given: Vote, decision: Decision) -> AuditEntry:
-    verb = {Verdict.APPROVE: "approved", Verdict.REJECT: "rejected"}[given.verdict]
-    detail: dict[str, Any] = {"vote": given.id, "request_id": given.request_id, "comment": given.comment}
-    entry = entry_of(services, deployment, verb, **detail, **record_of(decision))
-    return replace(entry, action=f"approval:{verb}", actor=given.subject)
+    action = {Verdict.APPROVE: AuditAction.APPROVAL_APPROVED, Verdict.REJECT: AuditAction.APPROVAL_REJECTED}[given.verdict]
+    detail = {"vote": given.id, "request_id": given.request_id, "comment": given.comment, **record_of(decision)}
+    return services.recorder.entry(action, detail, about=deployment, actor=given.subject)
 
 
 def _resume(deployment: Deployment) -> Wake:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from app.domain.audit import AuditEntry
+from app.domain.audit import AuditAction, AuditEntry
 from app.domain.decision import Action, Decision, Effect
 from app.domain.environment import Environment
 from app.domain.event import Repository, is_zero
@@ -203,25 +203,18 @@ def _keep(services: Services, guard: Guard, wanted: PushRequest, *, answer: Push
 def _entry(services: Services, wanted: PushRequest, each: _Decided, *, answer: PushAnswer, now: datetime) -> AuditEntry:
     """Say `push:allowed` only of what may be taken: one denied ref denies the others of its push."""
     update, told = each.update, each.told
-    return AuditEntry(
-        id=services.ids.new(),
-        at=now,
-        action="push:allowed" if answer.allowed else "push:denied",
-        actor=wanted.account.key,
-        deployment_id=None,
-        delivery_id=None,
-        correlation_id=answer.id,
-        detail={
-            "effect": told.effect.value,
-            **(record_of(each.decision) if each.decision is not None else {}),
-            "event": update.event,
-            "ref": update.ref,
-            "old": update.old,
-            "new": update.new,
-            "repository": wanted.repository.key,
-            "repository_id": wanted.repository.id,
-            "login": wanted.account.login,
-            "reason": told.reason,
-            "findings": [asdict(finding) for finding in told.findings[:LISTED]],
-        },
-    )
+    action = AuditAction.PUSH_ALLOWED if answer.allowed else AuditAction.PUSH_DENIED
+    detail = {
+        "effect": told.effect.value,
+        **(record_of(each.decision) if each.decision is not None else {}),
+        "event": update.event,
+        "ref": update.ref,
+        "old": update.old,
+        "new": update.new,
+        "repository": wanted.repository.key,
+        "repository_id": wanted.repository.id,
+        "login": wanted.account.login,
+        "reason": told.reason,
+        "findings": [asdict(finding) for finding in told.findings[:LISTED]],
+    }
+    return services.recorder.entry(action, detail, actor=wanted.account.key, correlation_id=answer.id, at=now)

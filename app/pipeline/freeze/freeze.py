@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from app.domain.audit import AuditEntry
+from app.domain.audit import AuditAction, AuditEntry
 from app.domain.errors import BadRequest, NotAllowed, NotFound
 from app.domain.event import Account
 from app.domain.freeze import Freeze, Window
@@ -39,10 +39,10 @@ def freeze(services: Services, wanted: FreezeDraft, by: Account) -> Freeze:
     now = services.clock.now()
     made = draft_freeze(services, wanted, by, now)
     with services.store.unit() as unit:
-        entries = [_entry(services, "ended", each, by, now) for each in _give_way(unit, made)]
+        entries = [_entry(services, AuditAction.FREEZE_ENDED, each, by, now) for each in _give_way(unit, made)]
         if not unit.freezes.add(made):
             raise NotAllowed(f"there is a freeze {made.name} that is not ended: tidegate freeze end {made.name}")
-        unit.audit.append([*entries, _entry(services, "added", made, by, now)])
+        unit.audit.append([*entries, _entry(services, AuditAction.FREEZE_ADDED, made, by, now)])
         unit.access.raise_version()  # whoever decides at this moment decides again
     return made
 
@@ -57,7 +57,7 @@ def end(services: Services, name: str, by: Account) -> Freeze:
         ended = unit.freezes.end(found[0].id, by.key, now)
         if ended is None:
             raise NotFound(f"the freeze {name} was ended this moment")
-        unit.audit.append([_entry(services, "ended", ended, by, now)])
+        unit.audit.append([_entry(services, AuditAction.FREEZE_ENDED, ended, by, now)])
         unit.access.raise_version()
     return ended
 
@@ -99,17 +99,8 @@ def _give_way(unit: Unit, made: Freeze) -> list[Freeze]:
     return [each for each in ended if each is not None]
 
 
-def _entry(services: Services, verb: str, each: Freeze, by: Account, now: datetime) -> AuditEntry:
-    return AuditEntry(
-        id=services.ids.new(),
-        at=now,
-        action=f"freeze:{verb}",
-        actor=by.key,
-        deployment_id=None,
-        delivery_id=None,
-        correlation_id=each.id,
-        detail=_told(each),
-    )
+def _entry(services: Services, action: AuditAction, each: Freeze, by: Account, now: datetime) -> AuditEntry:
+    return services.recorder.entry(action, _told(each), about=each, actor=by.key, at=now)
 
 
 def _told(each: Freeze) -> dict[str, Any]:

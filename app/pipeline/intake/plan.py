@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from app.domain.audit import AuditEntry
+from app.domain.audit import AuditAction, AuditEntry
 from app.domain.delivery import Delivery
 from app.domain.deployment import Deployment, State, Trigger, Wake
 from app.domain.environment import Environment
@@ -15,7 +15,6 @@ from app.domain.errors import GateError
 from app.domain.event import Event, EventKind
 from app.domain.text import plain_line
 from app.pipeline.intake.admit import admit
-from app.pipeline.ports.record import delivery_entry, entry_of
 from app.pipeline.ports.services import Guard, Services
 from app.pipeline.ports.stores.unit import Unit
 
@@ -151,18 +150,13 @@ def _write(services: Services, unit: Unit, wanted: Sequence[_Wanted]) -> list[De
 
 
 def _ignored_entry(services: Services, delivery: Delivery, reason: str) -> AuditEntry:
-    return delivery_entry(services, delivery.id, "ignored", f"forge:{delivery.forge}", reason=reason)
+    sender = f"forge:{delivery.forge}"
+    return services.recorder.entry(AuditAction.DELIVERY_IGNORED, {"reason": reason}, about=delivery, actor=sender)
 
 
 def _planned_entry(services: Services, deployment: Deployment) -> AuditEntry:
-    return entry_of(
-        services,
-        deployment,
-        "planned",
-        ref=deployment.ref,
-        repository=deployment.repository.key,
-        trigger=deployment.trigger,
-    )
+    detail = {"ref": deployment.ref, "repository": deployment.repository.key, "trigger": deployment.trigger}
+    return services.recorder.entry(AuditAction.DEPLOYMENT_PLANNED, detail, about=deployment)
 
 
 def new_deployment(services: Services, delivery: Delivery, event: Event, environment: Environment, sha: str) -> Deployment:

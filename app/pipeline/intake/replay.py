@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+from app.domain.audit import AuditAction, AuditEntry
 from app.domain.delivery import Delivery
 from app.domain.deployment import Deployment, Stage, Trigger, Wake
 from app.domain.errors import NotAllowed, NotFound
 from app.domain.event import Account, Event, EventKind
 from app.pipeline.intake.plan import new_deployment
-from app.pipeline.ports.record import delivery_entry, entry_of
 from app.pipeline.ports.services import Services
 
 
@@ -52,6 +52,10 @@ def _made(services: Services, delivery: Delivery, event: Event) -> list[Deployme
         for deployment in made:
             unit.deployments.add(deployment, due_at)
         unit.deliveries.finish({delivery.id: None})
-        unit.audit.append([delivery_entry(services, delivery.id, "replayed", event.actor.key)])
-        unit.audit.append([entry_of(services, d, "planned", trigger=d.trigger, ref=d.ref) for d in made])
+        unit.audit.append([services.recorder.entry(AuditAction.DELIVERY_REPLAYED, about=delivery, actor=event.actor.key)])
+        unit.audit.append([_planned_entry(services, d) for d in made])
     return made
+
+
+def _planned_entry(services: Services, made: Deployment) -> AuditEntry:
+    return services.recorder.entry(AuditAction.DEPLOYMENT_PLANNED, {"trigger": made.trigger, "ref": made.ref}, about=made)

@@ -26,8 +26,8 @@ def _decide(services: Services, guard: Guard, deployment: Deployment) -> Move | 
     remarks = _remarks(services, guard, deployment, judgement)
     detail = {**judgement.detail, **dict(remarks)}
     if judgement.is_allowed:
-        return Move(State.PERMITTED, "permitted", detail, reason=judgement.reason, remarks=remarks)
-    return Move(State.DENIED, "denied", detail, reason=judgement.reason, remarks=remarks)
+        return Move(State.PERMITTED, detail, reason=judgement.reason, remarks=remarks)
+    return Move(State.DENIED, detail, reason=judgement.reason, remarks=remarks)
 
 
 def _remarks(services: Services, guard: Guard, deployment: Deployment, judgement: Judgement) -> tuple[tuple[str, str], ...]:

@@ -12,19 +12,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from app.domain.audit import AuditAction
 from app.domain.deployment import NEXT_STAGE, Deployment, Dispatch, DispatchRow, Progress, Stage, State, Step, Wake
 from app.pipeline.decide.judgement import decide_now
 from app.pipeline.line.fail import fail
 from app.pipeline.line.on_fault import attempt
 from app.pipeline.line.stage import NOT_MY_TURN, OVERTAKEN, Move, Outcome, conclude, is_past
 from app.pipeline.line.start import start_all
-from app.pipeline.ports.record import entry_of
 from app.pipeline.ports.services import Guard, Services
 from app.pipeline.ports.stores.unit import Unit
 
 BUSY_SECONDS = 30
 MOST_LOOKS = 20  # at rights that change while they are looked at
-_OUTRUN = Move(State.SUPERSEDED, "superseded", reason="a newer deployment of this environment took its place")
+_OUTRUN = Move(State.SUPERSEDED, reason="a newer deployment of this environment took its place")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +140,11 @@ def _last_check(services: Services, deployment: Deployment, access_version: int)
     guard = services.guard()
     judgement = decide_now(services, guard, deployment)
     if not judgement.is_allowed:
-        denied = Move(State.DENIED, "denied", judgement.detail, reason=judgement.reason)
+        denied = Move(State.DENIED, judgement.detail, reason=judgement.reason)
         return _Check(guard, access_version, denied, {})
     stale = None if deployment.is_rollback else _why_stale(services, guard, deployment)
     if stale is not None:
-        return _Check(guard, access_version, Move(State.SUPERSEDED, "superseded", reason=stale), {})
+        return _Check(guard, access_version, Move(State.SUPERSEDED, reason=stale), {})
     return _Check(guard, access_version, None, judgement.detail)
 
 
@@ -171,7 +171,7 @@ def _supersede_older(services: Services, unit: Unit, deployment: Deployment, sta
     """End older ones that wait; list those that come under way in their places (not those who wait as this one does)."""
     wakes: list[Wake] = []
     for older in unit.deployments.older_waiting(deployment.environment, deployment.position):
-        move = Move(State.SUPERSEDED, "superseded", {"by": deployment.id}, reason=f"superseded by {deployment.id}")
+        move = Move(State.SUPERSEDED, {"by": deployment.id}, reason=f"superseded by {deployment.id}")
         wakes += conclude(services, unit, older, NEXT_STAGE[older.state], move, started_at).wakes
     return [w for w in wakes if w.stage is Stage.VALIDATE_IDENTITY]
 
@@ -185,7 +185,7 @@ def _intend(services: Services, unit: Unit, deployment: Deployment, check: _Chec
         for n, name in enumerate(environment.targets if environment else ())
     ]
     intents = {d.target: d.id for d in dispatches}
-    entry = entry_of(services, deployment, "dispatching", dispatches=intents, **check.detail)
+    entry = services.recorder.entry(AuditAction.DEPLOYMENT_DISPATCHING, {"dispatches": intents, **check.detail}, about=deployment)
     due_at = now + timedelta(seconds=services.limits.sweep_after)
     if not unit.deployments.advance(deployment, Step(State.DISPATCHING, due_at, entry)):
         raise RuntimeError("a granted deployment has moved under its slot's lock")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from app.domain.audit import AuditAction
 from app.domain.deployment import WAITING, Deployment, Stage, State, Trigger, Wake
 from app.domain.event import GATE_ACCOUNT
 from app.pipeline.line.rollback import deployment_of
 from app.pipeline.line.stage import Move, Outcome, conclude
-from app.pipeline.ports.record import entry_of
 from app.pipeline.ports.services import Services
 from app.pipeline.ports.stores.unit import Unit
 
@@ -27,7 +27,7 @@ def fail(services: Services, deployment_id: str, stage: Stage, reason: str, star
         current = unit.deployments.lock(deployment_id)
         if current is None or current.has_ended:
             return Outcome("already ended", goes_on=False)
-        move = Move(State.FAILED, "failed", reason=reason)
+        move = Move(State.FAILED, reason=reason)
         outcome = conclude(services, unit, current, stage, move, started_at)
         again = _redeployment(services, unit, current) if current.state not in WAITING else None
         if again is None:
@@ -54,5 +54,6 @@ def _redeployment(services: Services, unit: Unit, failed: Deployment) -> Deploym
         correlation_id=failed.correlation_id,
     )
     unit.deployments.add(again, services.clock.now() + timedelta(seconds=services.limits.sweep_after))
-    unit.audit.append([entry_of(services, again, "planned", trigger=again.trigger, release=release.id, after=failed.id)])
+    detail = {"trigger": again.trigger, "release": release.id, "after": failed.id}
+    unit.audit.append([services.recorder.entry(AuditAction.DEPLOYMENT_PLANNED, detail, about=again)])
     return again

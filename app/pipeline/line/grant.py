@@ -17,9 +17,9 @@ def grant(services: Services, deployment_id: str) -> Outcome:
     def find(deployment: Deployment) -> Move:
         environment = guard.environment(deployment.environment)
         if environment is None:
-            return Move(State.DENIED, "denied", reason=f"there is no environment {deployment.environment} any more")
+            return Move(State.DENIED, reason=f"there is no environment {deployment.environment} any more")
         zones = tuple(sorted({guard.target_zones[t].name for t in environment.targets}))
-        return Move(State.GRANTED, "granted", asdict(_grant(deployment, environment.audience, zones)))
+        return Move(State.GRANTED, asdict(_grant(deployment, environment.audience, zones)))
 
     return run_stage(services, deployment_id, Stage.INJECT_TOKEN, find)
 

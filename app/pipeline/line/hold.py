@@ -22,7 +22,7 @@ def hold(services: Services, deployment: Deployment, judgement: Judgement, case:
     """Wait on, ask, or end the waiting."""
     if deployment.trigger is Trigger.FAILURE:  # it holds the environment's slot, and nobody may be there
         why = f"the gate's own redeployment waits for nobody: {judgement.reason}"
-        return Move(State.DENIED, "denied", judgement.detail, reason=why)
+        return Move(State.DENIED, judgement.detail, reason=why)
     request = case.votes.request
     why = f"{judgement.reason}; it takes {', '.join(case.votes.tally.missing) or 'more than there are'}"
     if request is None or not is_current(request, case):
@@ -30,7 +30,7 @@ def hold(services: Services, deployment: Deployment, judgement: Judgement, case:
     if case.now >= request.expires_at:
         late = f"nobody approved it in time ({case.environment.approvals.within}): {why}"
         expects = (request.id, case.votes.seen)
-        return Move(State.DENIED, "denied", judgement.detail, reason=late, closes=RequestState.EXPIRED, expects=expects)
+        return Move(State.DENIED, judgement.detail, reason=late, closes=RequestState.EXPIRED, expects=expects)
     with services.store.unit() as unit:
         unit.deployments.defer(deployment.id, _next_look(request, case.now), why)
     return Outcome("held", goes_on=False)
@@ -41,7 +41,6 @@ def _ask(services: Services, deployment: Deployment, judgement: Judgement, case:
     former, request = case.votes.request, _request(services, deployment, case)
     return Move(
         State.HELD,
-        "held",
         judgement.detail | {"request_id": request.id},
         reason=why,
         asks=request,

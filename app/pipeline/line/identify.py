@@ -21,10 +21,10 @@ def _find(services: Services, guard: Guard, deployment: Deployment) -> Move:
         version = unit.access.version()  # before anything is asked of the map: later changes are looked at again
     fault, principal = active_principal(guard.identity, deployment.actor)
     if principal is None:
-        return Move(State.DENIED, "denied", {"account": deployment.actor.key}, reason=fault)
+        return Move(State.DENIED, {"account": deployment.actor.key}, reason=fault)
     basis = {"access_version": version, "guard": guard.digest}
     detail = {**basis, **_who(deployment, principal), **evidence_of(services, guard, deployment)}
-    return Move(State.IDENTIFIED, "identified", detail, principal=principal.subject)
+    return Move(State.IDENTIFIED, detail, principal=principal.subject)
 
 
 def _who(deployment: Deployment, principal: Principal) -> dict[str, object]:

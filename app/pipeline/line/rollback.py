@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+from app.domain.audit import AuditAction
 from app.domain.deployment import Deployment, Stage, State, Trigger, Wake
 from app.domain.errors import NotFound
 from app.domain.event import Account
-from app.pipeline.ports.record import entry_of
 from app.pipeline.ports.services import Services
 from app.pipeline.ports.stores.unit import Unit
 
@@ -52,7 +52,8 @@ def plan_rollback(services: Services, unit: Unit, release: Deployment, actor: Ac
         correlation_id=services.ids.new(),
     )
     unit.deployments.add(deployment, services.clock.now() + timedelta(seconds=services.limits.sweep_after))
-    unit.audit.append([entry_of(services, deployment, "planned", trigger=deployment.trigger, release=release.id)])
+    detail = {"trigger": deployment.trigger, "release": release.id}
+    unit.audit.append([services.recorder.entry(AuditAction.DEPLOYMENT_PLANNED, detail, about=deployment)])
     return deployment
 
 

@@ -92,5 +92,5 @@ def _look_again(services: Services, deployment_id: str, why: str) -> Outcome:
 def _succeed(services: Services, deployment: Deployment, started_at: datetime, health: str) -> Outcome:
     with services.store.unit() as unit:
         unit.slots.lock(deployment.environment)
-        move = Move(State.SUCCEEDED, "succeeded", {"health": health})
+        move = Move(State.SUCCEEDED, {"health": health})
         return conclude(services, unit, deployment, Stage.CONFIRM_DEPLOY, move, started_at)

@@ -17,7 +17,7 @@ from app.domain.errors import GateError
 from app.domain.text import plain_line
 from app.pipeline.intake.admit import admit
 from app.pipeline.line.on_fault import attempt
-from app.pipeline.ports.record import entry_of
+from app.pipeline.ports.record import deployment_action
 from app.pipeline.ports.services import Services
 from app.pipeline.ports.stores.unit import Unit
 from app.pipeline.tell.tell import deployment_notice, tell
@@ -34,7 +34,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """What a stage found out: the state to move to, the audit verb, and the evidence.
+    """What a stage found out: the state to move to, which is the audit verb too, and the evidence.
 
     `asks` is the request for approvals that a deployment is held for, until `due_at`, in place of the one with the id
     `instead_of`: where another stands by now, nothing is written. `closes`: what becomes of such a request.
@@ -43,7 +43,6 @@ class Move:
     """
 
     state: State
-    verb: str
     detail: dict[str, Any] = field(default_factory=dict)
     reason: str | None = None
     principal: str | None = None
@@ -81,7 +80,7 @@ def run_stage(services: Services, deployment_id: str, stage: Stage, find: Callab
 
 def _failed(why: str, fault: Exception) -> Move | Outcome:
     code = fault.code if isinstance(fault, GateError) else "internal"
-    return Move(State.FAILED, "failed", {"code": code}, reason=why)
+    return Move(State.FAILED, {"code": code}, reason=why)
 
 
 def is_past(deployment: Deployment, stage: Stage) -> bool:
@@ -102,7 +101,7 @@ def conclude(services: Services, unit: Unit, deployment: Deployment, stage: Stag
     step = Step(
         move.state,
         None if ended else due_at,
-        entry_of(services, deployment, move.verb, **move.detail, **({"reason": why} if why else {})),
+        services.recorder.entry(deployment_action(move.state), move.detail | _reason_detail(why), about=deployment),
         None if is_held else StageResult(stage, move.state.value, move.detail, started_at, now),
         why,
         move.principal,
@@ -115,14 +114,18 @@ def conclude(services: Services, unit: Unit, deployment: Deployment, stage: Stag
         return OVERTAKEN
     if deployment.state is State.HELD:
         unit.approvals.close(deployment.id, RequestState.GRANTED if move.state is State.PERMITTED else move.closes, now)
-    if ended or is_held:
-        tell(services, unit, deployment_notice(services, deployment, move.verb, why or ""), environment=deployment.environment)
-    for verb, remark in move.remarks:
-        tell(services, unit, deployment_notice(services, deployment, verb, remark), environment=deployment.environment)
+    told = ((move.state.value, why or ""),) if ended or is_held else ()
+    for event, reason in (*told, *move.remarks):
+        notice = deployment_notice(services, deployment, event, reason)
+        tell(services, unit, notice, environment=deployment.environment)
     if move.asks is not None:
         unit.approvals.ask(move.asks)
         return Outcome("held", goes_on=False, wakes=_void_older(services, unit, deployment, started_at))
     return Outcome(move.state.value, goes_on=not ended, wakes=_followers(services, unit, deployment) if ended else ())
+
+
+def _reason_detail(why: str | None) -> dict[str, Any]:
+    return {"reason": why} if why else {}
 
 
 def _standing(unit: Unit, deployment: Deployment) -> str | None:
@@ -144,7 +147,7 @@ def _void_older(services: Services, unit: Unit, deployment: Deployment, started_
     wakes: list[Wake] = []
     for each in older:
         by = f"superseded by {newest.id}"
-        move = Move(State.SUPERSEDED, "superseded", {"by": newest.id}, reason=by)
+        move = Move(State.SUPERSEDED, {"by": newest.id}, reason=by)
         wakes += conclude(services, unit, each, Stage.CHECK_PERMISSION, move, started_at).wakes
     return (*wakes, *admit(services, unit, [deployment.environment]))
 

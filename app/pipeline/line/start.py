@@ -74,7 +74,7 @@ def _why_failed(reports: dict[str, Report]) -> str | None:
 def _dispatched(
     services: Services, unit: Unit, deployment: Deployment, reports: dict[str, Report], started_at: datetime
 ) -> Outcome:
-    move = Move(State.DISPATCHED, "dispatched", {"targets": {n: r.progress.value for n, r in reports.items()}})
+    move = Move(State.DISPATCHED, {"targets": {n: r.progress.value for n, r in reports.items()}})
     return conclude(services, unit, deployment, Stage.DISPATCH_DEPLOY, move, started_at)
 
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from app.domain.access import AccountLink, Group, Identity, LinkedBy, Page, SourceKind
+from app.domain.audit import AuditAction
 from app.domain.event import Account
-from app.pipeline.people.scribe import Scribe, link_detail
+from app.pipeline.people.scribe import Act, Scribe, link_detail
 from app.pipeline.ports.stores.unit import Store, Unit
 
 FILE = SourceKind.FILE.value
@@ -50,7 +51,7 @@ def adopt_file(store: Store, scribe: Scribe, people: PeopleFile) -> None:
         scribe.open(unit, FILE, SourceKind.FILE)
         if unit.statements.digest(FILE) == people.digest or not people.is_current():
             return
-        now = scribe.clock.now()
+        now = scribe.now()
         changes = unit.statements.say(FILE, Page(people.identities(), people.groups()), now)
         said, groups = unit.statements.known(FILE)
         gone = said - {each.external_id for each in people.identities()}
@@ -65,7 +66,7 @@ def adopt_file(store: Store, scribe: Scribe, people: PeopleFile) -> None:
         scribe.note(unit, acts)
 
 
-def _link(unit: Unit, wanted: dict[str, AccountLink]) -> list[tuple[str, dict[str, object]]]:
+def _link(unit: Unit, wanted: dict[str, AccountLink]) -> list[Act]:
     """Make the file's links those that are wanted; return what that changed."""
     former = {link.key: link for link in unit.access.links_of(None) if link.how is LinkedBy.FILE}
     stays = {key for key, link in wanted.items() if key in former and former[key].subject == link.subject}
@@ -74,4 +75,5 @@ def _link(unit: Unit, wanted: dict[str, AccountLink]) -> list[tuple[str, dict[st
         unit.access.unlink(Account(link.forge, link.account_id, ""), (LinkedBy.FILE,))
     new = [link for key, link in wanted.items() if key not in stays]
     unit.access.link_all(new)
-    return [(verb, link_detail(link)) for verb, links in (("unlinked", gone), ("linked", new)) for link in links]
+    unlinked = [(AuditAction.ACCESS_UNLINKED, link_detail(link)) for link in gone]
+    return unlinked + [(AuditAction.ACCESS_LINKED, link_detail(link)) for link in new]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from app.domain.access import why_no_principal
+from app.domain.audit import AuditAction
 from app.domain.errors import NotAllowed, NotFound
 from app.domain.event import Account
 from app.domain.signature import CommitKey
@@ -23,7 +25,7 @@ def add_key(services: Services, key: CommitKey, by: Account) -> CommitKey:
     with services.store.unit() as unit:
         if not unit.commit_keys.add(kept, by.key, services.clock.now()):
             raise NotAllowed(f"the key {key.fingerprint} is known already; a revoked key stays revoked")
-        Scribe.of(services.clock, services.ids, by.key).note(unit, [("key-added", _told(kept))])
+        Scribe.of(services.clock, services.ids, by.key).note(unit, [(AuditAction.ACCESS_KEY_ADDED, _told(kept))])
     return kept
 
 
@@ -33,9 +35,9 @@ def revoke_key(services: Services, fingerprint: str, by: Account) -> CommitKey:
         revoked = unit.commit_keys.revoke(fingerprint, by.key, services.clock.now())
         if revoked is None:
             raise NotFound(f"there is no valid key {fingerprint}")
-        Scribe.of(services.clock, services.ids, by.key).note(unit, [("key-revoked", _told(revoked))])
+        Scribe.of(services.clock, services.ids, by.key).note(unit, [(AuditAction.ACCESS_KEY_REVOKED, _told(revoked))])
     return revoked
 
 
-def _told(key: CommitKey) -> dict[str, str]:
+def _told(key: CommitKey) -> dict[str, Any]:
     return {"subject": key.subject, "kind": key.kind.value, "fingerprint": key.fingerprint}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.domain.access import NOBODY, AccountLink, LinkedBy, why_no_principal
+from app.domain.audit import AuditAction
 from app.domain.errors import Forbidden, NotAllowed, NotFound, RateLimited, UnknownForge
 from app.domain.event import Account
 from app.domain.principal import Principal, PrincipalKind
@@ -49,7 +50,8 @@ def unlink_account(services: Services, subject: str, account: Account) -> None:
         gone = unit.access.unlink(account, [LinkedBy.PERSON])
         if [link.subject for link in gone] != [subject]:
             raise NotFound("you have not linked this account")  # and what was somebody else's stays: the unit is undone
-        Scribe.of(services.clock, services.ids, subject).note(unit, [("unlinked", link_detail(link)) for link in gone])
+        acts = [(AuditAction.ACCESS_UNLINKED, link_detail(link)) for link in gone]
+        Scribe.of(services.clock, services.ids, subject).note(unit, acts)
 
 
 def _check_person(services: Services, subject: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.domain.access import NOBODY, AccountLink, LinkedBy, why_no_principal
+from app.domain.audit import AuditAction
 from app.domain.errors import NotAllowed, NotFound
 from app.domain.event import Account
 from app.pipeline.people.scribe import Scribe, link_detail
@@ -40,7 +41,7 @@ def unlink_by_admin(services: Services, account: Account, by: Account) -> list[A
         gone = [n for n in unit.access.unlink(account, ways) if n.subject != NOBODY]
         if any(n.how is LinkedBy.RULE for n in gone):  # or the account's next act would make it again
             unit.access.link(AccountLink(account.forge, account.id, NOBODY, LinkedBy.RULE, by.key, services.clock.now()))
-        Scribe.of(services.clock, services.ids, by.key).note(unit, [("unlinked", link_detail(n)) for n in gone])
+        Scribe.of(services.clock, services.ids, by.key).note(unit, [(AuditAction.ACCESS_UNLINKED, link_detail(n)) for n in gone])
         if not gone and unit.access.links(account):
             raise NotAllowed(f"{account.key} is linked by people.toml; change it there")
     if not gone:

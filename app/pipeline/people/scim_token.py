@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.domain.access import SourceKind
+from app.domain.audit import AuditAction
 from app.domain.errors import BadRequest, Forbidden, NotFound
 from app.domain.event import Account
 from app.domain.scim import USE_NOTED_EVERY, ScimToken, digest_of
@@ -42,7 +43,7 @@ def create_token(
     made = ScimToken(services.ids.new(), source, client, services.clock.now(), by.key)
     with services.store.unit() as unit:
         unit.scim_tokens.add(made, digest_of(secret))
-        Scribe.of(services.clock, services.ids, by.key).note(unit, [("token-created", _told(made))])
+        Scribe.of(services.clock, services.ids, by.key).note(unit, [(AuditAction.ACCESS_TOKEN_CREATED, _told(made))])
     return made, secret
 
 
@@ -57,7 +58,7 @@ def revoke_token(services: Services, identifier: str, by: Account) -> ScimToken 
     with services.store.unit() as unit:
         revoked = unit.scim_tokens.revoke(identifier, services.clock.now())
         if revoked is not None:
-            Scribe.of(services.clock, services.ids, by.key).note(unit, [("token-revoked", _told(revoked))])
+            Scribe.of(services.clock, services.ids, by.key).note(unit, [(AuditAction.ACCESS_TOKEN_REVOKED, _told(revoked))])
     return revoked
 
 

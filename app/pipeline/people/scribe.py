@@ -4,50 +4,61 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from app.domain.access import PASSED_ON, AccessChange, AccountLink, LinkedBy, Page, SourceKind, SourceState
-from app.domain.audit import AuditEntry
+from app.domain.access import AccessChange, AccountLink, LinkedBy, Page, SourceKind, SourceState
+from app.domain.audit import AuditAction
 from app.domain.clock import Clock, Ids
 from app.domain.event import Account
+from app.pipeline.ports.record import Recorder
 from app.pipeline.ports.stores.unit import Unit
 
-_ENDS_SESSIONS = frozenset({"identity-deactivated", "identity-gone", PASSED_ON})
+_PASSED_ON = AuditAction.ACCESS_SUBJECT_PASSED_ON
+_ENDS_SESSIONS = frozenset({AuditAction.ACCESS_IDENTITY_DEACTIVATED, AuditAction.ACCESS_IDENTITY_GONE, _PASSED_ON})
+
+Act = tuple[AuditAction, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Scribe:
-    """Writes to the access map in the name of `actor`; every entry of one scribe bears the same correlation id."""
+    """Writes to the access map in the name of its recorder's actor; every entry of one scribe bears the same correlation id."""
 
-    clock: Clock
-    ids: Ids
-    actor: str
-    correlation_id: str
+    recorder: Recorder
 
     @classmethod
     def of(cls, clock: Clock, ids: Ids, actor: str) -> Scribe:
         """Make a scribe for one act."""
-        return cls(clock, ids, actor, ids.new())
+        return cls(Recorder(clock, ids).act(actor))
+
+    @property
+    def correlation_id(self) -> str:
+        """Name the act."""
+        return self.recorder.correlation_id
+
+    def now(self) -> datetime:
+        """Return the time."""
+        return self.recorder.clock.now()
 
     def open(self, unit: Unit, source: str, kind: SourceKind) -> SourceState:
         """Make a source known and lock it; that what another kind has said under its name is forgotten is audited."""
         state = unit.statements.open(source, kind)
         if state.former_kind is not None:
             kinds = {"kind": kind.value, "former_kind": state.former_kind.value}
-            self.note(unit, [("source-begun-anew", {"source": source, **kinds})])
+            self.note(unit, [(AuditAction.ACCESS_SOURCE_BEGUN_ANEW, {"source": source, **kinds})])
         return state
 
     def say(self, unit: Unit, source: str, page: Page) -> list[AccessChange]:
         """Take down a page of an opened source; return what it changed."""
-        return self.audit(unit, source, unit.statements.say(source, page, self.clock.now()))
+        return self.audit(unit, source, unit.statements.say(source, page, self.now()))
 
-    def acts_of(self, unit: Unit, source: str, changes: Sequence[AccessChange]) -> list[tuple[str, dict[str, Any]]]:
+    def acts_of(self, unit: Unit, source: str, changes: Sequence[AccessChange]) -> list[Act]:
         """List what changes of a source come to, with what follows from them for links, keys and sessions."""
-        acts = [(c.verb, _detail(source, c)) for c in changes]
+        acts = [(change.action, _detail(source, change)) for change in changes]
         for change in changes:
-            if change.subject is not None and change.verb in _ENDS_SESSIONS:
+            if change.subject is not None and change.action in _ENDS_SESSIONS:
                 acts += self._end_sessions(unit, change.subject)
-            if change.subject is not None and change.verb == PASSED_ON:
+            if change.subject is not None and change.action is _PASSED_ON:
                 acts += self._take_back(unit, change.subject)
         return acts
 
@@ -60,44 +71,33 @@ class Scribe:
         """Say for whom an account stands; False if it was already said in the same way."""
         if not unit.access.link(link):
             return False
-        self.note(unit, [("linked", link_detail(link))])
+        self.note(unit, [(AuditAction.ACCESS_LINKED, link_detail(link))])
         return True
 
-    def note(self, unit: Unit, acts: Sequence[tuple[str, dict[str, Any]]]) -> None:
-        """Audit acts on the access map, `access:VERB`, and let whoever decides ask again."""
+    def note(self, unit: Unit, acts: Sequence[Act]) -> None:
+        """Audit acts on the access map, and let whoever decides ask again."""
         if acts:
-            unit.audit.append([self._entry(verb, detail) for verb, detail in acts])
+            unit.audit.append([self.recorder.entry(action, detail) for action, detail in acts])
             unit.access.raise_version()
 
-    def _end_sessions(self, unit: Unit, subject: str) -> list[tuple[str, dict[str, Any]]]:
-        live = unit.sessions.of(subject, self.clock.now())
+    def _end_sessions(self, unit: Unit, subject: str) -> list[Act]:
+        live = unit.sessions.of(subject, self.now())
         if live:
             unit.sessions.end([session.id for session in live])
-        return [("sessions-ended", {"subject": subject, "count": len(live)})] if live else []
+        return [(AuditAction.ACCESS_SESSIONS_ENDED, {"subject": subject, "count": len(live)})] if live else []
 
-    def _take_back(self, unit: Unit, subject: str) -> list[tuple[str, dict[str, Any]]]:
+    def _take_back(self, unit: Unit, subject: str) -> list[Act]:
         """Take from a subject what belonged to whoever bore it: another person may bear it now, or will."""
-        acts: list[tuple[str, dict[str, Any]]] = []
+        acts: list[Act] = []
         for link in unit.access.links_of([subject]):
             if link.how is not LinkedBy.FILE:
                 unit.access.unlink(Account(link.forge, link.account_id, ""), [link.how])
-                acts.append(("unlinked", link_detail(link)))
+                acts.append((AuditAction.ACCESS_UNLINKED, link_detail(link)))
         for key in unit.commit_keys.all(subject):
-            if not key.is_revoked and unit.commit_keys.revoke(key.fingerprint, self.actor, self.clock.now()):
-                acts.append(("key-revoked", {"subject": subject, "kind": key.kind.value, "fingerprint": key.fingerprint}))
+            if not key.is_revoked and unit.commit_keys.revoke(key.fingerprint, self.recorder.actor, self.now()):
+                told = {"subject": subject, "kind": key.kind.value, "fingerprint": key.fingerprint}
+                acts.append((AuditAction.ACCESS_KEY_REVOKED, told))
         return acts
-
-    def _entry(self, verb: str, detail: dict[str, Any]) -> AuditEntry:
-        return AuditEntry(
-            id=self.ids.new(),
-            at=self.clock.now(),
-            action=f"access:{verb}",
-            actor=self.actor,
-            deployment_id=None,
-            delivery_id=None,
-            correlation_id=self.correlation_id,
-            detail=detail,
-        )
 
 
 def link_detail(link: AccountLink) -> dict[str, Any]:

@@ -1,37 +1,94 @@
-"""Make audit entries for what a step did; the step appends them in its own transaction."""
+"""Make audit entries: the one door to the log. The step that makes an entry appends it in its own transaction."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, NamedTuple
 
-from app.domain.audit import AuditEntry
-from app.domain.deployment import Deployment
-from app.pipeline.ports.services import Services
+from app.domain.audit import AuditAction, AuditEntry
+from app.domain.clock import Clock, Ids
+from app.domain.delivery import Delivery
+from app.domain.deployment import Deployment, State
+from app.domain.event import GATE_ACCOUNT
+from app.domain.freeze import Freeze
+from app.domain.notice import Notice
+from app.domain.proposal import Proposal
 
-
-def entry_of(services: Services, deployment: Deployment, verb: str, **detail: Any) -> AuditEntry:
-    """Describe that `deployment:verb` happened; the actor is the proven principal, or else the forge account."""
-    return AuditEntry(
-        id=services.ids.new(),
-        at=services.clock.now(),
-        action=f"deployment:{verb}",
-        actor=deployment.principal or deployment.actor.key,
-        deployment_id=deployment.id,
-        delivery_id=deployment.delivery_id,
-        correlation_id=deployment.correlation_id,
-        detail={"environment": deployment.environment, "sha": deployment.sha, **detail},
-    )
+About = Deployment | Delivery | Proposal | Freeze | Notice
 
 
-def delivery_entry(services: Services, delivery_id: str, verb: str, actor: str, **detail: Any) -> AuditEntry:
-    """Describe that `delivery:verb` happened."""
-    return AuditEntry(
-        id=services.ids.new(),
-        at=services.clock.now(),
-        action=f"delivery:{verb}",
-        actor=actor,
-        deployment_id=None,
-        delivery_id=delivery_id,
-        correlation_id=delivery_id,
-        detail=detail,
-    )
+class _Subject(NamedTuple):
+    """What an entry takes from the thing that it is about."""
+
+    correlation_id: str | None = None
+    actor: str | None = None
+    deployment_id: str | None = None
+    delivery_id: str | None = None
+    detail: Mapping[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """Makes entries. `actor` and `correlation_id` are those of an entry if neither its call nor its subject names others.
+
+    Without any correlation id an entry gets one of its own.
+    """
+
+    clock: Clock
+    ids: Ids
+    actor: str = GATE_ACCOUNT.key
+    correlation_id: str = ""
+
+    def act(self, actor: str) -> Recorder:
+        """Make a recorder for one act of `actor`; its entries share a correlation id."""
+        return replace(self, actor=actor, correlation_id=self.ids.new())
+
+    def entry(
+        self,
+        action: AuditAction,
+        detail: Mapping[str, Any] | None = None,
+        *,
+        about: About | None = None,
+        actor: str | None = None,
+        correlation_id: str | None = None,
+        at: datetime | None = None,
+    ) -> AuditEntry:
+        """Describe that `action` happened, now or at the step's own time `at`; `detail` is all that is special about it.
+
+        About a deployment the actor is the proven principal, or else the forge account; about a delivery its sender.
+        """
+        subject = _subject(about)
+        return AuditEntry(
+            id=self.ids.new(),
+            at=at or self.clock.now(),
+            action=action,
+            actor=actor if actor is not None else subject.actor or self.actor,
+            deployment_id=subject.deployment_id,
+            delivery_id=subject.delivery_id,
+            correlation_id=correlation_id or subject.correlation_id or self.correlation_id or self.ids.new(),
+            detail={**subject.detail, **(detail or {})},
+        )
+
+
+def deployment_action(state: State) -> AuditAction:
+    """Return the action of a move to this state; raises ValueError for a state that the log has no action for."""
+    return AuditAction(f"deployment:{state.value}")
+
+
+def _subject(about: About | None) -> _Subject:
+    match about:
+        case Deployment():
+            actor = about.principal or about.actor.key
+            detail = {"environment": about.environment, "sha": about.sha}
+            return _Subject(about.correlation_id, actor, about.id, about.delivery_id, detail)
+        case Delivery():
+            sender = about.event.actor.key if about.event else f"forge:{about.forge}"
+            return _Subject(about.id, sender, delivery_id=about.id)
+        case Proposal():
+            return _Subject(about.id, deployment_id=about.deployment_id)
+        case Freeze() | Notice():
+            return _Subject(about.id)
+        case None:
+            return _Subject()

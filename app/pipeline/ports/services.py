@@ -29,6 +29,7 @@ from app.integrations.sinks.protocol import Sink
 from app.integrations.targets.protocol import Target
 from app.integrations.tokens.protocol import TokenIssuer
 from app.pipeline.ports.limit import DeliveryLimits
+from app.pipeline.ports.record import Recorder
 from app.pipeline.ports.stores.line import Inbox
 from app.pipeline.ports.stores.unit import Store
 
@@ -201,3 +202,8 @@ class Services:
     link_limit: Buckets = field(default_factory=lambda: Buckets(rate=0.1, burst=10))  # by subject
     proposal_limit: Buckets = field(default_factory=lambda: Buckets(rate=1 / 60, burst=10))  # by subject
     delivery_limits: DeliveryLimits = field(default_factory=lambda: DeliveryLimits.of(rate=20.0, burst=600))
+
+    @property
+    def recorder(self) -> Recorder:
+        """Make audit entries in the name of the gate, unless they name another actor."""
+        return Recorder(self.clock, self.ids)

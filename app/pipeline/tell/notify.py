@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from app.domain.audit import AuditEntry
+from app.domain.audit import AuditAction
 from app.domain.errors import GateError, SinkRefused, SinkUnavailable
 from app.domain.notice import StoredNotice
 from app.domain.text import plain_line
@@ -105,17 +105,7 @@ def _end(services: Services, unit: Unit, claimed: StoredNotice, why: str) -> Non
     if not unit.notices.give_up(claimed, now, why):
         return
     told = {"sink": claimed.sink, "event": notice.event, "notice": notice.id, "tries": claimed.tries, "reason": why}
-    entry = AuditEntry(
-        id=services.ids.new(),
-        at=now,
-        action="notice:undelivered",
-        actor="tidegate:gate",
-        deployment_id=None,
-        delivery_id=None,
-        correlation_id=notice.id,
-        detail=told,
-    )
-    unit.audit.append([entry])
+    unit.audit.append([services.recorder.entry(AuditAction.NOTICE_UNDELIVERED, told, about=notice, at=now)])
 
 
 def _pause(tries: int) -> timedelta:

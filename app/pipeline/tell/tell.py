@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.domain.deployment import Deployment
-from app.domain.notice import Notice
+from app.domain.notice import Notice, notice_event
 from app.pipeline.ports.services import Services
 from app.pipeline.ports.stores.unit import Unit
 
@@ -27,7 +27,7 @@ def deployment_notice(services: Services, deployment: Deployment, verb: str, rea
     return Notice(
         id=services.ids.new(),
         at=services.clock.now(),
-        event=f"deployment:{verb}",
+        event=notice_event(f"deployment:{verb}"),
         subject=f"{verb}: {what}",
         text="\n".join(lines),
         detail={

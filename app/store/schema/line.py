@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from app.domain.audit import AuditAction
 from app.domain.delivery import DeliveryState
 from app.domain.deployment import Progress, Stage, State, Trigger
 
@@ -221,7 +222,8 @@ audit_entries = Table(
 )
 Index("ix_audit_entries_deployment_id", audit_entries.c.deployment_id)
 Index("ix_audit_entries_delivery_id", audit_entries.c.delivery_id)
-Index("ix_audit_entries_configuration", audit_entries.c.seq, postgresql_where=audit_entries.c.action == text("'config:taken'"))
+_IS_CONFIGURATION = audit_entries.c.action == text(f"'{AuditAction.CONFIG_TAKEN}'")
+Index("ix_audit_entries_configuration", audit_entries.c.seq, postgresql_where=_IS_CONFIGURATION)
 
 versions = Table(
     "versions",

@@ -12,7 +12,7 @@ from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
-from app.domain.audit import AuditEntry
+from app.domain.audit import AuditAction, AuditEntry
 from app.domain.delivery import Receipt
 from app.domain.deployment import Deployment, State
 from app.domain.errors import GateError
@@ -24,7 +24,7 @@ from app.store.reads import Reads
 LOOK_SECONDS = 2.0
 AT_ONCE = 2  # of the receiver's few connections
 MOST = 20
-_EXPLAINED = {State.DENIED: "deployment:denied", State.HELD: "deployment:held"}
+_EXPLAINED = {State.DENIED: AuditAction.DEPLOYMENT_DENIED, State.HELD: AuditAction.DEPLOYMENT_HELD}
 
 Outcome = tuple[Receipt, Sequence[str]]
 

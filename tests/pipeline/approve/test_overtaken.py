@@ -10,10 +10,10 @@ from app.pipeline.line.stage import OVERTAKEN, Move, Outcome, run_stage
 from app.store.schema.line import audit_entries, stages
 from tests.pipeline.conftest import Line
 
-IDENTIFIED = Move(State.IDENTIFIED, "identified", {"by": "the first"})
+IDENTIFIED = Move(State.IDENTIFIED, {"by": "the first"})
 SECOND = {
-    "goes on": Move(State.IDENTIFIED, "identified", {"by": "the second"}),
-    "ends": Move(State.DENIED, "denied", {"by": "the second"}, reason="it says so"),
+    "goes on": Move(State.IDENTIFIED, {"by": "the second"}),
+    "ends": Move(State.DENIED, {"by": "the second"}, reason="it says so"),
 }
 
 
