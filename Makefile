@@ -13,7 +13,7 @@ DELIVERIES ?= 10000
 FAULTS ?= 200
 SECONDS ?= 60
 
-.PHONY: up demo test test-tools check fuzz bench bench-tools torture lock clean help
+.PHONY: up demo test test-long test-tools check fuzz bench bench-tools torture lock clean help
 
 up: .venv/.stack ## start everything on this machine, until Ctrl-C
 	@$(BIN)/tidegate up
@@ -24,13 +24,17 @@ demo: .venv/.stack ## see the whole line at work, in a minute
 test: check test-tools ## everything that must be green: lint, types, import rules, tests
 	@$(BIN)/python -m pytest -n 3 --no-loadscope-reorder
 
-test-tools: # what tests need beside Python: an OpenID provider on Node.js, and a browser; installed where we may
+test-long: test-tools ## the tests marked `long`, in 45 minutes at most; what they need (root, the kernel) and lack fails
+	@$(BIN)/python -m pytest -m long -v --session-timeout=2700
+
+test-tools: .venv/.dev # what tests need beside Python: an OpenID provider on Node.js, and a browser; installed where we may
 	@missing=; for tool in $(TEST_TOOLS); do \
 		command -v $${tool%%:*} > /dev/null || missing="$$missing $${tool#*:}"; done; \
 	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
 		apt-get update -qq && apt-get install -qq -y --no-install-recommends $$missing > /dev/null; missing=; fi; \
 	for tool in $(foreach each,$(TEST_TOOLS),$(firstword $(subst :, ,$(each)))); do command -v $$tool > /dev/null || missing="$$missing $$tool"; done; \
 	if [ -n "$$missing" ]; then echo "the tests need these, and they are not installed:$$missing (Debian: apt-get install $(foreach each,$(TEST_TOOLS),$(lastword $(subst :, ,$(each)))))"; exit 1; fi
+	@$(BIN)/python -m tests.oidc.install
 
 bench: .venv/.dev bench-tools ## measure everything beside Debian's `webhook`, in some twenty minutes (ARGS="--quick", "--only receiver", "--soak")
 	@$(BIN)/python -m bench $(ARGS)
@@ -80,4 +84,4 @@ clean: ## remove the environment and caches, not the data
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 help: ## show this
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12

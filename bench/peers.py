@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from app.stack.scene import SECRET
-from app.stack.server import answers, free_port
+from app.stack.server import answers
 from bench.processes import all_stats
+from tests.ports import free_port
+from tests.programs import running
 
 MISMATCH = 403  # without it `webhook` answers 200 where its rule does not fit; a signature that does not fit is a 500
 
@@ -46,16 +47,8 @@ def webhook(folder: Path, command: str) -> Iterator[Peer]:
     hooks.write_text(json.dumps([hook]))
     port = free_port()
     start = ["webhook", "-hooks", str(hooks), "-ip", "127.0.0.1", "-port", str(port)]
-    process = subprocess.Popen(start, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        while not answers(port):
-            if process.poll() is not None:
-                raise RuntimeError(f"webhook ended with {process.returncode}")
-            time.sleep(0.05)
-        yield Peer(port, process.pid)
-    finally:
-        process.terminate()
-        process.wait()
+    with running(start, folder / "webhook.log", lambda: answers(port)) as program:
+        yield Peer(port, program.process.pid)
 
 
 def counting_script(folder: Path) -> tuple[Path, Path]:

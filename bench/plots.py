@@ -29,7 +29,7 @@ SETTINGS = {
 
 def draw(results: Found, out: Path) -> None:
     """Draw every part that was measured."""
-    with plt.rc_context(SETTINGS):
+    with plt.rc_context(SETTINGS):  # type: ignore[arg-type]  # it wants its several hundred names as literals
         for name, part in results["parts"].items():
             figure, axes = plt.subplots(figsize=SIZES.get(name, (6.5, 3.2)), layout="constrained")
             PLOTS[name](axes, part["found"])

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from typing import Self
 
 import psycopg
 import redis
@@ -16,11 +17,12 @@ from app.settings import load_settings
 from app.stack.postgres import OWNER
 from app.stack.scene import Scene
 from app.stack.secrets import load_or_make_secret
-from app.stack.server import answers, free_port
+from app.stack.server import answers
 from app.stack.supervisor import Supervisor, read_procfile
 from app.stack.up import ROOT
 from app.store.queue.wakes import PLAN, QUEUES, make_celery
 from app.store.reads import DeploymentView
+from tests.ports import free_port, stack_ports
 
 PROCFILE = read_procfile(ROOT / "Procfile")
 RECEIVER = "web"
@@ -34,7 +36,7 @@ class Site(Scene):
 
     def __init__(self, **settings: str) -> None:
         unlimited = {"TIDEGATE_DELIVERY_RATE": "1e9", "TIDEGATE_DELIVERY_BURST": "1000000000"}  # one repository sends all
-        super().__init__(lambda _: None, **(unlimited | settings))
+        super().__init__(lambda _: None, **(stack_ports() | unlimited | settings))
         self._more: list[tuple[list[str], Supervisor]] = []
 
     @property
@@ -62,6 +64,11 @@ class Site(Scene):
             url = f"postgresql://postgres:{password}@{url.rpartition('@')[2]}"
         with psycopg.connect(url, autocommit=True) as connection:
             yield connection
+
+    def __enter__(self) -> Self:
+        """Start everything."""
+        super().__enter__()
+        return self
 
     def roots(self) -> dict[str, int]:
         """Name every process of the stack with its id; descendants are theirs."""

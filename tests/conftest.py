@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,12 @@ from xdist.scheduler import LoadFileScheduling
 
 from app.stack.postgres import EmbeddedPostgres
 from app.stack.redis import EmbeddedRedis
-from app.stack.server import free_port
 from app.store.engine import make_engine
 from app.store.migrate import upgrade
 from app.store.schema.metadata import metadata
+from tests import programs
+from tests.ports import free_port
+from tests.suites import Suites
 
 _WRITTEN = " UNION ALL ".join(f"SELECT '{name}' WHERE EXISTS (SELECT FROM {name})" for name in metadata.tables)
 # Whole stacks, which take longest: those that tests start for themselves, and the one that the rest of e2e/ shares.
@@ -28,11 +30,16 @@ _STACKS = {
 _ORDER = ("own", "shared", None)
 
 
-class Scheduler(LoadFileScheduling):
+class Scheduler(LoadFileScheduling):  # type: ignore[misc]  # it has no types
     """Runs files beside each other (`-n`), but of whole stacks two at most: they fill a small machine."""
 
     def _split_scope(self, nodeid: str) -> str:
         return _stack(nodeid) or str(super()._split_scope(nodeid))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have every run tell what it left out."""
+    config.pluginmanager.register(Suites())
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -50,10 +57,21 @@ def _stack(nodeid: str) -> str | None:
     return next((which for place, which in _STACKS.items() if nodeid.startswith(place)), None)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add to the report of a failed test what the programs said that tests have started."""
+    report = yield
+    if report.failed:
+        report.sections += programs.sections()
+    return report
+
+
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
     """A migrated Postgres of our own."""
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), free_port())
+    folder = tmp_path_factory.mktemp("postgres")
+    programs.watch("Postgres", folder / "postgres.log")
+    server = EmbeddedPostgres(folder, free_port())
     server.start()
     upgrade(server.url("tidegate_owner"), server.url("tidegate_app"))
     yield server
@@ -63,7 +81,9 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostg
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
     """A Redis of our own."""
-    server = EmbeddedRedis(tmp_path_factory.mktemp("redis"), free_port())
+    folder = tmp_path_factory.mktemp("redis")
+    programs.watch("Redis", folder / "redis.log")
+    server = EmbeddedRedis(folder, free_port())
     server.start()
     yield server
     server.stop()

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from app.domain.access import SourceRule, Standing
 from app.domain.change import Changes
 from app.domain.decision import Action, Decision, DecisionRequest, Effect
 from app.domain.deployment import Dispatch, Progress, Wake
@@ -108,6 +109,16 @@ class FakeIdentity:
 
     def commit_keys(self) -> list[CommitKey]:
         return self.keys
+
+    def standing(self, subject: str) -> Standing | None:
+        raise NotImplementedError("no source says anything here")
+
+    def everybody(self) -> list[Standing]:
+        raise NotImplementedError("no source says anything here")
+
+    @property
+    def rules(self) -> Mapping[str, SourceRule]:
+        raise NotImplementedError("there is no source here")
 
 
 def person(subject: str, *accounts: str, groups: tuple[str, ...] = ("deployers",), active: bool = True) -> Principal:

@@ -262,14 +262,14 @@ class FakeOkta:
         """Challenge an endpoint once, and tell whether it answers as an event hook must."""
         challenge = f"challenge-{next(self._numbers)}"
         asked = urllib.request.Request(endpoint, headers={"X-Okta-Verification-Challenge": challenge})
-        with urllib.request.urlopen(asked, timeout=3) as answer:
-            return answer.status == 200 and orjson.loads(answer.read()) == {"verification": challenge}
+        with urllib.request.urlopen(asked, timeout=30) as answer:
+            return bool(answer.status == 200 and orjson.loads(answer.read()) == {"verification": challenge})
 
     def deliver(self, endpoint: str, secret: str) -> int:
         """Send a delivery with the secret in the header, and return the status of the answer."""
         headers = {"Accept": "application/json", "Content-Type": "application/json", "Authorization": secret}
         sent = urllib.request.Request(endpoint, data=self.delivery(), headers=headers, method="POST")
-        with urllib.request.urlopen(sent, timeout=3) as answer:
+        with urllib.request.urlopen(sent, timeout=30) as answer:
             return int(answer.status)
 
     def answer(self, path: str) -> Response:

@@ -1,69 +1,22 @@
-"""A push to a real repository that waits for approvals, as the pipeline leaves it: for tests of those who vote."""
+"""The one way in which tests wait for what another thread or process does."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import time
+from collections.abc import Callable
 
-from app.bootstrap import Process
-from app.domain.delivery import Delivery, DeliveryState
-from app.domain.deployment import Deployment, State
-from app.domain.event import Account, Event, EventKind, Repository
-from app.pipeline.intake.plan import plan
-from app.pipeline.line.authorize import authorize
-from app.pipeline.line.identify import identify
-from tests.pipeline.ask.cast import git
-
-POLICIES = """\
-@id("team") @reason("members of team deploy")
-permit (principal in Group::"team", action == Action::"deploy", resource);
-@id("two-people") @reason("another person approves")
-forbid (principal, action == Action::"deploy", resource) unless { context.approvals.met };
-@id("leads") @reason("members of leads approve")
-permit (principal in Group::"leads", action == Action::"approve", resource);
-"""
-PAT = """\
-[[people]]
-subject = "pat"
-groups = ["team"]
-emails = ["pat@example.com"]
-accounts = ["hub:90"]
-"""
-# `folder` holds the repositories.
-HUB = """\
-[forges.hub]
-kind = "gogs"
-url = "http://127.0.0.1:1"
-clone = "file://{folder}/repositories/{{repository}}.git"
-webhook_secrets = ["file:{folder}/hook"]
-"""
-REPOSITORY = Repository("hub", 1, "acme/shop", "acme", 7)
+PATIENCE = 60.0  # for a machine under load: nothing waits longer than it must
 
 
-def held(process: Process, folder: Path, *, number: str = "90", author: str = "pat@example.com") -> Deployment:
-    """Push as an account of the hub, and have it wait for approvals."""
-    sha, services = _pushed(folder, author), process.services
-    name, now = services.ids.new(), services.clock.now()
-    event = Event(EventKind.PUSH, REPOSITORY, "refs/heads/main", None, sha, Account("hub", number, "somebody"))
-    services.inbox.put(Delivery(name, "hub", name, "push", b"{}", event, None, now, DeliveryState.PENDING)).result(timeout=30)
-    (made,) = plan(services).deployments
-    identify(services, made.id)
-    authorize(services, made.id)
-    found = process.reads.deployment(made.id).deployment
-    assert found.state is State.HELD, found.reason
-    return found
-
-
-def state(process: Process, deployment: Deployment) -> State:
-    """Tell where it stands now."""
-    return process.reads.deployment(deployment.id).deployment.state
-
-
-def _pushed(folder: Path, author: str) -> str:
-    work, bare = folder / "work", folder / "repositories" / "acme" / "shop.git"
-    if not bare.exists():
-        git(folder, "init", "-q", "--bare", str(bare))
-        git(folder, "init", "-q", "-b", "main", str(work))
-    identity = {f"GIT_{role}_{what}": author for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-    git(work, "commit", "-q", "--allow-empty", "-m", "one more", env=identity)
-    git(work, "push", "-q", str(bare), "main")
-    return git(work, "rev-parse", "HEAD").stdout.strip()
+def until(look: Callable[[], object], what: str = "it has come true", seconds: float = PATIENCE) -> None:
+    """Wait until something has come true. An outage on the way counts as not yet."""
+    end, fault = time.monotonic() + seconds, ""
+    while True:
+        try:
+            if look():
+                return
+            fault = ""
+        except Exception as raised:
+            fault = f" ({type(raised).__name__}: {raised})"
+        assert time.monotonic() < end, f"never in {seconds:.0f} s: {what}{fault}"
+        time.sleep(0.01)

@@ -11,6 +11,8 @@ from datetime import timedelta
 from multiprocessing.connection import Connection
 from typing import Any
 
+from joserfc.jwk import ECKey, RSAKey
+
 from app.domain.access import SourceKind, SourceRule
 from app.domain.event import Account
 from app.integrations.http import HttpClient
@@ -29,7 +31,7 @@ from tests.okta_fake import TOKEN, serving_okta
 
 PEOPLE, GROUPS, MEMBERS = 10_000, 500, 60
 OKTA = SourceRule("okta", SourceKind.OKTA, timedelta(hours=1), timedelta(minutes=5), timedelta(hours=6))
-ALGORITHMS = {"RS256": RSA, "ES256": EC}
+ALGORITHMS: dict[str, RSAKey | ECKey] = {"RS256": RSA, "ES256": EC}
 
 
 def measure(effort: Effort) -> dict[str, Any]:

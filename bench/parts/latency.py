@@ -21,7 +21,8 @@ def measure(effort: Effort) -> dict[str, Any]:
         for n in range(effort.of(60, 8) + WARM):
             effort.noise.sample()
             views.append(_push(site, n))
-        whole, stages = [], {}
+        whole: list[float] = []
+        stages: dict[str, list[float]] = {}
         for view in views[WARM:]:
             received = site.process.reads.delivery(view.deployment.delivery_id or "").received_at
             ended = {s.stage: s for s in view.stages}

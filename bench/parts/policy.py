@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from app.cli.policy.workers import Given, decider
+from app.cli.policy.workers import Versions, decider
 from app.domain.decision import Action, DecisionRequest
 from app.pipeline.ask.replay_decisions import replay_decisions
 from app.pipeline.decide.judgement import decide_now
@@ -134,7 +134,7 @@ def _replay(site: Site, count: int) -> dict[str, float]:
     decisions, now = Decisions(site.process.engine), site.process.clock.now()
     began = time.monotonic()
     replayed = replay_decisions(
-        decisions.batches(now.replace(year=now.year - 1), now), decider(Given(decisions.versions(), None))
+        decisions.batches(now.replace(year=now.year - 1), now), decider(Versions(decisions.versions(), None))
     )
     seconds = time.monotonic() - began
     if not replayed.is_faithful or replayed.reproduced < count:

@@ -35,7 +35,7 @@ def measure(effort: Effort) -> dict[str, Any]:
     return {"cells": cells, "backlog": made.branches}
 
 
-def _asked(kind: str, count: int) -> dict[str, int]:
+def _asked(kind: str, count: int) -> dict[str, Any]:
     """Say how many of each: one of them grows, the others stay at the least."""
     numbers = {each: COUNTS[0] for each in KINDS} | {kind: count}
     return {"idle": numbers["environments"], "people": numbers["people"], "policies": numbers["policies"]}

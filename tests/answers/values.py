@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from app.domain.access import AccountLink, Identity, LinkedBy, SourceKind, SourceRule, SourceState, Standing, Statement
-from app.domain.approval import ApprovalRequest, Review, Tally, Verdict, Vote
+from app.domain.approval import ApprovalRequest, Review, Tally, Verdict, Vote, VoteCount
 from app.domain.audit import AuditEntry
 from app.domain.decision import Decision, Effect
 from app.domain.delivery import Delivery, DeliveryState
@@ -28,7 +28,6 @@ from app.pipeline.ask.decide_push import PushAnswer, RefDecision
 from app.pipeline.ask.replay_decisions import Difference, ReplayResult
 from app.pipeline.ask.simulate import Simulation
 from app.pipeline.ask.who_can import PrincipalRight, Rights
-from app.pipeline.decide.tally import VoteCount
 from app.pipeline.freeze.freeze import Upcoming
 from app.pipeline.people.sync import Reading
 from app.store.reads import DeploymentView, OverrideView

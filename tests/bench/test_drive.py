@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from app.stack.scene import SECRET
-from bench import drive as driving
 from bench.drive import drive, parse
 from bench.pushes import body_of, pushes, read_requests, signed, write_requests
 
@@ -81,7 +80,7 @@ def test_each_request_is_sent_once(
     server: tuple[int, Seen], folder: Path, monkeypatch: pytest.MonkeyPatch, connections: int, has_wrk: bool
 ) -> None:
     if not has_wrk:
-        monkeypatch.setattr(driving.shutil, "which", lambda _: None)
+        monkeypatch.setattr("shutil.which", lambda _: None)
     port, seen = server
     write_requests(folder / "requests", pushes("/hooks/gogs", {}, 100))
     done = drive(port, folder / "requests", connections)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,7 +42,8 @@ def test_spread_is_relative_to_the_median() -> None:
 
 
 def test_medians_are_taken_of_numbers_that_every_round_has() -> None:
-    rounds = [{"rate": 1, "tool": "wrk", "flag": True, "once": 5}, {"rate": 9, "tool": "wrk", "flag": True}, {"rate": 4}]
+    first: dict[str, Any] = {"rate": 1, "tool": "wrk", "flag": True, "once": 5}
+    rounds = [first, {"rate": 9, "tool": "wrk", "flag": True}, {"rate": 4}]
     assert medians(rounds) == {"rate": 4}
 
 

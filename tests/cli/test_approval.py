@@ -12,40 +12,17 @@ from sqlalchemy import Engine
 
 from app.bootstrap import Process, build
 from app.domain.deployment import Deployment, State
-from app.domain.session import Session
+from app.domain.session import Session, StoredSession
 from app.integrations.system import write_private
 from app.pipeline.approve.propose import propose_policy
 from app.pipeline.line.authorize import authorize
-from app.pipeline.ports.stores.sessions import StoredSession
 from app.settings import load_settings
 from app.stack.postgres import EmbeddedPostgres
 from tests.cli.desk import Command, sit_down
-from tests.waiting import HUB, PAT, POLICIES, held, state
+from tests.configurations import table, toml
+from tests.held import PAT, POLICIES, held, hub, state
 
 ME = pwd.getpwuid(os.getuid()).pw_name
-CONFIGURATION = (
-    'people = "people.toml"\n'
-    + HUB
-    + """
-[zones.local]
-kind = "compute"
-region = "local"
-[targets.site]
-kind = "directory"
-zone = "local"
-path = "{folder}/site"
-[[environments]]
-name = "production"
-repository = "hub:acme/shop"
-deploys = ["branch:main"]
-targets = ["site"]
-audience = "https://shop.example/deploy"
-[issuers.corp]
-kind = "oidc"
-issuer = "https://id.example"
-audience = "tidegate"
-"""
-)
 PEOPLE = f"""\
 {PAT}
 [[people]]
@@ -57,6 +34,14 @@ subject = "robot"
 kind = "agent"
 owner = "pat"
 """
+
+
+def configuration(folder: Path) -> str:
+    corp = {"kind": "oidc", "issuer": "https://id.example", "audience": "tidegate"}
+    production = {"repository": "hub:acme/shop"}
+    return toml(
+        table("issuers.corp", corp), forge_name="hub", forge=hub(folder), site={"path": f"{folder}/site"}, production=production
+    )
 
 
 class Desk(Command):
@@ -86,7 +71,7 @@ def desk(folder: Path, postgres: EmbeddedPostgres, engine: Engine, monkeypatch: 
     (folder / "policies").mkdir()
     (folder / "policies" / "own.cedar").write_text(POLICIES)
     (folder / "people.toml").write_text(PEOPLE)
-    (folder / "tidegate.toml").write_text(CONFIGURATION.format(folder=folder))
+    (folder / "tidegate.toml").write_text(configuration(folder))
     write_private(folder / "hook", "webhook-secret")
     sit_down(folder, postgres, monkeypatch)
     monkeypatch.setenv("TIDEGATE_STATE_DIR", str(folder / "state"))

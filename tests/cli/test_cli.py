@@ -28,7 +28,8 @@ from app.store.inbox.inbox import SqlInbox
 from app.store.reads import Reads
 from app.store.unit import SqlStore
 from tests.cli.forked import tidegate
-from tests.conftest import free_port
+from tests.configurations import STAGING, environment, toml
+from tests.ports import free_port
 from tests.rows import record
 
 ME = pwd.getpwuid(os.getuid()).pw_name
@@ -41,38 +42,12 @@ UNKNOWN = "0190aaaa-1111-7222-8333-444444aaaaaa"
 CONFIGURATION, NOT_FOUND, AWAY = 2, 3, 4
 Command = tuple[str, ...]
 
-TIDEGATE_TOML = """\
-people = "people.toml"
-policies = "policies"
-
-[forges.gogs]
-kind = "gogs"
-url = "http://127.0.0.1:3000"
-webhook_secrets = ["env:WEBHOOK_SECRET"]
-
-[zones.here]
-kind = "compute"
-region = "local"
-
-[targets.site]
-kind = "directory"
-zone = "here"
-path = "site"
-
-[[environments]]
-name = "production"
-repository = "gogs:acme/shop"
-deploys = ["branch:main"]
-targets = ["site"]
-audience = "https://shop.example/deploy"
-
-[[environments]]
-name = "staging"
-repository = "gogs:acme/shop"
-deploys = ["branch:*"]
-targets = ["site"]
-audience = "https://staging.example/deploy"
-"""
+TIDEGATE_TOML = toml(
+    environment(of=STAGING),
+    top='people = "people.toml"\npolicies = "policies"\n',
+    forge={"webhook_secrets": ["env:WEBHOOK_SECRET"]},
+    site={"path": "site"},
+)
 PEOPLE_TOML = f"""\
 [[people]]
 subject = "alice"
@@ -430,13 +405,13 @@ def test_a_configuration_can_be_checked_without_a_database(cli: Cli) -> None:
 
 # What is written wrongly, and what is told of it, by line. Names are looked at once the shape is right.
 FAULTS: dict[str, tuple[dict[str, str], list[tuple[int, str]]]] = {
-    "syntax": ({"[zones.here]": "[zones.here"}, [(9, "not TOML")]),
+    "syntax": ({"[zones.local]": "[zones.local"}, [(9, "not TOML")]),
     "shape": (
         {'"env:WEBHOOK_SECRET"': '"in-the-clear"', '"branch:main"': '"main"'},
         [(7, "must be a reference"), (21, 'must be "branch:GLOB", "tag:GLOB" or "release"')],
     ),
     "names": (
-        {'"gogs"': '"cvs"', '"here"': '"nowhere"', "path =": "paht =", '"staging"': '"production"'},
+        {'"gogs"': '"cvs"', 'zone = "local"': 'zone = "nowhere"', "path =": "paht =", '"staging"': '"production"'},
         [(5, "unknown kind 'cvs'"), (15, "no zone 'nowhere'"), (16, "paht"), (26, "a second environment 'production'")],
     ),
 }
@@ -522,6 +497,6 @@ def test_the_command_explains_itself_without_any_setting(cli: Cli) -> None:
 
 def test_the_command_that_is_installed_is_this_one(cli: Cli) -> None:
     command = ("delivery", "list", "--nope")
-    installed = [Path(sys.executable).parent / "tidegate", *command]
-    done = subprocess.run(installed, cwd=cli.folder, env=cli.env, capture_output=True, timeout=60, check=False)
+    installed = [str(Path(sys.executable).parent / "tidegate"), *command]
+    done = subprocess.run(installed, cwd=cli.folder, env=cli.env, capture_output=True, timeout=150, check=False)
     assert Ran(done.returncode, done.stdout, done.stderr.decode()) == cli(*command)

@@ -16,14 +16,14 @@ from sqlalchemy import Engine
 
 from app.cli.main import app
 from app.domain.notice import Notice
-from app.domain.session import Session
+from app.domain.session import Session, StoredSession
 from app.integrations.system import SystemIds, write_private
 from app.pipeline.approve.propose import propose_policy
 from app.pipeline.line.authorize import authorize
-from app.pipeline.ports.stores.sessions import StoredSession
 from app.store.unit import SqlStore
-from tests.cli.test_approval import PEOPLE, POLICIES, Desk, desk
+from tests.cli.test_approval import PEOPLE, Desk, desk
 from tests.cli.test_cli import NOW, TIDEGATE_TOML, Cli, Scene, broker, cli, scene
+from tests.held import POLICIES
 from tests.integrations.targets.cast import SIGNING_SECRET, serving
 from tests.pipeline.ask.cast import git
 from tests.shapes import golden, shape

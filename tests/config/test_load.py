@@ -15,38 +15,15 @@ from app.domain.environment import HealthCheck, Zone
 from app.domain.errors import BadConfiguration
 from app.guard.load import KINDS
 from app.settings import load_settings
+from tests.configurations import STAGING, environment, toml
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "tidegate.toml"
-GOOD = """\
-[forges.gogs]
-kind = "gogs"
-url = "http://127.0.0.1:3000"
-webhook_secrets = ["env:HOOK", "file:/run/hook"]
-
-[zones.local]
-kind = "compute"
-region = "local"
-
-[targets.site]
-kind = "directory"
-zone = "local"
-path = "/srv/site"
-
-[[environments]]
-name = "production"
-repository = "gogs:acme/shop"
-deploys = ["branch:main"]
-targets = ["site"]
-audience = "https://shop.example/deploy"
-
-[[environments]]
-name = "staging"
-repository = "gogs:acme/shop"
-deploys = ["branch:*", "tag:v*", "release"]
-targets = ["site"]
-audience = "https://staging.example/deploy"
-health = { url = "https://staging.example/healthz", within = "2m" }
-"""
+HEALTH = {"url": "https://staging.example/healthz", "within": "2m"}
+GOOD = toml(
+    environment({"deploys": ["branch:*", "tag:v*", "release"], "health": HEALTH}, STAGING),
+    top="",
+    forge={"webhook_secrets": ["env:HOOK", "file:/run/hook"]},
+)
 NAME_PATTERN = "String should match pattern '^[a-z0-9][a-z0-9-]{0,62}$'"
 URL_PATTERN = r"String should match pattern '^(https?|ssh|file)://\S+$'"
 REFERENCE = 'must be a reference, "env:NAME" or "file:PATH": no secret stands in this file'

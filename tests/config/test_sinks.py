@@ -96,7 +96,7 @@ def test_a_secret_in_the_file_is_refused_and_not_repeated(tmp_path: Path) -> Non
 def test_what_is_written_arrives_and_is_bound(tmp_path: Path) -> None:
     sinks = load(tmp_path, SINKS).sinks
     chat, mail = (bind_sink(sinks[name], SystemClock()) for name in ("chat", "mail"))
-    assert (chat.events, chat.environments) == (("deployment:held", "session:*"), {"production"})
+    assert (chat.events, chat.environments) == (("deployment:held", "session:*"), frozenset({"production"}))
     assert (mail.events, mail.environments) == (("deployment:*",), frozenset())
     assert isinstance(chat.sink(), webhook.Webhook) and isinstance(mail.sink(), smtp.Smtp)
     assert [chat.wants("deployment:held", each) for each in ("production", "staging", None)] == [True, False, False]

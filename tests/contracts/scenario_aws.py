@@ -8,15 +8,16 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
-from tests.contracts.aws_scenario import AwsScenario, as_tags, moto_account
+from app.integrations.identity.protocol import IdentitySource
+from tests.contracts.moto_account import MotoAccount, as_tags, moto_account
 from tests.contracts.scenario import GROUPS, PEOPLE
 
 
 class AwsAccount:
     """The account (protocol: Scenario). A login is the value of the tag that names the principal."""
 
-    def __init__(self, account: AwsScenario) -> None:
-        self.source = account.source()
+    def __init__(self, account: MotoAccount) -> None:
+        self.source: IdentitySource = account.source()
         self._account = account
         self._iam = account.iam
         self._numbers = count()

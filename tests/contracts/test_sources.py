@@ -80,8 +80,9 @@ def test_a_whole_read_says_who_there_is_and_in_which_groups(scenario: Scenario) 
 
 def test_who_is_in_a_group_was_named_before_it(scenario: Scenario, change: Change) -> None:
     change(scenario)
-    named: set[str] = set()
-    for page in scenario.source.read_all():
+    pages, named = list(scenario.source.read_all()), set[str]()
+    assert any(page.groups for page in pages)
+    for page in pages:
         named |= {identity.external_id for identity in page.identities}
         for group in page.groups:
             assert group.members <= named
@@ -140,8 +141,9 @@ def test_reading_the_changes_is_worth_as_much_as_reading_everything(scenario: Sc
     since = scenario.now()
     change(scenario)
     pages = scenario.source.read_changes(since)
-    if pages is not None:
-        assert known.take(pages).rights() == whole(scenario).rights()
+    if pages is None:
+        pytest.skip("it tells no changes")
+    assert known.take(pages).rights() == whole(scenario).rights()
 
 
 def test_reading_again_what_changed_is_worth_as_much_as_reading_everything(scenario: Scenario, change: Change) -> None:
@@ -164,7 +166,9 @@ def test_a_hint_about_everything_is_answered_by_a_whole_read(scenario: Scenario)
 @pytest.mark.parametrize("odd", ["", "nobody", "../..", "a b", "\x00", "x" * 5000])
 def test_a_hint_about_what_is_not_there_names_nobody(scenario: Scenario, kind: HintKind, odd: str) -> None:
     pages = scenario.source.read_again(Hint(kind, odd))
-    for page in pages or ():
+    if pages is None:
+        pytest.skip("a whole read answers it")
+    for page in pages:
         gone = {HintKind.IDENTITY: page.gone, HintKind.GROUP: page.gone_groups}[kind]
         assert (page.identities, page.groups, gone) == ((), (), (odd,))
 
@@ -175,13 +179,17 @@ def test_every_subject_is_spelt_as_subjects_are_and_nobody_is_the_gate(scenario:
         scenario.add(login)
     except NotImplementedError:
         pytest.skip("nobody is called so here")
-    for identity in whole(scenario).identities.values():
+    identities = whole(scenario).identities.values()
+    assert len(identities) >= len(PEOPLE)
+    for identity in identities:
         assert identity.subject == subject_from(identity.subject)
         assert identity.subject in {*PEOPLE, subject_from(login)} - {"tidegate"}
 
 
 def test_every_page_can_be_kept(scenario: Scenario) -> None:
-    for page in scenario.source.read_all():
+    pages = list(scenario.source.read_all())
+    assert {each.subject for page in pages for each in page.identities} == set(PEOPLE)
+    for page in pages:
         assert isinstance(page, Page)
         assert len(page.identities) <= 200
         for identity in page.identities:

@@ -26,9 +26,9 @@ from tests.integrations.targets.cast import (
     says,
     serving,
     the_secret,
-    wait_until,
     write_index,
 )
+from tests.waiting import until
 
 COUNT = "import sys; open(sys.argv[1], 'a').write('x'); sys.exit(int(sys.argv[2]))"
 
@@ -59,7 +59,7 @@ class DirectoryRig(Rig):
         path = self.folder / "www"
         if not self.works:
             path.write_text("in the way")
-        options = directory.Options(path=path)
+        options = directory.Options.model_validate({"path": path})
         return directory.Directory("shop", options, state_dir=self.folder, clock=FakeClock(), secret=no_secret)
 
     def export(self, folder: Path) -> None:
@@ -74,7 +74,8 @@ class CommandRig(Rig):
     def target(self) -> Target:
         argv = [sys.executable, "-I", "-S", "-c", COUNT, str(self.folder / "count"), "0" if self.works else "3"]
         state = self.folder / "state"
-        return command.Command("shop", command.Options(argv=argv), state_dir=state, clock=FakeClock(), secret=no_secret)
+        options = command.Options.model_validate({"argv": argv})
+        return command.Command("shop", options, state_dir=state, clock=FakeClock(), secret=no_secret)
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ class WebhookRig(Rig):
         service.answer = Deployer(set(), threading.Lock(), folder / "count", works)
 
     def target(self) -> Target:
-        options = webhook.Options(url=self._url, secret="env:SHOP_SECRET", idempotent=True)
+        options = webhook.Options.model_validate({"url": self._url, "secret": "env:SHOP_SECRET", "idempotent": True})
         return webhook.Webhook("shop", options, state_dir=self.folder, clock=FakeClock(), secret=the_secret)
 
 
@@ -148,7 +149,7 @@ def end(rig: Rig, report: Report, of: Dispatch) -> Report:
             reports.append(rig.target().poll(of))
         return reports[-1].progress is not Progress.RUNNING
 
-    wait_until(has_ended)
+    until(has_ended)
     return reports[-1]
 
 

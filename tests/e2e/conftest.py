@@ -10,12 +10,14 @@ from sqlalchemy import Engine, create_engine
 from app.stack.postgres import OWNER
 from app.stack.scene import Scene
 from app.store.reads import Reads
+from tests.e2e.scenes import SPOOL_BYTES, PatientScene
+from tests.programs import MOST
 
 
 @pytest.fixture(scope="session")
 def scene() -> Iterator[Scene]:
-    settings = {"TIDEGATE_SWEEP_AFTER": "1", "TIDEGATE_LEASE_SECONDS": "2"}
-    with Scene(lambda _: None, **settings) as scene:
+    settings = {"TIDEGATE_SWEEP_AFTER": "1", "TIDEGATE_LEASE_SECONDS": "2", "TIDEGATE_SPOOL_BYTES": str(SPOOL_BYTES)}
+    with PatientScene(**settings) as scene:
         yield scene
 
 
@@ -40,7 +42,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         for scene in {id(each): each for each in getattr(item, "funcargs", {}).values() if isinstance(each, Scene)}.values():
             log = scene.folder / "processes.log"
             lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-            report.sections.append(("what the processes complained of", "\n".join(filter(_is_complaint, lines))[-20_000:]))
+            complaints = "\n".join(filter(_is_complaint, lines))[-MOST:]
+            report.sections.append(("what the processes complained of", complaints))
     return report
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import os
-import signal
 import socket
-import subprocess
 import time
 import uuid
 from collections import Counter
@@ -17,12 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.stack.scene import SECRET, Scene
-from app.stack.server import answers, free_port
+from app.stack.server import answers
 from app.stack.supervisor import arguments, read_procfile
 from app.stack.up import ROOT
 from bench.load import Load, run
+from tests.ports import free_port
+from tests.programs import running
 
-BODY_SECONDS = 3.0
+BODY_SECONDS = 6.0
 FORGED = 64  # connections that forge
 
 
@@ -53,22 +53,9 @@ def receiver(scene: Scene, log: Path, **settings: str) -> Iterator[Receiver]:
     port = free_port()
     env = {**scene.env, "TIDEGATE_WEB_PORT": str(port), "TIDEGATE_BODY_SECONDS": str(BODY_SECONDS), **settings}
     env["PATH"] = f"{ROOT / '.venv' / 'bin'}{os.pathsep}{env['PATH']}"
-    with log.open("wb") as out:
-        command = arguments(read_procfile(ROOT / "Procfile")["web"], env)
-        process = subprocess.Popen(command, env=env, cwd=ROOT, stdout=out, stderr=out, start_new_session=True)
-        try:
-            end = time.monotonic() + 40
-            while not answers(port):
-                assert time.monotonic() < end and process.poll() is None, log.read_text()
-                time.sleep(0.05)
-            yield Receiver(port, process.pid, log)
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+    command = arguments(read_procfile(ROOT / "Procfile")["web"], env)
+    with running(command, log, lambda: answers(port), env=env, cwd=ROOT) as program:
+        yield Receiver(port, program.process.pid, log)
 
 
 def event(**over: object) -> bytes:

@@ -23,8 +23,9 @@ from app.pipeline.approve.vote import vote
 from app.settings import load_settings
 from app.stack.scene import Scene
 from app.store.reads import Reads
-from tests.e2e.test_durability import WHOLE_TRAIL, ended, someone_stands, standing_at, until
+from tests.e2e.test_durability import WHOLE_TRAIL, ended, someone_stands, standing_at
 from tests.integrations.targets.cast import Service, says, serving
+from tests.waiting import until
 
 POLICY = """
 @id("leads-approve") permit (principal in Group::"operators", action == Action::"approve", resource);

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,24 +16,10 @@ from sqlalchemy import Connection, Engine, text
 from app.domain.deployment import STAGES, Deployment, Stage, State
 from app.stack.scene import Scene
 from app.store.reads import Reads
+from tests.waiting import until
 
 GATE = 4711  # the advisory lock at which a stage stands until the test lets it go
 WHOLE_TRAIL = ["planned", "identified", "permitted", "granted", "dispatching", "dispatched", "succeeded"]
-
-
-def until(look: Callable[[], bool], what: str, seconds: float = 60) -> None:
-    """Wait until something has come true; an outage on the way counts as not yet."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            if look():
-                return
-        except Exception as fault:
-            last = f"{what}: {type(fault).__name__}"
-        else:
-            last = what
-        time.sleep(0.05)
-    raise AssertionError(f"never: {last}")
 
 
 def ended(reads: Reads, deployment_id: str) -> Deployment:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import httpx
@@ -11,8 +10,7 @@ from app.domain.deployment import STAGES, State
 from app.stack.scene import Scene
 from app.store.reads import Reads
 from tests.e2e.test_durability import ended
-
-PATIENCE = 20.0  # seconds; task events come in groups
+from tests.waiting import until
 
 
 def test_flower_shows_the_five_stages_of_a_deployment_and_wants_a_password(scene: Scene, reads: Reads) -> None:
@@ -20,12 +18,13 @@ def test_flower_shows_the_five_stages_of_a_deployment_and_wants_a_password(scene
     assert ended(reads, made).state is State.SUCCEEDED
     url = f"{scene.running.flower_url}/api/tasks"
     for wrong in (None, ("ops", "guessed")):
-        assert httpx.get(url, auth=wrong).status_code == 401
+        assert httpx.get(url, auth=wrong, timeout=20).status_code == 401
     password = (scene.running.state / "secrets" / "flower").read_text().strip()
-    until, seen = time.monotonic() + PATIENCE, {}
     wanted = {stage.value: "SUCCESS" for stage in STAGES}
-    while seen != wanted and time.monotonic() < until:
-        time.sleep(0.2)
-        tasks: dict[str, Any] = httpx.get(url, auth=("ops", password), params={"limit": 10_000}).json()
-        seen = {task["name"]: task["state"] for task in tasks.values() if made in (task["args"] or "")}
-    assert seen == wanted
+
+    def shown() -> dict[str, str]:
+        tasks: dict[str, Any] = httpx.get(url, auth=("ops", password), params={"limit": 10_000}, timeout=20).json()
+        return {task["name"]: task["state"] for task in tasks.values() if made in (task["args"] or "")}
+
+    until(lambda: shown() == wanted, "Flower shows the five stages")  # task events come in groups
+    assert shown() == wanted

@@ -19,9 +19,10 @@ from app.domain.deployment import Stage, State
 from app.integrations.system import write_private
 from app.stack.scene import Scene
 from app.store.reads import Reads
-from tests.e2e.test_durability import ended, standing_at, until
+from tests.e2e.test_durability import ended, standing_at
 from tests.okta_fake import TOKEN, FakeOkta, serving_okta
 from tests.sources import RealClock
+from tests.waiting import until
 
 TIDEGATE = str(Path(sys.executable).parent / "tidegate")
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
@@ -32,7 +33,7 @@ EVENTS_SECRET = "the-secret-of-events"
 
 def tidegate(scene: Scene, *arguments: str) -> Any:
     command = [TIDEGATE, *arguments, "--json"]
-    done = subprocess.run(command, env=scene.env, cwd=scene.folder, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, env=scene.env, cwd=scene.folder, capture_output=True, text=True, timeout=150, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -51,7 +52,9 @@ class Provider:
 
     def __init__(self, scene: Scene, token: str) -> None:
         self._url = f"{scene.running.web_url}/scim/v2"
-        self._client = httpx.Client(headers={"Authorization": f"Bearer {token}", "Content-Type": "application/scim+json"})
+        self._client = httpx.Client(
+            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/scim+json"}, timeout=20
+        )
 
     def send(self, method: str, path: str, document: dict[str, Any]) -> dict[str, Any]:
         answer = self._client.request(method, f"{self._url}{path}", content=json.dumps(document))
@@ -125,10 +128,10 @@ def test_an_event_of_okta_has_its_subject_read_again_and_denied(scene: Scene, re
 
 def test_an_org_that_is_away_is_told_and_tried_again(scene: Scene, reads: Reads, okta: FakeOkta) -> None:
     okta.add_user("alice")
-    until(lambda: tidegate(scene, "access", "sources")["okta"]["state"]["refreshed_at"], "okta was read", 90)
+    tidegate(scene, "access", "sync", "okta", "--whole")
     write_private(scene.folder / "okta.token", "another")
     command = [TIDEGATE, "access", "sync", "okta", "--whole"]
-    done = subprocess.run(command, env=scene.env, cwd=scene.folder, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, env=scene.env, cwd=scene.folder, capture_output=True, text=True, timeout=150, check=False)
     assert done.returncode == 4 and "Okta refuses the token" in done.stderr
     assert "refuses the token" in tidegate(scene, "access", "sources")["okta"]["state"]["fault"]
     write_private(scene.folder / "okta.token", TOKEN)

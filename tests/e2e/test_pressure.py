@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,12 @@ from app.stack.postgres import OWNER
 from app.stack.scene import Scene
 from app.stack.supervisor import Supervisor
 from app.store.reads import Reads
-from tests.e2e.test_durability import someone_stands, standing_at, until
+from tests.e2e.scenes import STARTS_WITHIN, PatientScene
+from tests.e2e.test_durability import someone_stands, standing_at
+from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(600)  # processes start and stop here, which takes its time on a busy machine
 
-STARTS_WITHIN = 200
 WINDOW = 4
 SLOW = 10  # environments whose target does not answer: more than `deployer` has threads
 
@@ -91,7 +93,7 @@ def service() -> Iterator[Service]:
 def patient(service: Service) -> Iterator[Scene]:
     """A stack with a quiet environment and ten slow ones beside `production`."""
     settings = {"TIDEGATE_SWEEP_AFTER": "3600", "TIDEGATE_LEASE_SECONDS": "3", "TIDEGATE_DRAIN_WITHIN": "20"}
-    with Scene(lambda _: None, **settings) as scene:
+    with PatientScene(**settings) as scene:
         parts = [DIRECTORY.format(name="quiet", folder=scene.folder), ENVIRONMENT.format(name="quiet", target="quiet")]
         for n in range(SLOW):
             parts += [WEBHOOK.format(name=f"slow{n}", port=service.server.server_address[1])]
@@ -134,13 +136,13 @@ def has_ended(reads: Reads, deployment_id: str) -> bool:
 def all_ended(owner: Engine) -> bool:
     query = "SELECT count(*) FROM deployments WHERE state NOT IN ('succeeded', 'superseded', 'denied', 'failed')"
     with owner.connect() as connection:
-        return connection.execute(text(query)).scalar_one() == 0
+        return bool(connection.execute(text(query)).scalar_one() == 0)
 
 
 def queued(scene: Scene) -> int:
     """Count the messages in all queues."""
     with Broker(scene.env["TIDEGATE_REDIS_URL"]) as broker:
-        client = broker.default_channel.client
+        client: Any = broker.default_channel.client  # type: ignore[attr-defined]  # Redis's channel has one
         return sum(int(client.llen(name)) for name in ("stages", "wakes", "deploys", "slow_deploys"))
 
 
@@ -170,7 +172,7 @@ def test_targets_that_do_not_answer_hold_up_nobody_and_a_worker_that_ends_meanwh
     for name in ("production", "quiet"):
         push = patient.commit("past them", account=patient.alice) if name == "production" else pushed(patient, name, "past")
         deployment_id = patient.deployment_of(patient.deliver(push))
-        until(lambda d=deployment_id: has_ended(reads, d), f"{name} deploys though {SLOW} targets do not answer", 45)
+        until(partial(has_ended, reads, deployment_id), f"{name} deploys though {SLOW} targets do not answer", 45)
 
     pid = supervisor.pid("slow")
     assert pid is not None

@@ -16,7 +16,8 @@ import pytest
 
 from app.stack.scene import SECRET, Scene
 from app.store.reads import Reads
-from tests.e2e.test_durability import until
+from tests.e2e.scenes import SPOOL_BYTES
+from tests.waiting import until
 
 LIMIT = 25 * 1024 * 1024
 
@@ -94,9 +95,9 @@ def test_garbage_with_a_true_signature_is_a_clear_400(scene: Scene, body: bytes)
 def test_unknown_forges_and_methods_are_refused(scene: Scene) -> None:
     body = event()
     assert post(scene, body, signed(body), "/hooks/nowhere").status_code == 404
-    answer = httpx.get(scene.running.web_url + "/hooks/gogs")
+    answer = httpx.get(scene.running.web_url + "/hooks/gogs", timeout=20)
     assert answer.status_code == 405 and answer.headers["allow"]
-    assert httpx.get(scene.running.web_url + "/nothing").headers["content-type"] == "application/problem+json"
+    assert httpx.get(scene.running.web_url + "/nothing", timeout=20).headers["content-type"] == "application/problem+json"
 
 
 def test_a_body_over_the_limit_is_413_and_one_at_the_limit_is_read(scene: Scene) -> None:
@@ -114,7 +115,7 @@ def test_chunked_bodies_are_read_and_limited_as_they_come(scene: Scene) -> None:
             yield whole[start : start + 65536]
 
     url = scene.running.web_url + "/hooks/gogs"
-    assert httpx.post(url, content=pieces(body), headers=signed(body)).status_code == 202
+    assert httpx.post(url, content=pieces(body), headers=signed(body), timeout=20).status_code == 202
     over = b" " * (LIMIT + 70_000)
     try:
         status = httpx.post(url, content=pieces(over), headers=signed(over), timeout=30).status_code
@@ -145,13 +146,13 @@ def test_without_postgres_it_is_kept_on_disk_and_ready_says_so(scene: Scene, rea
         answer = post(scene, body, signed(body))
         assert answer.status_code == 202
         scene.stack.supervisor.kill("web")  # what it kept is its successor's
-        until(lambda: httpx.get(scene.running.web_url + "/healthz").status_code == 200, "the receiver is back")
+        until(lambda: httpx.get(scene.running.web_url + "/healthz", timeout=20).status_code == 200, "the receiver is back")
         kept = [answer, post(scene, body := event(), signed(body))]
-        waiting = float(re.search(r"^tidegate_spool_bytes (\S+)", metrics(scene), re.M)[1])  # type: ignore[index]
+        waiting = float(re.search(r"^tidegate_spool_bytes (\S+)", metrics(scene), re.M)[1])
         assert waiting > 2 * len(body)
         ready = httpx.get(scene.running.web_url + "/readyz", timeout=20)
         assert ready.status_code == 503 and ready.json()["checks"]["database"] != "ok"
-        assert httpx.get(scene.running.web_url + "/healthz").status_code == 200
+        assert httpx.get(scene.running.web_url + "/healthz", timeout=20).status_code == 200
         assert "tidegate_database_up 0.0" in metrics(scene)
     finally:
         scene.stack.postgres.start()
@@ -169,7 +170,7 @@ def test_without_postgres_and_without_room_on_disk_it_is_503_with_retry_after(sc
     try:
         spool.mkdir(exist_ok=True)
         with full.open("wb") as file:
-            file.truncate(2 * 1024**3)  # a hole: it takes no room
+            file.truncate(SPOOL_BYTES)  # a hole: it takes no room
         time.sleep(1.1)  # the spool is measured every second
         answer = post(scene, body := event(), signed(body))
         assert answer.status_code == 503 and int(answer.headers["retry-after"]) > 0
@@ -186,7 +187,7 @@ def metrics(scene: Scene) -> str:
 
 def test_metrics_count_deliveries_by_outcome(scene: Scene) -> None:
     post(scene, b"x", {"content-type": "application/json"})
-    text = httpx.get(scene.running.web_url + "/metrics").text
+    text = httpx.get(scene.running.web_url + "/metrics", timeout=20).text
     assert 'tidegate_deliveries_total{forge="gogs",outcome="bad-signature"}' in text
     for name in ("tidegate_stage_seconds", "tidegate_queue_age_seconds", "tidegate_deployments"):
         assert f"# TYPE {name} " in text
@@ -204,7 +205,7 @@ def test_flower_needs_its_password(scene: Scene) -> None:
 
 def test_the_issuer_describes_itself_and_publishes_no_private_key(scene: Scene) -> None:
     url = scene.running.web_url
-    described = httpx.get(url + "/.well-known/openid-configuration").json()
+    described = httpx.get(url + "/.well-known/openid-configuration", timeout=20).json()
     assert described["issuer"] == url
-    keys = httpx.get(described["jwks_uri"]).json()["keys"]
+    keys = httpx.get(described["jwks_uri"], timeout=20).json()["keys"]
     assert keys and all(key["alg"] == "RS256" and not {"d", "p", "q"} & set(key) for key in keys)

@@ -12,8 +12,8 @@ import pytest
 from app.domain.deployment import State
 from app.stack.scene import Scene
 from app.store.reads import Reads
-from tests.e2e.test_durability import until
 from tests.integrations.targets.cast import SIGNING_SECRET, Service, serving
+from tests.waiting import until
 
 AUDIENCE = "https://api.example/deploy"
 ADDED = """
@@ -55,7 +55,7 @@ def test_the_token_of_a_dispatch_verifies_by_discovery_and_key_set_alone(scene: 
 
     (request,) = service.requests
     kind, _, token = request.headers["authorization"].partition(" ")
-    described = httpx.get(f"{scene.running.web_url}/.well-known/openid-configuration").json()
+    described = httpx.get(f"{scene.running.web_url}/.well-known/openid-configuration", timeout=20).json()
     key = jwt.PyJWKClient(described["jwks_uri"]).get_signing_key_from_jwt(token)
     claims = jwt.decode(token, key, algorithms=["RS256"], audience=AUDIENCE, issuer=described["issuer"])
     assert kind == "Bearer"

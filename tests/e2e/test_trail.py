@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
+import pytest
 from sqlalchemy import Engine, text
 
 from app.domain.deployment import State
@@ -40,8 +41,9 @@ def test_an_annotated_tag_is_deployed_at_the_commit_that_it_names(scene: Scene, 
     assert scene.deployed() == deployment.sha
 
 
+@pytest.mark.timeout(600)
 def test_the_demos_checks_are_the_commands_exit_status() -> None:
     """`tidegate demo` says yes seven times and nothing else, and ends with 0."""
-    done = subprocess.run([TIDEGATE, "demo"], capture_output=True, text=True, timeout=150, check=False)
+    done = subprocess.run([TIDEGATE, "demo"], capture_output=True, text=True, timeout=500, check=False)
     answers = [line.split()[0] for line in done.stdout.splitlines() if line.startswith(("yes ", "NO "))]
     assert (done.returncode, answers) == (0, ["yes"] * 7), done.stdout[-2000:] + done.stderr[-500:]

@@ -8,7 +8,6 @@ import socket
 import stat
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,50 +17,51 @@ import pytest
 
 from app.stack.postgres import APP, OWNER, EmbeddedPostgres
 from app.stack.redis import EmbeddedRedis
-from app.stack.server import answers, free_port
-from tests.e2e.test_durability import until
+from app.stack.server import answers
+from tests.ports import free_port, stack_ports
+from tests.programs import Program, forget
+from tests.waiting import until
 
 TIDEGATE = str(Path(sys.executable).parent / "tidegate")
+
+
+pytestmark = pytest.mark.timeout(600)
 
 
 class Up:
     """A running `tidegate up` and what it said so far."""
 
-    def __init__(self, process: subprocess.Popen[str], env: dict[str, str]) -> None:
-        self.process, self.env, self.said = process, env, ""
-        threading.Thread(target=self._read, daemon=True).start()
+    def __init__(self, program: Program, env: dict[str, str]) -> None:
+        self.process, self.env, self._log = program.process, env, program.log
 
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.said += line
+    @property
+    def said(self) -> str:
+        return self._log.read_text()
 
     def port(self, name: str) -> int:
         return int(self.env[f"TIDEGATE_{name}_PORT"])
 
     def is_ready(self) -> bool:
-        return httpx.get(f"http://127.0.0.1:{self.port('WEB')}/readyz").status_code == 200
+        return httpx.get(f"http://127.0.0.1:{self.port('WEB')}/readyz", timeout=20).status_code == 200
 
 
 @pytest.fixture
 def env() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TIDEGATE_")}
-    return kept | {f"TIDEGATE_{name}_PORT": str(free_port()) for name in ("WEB", "FLOWER", "POSTGRES", "REDIS")}
+    return kept | stack_ports()
 
 
 @contextmanager
 def up(folder: Path, env: dict[str, str], end: signal.Signals = signal.SIGINT) -> Iterator[Up]:
-    process = subprocess.Popen(
-        [TIDEGATE, "up"], cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
+    program = Program([TIDEGATE, "up"], folder.with_name(f"{folder.name}-{end.name}.out"), cwd=folder, env=env)
     try:
-        yield Up(process, env)
+        yield Up(program, env)
     finally:
-        process.send_signal(end)
-        process.wait(40)
+        program.process.send_signal(end)
+        program.process.wait(120)  # nothing is killed here: it must end by itself
+        forget(program.log)
 
 
-@pytest.mark.timeout(600)
 def test_a_first_start_makes_all_it_needs_and_ctrl_c_leaves_nothing_running(folder: Path, env: dict[str, str]) -> None:
     with up(folder, env) as first:
         until(first.is_ready, "the first start is ready", 200)
@@ -89,7 +89,6 @@ def test_a_first_start_makes_all_it_needs_and_ctrl_c_leaves_nothing_running(fold
     assert (folder / "people.toml").read_text() == mine
 
 
-@pytest.mark.timeout(600)
 def test_restart_replaces_every_process_of_a_running_up_and_comes_back_when_it_is_done(folder: Path, env: dict[str, str]) -> None:
     with up(folder, env) as running:
         until(running.is_ready, "it is ready", 200)
@@ -108,7 +107,7 @@ def test_a_taken_port_is_told_with_the_setting_that_changes_it(folder: Path, env
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", int(env[f"TIDEGATE_{name}_PORT"])))
         taken.listen()
-        done = subprocess.run([TIDEGATE, "up"], cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run([TIDEGATE, "up"], cwd=folder, env=env, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 2
     assert f"TIDEGATE_{name}_PORT" in done.stderr and "Traceback" not in done.stderr
     for other in {"WEB", "FLOWER", "POSTGRES", "REDIS"} - {name}:

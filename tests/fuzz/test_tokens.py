@@ -9,6 +9,7 @@ import jwt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jwt.types import Options
 
 from app.domain.grant import Grant
 from app.integrations.system import SystemIds
@@ -25,7 +26,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=3
 
 
 def claims(token: str, audience: str = "aud") -> dict[str, object]:
-    options = {"verify_exp": False, "verify_nbf": False, "verify_iat": False}
+    options: Options = {"verify_exp": False, "verify_nbf": False, "verify_iat": False}
     return jwt.decode(token, KEY, algorithms=["RS256"], audience=audience, issuer="https://gate.example", options=options)
 
 

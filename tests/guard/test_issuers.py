@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
+from app.config.example import write_example
 from app.config.load import Configuration, load_configuration
 from app.domain.access import SourceKind, SourceRule
 from app.domain.errors import BadConfiguration
@@ -18,7 +19,7 @@ from app.integrations.system import SystemIds
 from app.store.unit import SqlStore
 from tests.config.test_load import GOOD
 from tests.fakes import FakeClock
-from tests.guard.test_source import BOB, add, settings_of, write_example
+from tests.guard.test_source import BOB, add, settings_of
 
 CORP = """
 [issuers.corp]

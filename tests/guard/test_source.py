@@ -26,7 +26,7 @@ from app.settings import Settings, load_settings
 from app.store.engine import make_engine
 from app.store.reads import Reads
 from app.store.unit import SqlStore
-from tests.conftest import free_port
+from tests.ports import free_port
 
 BOB = '\n[[people]]\nsubject = "bob"\nemails = ["bob@example.com"]\naccounts = ["gogs:2"]\n'
 

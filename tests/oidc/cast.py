@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import time
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,9 +12,12 @@ from typing import Any
 import httpx
 from joserfc.jwk import RSAKey
 
+from app.stack.server import answers
+from tests.oidc.install import installed
+from tests.programs import Program
+
 FOLDER = Path(__file__).parent
-INSTALLED = FOLDER.parents[1] / ".venv" / "oidc"
-START_SECONDS = 20.0
+SECONDS = 60.0  # for an answer, on a busy machine
 ALICE = {
     "name": "Alice Example",
     "preferred_username": "alice",
@@ -25,20 +26,6 @@ ALICE = {
     "groups": ["deployers"],
     "amr": ["pwd"],
 }
-
-
-def install() -> None:
-    """Install the pinned packages, once for each version of the lock file. Without Node.js and npm the tests fail."""
-    lock = (FOLDER / "package-lock.json").read_bytes()
-    taken = INSTALLED / "taken.json"
-    if taken.exists() and taken.read_bytes() == lock:
-        return
-    assert shutil.which("node") and shutil.which("npm"), "these tests need Node.js and npm: make test-tools"
-    INSTALLED.mkdir(parents=True, exist_ok=True)
-    for name in ("package.json", "package-lock.json"):
-        shutil.copyfile(FOLDER / name, INSTALLED / name)
-    subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--silent"], cwd=INSTALLED, check=True, timeout=150)
-    taken.write_bytes(lock)
 
 
 def fresh_key(kid: str) -> RSAKey:
@@ -52,9 +39,10 @@ class Provider:
 
     port: int
     redirect_uri: str
+    log: Path
     key: RSAKey = field(default_factory=lambda: fresh_key("key-1"))
     accounts: dict[str, dict[str, Any]] = field(default_factory=dict)
-    _process: subprocess.Popen[str] | None = None
+    _program: Program | None = None
 
     @property
     def url(self) -> str:
@@ -64,14 +52,14 @@ class Provider:
         """Go by the usual accounts and the first key again, wherever a test has left it."""
         self.key = FIRST_KEY
         self.accounts = {"alice": dict(ALICE), "bob": {"preferred_username": "bob"}, "mallory": {"preferred_username": "mallory"}}
-        if self._process is None:
+        if self._program is None:
             self.start()
         self.tell()
 
     def tell(self) -> None:
         """Let it go by what is set here."""
         state = {"jwks": {"keys": [self.key.as_dict(private=True)]}, "accounts": self.accounts}
-        httpx.put(f"{self.url}/control", json=state).raise_for_status()
+        httpx.put(f"{self.url}/control", json=state, timeout=SECONDS).raise_for_status()
 
     def rotate(self, kid: str) -> None:
         """Sign with a new key, and publish the old one no longer."""
@@ -80,24 +68,20 @@ class Provider:
 
     def start(self) -> None:
         """Start it, and wait until it listens."""
-        command = ["node", "--no-warnings", str(FOLDER / "provider.js"), str(INSTALLED), str(self.port), self.redirect_uri]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        assert self._process.stdout is not None
-        begun = time.monotonic()
-        while "ready" not in self._process.stdout.readline():
-            assert self._process.poll() is None and time.monotonic() - begun < START_SECONDS, "the provider did not start"
+        command = ["node", "--no-warnings", str(FOLDER / "provider.js"), str(installed()), str(self.port), self.redirect_uri]
+        self._program = Program(command, self.log)
+        self._program.until(lambda: answers(self.port))
 
     def stop(self) -> None:
         """End it."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+        if self._program is not None:
+            self._program.stop(signal.SIGKILL)
+            self._program = None
 
     def client_token(self) -> str:
         """Get a JWT access token of the client `robot` (RFC 6749 §4.4, RFC 9068)."""
         form = {"grant_type": "client_credentials", "resource": "urn:gate", "scope": "deploy"}
-        answer = httpx.post(f"{self.url}/token", data=form, auth=("robot", "robot-secret"))
+        answer = httpx.post(f"{self.url}/token", data=form, auth=("robot", "robot-secret"), timeout=SECONDS)
         return str(answer.raise_for_status().json()["access_token"])
 
 
@@ -105,12 +89,11 @@ FIRST_KEY = fresh_key("key-1")
 
 
 @contextmanager
-def providing(port: int, redirect_uri: str) -> Iterator[Provider]:
-    """Run the provider until the tests are over."""
-    install()
-    provider = Provider(port, redirect_uri)
-    provider.start()
+def providing(port: int, redirect_uri: str, log: Path) -> Iterator[Provider]:
+    """Run the provider until the tests are over. What it says goes to `log`."""
+    provider = Provider(port, redirect_uri, log)
     try:
+        provider.start()
         yield provider
     finally:
         provider.stop()

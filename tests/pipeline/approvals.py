@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 
 from app.domain.approval import ApprovalSettings, Verdict, Vote
 from app.domain.deployment import Deployment, Stage, State
@@ -67,7 +68,7 @@ class Held:
         session = Session("s", subject, "corp", at, at if mfa else None, "", ("mfa",), "", "", "https://id.example")
         return Person(self.principal(subject), session)
 
-    def vote(self, deployment: Deployment, subject: str, verdict: Verdict = Verdict.APPROVE, **how: float) -> Vote:
+    def vote(self, deployment: Deployment, subject: str, verdict: Verdict = Verdict.APPROVE, **how: Any) -> Vote:
         """Vote as somebody who has just signed in."""
         return vote(self.line.services, deployment.id, self.in_person(subject, **how), verdict, "")
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from app.stack.memory import MemoryWatch, resident_mib
 from app.stack.supervisor import Supervisor
+from tests.waiting import until
 
 PROGRAM = """
 import os, pathlib, subprocess, sys, time
@@ -19,13 +18,6 @@ if "TIDEGATE_READY_FILE" in os.environ:
     pathlib.Path(os.environ["TIDEGATE_READY_FILE"]).touch()
 subprocess.run([sys.executable, "-c", "import sys, time; " + child, sys.argv[1]])
 """
-
-
-def until(true: Callable[[], object]) -> None:
-    end = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def test_what_holds_too_much_twice_in_a_row_is_replaced_and_the_rest_is_left_alone(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import redis
 from app.domain.errors import BadConfiguration
 from app.stack.postgres import APP, OWNER, EmbeddedPostgres
 from app.stack.redis import EmbeddedRedis
-from tests.conftest import free_port
+from tests.ports import free_port
 
 SECONDS = 10
 

@@ -6,8 +6,7 @@ import os
 import signal
 import socket
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,8 @@ import pytest
 import app.stack.server
 from app.domain.errors import BadConfiguration, GateError
 from app.stack.server import Server, answers
-from tests.conftest import free_port
+from tests.ports import free_port
+from tests.waiting import until
 
 LISTEN = """
 import os, socket, sys, time
@@ -45,13 +45,6 @@ pathlib.Path(sys.argv[2]).write_text(str(child.pid))
 """
     + LISTEN
 )
-
-
-def wait_until(true: Callable[[], object], seconds: float = 20.0) -> None:
-    until = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < until, "it did not become true in time"
-        time.sleep(0.01)
 
 
 def lives(pid: int) -> bool:
@@ -84,7 +77,7 @@ def test_a_server_that_launch_returned_from_answers(server: Server) -> None:
 
 def test_its_output_is_in_its_log(server: Server, tmp_path: Path) -> None:
     server.launch(command(server, LISTEN))
-    wait_until(lambda: "listening" in (tmp_path / "light.log").read_text())
+    until(lambda: "listening" in (tmp_path / "light.log").read_text())
 
 
 def test_it_runs_in_a_session_of_its_own(server: Server) -> None:
@@ -108,7 +101,7 @@ def test_a_server_that_was_killed_is_started_again_by_launch(server: Server) -> 
     first = server.pid
     assert first is not None
     os.kill(first, signal.SIGKILL)
-    wait_until(lambda: not server.is_running)
+    until(lambda: not server.is_running)
     assert server.pid is None
     server.launch(command(server, LISTEN))
     assert server.pid not in (None, first)
@@ -164,7 +157,7 @@ def test_a_killed_server_takes_its_children_with_it(server: Server, tmp_path: Pa
     child = int((tmp_path / "child").read_text())
     assert lives(child)
     server.kill()
-    wait_until(lambda: not lives(child))
+    until(lambda: not lives(child))
     assert not server.is_running
 
 

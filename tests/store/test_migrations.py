@@ -27,7 +27,7 @@ from app.stack.postgres import APP, OWNER, EmbeddedPostgres
 from app.store.engine import make_engine
 from app.store.migrate import SCRIPTS, alembic_config, is_current, upgrade
 from app.store.schema.metadata import metadata
-from tests.conftest import free_port
+from tests.ports import free_port
 
 FILE_NAME = re.compile(
     r"(\d{4})_(add|alter|change|create|drop|fill|move|remove|rename|split|tighten|widen)_[a-z0-9]+(_[a-z0-9]+)*\.py"
@@ -168,7 +168,9 @@ def test_the_file_names_say_number_verb_and_noun_in_an_unbroken_chain() -> None:
 
 
 def test_every_migration_says_what_it_does() -> None:
-    for revision in ScriptDirectory(str(SCRIPTS)).walk_revisions():
+    revisions = list(ScriptDirectory(str(SCRIPTS)).walk_revisions())
+    assert revisions
+    for revision in revisions:
         assert len(revision.doc) > 10
         assert callable(revision.module.downgrade) and callable(revision.module.upgrade)
 
@@ -182,7 +184,7 @@ def migrating(database: Database) -> subprocess.CompletedProcess[str]:
         "TIDEGATE_REDIS_URL": "redis://127.0.0.1:1/0",
     }
     arguments = [sys.executable, "-m", "app.store.migrate"]
-    return subprocess.run(arguments, env=env, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(arguments, env=env, capture_output=True, text=True, timeout=150, check=False)
 
 
 def waiting_for_the_lock(connection: Connection) -> int:
@@ -208,7 +210,7 @@ def test_two_migrations_at_once_are_made_one_after_the_other(database: Database)
         assert database.rows(COLUMNS) == set()
         gate.execute(text(f"SELECT pg_advisory_unlock({LOCK})"))
         gate.commit()
-        done = [each.result(timeout=60) for each in running]
+        done = [each.result(timeout=150) for each in running]
     assert [(each.returncode, each.stderr) for each in done] == [(0, ""), (0, "")]
     assert both_waited
     with database.engine.connect() as connection:

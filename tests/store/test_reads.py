@@ -18,7 +18,7 @@ from app.store.engine import make_engine
 from app.store.inbox.inbox import SqlInbox
 from app.store.reads import QueueAge, Reads
 from app.store.unit import SqlStore
-from tests.conftest import free_port
+from tests.ports import free_port
 from tests.rows import record
 
 IDS = SystemIds()
@@ -199,7 +199,7 @@ def test_audit_entries_are_the_last_ones_in_order_and_filtered(engine: Engine) -
     reads = Reads(engine)
 
     def read(limit: int = 100, **of: str) -> list[tuple[str, str | None]]:
-        return [(e.action, e.deployment_id) for e in reads.audit(limit=limit, **of)]  # type: ignore[arg-type]
+        return [(e.action, e.deployment_id) for e in reads.audit(limit=limit, **of)]
 
     planned, identified = "deployment:planned", "deployment:identified"
     whole = [("delivery:received", None), (planned, one.id), (planned, two.id), (identified, one.id), (identified, two.id)]

@@ -79,9 +79,9 @@ class Forge:
             for keyword, parent in zip(("from", "merge"), commit.parents, strict=False):
                 yield f"{keyword} :{parent[1:]}\n".encode()
             yield b"M 100644 inline version\n" + _data(f"{commit.name}\n") + b"\n"
-        for name, (owner, commit) in self._plan.tags.items():
+        for name, (owner, tagged) in self._plan.tags.items():
             if owner == repository:
-                yield f"tag {name}\nmark :{FIRST_TAG + int(name[1:])}\nfrom :{commit[1:]}\n".encode()
+                yield f"tag {name}\nmark :{FIRST_TAG + int(name[1:])}\nfrom :{tagged[1:]}\n".encode()
                 yield b"tagger %b\n" % WHO + _data(f"{name}\n")
 
 

@@ -117,7 +117,7 @@ def _tables(connection: psycopg.Connection[Any], history: History) -> None:
     behind = time.time() - time.monotonic()  # from the database's clock to the monotonic one: it is one machine
 
     def rows(query: str) -> list[dict[str, Any]]:
-        return cursor.execute(query).fetchall()  # type: ignore[call-overload,no-any-return]
+        return cursor.execute(query).fetchall()
 
     history.deliveries = [
         DeliveryRow(

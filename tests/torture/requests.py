@@ -149,7 +149,7 @@ class Requests:
         repository = dict(payload["repository"], id=REPOSITORIES.get(name, 99), full_name=name, name=name.partition("/")[2])
         owner = OWNER if act.repository else ("elsewhere", 98)
         repository["owner"] = dict(repository["owner"], id=owner[1], username=owner[0], login=owner[0])
-        people = {key: _user(getattr(act, key)) for key in ("sender", "pusher") if key in payload}
+        people: dict[str, Any] = {key: _user(getattr(act, key)) for key in ("sender", "pusher") if key in payload}
         return {**payload, "repository": repository, **people}
 
 

@@ -59,9 +59,9 @@ def test_a_commit_that_a_ref_left_behind_never_comes_back_to_it(plan: Plan) -> N
 
     left: dict[tuple[str, str], set[str]] = {}
     held: dict[tuple[str, str], set[str]] = {}
-    for act in plan.every:
-        if act.kind not in MOVING or act.ref.startswith("refs/tags/"):
-            continue
+    moves = [act for act in plan.every if act.kind in MOVING and not act.ref.startswith("refs/tags/")]
+    assert moves
+    for act in moves:
         key, now = (act.repository, act.ref), history(act.after)
         left[key] = (left.get(key, set()) | held.get(key, set())) - now
         back = {c for c in now & left.get(key, set()) if act.kind != "merge"}
@@ -77,6 +77,7 @@ def test_every_environment_has_a_decisive_end_and_encores_change_none(plan: Plan
 
 
 def test_requests_are_signed_as_gogs_signs_and_forged_ones_are_not(plan: Plan, requests: Requests) -> None:
+    assert {"push", "forged"} <= {act.kind for act in plan.every}
     for act in plan.every:
         if act.kind == "rollback":
             continue
@@ -88,6 +89,7 @@ def test_requests_are_signed_as_gogs_signs_and_forged_ones_are_not(plan: Plan, r
 
 def test_a_duplicate_is_the_same_request_and_a_replay_is_the_same_act_under_a_new_id(plan: Plan, requests: Requests) -> None:
     acts = {a.index: a for a in plan.every}
+    assert {"duplicate", "replay"} <= {act.kind for act in plan.acts if act.of is not None}
     for act in plan.acts:
         if act.of is None:
             continue

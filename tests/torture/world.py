@@ -21,7 +21,9 @@ from app.integrations.system import write_private
 from app.stack.postgres import APP, OWNER, EmbeddedPostgres
 from app.stack.redis import EmbeddedRedis
 from app.stack.secrets import load_or_make_secret
-from app.stack.server import free_port
+from app.stack.server import answers
+from tests.ports import free_port
+from tests.programs import Program, said
 from tests.torture import cast
 from tests.torture.forge import Forge
 from tests.torture.plan import Plan
@@ -33,7 +35,7 @@ from tests.torture.schedule import LEASE_SECONDS, SWEEP_SECONDS
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 VERSION_PARTS = ("app", "workers", "migrations", "Procfile", "pyproject.toml")
-READY_SECONDS = 60.0
+READY_SECONDS = 120.0
 DISK = "2m"
 POLICY = """\
 @id("deployers-deploy")
@@ -66,7 +68,7 @@ class World:
         self.ports = {n: free_port() for n in ("web", "postgres", "redis-a", "redis-b", "database", "redis", "target")}
         self.forge = Forge(folder / "forge", plan)
         self.generations: list[Generation] = []
-        self.target: subprocess.Popen[bytes] | None = None
+        self.target: Program | None = None
         self.proxy: Proxy | None = None
         self.has_disk = False
         self.env: dict[str, str] = {}
@@ -127,8 +129,7 @@ class World:
         for generation in self.generations:
             generation.stop(*generation.names)
         if self.target is not None:
-            self.target.kill()
-            self.target.wait()
+            self.target.stop(signal.SIGKILL)
         if self.proxy is not None:
             self.proxy.stop()
         for server in self.redis.values():
@@ -159,7 +160,7 @@ class World:
                         return
             except OSError:
                 time.sleep(0.2)
-        raise RuntimeError(f"the receiver is not ready; see {self.logs}")
+        raise RuntimeError("the receiver is not ready:\n" + "".join(map(said, self.logs.glob("web-*.log"))))
 
     def next_generation(self) -> Generation:
         """Put a newer version of the code beside the running one; it is the working tree, copied."""
@@ -262,13 +263,9 @@ class World:
         }
         write_private(self.folder / "target" / "target.json", json.dumps(settings))
         command = [sys.executable, "-m", "tests.torture.target", str(self.folder / "target")]
-        self.target = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
-        for _ in range(200):
-            try:
-                return self.tell_target("well")
-            except OSError:
-                time.sleep(0.05)
-        raise RuntimeError("the target does not start")
+        self.target = Program(command, self.folder / "target" / "said", cwd=ROOT)
+        self.target.until(lambda: answers(self.ports["target"]))
+        self.tell_target("well")
 
 
 def _commit(plan: Plan, name: str) -> str:

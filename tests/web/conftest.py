@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from tests.conftest import free_port
+from app.integrations.identity.oidc import jwks
+from app.web.people import oauth
 from tests.integrations.targets.cast import serving
 from tests.oidc.cast import Provider, providing
+from tests.ports import free_port
+from tests.waiting import PATIENCE
 from tests.web.gate import Browser, Gate, a_gate
 
 
@@ -20,9 +23,18 @@ def gate_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def _provider(gate_port: int) -> Iterator[Provider]:
-    with providing(free_port(), f"http://127.0.0.1:{gate_port}/login/corp/callback") as provider:
+def _provider(gate_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
+    log = tmp_path_factory.mktemp("provider") / "log"
+    with providing(free_port(), f"http://127.0.0.1:{gate_port}/login/corp/callback", log) as provider:
         yield provider
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait longer for the provider than in production: on a busy machine Node.js takes its time."""
+    for module in (jwks, oauth):
+        for name in ("CONNECT_SECONDS", "READ_SECONDS", "WAIT_SECONDS"):
+            monkeypatch.setattr(module, name, PATIENCE)
 
 
 @pytest.fixture

@@ -22,44 +22,14 @@ from app.integrations.system import write_private
 from app.settings import load_settings
 from app.store.queue.wakes import make_celery
 from app.web.factory import create_app
+from tests.configurations import PEOPLE as PEOPLE_FILE
+from tests.configurations import table, toml
 from tests.fakes import FakeClock
 from tests.integrations.targets.cast import Request, Service, says
 from tests.oidc.cast import Provider
 
 NOWHERE = "redis://127.0.0.1:1/0"
-CONFIGURATION = """\
-people = "people.toml"
-{top}
-[forges.gogs]
-kind = "gogs"
-url = "{forge}"
-webhook_secrets = ["file:{folder}/hook"]
-
-[zones.local]
-kind = "compute"
-region = "local"
-
-[targets.site]
-kind = "directory"
-zone = "local"
-path = "{folder}/site"
-
-[[environments]]
-name = "production"
-repository = "gogs:acme/shop"
-deploys = ["branch:main"]
-targets = ["site"]
-audience = "https://shop.example/deploy"
-
-[issuers.corp]
-kind = "oidc"
-issuer = "{issuer}"
-audience = "urn:gate"
-client_id = "gate"
-client_secret = "file:{folder}/client"
-scopes = ["openid", "profile", "email", "groups"]
-{corp}
-"""
+CORP = {"kind": "oidc", "audience": "urn:gate", "client_id": "gate", "scopes": ["openid", "profile", "email", "groups"]}
 PEOPLE = """\
 [[people]]
 subject = "alice"
@@ -105,8 +75,10 @@ class Gate:
     def configure(self, *, top: str = "", corp: str = "", more: str = "", people: str = PEOPLE) -> None:
         """Write the configuration; the gate takes it with the next request."""
         (self.folder / "people.toml").write_text(people)
-        known = {"folder": self.folder, "forge": self.forge.url, "issuer": self.provider.url, "top": top, "corp": corp}
-        (self.folder / "tidegate.toml").write_text(CONFIGURATION.format(**known) + more)
+        issuer = table("issuers.corp", CORP, {"issuer": self.provider.url, "client_secret": f"file:{self.folder}/client"})
+        forge = {"url": self.forge.url, "webhook_secrets": [f"file:{self.folder}/hook"]}
+        text = toml(issuer + corp, top=f"{PEOPLE_FILE}{top}\n", forge=forge, site={"path": f"{self.folder}/site"})
+        (self.folder / "tidegate.toml").write_text(f"{text}\n{more}")
 
     def audit(self, like: str = "%") -> list[dict[str, Any]]:
         """Return the audit entries of these actions, oldest first."""
@@ -141,7 +113,7 @@ def a_gate(engine: Engine, folder: Path, provider: Provider, forge: Service, *, 
     needed |= {"CONFIG": str(folder / "tidegate.toml"), "STATE_DIR": str(folder / "state"), **env}
     clock = FakeClock()
     settings = load_settings({f"TIDEGATE_{name}": value for name, value in needed.items()})
-    process = Process(settings, engine, make_celery(NOWHERE), clock=clock)  # type: ignore[arg-type]
+    process = Process(settings, engine, make_celery(NOWHERE), clock=clock)
     with ExitStack() as serving:
         gate = Gate(Flask(__name__), process, clock, url, folder, provider, forge, engine, serving.close)
         forge.answer = gate.answer

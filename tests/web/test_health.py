@@ -17,7 +17,7 @@ from app.stack.redis import EmbeddedRedis
 from app.store.engine import make_engine
 from app.store.queue.wakes import make_celery
 from app.web.factory import create_app
-from tests.conftest import free_port
+from tests.ports import free_port
 
 NOWHERE = "postgresql+psycopg://nobody@127.0.0.1:1/none"
 

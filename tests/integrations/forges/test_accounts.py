@@ -13,8 +13,8 @@ from app.integrations.forges.accounts import ForgeAccounts
 from app.integrations.forges.gogs import Gogs
 from app.integrations.forges.protocol import VerifiedPayload
 from app.integrations.http import HttpClient
-from tests.conftest import free_port
 from tests.integrations.targets.cast import says, serving
+from tests.ports import free_port
 
 RECORDED = [p for p in sorted((Path(__file__).parent / "gogs").glob("*-push.body")) if p.read_bytes().startswith(b"{")]
 TOKEN = "a" * 40

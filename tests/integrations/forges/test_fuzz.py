@@ -34,7 +34,7 @@ fast = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCh
 each_forge = pytest.mark.parametrize("kind", FORGES)
 
 # Values that lie near what the parsers look for, beside whatever Hypothesis thinks of.
-_ODD = st.sampled_from(
+_ODD: st.SearchStrategy[Any] = st.sampled_from(
     [
         "0" * 40, "a" * 40, "b" * 64, "A" * 40, "a" * 41, "a" * 40 + "\n", "refs/heads/main", "refs/heads/main\n", "refs/tags/v1",
         "refs/heads/", "refs/heads/../x", "refs/heads/a b", "refs/notes/x", "v1", "v1\n", "branch", "tag", "published", "",

@@ -68,7 +68,8 @@ def test_options_that_are_none_are_refused(given: dict[str, Any]) -> None:
 
 
 def test_such_a_source_is_not_read() -> None:
-    assert SOURCES.load("scim") is Scim
+    found: object = SOURCES.load("scim")
+    assert found is Scim
     client = HttpClient(connect_timeout=1.0, read_timeout=1.0)
     tools = Tools(lambda _: pytest.fail("no secret is needed"), FakeClock(), pause=lambda _: None, client=client)
     source = Scim(Options(), tools)

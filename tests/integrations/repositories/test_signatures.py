@@ -527,7 +527,7 @@ def test_keys_lie_where_only_this_user_can_read_them(
     origin: Origin, alice: dict[str, Signer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     modes: list[int] = []
-    real = signatures.make_home
+    real: Callable[[Path], Path] = vars(signatures)["make_home"]
 
     def noted(folder: Path) -> Path:
         home = real(folder)

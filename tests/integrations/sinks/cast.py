@@ -25,7 +25,7 @@ from cryptography.x509.oid import NameOID
 
 from app.domain.notice import Notice
 from app.integrations.secrets.protocol import Secret
-from tests.conftest import free_port
+from tests.ports import free_port
 
 USERNAME, PASSWORD = "tidegate", "pass-7f3a9c-word"
 SENDER = "gate@gate.example"

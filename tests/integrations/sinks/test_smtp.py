@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -33,7 +34,7 @@ from tests.integrations.sinks.cast import (
 )
 
 PLACE = {"host": "127.0.0.1", "sender": SENDER, "recipients": RECIPIENTS, "timeout": 5.0}
-LOGIN = {"username": USERNAME, "password": "env:MAIL"}
+LOGIN: dict[str, Any] = {"username": USERNAME, "password": "env:MAIL"}
 
 
 def smtp(port: int, *, resolved: bytes = PASSWORD.encode(), **over: object) -> Smtp:
@@ -238,7 +239,7 @@ def test_what_is_taken_stays_taken_whatever_is_said_at_parting(farewell: bytes) 
         talk(connection, ends_after(b"250 taken\r\n", farewell))
 
     with raw_server(script) as port:
-        smtp(port, tls="none", timeout=1.0).emit(notice())
+        smtp(port, tls="none", timeout=2.0).emit(notice())
 
 
 def test_a_server_that_hangs_up_before_it_takes_it_has_not_taken_it() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,8 +14,8 @@ from app.domain.deployment import Dispatch
 from app.integrations.secrets.protocol import Secret
 from app.integrations.targets.protocol import Order
 from app.integrations.tokens.protocol import Token
+from tests.waiting import PATIENCE
 
-PATIENCE = 30.0
 SHA = "a" * 40
 SIGNING_SECRET = b"whsec_c2lnbmluZy1zZWNyZXQtb2YtdGhlLXRlc3Rz"
 
@@ -56,14 +55,6 @@ def the_secret(reference: str) -> Secret:
 def no_secret(reference: str) -> Secret:
     """Stand in for the secret store where none is wanted."""
     raise AssertionError(f"{reference} was asked for")
-
-
-def wait_until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
-    """Return as soon as `condition` holds."""
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it did not come true in time"
-        time.sleep(0.01)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +100,7 @@ class Service:
 
     def is_silent(self, handler: BaseHTTPRequestHandler, request: Request) -> None:
         """Answer nothing for as long as the test lasts."""
-        self.closing.wait(PATIENCE)
+        self.closing.wait(2 * PATIENCE)
 
 
 @contextmanager

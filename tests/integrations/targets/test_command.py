@@ -22,7 +22,8 @@ from app.integrations.targets.command import Command, Options
 from app.integrations.targets.protocol import Report
 from app.integrations.tokens.protocol import Token
 from tests.fakes import FakeClock
-from tests.integrations.targets.cast import PATIENCE, dispatch, fresh_token, no_secret, order, wait_until
+from tests.integrations.targets.cast import dispatch, fresh_token, no_secret, order
+from tests.waiting import PATIENCE, until
 
 LIMIT = 1024
 # says who it is, then goes on until it is let go
@@ -50,7 +51,7 @@ def command(state: Path, argv: list[str], **options: object) -> Command:
 def ended(target: Command, of: Dispatch | None = None) -> Report:
     """Wait for the end of a dispatch."""
     of = of or dispatch()
-    wait_until(lambda: target.poll(of).progress not in (Progress.RUNNING, Progress.UNKNOWN))
+    until(lambda: target.poll(of).progress not in (Progress.RUNNING, Progress.UNKNOWN))
     return target.poll(of)
 
 
@@ -115,7 +116,7 @@ def linger(tmp_path: Path) -> Iterator[Linger]:
     made = Linger(tmp_path)
     yield made
     made.let_go()
-    wait_until(lambda: not any(is_alive(pid) for pid, _ in made.runs()))
+    until(lambda: not any(is_alive(pid) for pid, _ in made.runs()))
 
 
 def test_a_command_that_ends_well_succeeds_with_its_last_line(state: Path) -> None:
@@ -161,7 +162,7 @@ def test_the_runner_does_not_inherit_the_workers_environment(
 ) -> None:
     monkeypatch.setenv("TIDEGATE_DATABASE_URL", "postgres://user:password@db/")
     command(state, linger.argv).start(order(), fresh_token())
-    wait_until(linger.runs)
+    until(linger.runs)
     for pid in linger.runs()[0]:
         assert b"password" not in Path(f"/proc/{pid}/environ").read_bytes()
 
@@ -169,7 +170,7 @@ def test_the_runner_does_not_inherit_the_workers_environment(
 def test_a_configured_folder_is_the_working_directory_and_stays(state: Path, tmp_path: Path) -> None:
     report = run(state, ["/bin/pwd"], cwd=tmp_path)
     assert report.detail == str(tmp_path)
-    wait_until(lambda: not runners(state))
+    until(lambda: not runners(state))
     assert tmp_path.is_dir()
 
 
@@ -177,7 +178,7 @@ def test_without_one_the_commits_files_are_the_working_directory_and_go_afterwar
     report = run(state, ["/bin/sh", "-c", "cat file; echo; pwd"])
     assert output(state).startswith(b"content\n")
     assert report.detail.startswith(str(state))
-    wait_until(lambda: not Path(report.detail).exists())
+    until(lambda: not Path(report.detail).exists())
 
 
 def test_a_commit_that_cannot_be_exported_fails_before_the_command_runs(state: Path, linger: Linger) -> None:
@@ -211,14 +212,14 @@ def test_the_token_is_in_no_argument_no_environment_and_no_file(state: Path, tmp
 
     target = command(state, linger.argv)
     target.start(order(), token)
-    wait_until(linger.runs)
+    until(linger.runs)
     seen = dict(processes())
     assert set(linger.runs()[0]) <= set(seen)
     assert [pid for pid, said in seen.items() if secret in said] == []
     assert files_with_it() == []
     linger.let_go()
     ended(target)
-    wait_until(lambda: not runners(state))
+    until(lambda: not runners(state))
     assert files_with_it() == []
 
 
@@ -259,7 +260,7 @@ def test_a_flood_of_output_does_not_grow_the_runner(state: Path, linger: Linger)
     flood = "import sys\nfor _ in range(2048): sys.stdout.write('x' * 65535 + chr(10))\nsys.stdout.flush()\n"
     target = command(state, [*linger.argv[:4], flood + LINGER, *linger.argv[5:]], output_limit=LIMIT)
     target.start(order(), fresh_token())
-    wait_until(linger.runs)
+    until(linger.runs)
     facts = Path(f"/proc/{linger.runs()[0][1]}/status").read_text().splitlines()
     (peak,) = [int(fact.split()[1]) for fact in facts if fact.startswith("VmHWM:")]
     assert 0 < peak < 64 * 1024  # kB, of 128 MiB that were said
@@ -300,11 +301,11 @@ def test_a_command_that_is_not_there_fails_and_is_named(state: Path) -> None:
 
 def test_the_time_limit_ends_the_command_and_all_its_children(state: Path, tmp_path: Path) -> None:
     script = 'sleep 60 & echo "$$ $!" > pids.new; mv pids.new pids; wait'
-    report = run(state, ["/bin/sh", "-c", script], cwd=tmp_path, timeout=1.0)
-    assert report == Report(Progress.FAILED, "exit 124: ended after 1 s")
+    report = run(state, ["/bin/sh", "-c", script], cwd=tmp_path, timeout=3.0)
+    assert report == Report(Progress.FAILED, "exit 124: ended after 3 s")
     pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
     assert len(pids) == 2
-    wait_until(lambda: not any(is_alive(pid) for pid in pids))
+    until(lambda: not any(is_alive(pid) for pid in pids))
 
 
 def test_a_background_process_that_holds_the_output_does_not_hold_up_the_end(state: Path, tmp_path: Path) -> None:
@@ -328,13 +329,13 @@ def test_a_command_under_way_is_running_and_start_does_not_wait_for_it(state: Pa
 
 def test_a_second_start_joins_the_run_that_is_under_way_or_has_ended(state: Path, linger: Linger) -> None:
     command(state, linger.argv).start(order(), fresh_token())
-    wait_until(linger.runs)
+    until(linger.runs)
     again = command(state, linger.argv)
     assert again.start(order(dispatch(fence=2)), fresh_token()).progress is Progress.RUNNING
     linger.let_go()
     done = ended(again)
     assert again.start(order(dispatch(fence=3)), fresh_token()) == done
-    wait_until(lambda: not runners(state))
+    until(lambda: not runners(state))
     assert len(linger.runs()) == 1
 
 
@@ -354,7 +355,7 @@ def test_many_starts_of_one_dispatch_at_once_run_the_command_once(state: Path, l
     assert reports == [Progress.RUNNING] * 4
     linger.let_go()
     assert ended(command(state, linger.argv)) == Report(Progress.SUCCEEDED, "let go")
-    wait_until(lambda: not runners(state))
+    until(lambda: not runners(state))
     assert len(linger.runs()) == 1
 
 
@@ -378,7 +379,7 @@ def test_different_dispatches_run_side_by_side(state: Path, linger: Linger) -> N
     target = command(state, linger.argv)
     for position in (1, 2):
         target.start(order(dispatch(f"d-{position}", position=position)), fresh_token())
-    wait_until(lambda: len(linger.runs()) == 2)
+    until(lambda: len(linger.runs()) == 2)
     linger.let_go()
     assert [ended(target, dispatch(f"d-{n}")).progress for n in (1, 2)] == [Progress.SUCCEEDED] * 2
 
@@ -426,7 +427,7 @@ def test_a_command_goes_on_when_its_worker_is_killed_and_a_poll_finds_its_end(st
 def test_a_killed_runner_is_a_failure_whose_extent_is_unknown_and_is_not_repeated(state: Path, linger: Linger) -> None:
     target = command(state, linger.argv)
     target.start(order(), fresh_token())
-    wait_until(linger.runs)
+    until(linger.runs)
     os.kill(linger.runs()[0][1], signal.SIGKILL)
     report = ended(target)
     assert report.progress is Progress.FAILED

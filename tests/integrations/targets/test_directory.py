@@ -19,7 +19,8 @@ from app.integrations.targets.directory import Directory, Options
 from app.integrations.targets.protocol import Order
 from tests.fakes import FakeClock
 from tests.integrations.repositories.test_mirror import KEY, MAIN, Origin
-from tests.integrations.targets.cast import dispatch, fresh_token, no_secret, order, wait_until
+from tests.integrations.targets.cast import dispatch, fresh_token, no_secret, order
+from tests.waiting import until
 
 
 def directory(path: Path, **options: object) -> Directory:
@@ -32,7 +33,10 @@ def release_of(name: str) -> str:
 
 
 def writes(text: str) -> Callable[[Path], None]:
-    return lambda folder: (folder / "file").write_text(text) and None
+    def write(folder: Path) -> None:
+        (folder / "file").write_text(text)
+
+    return write
 
 
 def numbered(number: int, *, sha: str | None = None) -> Order:
@@ -144,7 +148,7 @@ def test_a_reader_never_misses_the_file_while_releases_are_switched(shop: Shop, 
         for position in range(1, 120):
             target.start(shop.order(commits[position % 6], f"d-{position:04}", position=position), fresh_token())
         so_far = len(seen)
-        wait_until(lambda: len(seen) > so_far or faults)
+        until(lambda: len(seen) > so_far or faults)
     finally:
         done.set()
         reader.join()

@@ -144,7 +144,7 @@ def test_of_two_that_are_held_at_once_the_newest_waits(held: Held, round_: int) 
     both = [held.line.push("one"), held.line.push("two")]
     for each in both:
         held.line.run(each, Stage.VALIDATE_IDENTITY)
-    at_once(*[lambda each=each: authorize(held.line.services, each.id) for each in both])  # type: ignore[misc]
+    at_once(*[lambda each=each: authorize(held.line.services, each.id) for each in both])
     assert [held.line.now(each).state for each in both] == [State.SUPERSEDED, State.HELD]
 
 

@@ -11,38 +11,12 @@ from pathlib import Path
 from app.integrations.forges.pre_receive import Check, install
 from app.integrations.inspection.patch import GIT_ARGUMENTS
 from app.integrations.system import write_private
+from tests.configurations import FORGE, table, toml
 from tests.web.gate import Gate
 
 SECRET = "0123456789abcdef-instance"
 ACCOUNTS = {"alice": 71, "bob": 72, "charlie": 73, "robot": 74, "dora": 75}
 REPOSITORY_ID = 5
-CONFIGURATION = """\
-people = "people.toml"
-[forges.gogs]
-kind = "gogs"
-url = "http://127.0.0.1:1"
-clone = "file://{folder}/../repositories/{{repository}}.git"
-webhook_secrets = ["file:{folder}/hook"]
-decide_secrets = [{secrets}]
-[forges.other]
-kind = "gogs"
-url = "http://127.0.0.1:1"
-webhook_secrets = ["file:{folder}/hook"]
-decide_secrets = ["file:{folder}/decide-other"]
-[zones.local]
-kind = "compute"
-region = "local"
-[targets.site]
-kind = "directory"
-zone = "local"
-path = "{folder}/site"
-[[environments]]
-name = "production"
-repository = "gogs:Acme/Shop"
-deploys = ["branch:main", "tag:v*"]
-targets = ["site"]
-audience = "https://shop.example/deploy"
-{more}"""
 PEOPLE = """\
 [[people]]
 subject = "alice"
@@ -186,8 +160,15 @@ def configure(
     for old in (gate.folder / "policies").glob("*.cedar"):
         old.unlink()
     (gate.folder / "policies" / "push.cedar").write_text(policies)
-    spelled = ", ".join(f'"file:{gate.folder}/{name}"' for name in secrets)
-    (gate.folder / "tidegate.toml").write_text(CONFIGURATION.format(folder=gate.folder, secrets=spelled, more=more))
+    hook = {"url": "http://127.0.0.1:1", "webhook_secrets": [f"file:{gate.folder}/hook"]}
+    clone = f"file://{gate.folder}/../repositories/{{repository}}.git"
+    text = toml(
+        table("forges.other", {**FORGE, **hook, "decide_secrets": [f"file:{gate.folder}/decide-other"]}),
+        forge={**hook, "clone": clone, "decide_secrets": [f"file:{gate.folder}/{name}" for name in secrets]},
+        site={"path": f"{gate.folder}/site"},
+        production={"repository": "gogs:Acme/Shop", "deploys": ["branch:main", "tag:v*"]},
+    )
+    (gate.folder / "tidegate.toml").write_text(f"{text}\n{more}")
 
 
 def a_hub(gate: Gate, folder: Path) -> Hub:

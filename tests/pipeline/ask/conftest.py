@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pytest
 from sqlalchemy import Engine
 
-from tests.conftest import free_port
 from tests.integrations.targets.cast import serving
 from tests.pipeline.ask.cast import Hub, Person, a_hub, a_person, configure
+from tests.ports import free_port
 from tests.web.gate import Gate, a_gate
 
 NO_PROVIDER = SimpleNamespace(url="http://127.0.0.1:1")

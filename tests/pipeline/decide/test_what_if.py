@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,7 +69,7 @@ def ask(
     ],
 )
 def test_each_way_names_what_must_be_otherwise(
-    groups: tuple[str, ...], facts: dict[str, object], ways: list[tuple[str, ...]]
+    groups: tuple[str, ...], facts: dict[str, Any], ways: list[tuple[str, ...]]
 ) -> None:
     assert what_would_help(TEAM, ask(groups=groups, **facts).request) == ways
 

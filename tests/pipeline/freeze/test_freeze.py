@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -234,7 +235,7 @@ def test_what_no_one_freeze_is_called_is_not_found(line: Line, clock: StandingCl
     assert len(upcoming(line.services)) == 1
 
 
-def at_once(count: int, act: Any) -> list[Freeze | GateError]:
+def at_once(count: int, act: Callable[[], Freeze]) -> list[Freeze | GateError]:
     """Do something several times, started together."""
     ready = Barrier(count)
 

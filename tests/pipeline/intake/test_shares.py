@@ -52,7 +52,7 @@ def plan_all(line: Line) -> list[Wake]:
 
 def under_way(line: Line) -> int:
     with line.engine.connect() as connection:
-        return connection.execute(text("SELECT count(*) FROM deployments WHERE due_at IS NOT NULL")).scalar_one()
+        return int(connection.execute(text("SELECT count(*) FROM deployments WHERE due_at IS NOT NULL")).scalar_one())
 
 
 def states(line: Line) -> dict[str, int]:

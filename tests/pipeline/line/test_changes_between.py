@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ def granted(line: Line) -> Deployment:
     ],
 )
 def test_invariant_8_an_environment_that_was_pointed_elsewhere_takes_nothing_of_before(
-    line: Line, now: dict[str, object], reason: str
+    line: Line, now: dict[str, Any], reason: str
 ) -> None:
     deployment = granted(line)
     line.environments = [environment(**now)]

@@ -86,16 +86,14 @@ def test_invariant_4_a_crash_after_the_start_asks_the_target_and_does_not_start_
     line.run(deployment, last=Stage.INJECT_TOKEN)
 
     class Killed(BaseException):
-        pass
+        """As a signal would end it."""
 
     def die() -> None:
         raise Killed
 
     line.target.on_start = die
-    try:
+    with pytest.raises(Killed):
         dispatch(line.services, deployment.id)
-    except Killed:
-        pass
     assert line.now(deployment).state is State.DISPATCHING
     line.target.on_start = None
     line.target.polls = [Report(Progress.SUCCEEDED, "was done")]
@@ -325,10 +323,8 @@ def test_a_tag_that_does_not_exist_is_ignored_with_the_reason(line: Line) -> Non
 def test_a_repository_that_is_away_delays_and_loses_nothing(line: Line) -> None:
     deployment = line.push("one")
     line.repositories.fault = RepositoryUnavailable()
-    try:
+    with pytest.raises(RepositoryUnavailable):
         line.run(deployment)
-    except RepositoryUnavailable:
-        pass
     line.repositories.fault = None
     line.clock.move(60)
     assert sweep(line.services) == 1

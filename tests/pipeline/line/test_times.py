@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
+
 import pytest
 from sqlalchemy import text
 
@@ -56,7 +58,7 @@ def test_a_new_delivery_is_planned_by_a_clock_that_runs_behind(line: Line, monke
 
     put = line.services.inbox.put
 
-    def put_and_step_back(delivery: Delivery) -> Receipt:
+    def put_and_step_back(delivery: Delivery) -> Future[Receipt]:
         receipt = put(delivery)
         line.clock.move(-60)
         return receipt

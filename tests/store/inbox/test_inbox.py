@@ -21,7 +21,8 @@ from app.integrations.system import SystemClock, SystemIds
 from app.store.engine import make_engine
 from app.store.inbox.inbox import BATCH, SqlInbox
 from app.store.reads import Reads
-from tests.conftest import free_port
+from tests.ports import free_port
+from tests.waiting import until
 
 CLOCK, IDS = SystemClock(), SystemIds()
 PUSH = Event(
@@ -106,13 +107,6 @@ class Group:
         """Count the transactions that wrote the rows that there are."""
         with self.engine.connect() as connection:
             return int(connection.execute(text("SELECT count(DISTINCT xmin::text) FROM deliveries")).scalar_one())
-
-
-def until(true: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < end, f"never: {what}"
-        time.sleep(0.002)
 
 
 def stored(engine: Engine) -> dict[str, Delivery]:
@@ -256,7 +250,7 @@ def test_a_connection_lost_inside_a_group_fails_all_of_it_and_the_next_group_is_
     def kill_the_connection(connection: Connection, *_: object) -> None:
         if inside.is_set() and not killed.is_set():
             killed.set()
-            pid = connection.connection.driver_connection.info.backend_pid  # type: ignore[union-attr]
+            pid = connection.connection.driver_connection.info.backend_pid
             with engine.connect() as other:
                 assert other.execute(text(f"SELECT pg_terminate_backend({pid}, 5000)")).scalar_one()
 

@@ -19,8 +19,9 @@ from app.store.engine import make_engine
 from app.store.inbox.inbox import SqlInbox
 from app.store.inbox.spool import REFUSED, Spool
 from app.store.reads import Reads
-from tests.conftest import free_port
-from tests.store.inbox.test_inbox import audited, delivery, entry_for, put_all, stored, until
+from tests.ports import free_port
+from tests.store.inbox.test_inbox import audited, delivery, entry_for, put_all, stored
+from tests.waiting import until
 
 MEGABYTE = 1024 * 1024
 

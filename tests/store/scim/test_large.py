@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any, cast
 
 from sqlalchemy import Engine, text
 
@@ -50,7 +51,7 @@ def test_a_very_large_group_is_filled_emptied_and_filled_again_at_once(engine: E
         unit.statements.open(SOURCE, SourceKind.SCIM)
         for members in (everybody, frozenset[str](), everybody):
             (change,) = unit.statements.say(SOURCE, Page(groups=(Group("g", "staff", members),)), NOW)
-            assert {len(change.detail["joined"]), len(change.detail["left"])} == {0, MANY}
+            assert {len(cast("list[str]", change.detail[key])) for key in ("joined", "left")} == {0, MANY}
     assert memberships(engine) == MANY
 
 
@@ -83,9 +84,9 @@ def test_a_scim_group_of_more_members_than_a_statement_takes_can_be_emptied(engi
     )
     kind = next(each for each in provider.resource_types if each.name == "Group")
     members = [{"value": f"u-{n}"} for n in range(1, BEYOND + 1)]
-    staff = provider.model_for(kind).model_validate({"schemas": [GROUP], "displayName": "staff", "members": members})
+    staff: Any = provider.model_for(kind).model_validate({"schemas": [GROUP], "displayName": "staff", "members": members})
     with provider:
-        made = storage.create(kind, staff)
+        made: Any = storage.create(kind, staff)
         assert memberships(engine) == BEYOND
         made.members = None
         storage.update(kind, made)

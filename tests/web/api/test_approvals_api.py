@@ -12,7 +12,8 @@ import pytest
 from app.domain.deployment import State
 from app.pipeline.approve.propose import propose_policy
 from app.pipeline.line.authorize import authorize
-from tests.waiting import HUB, PAT, POLICIES, held, state
+from tests.configurations import FORGE, STAGING, environment, table
+from tests.held import PAT, POLICIES, held, hub, state
 from tests.web.gate import Browser, Gate
 
 PEOPLE = f"""\
@@ -34,19 +35,13 @@ OVERRIDES = """\
 permit (principal in Group::"on-call", action == Action::"override", resource) when { context.session.mfa_age < 900 };
 """
 RULES = POLICIES + OVERRIDES
-MORE = (
-    HUB
-    + """
-[[environments]]
-name = "staging"
-repository = "hub:acme/shop"
-deploys = ["branch:main"]
-targets = ["site"]
-audience = "https://staging.example/deploy"
-"""
-)
 CLEARER = RULES.replace("members of team deploy", "all of team")
 NOBODY = "01890000-0000-7000-8000-000000000001"
+
+
+def configure(gate: Gate, people: str = PEOPLE) -> None:
+    staging = environment({"repository": "hub:acme/shop", "deploys": ["branch:main"]}, STAGING)
+    gate.configure(people=people, more=table("forges.hub", FORGE, hub(gate.folder)) + staging)
 
 
 @pytest.fixture
@@ -55,7 +50,7 @@ def alice(gate: Gate, browser: Browser) -> Browser:
     for old in (gate.folder / "policies").glob("*.cedar"):
         old.unlink()
     (gate.folder / "policies" / "own.cedar").write_text(RULES)
-    gate.configure(people=PEOPLE, more=MORE.format(folder=gate.folder))
+    configure(gate)
     browser.sign_in()
     browser.http.headers["x-csrf-token"] = browser.api("GET", "/me").json()["csrf_token"]
     return browser
@@ -105,7 +100,7 @@ def test_who_asked_who_wrote_and_who_answers_for_an_agent_do_not_approve(
 
 def test_who_may_not_approve_hears_the_policy_and_what_would_change_it(gate: Gate, alice: Browser, tmp_path: Path) -> None:
     waits = held(gate.process, tmp_path)
-    gate.configure(people=PEOPLE.replace('"leads", ', ""), more=MORE.format(folder=gate.folder))
+    configure(gate, people=PEOPLE.replace('"leads", ', ""))
     refused = votes(alice, waits.id)
     assert refused.status_code == 403 and refused.headers["content-type"].startswith("application/problem+json")
     assert 'what could: "leads" (members of leads approve)' in refused.json()["detail"]
@@ -137,7 +132,8 @@ def test_a_vote_takes_the_sessions_token_and_the_gates_own_page(gate: Gate, alic
     path = f"/deployments/{waits.id}/votes"
     assert alice.api("POST", path, {"verdict": "approve"}, **{"x-csrf-token": "no"}).status_code == 403
     assert alice.api("POST", path, {"verdict": "approve"}, origin="https://evil.example").status_code == 403
-    assert httpx.post(f"{gate.url}/api/v1{path}", json={"verdict": "approve"}, headers={"origin": gate.url}).status_code == 401
+    stranger = httpx.post(f"{gate.url}/api/v1{path}", json={"verdict": "approve"}, headers={"origin": gate.url}, timeout=20)
+    assert stranger.status_code == 401
     assert state(gate.process, waits) is State.HELD and gate.rows("SELECT count(*) FROM votes") == [(0,)]
 
 

@@ -17,7 +17,7 @@ METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
 
 @pytest.fixture
 def described(gate: Gate) -> dict[str, Any]:
-    answer = httpx.get(f"{gate.url}/api/v1/openapi.json")
+    answer = httpx.get(f"{gate.url}/api/v1/openapi.json", timeout=20)
     assert answer.status_code == 200
     found: dict[str, Any] = answer.json()
     return found
@@ -51,7 +51,7 @@ def test_what_is_answered_is_what_is_described(gate: Gate, browser: Browser, des
     answer = browser.api("GET", path)
     assert answer.status_code == 200
     check(described, path, "get", answer)
-    stranger = httpx.get(f"{gate.url}/api/v1{path}")
+    stranger = httpx.get(f"{gate.url}/api/v1{path}", timeout=20)
     assert stranger.status_code == 401
     check(described, path, "get", stranger)
 

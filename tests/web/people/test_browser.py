@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from selenium import webdriver
-from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.common.exceptions import ElementNotInteractableException, NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
+from tests.programs import forget, watch
+from tests.waiting import PATIENCE
 from tests.web.gate import CAROL, Gate
 
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
-FLAGS += ("--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--window-size=1000,1100")
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--window-size=1000,1100"),
+)
 TOKEN = "c" * 40
 
 
@@ -31,11 +35,14 @@ def chromium(tmp_path: Path) -> Iterator[webdriver.Chrome]:
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'profile'}"):
         options.add_argument(flag)
-    chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    log = tmp_path / "chromedriver.log"
+    watch("chromedriver", log)
+    chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver, log_output=str(log)))
     try:
         yield chrome
     finally:
         chrome.quit()
+        forget(log)
 
 
 def see(chromium: webdriver.Chrome, name: str) -> None:
@@ -44,18 +51,36 @@ def see(chromium: webdriver.Chrome, name: str) -> None:
         chromium.save_screenshot(str(Path(folder) / f"{name}.png"))
 
 
+def _until(chromium: webdriver.Chrome, act: Callable[[webdriver.Chrome], object], what: str) -> None:
+    """Find and act anew until it works: an element may be gone before it is used, while one page gives way to the next.
+
+    An element is not found before its page has come, and what was found in the page before is stale.
+    """
+    moving = (NoSuchElementException, StaleElementReferenceException, ElementNotInteractableException)
+    WebDriverWait(chromium, PATIENCE, 0.05, ignored_exceptions=moving).until(act, what)
+
+
 def click(chromium: webdriver.Chrome, text: str) -> None:
-    chromium.find_element(By.XPATH, f"//*[self::a or self::button][normalize-space()='{text}']").click()
+    place = f"//*[self::a or self::button][normalize-space()='{text}']"
+    _until(chromium, lambda c: c.find_element(By.XPATH, place).click() is None, f"there is no {text!r} to click")
+
+
+def fill_in(chromium: webdriver.Chrome, name: str, text: str) -> None:
+    def fill(chrome: webdriver.Chrome) -> bool:
+        field = chrome.find_element(By.NAME, name)
+        field.clear()
+        field.send_keys(text)
+        return field.get_attribute("value") == text
+
+    _until(chromium, fill, f"there is no field {name}")
 
 
 def wait_for(chromium: webdriver.Chrome, text: str) -> None:
-    moving = (NoSuchElementException, StaleElementReferenceException)  # while one page gives way to the next
-    WebDriverWait(chromium, 20, ignored_exceptions=moving).until(lambda c: text in c.find_element(By.TAG_NAME, "body").text)
+    _until(chromium, lambda c: text in c.find_element(By.TAG_NAME, "body").text, f"the page does not say {text!r}")
 
 
 def sign_in(chromium: webdriver.Chrome, login: str) -> None:
-    field = WebDriverWait(chromium, 20).until(lambda c: c.find_element(By.NAME, "login"))
-    field.send_keys(login)
+    fill_in(chromium, "login", login)
     click(chromium, "Sign in")
 
 
@@ -71,8 +96,8 @@ def test_a_person_signs_in_links_an_account_and_signs_out(gate: Gate, chromium: 
     assert chromium.current_url == f"{gate.url}/account"
     cookie = chromium.get_cookie("tidegate")
     assert cookie is not None and cookie["httpOnly"] and cookie["sameSite"] == "Lax"
-    assert chromium.execute_script("return document.cookie").count("tidegate") == 0  # type: ignore[no-untyped-call]
-    chromium.find_element(By.NAME, "token").send_keys(TOKEN)
+    assert chromium.execute_script("return document.cookie").count("tidegate") == 0
+    fill_in(chromium, "token", TOKEN)
     click(chromium, "Link")
     wait_for(chromium, "gogs:72")
     see(chromium, "account")

@@ -229,7 +229,7 @@ def test_an_issuer_that_is_slow_or_away_is_asked_by_one_thread_and_then_not_for_
     assert answers == [503] * 12 and len(asked) == 1
     gate.provider.reset()
     gate.clock.move(11)  # the cooldown
-    assert httpx.get(f"{gate.url}/login/corp").status_code == 302 and len(asked) == 2
+    assert httpx.get(f"{gate.url}/login/corp", timeout=20).status_code == 302 and len(asked) == 2
 
 
 def count_requests(monkeypatch: pytest.MonkeyPatch, method: str) -> list[str]:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from app.domain.errors import Forbidden
+from app.domain.errors import BadRequest, Forbidden
 from app.domain.session import shows_mfa
 from app.integrations.identity.protocol import VerifiedToken
 from app.pipeline.intake.expire import expire
@@ -14,7 +14,7 @@ from app.pipeline.people.sign_in import SignIn, sign_in
 from app.settings import load_settings
 from app.store.engine import make_engine
 from app.web.people.sessions import LARGEST, Cookie, WebSession
-from tests.conftest import free_port
+from tests.ports import free_port
 from tests.web.gate import NOWHERE, Browser, Gate
 
 HOUR = 3600
@@ -178,7 +178,7 @@ def test_a_session_is_bounded_in_size(gate: Gate) -> None:
         session = gate.app.session_interface.open_session(gate.app, gate.app.request_class({"REQUEST_METHOD": "GET"}))
         assert isinstance(session, WebSession)
         session["x"] = "x" * LARGEST
-        with pytest.raises(Exception, match="too many sign-ins"):
+        with pytest.raises(BadRequest, match="too many sign-ins"):
             session.save()
     assert gate.rows("SELECT id FROM sessions") == []
 

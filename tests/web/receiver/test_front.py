@@ -43,6 +43,9 @@ class Exchange:
     async def __call__(self) -> bytes:
         return b"x"
 
+    def __aiter__(self) -> Any:
+        raise NotImplementedError("a small body comes whole")
+
     def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         self.answers.append(status)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 
 from app.stack.postgres import EmbeddedPostgres
 from app.stack.server import answers
-from tests.integrations.targets.cast import wait_until
+from tests.programs import running
 from tests.web.gate import CAROL, Browser, Gate
 
 PROCFILE = Path(__file__).parents[3] / "Procfile"
@@ -28,13 +27,9 @@ def served(gate: Gate, postgres: EmbeddedPostgres) -> Iterator[Gate]:
     settings = {"DATABASE_URL": postgres.url("tidegate_app"), "REDIS_URL": "redis://127.0.0.1:1/0", "PUBLIC_URL": gate.url}
     settings |= {"CONFIG": str(gate.folder / "tidegate.toml"), "STATE_DIR": str(gate.folder / "state")}
     env = os.environ | {f"TIDEGATE_{name}": value for name, value in settings.items()}
-    server = subprocess.Popen([str(Path(sys.executable).parent / "granian"), *command.split()[1:]], env=env)
-    try:
-        wait_until(lambda: answers(int(port)))
+    granian = str(Path(sys.executable).parent / "granian")
+    with running([granian, *command.split()[1:]], gate.folder / "granian.log", lambda: answers(int(port)), env=env):
         yield gate
-    finally:
-        server.terminate()
-        server.wait(20)
 
 
 def test_a_person_signs_in_links_an_account_and_signs_out_through_the_real_server(served: Gate) -> None:

@@ -8,13 +8,14 @@ import weakref
 from functools import partial
 
 from app.web.receiver.threads import Threads
+from tests.waiting import PATIENCE
 
 
 def test_everything_is_done_and_told() -> None:
     async def told() -> list[int]:
         threads, done = Threads(asyncio.get_running_loop(), 4), list[int]()
         for start in range(0, 2000, 100):
-            await asyncio.wait_for(asyncio.gather(*(threads.run(partial(done.append, start + n)) for n in range(100))), 10)
+            await asyncio.wait_for(asyncio.gather(*(threads.run(partial(done.append, start + n)) for n in range(100))), PATIENCE)
         threads.stop()
         return done
 
@@ -24,11 +25,11 @@ def test_everything_is_done_and_told() -> None:
 def test_one_that_takes_long_holds_up_no_other() -> None:
     async def told() -> None:
         threads, stuck = Threads(asyncio.get_running_loop(), 2), threading.Event()
-        long = threads.run(lambda: [None for _ in [stuck.wait(10)]].clear())
-        await asyncio.wait_for(threads.run(lambda: None), 5)
+        long = threads.run(lambda: [None for _ in [stuck.wait(2 * PATIENCE)]].clear())
+        await asyncio.wait_for(threads.run(lambda: None), PATIENCE)
         assert not long.done()
         stuck.set()
-        await asyncio.wait_for(long, 5)
+        await asyncio.wait_for(long, PATIENCE)
         threads.stop()
 
     asyncio.run(told())
@@ -58,10 +59,10 @@ def test_an_idle_thread_keeps_nothing_of_its_last_request() -> None:
 def test_a_request_that_was_given_up_meanwhile_is_no_error() -> None:
     async def told() -> None:
         threads, stuck = Threads(asyncio.get_running_loop(), 1), threading.Event()
-        given_up = threads.run(lambda: [None for _ in [stuck.wait(10)]].clear())
+        given_up = threads.run(lambda: [None for _ in [stuck.wait(2 * PATIENCE)]].clear())
         given_up.cancel()
         stuck.set()
-        await asyncio.wait_for(threads.run(lambda: None), 5)
+        await asyncio.wait_for(threads.run(lambda: None), PATIENCE)
         threads.stop()
 
     asyncio.run(told())

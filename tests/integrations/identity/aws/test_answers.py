@@ -17,7 +17,7 @@ from app.integrations.identity.aws import source as aws_iam
 from app.integrations.identity.aws.source import PAGE_SIZE, AwsIam, Options
 from app.integrations.identity.protocol import IdentitySource
 from app.integrations.secrets.protocol import Secret
-from tests.contracts.aws_scenario import source_at
+from tests.contracts.moto_account import source_at
 from tests.integrations.targets.cast import Answer, Request, Service, hangs_up, says, serving
 from tests.sources import tools
 

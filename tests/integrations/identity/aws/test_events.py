@@ -81,7 +81,7 @@ def test_a_call_that_was_refused_changed_nothing() -> None:
         (notice(id="a\nb"), "id"),
         (notice(id="a" * 65), "id"),
         (notice(source="aws.s3"), "source"),
-        (notice(**{"detail-type": "AWS Console Sign In via CloudTrail"}), "detail-type"),
+        (notice("AddUserToGroup", None, **{"detail-type": "AWS Console Sign In via CloudTrail"}), "detail-type"),
         (notice(detail={"eventSource": "sts.amazonaws.com"}), "detail.eventSource"),
         (notice(detail={"eventName": None}), "detail.eventName"),
         (notice(detail={"errorCode": 5}), "detail.errorCode"),

@@ -15,7 +15,7 @@ from app.domain.access import Hint, HintKind, Identity
 from app.domain.principal import PrincipalKind
 from app.integrations.identity.aws.source import AwsIam, Options
 from app.integrations.identity.protocol import IdentitySource
-from tests.contracts.aws_scenario import AwsScenario, as_tags, moto_account, source_at
+from tests.contracts.moto_account import MotoAccount, as_tags, moto_account, source_at
 from tests.integrations.identity.aws.test_answers import fault_of
 
 READER = """{"Version": "2012-10-17", "Statement": [
@@ -23,7 +23,7 @@ READER = """{"Version": "2012-10-17", "Statement": [
 
 
 @pytest.fixture
-def account() -> Iterator[AwsScenario]:
+def account() -> Iterator[MotoAccount]:
     with moto_account() as scenario:
         yield scenario
 
@@ -40,7 +40,7 @@ def groups(source: IdentitySource) -> dict[str, tuple[str, set[str]]]:
     return {g.external_id: (g.name, {logins[m] for m in g.members}) for page in pages for g in page.groups}
 
 
-def test_a_tag_makes_a_user_a_person_and_a_role_a_machine(account: AwsScenario) -> None:
+def test_a_tag_makes_a_user_a_person_and_a_role_a_machine(account: MotoAccount) -> None:
     account.add_person("alice", " Alice@Example.com ")
     account.add_role("deployer", email="robot")
     found = identities(account.source())
@@ -53,7 +53,7 @@ def test_a_tag_makes_a_user_a_person_and_a_role_a_machine(account: AwsScenario) 
 
 
 @pytest.mark.parametrize("tags", [{}, {"mail": "eve"}, {"email": ""}, {"email": " "}, {"email": "e" * 201}])
-def test_who_has_no_usable_tag_is_no_principal(account: AwsScenario, tags: dict[str, str]) -> None:
+def test_who_has_no_usable_tag_is_no_principal(account: MotoAccount, tags: dict[str, str]) -> None:
     account.iam.create_user(UserName="eve", Tags=as_tags({**tags, "tidegate-groups": "ops"}))
     account.add_role("eve", **tags)
     account.add_to_group("eve", "deployers")
@@ -65,19 +65,19 @@ def test_who_has_no_usable_tag_is_no_principal(account: AwsScenario, tags: dict[
     ("value", "is_active"),
     [("true", True), (" True ", True), ("false", False), ("", False), ("yes", False), ("1", False)],
 )
-def test_a_tag_other_than_true_takes_somebody_out(account: AwsScenario, value: str, is_active: bool) -> None:
+def test_a_tag_other_than_true_takes_somebody_out(account: MotoAccount, value: str, is_active: bool) -> None:
     account.iam.create_user(UserName="alice", Tags=as_tags({"email": "alice", "Tidegate-Active": value}))
     assert identities(account.source())["alice"].is_active is is_active
 
 
-def test_the_tags_may_have_other_names_in_any_case(account: AwsScenario) -> None:
+def test_the_tags_may_have_other_names_in_any_case(account: MotoAccount) -> None:
     account.iam.create_user(UserName="alice", Tags=as_tags({"email": "wrong", "Principal": "alice", "TEAMS": "ops"}))
     source = account.source(subject_tag="principal", group_tag="Teams")
     assert identities(source)["alice"].subject == "alice"
     assert groups(source) == {"tag:ops": ("ops", {"alice"})}
 
 
-def test_two_users_may_stand_for_one_principal(account: AwsScenario) -> None:
+def test_two_users_may_stand_for_one_principal(account: MotoAccount) -> None:
     account.add_person("alice", "alice@example.com")
     account.add_person("alice-admin", "ALICE@example.com")
     found = identities(account.source())
@@ -85,7 +85,7 @@ def test_two_users_may_stand_for_one_principal(account: AwsScenario) -> None:
     assert len({identity.external_id for identity in found.values()}) == 2
 
 
-def test_iams_groups_and_a_tags_groups_have_their_members(account: AwsScenario) -> None:
+def test_iams_groups_and_a_tags_groups_have_their_members(account: MotoAccount) -> None:
     for login in ("alice", "bob"):
         account.add_person(login, login)
         account.add_to_group(login, "deployers")
@@ -111,12 +111,12 @@ def test_iams_groups_and_a_tags_groups_have_their_members(account: AwsScenario) 
         ("ops\u00a0\u2003équipe", {"ops", "équipe"}),
     ],
 )
-def test_a_tag_names_groups_with_the_characters_that_aws_allows(account: AwsScenario, value: str, names: set[str]) -> None:
+def test_a_tag_names_groups_with_the_characters_that_aws_allows(account: MotoAccount, value: str, names: set[str]) -> None:
     account.iam.create_user(UserName="alice", Tags=as_tags({"email": "alice", "tidegate-groups": value}))
     assert groups(account.source()) == {f"tag:{name}": (name, {"alice"}) for name in names}
 
 
-def test_a_user_created_anew_under_the_same_name_is_another(account: AwsScenario) -> None:
+def test_a_user_created_anew_under_the_same_name_is_another(account: MotoAccount) -> None:
     account.add_person("alice", "alice")
     before = identities(account.source())["alice"].external_id
     account.remove("alice")
@@ -125,13 +125,13 @@ def test_a_user_created_anew_under_the_same_name_is_another(account: AwsScenario
     assert identities(account.source())["alice"].external_id != before
 
 
-def test_only_the_whole_can_be_read(account: AwsScenario) -> None:
+def test_only_the_whole_can_be_read(account: MotoAccount) -> None:
     source = account.source()
     assert source.read_changes(datetime.now(UTC)) is None
     assert all(source.read_again(Hint(kind, "AIDA")) is None for kind in HintKind)
 
 
-def test_iam_decides_who_may_read(account: AwsScenario) -> None:
+def test_iam_decides_who_may_read(account: MotoAccount) -> None:
     keys = {}
     for login in ("reader", "stranger"):
         account.add_person(login, login)
@@ -151,13 +151,13 @@ def test_iam_decides_who_may_read(account: AwsScenario) -> None:
     assert fault_of(as_(keys["reader"], secret_key="another")) == misfit
 
 
-def test_an_account_that_is_away_is_said_to_be_so(account: AwsScenario) -> None:
+def test_an_account_that_is_away_is_said_to_be_so(account: MotoAccount) -> None:
     source = account.source()
     account.go_away()
     assert fault_of(source) == "no connection (EndpointConnectionError)"
 
 
-def test_a_source_may_be_read_by_many_at_once(account: AwsScenario) -> None:
+def test_a_source_may_be_read_by_many_at_once(account: MotoAccount) -> None:
     account.add_person("alice", "alice")
     source, gate = account.source(), threading.Barrier(8)
 

@@ -22,6 +22,7 @@ from app.integrations.identity.oidc.issuers import IssuerOptions, IssuerProfile,
 from app.integrations.identity.oidc.jwks import IssuerKeys
 from app.integrations.identity.oidc.validator import Validator, Validators
 from tests.integrations.targets.cast import Request, Service, says, serving
+from tests.waiting import PATIENCE
 
 AUDIENCE = "https://gate.example"
 START = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -120,10 +121,10 @@ def a_profile(issuer: Issuer | str, kind: str = "oidc", **options: Any) -> Issue
 
 
 def a_validator(issuer: Issuer, kind: str = "oidc", *, clock: StillClock | None = None, **options: Any) -> Validator:
-    """Make a validator that waits for no one for long."""
+    """Make a validator of this issuer's tokens."""
     moment = clock or StillClock()
     profile = a_profile(issuer, kind, **options)
-    client = HttpClient(connect_timeout=0.5, read_timeout=0.5)
+    client = HttpClient(connect_timeout=PATIENCE, read_timeout=PATIENCE)
     return Validator(profile, IssuerKeys(profile, clock=moment, client=client), moment)
 
 
@@ -174,9 +175,9 @@ _SERVICES: dict[str, dict[str, Any]] = {
 KINDS_SEEN = tuple(_USERS)
 
 
-def keys_of(issuer: Issuer | str, clock: StillClock, **options: Any) -> IssuerKeys:
-    """Make the keys of an issuer, as they are held, with short time limits."""
-    client = HttpClient(connect_timeout=0.5, read_timeout=0.5)
+def keys_of(issuer: Issuer | str, clock: StillClock, *, seconds: float = PATIENCE, **options: Any) -> IssuerKeys:
+    """Make the keys of an issuer, as they are held; `seconds` is how long they wait for an answer."""
+    client = HttpClient(connect_timeout=seconds, read_timeout=seconds)
     return IssuerKeys(a_profile(issuer, **options), clock=clock, client=client)
 
 

@@ -21,7 +21,7 @@ def test_the_smallest_table_makes_a_whole_profile() -> None:
     profile = profile_of("corp", options())
     assert (profile.name, profile.kind, profile.issuer, profile.audience) == ("corp", *TABLE.values())
     assert (profile.jwks_url, profile.groups_claim, profile.subject_claim) == (None, None, "sub")
-    assert (profile.leeway, profile.max_age, profile.algorithms) == (30.0, 86_400.0, {"RS256", "ES256"})
+    assert (profile.leeway, profile.max_age, profile.algorithms) == (30.0, 86_400.0, frozenset({"RS256", "ES256"}))
 
 
 @pytest.mark.parametrize(

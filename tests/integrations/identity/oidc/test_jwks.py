@@ -15,9 +15,10 @@ from app.domain.errors import IssuerUnavailable
 from app.integrations.http import HttpAnswer, HttpClient
 from app.integrations.identity.oidc import jwks
 from app.integrations.identity.oidc.jwks import LARGEST, MOST_KEYS, IssuerKeys
-from tests.conftest import free_port
 from tests.integrations.identity.oidc.cast import RSA, RSA_NEXT, Issuer, StillClock, a_profile, keys_of, public, rsa_jwk
-from tests.integrations.targets.cast import Request, hangs_up, says, wait_until
+from tests.integrations.targets.cast import Request, hangs_up, says
+from tests.ports import free_port
+from tests.waiting import PATIENCE, until
 
 DAY = 86_400
 
@@ -223,10 +224,10 @@ def test_a_redirect_is_not_followed(issuer: Issuer, clock: StillClock, status: i
     assert issuer.fetches == ["/keys"]
 
 
-def test_an_issuer_that_answers_too_slowly_is_given_up(issuer: Issuer, keys: IssuerKeys) -> None:
+def test_an_issuer_that_answers_too_slowly_is_given_up(issuer: Issuer, clock: StillClock) -> None:
     issuer.broken = issuer.service.is_silent
     with pytest.raises(IssuerUnavailable, match="Timeout"):
-        keys.warm()
+        keys_of(issuer, clock, seconds=0.5).warm()
 
 
 def test_an_issuer_that_is_not_there_is_unavailable(clock: StillClock) -> None:
@@ -247,7 +248,7 @@ def waiting(issuer: Issuer) -> tuple[threading.Event, threading.Event]:
 
     def waits(handler: BaseHTTPRequestHandler, request: Request) -> None:
         asked.set()
-        go_on.wait(10)
+        go_on.wait(PATIENCE)
         says(200, json.dumps(issuer.jwks).encode())(handler, request)
 
     issuer.broken = waits
@@ -261,11 +262,11 @@ def test_while_one_thread_fetches_the_others_go_on_with_what_is_held(issuer: Iss
     asked, go_on = waiting(issuer)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(keys.key, "rsa-1")
-        wait_until(asked.is_set)
+        until(asked.is_set)
         assert keys.key("rsa-1") is not None
         assert not first.done()
         go_on.set()
-        assert first.result(10) is not None
+        assert first.result(PATIENCE) is not None
     assert len(issuer.fetches) == 2
 
 
@@ -274,12 +275,12 @@ def test_who_needs_a_key_that_another_thread_is_fetching_waits_for_it(issuer: Is
     asked, go_on = waiting(issuer)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(keys.key, "rsa-1")
-        wait_until(asked.is_set)
+        until(asked.is_set)
         second = pool.submit(keys.key, "ec-1")
         wait([second], timeout=0.2)
         go_on.set()
-        assert first.result(10) is not None
-        assert second.result(10) is not None
+        assert first.result(PATIENCE) is not None
+        assert second.result(PATIENCE) is not None
     assert issuer.fetches == ["/keys"]
 
 
@@ -305,7 +306,7 @@ def test_who_waits_too_long_for_another_threads_fetch_is_told_so(
 
     def slow() -> None:
         begun.set()
-        go_on.wait(10)
+        go_on.wait(PATIENCE)
 
     monkeypatch.setattr(keys, "_fetch", slow)
 
@@ -315,8 +316,8 @@ def test_who_waits_too_long_for_another_threads_fetch_is_told_so(
 
     first = threading.Thread(target=ask)
     first.start()
-    assert begun.wait(10)
+    assert begun.wait(PATIENCE)
     with pytest.raises(IssuerUnavailable, match="it has not answered yet"):
         keys.key("rsa-1")
     go_on.set()
-    first.join(10)
+    first.join(PATIENCE)

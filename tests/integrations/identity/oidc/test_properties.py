@@ -78,5 +78,5 @@ _WARM: dict[tuple[str, str], Validator] = {}
 
 
 def _warm(issuer: Issuer, kind: str) -> Validator:
-    options = {"groups_claim": "groups", "trusts_groups": True}
+    options: dict[str, Any] = {"groups_claim": "groups", "trusts_groups": True}
     return _WARM.setdefault((issuer.url, kind), a_validator(issuer, kind, **options))

@@ -17,9 +17,9 @@ from app.integrations.http import HttpClient
 from app.integrations.identity.okta import api as okta_api
 from app.integrations.identity.okta.source import Okta, Options
 from app.integrations.secrets.protocol import Secret
-from tests.conftest import free_port
 from tests.integrations.targets.cast import Answer, Service, hangs_up, says, serving
 from tests.okta_fake import TOKEN, FakeOkta, StillClock, serving_okta
+from tests.ports import free_port
 from tests.sources import tools
 
 
@@ -455,7 +455,8 @@ def test_a_refused_token_is_said_to_be_refused(fake: FakeOkta, okta: Okta, statu
 
 def test_a_wrong_token_is_refused(fake: FakeOkta, okta: Okta, clock: StillClock) -> None:
     fake.token = "another"
-    reads = (okta.read_all, lambda: okta.read_changes(clock.now()), lambda: okta.read_again(Hint(HintKind.GROUP, "00g1")))
+    reads: list[Callable[[], Iterable[Page] | None]] = [okta.read_all, lambda: okta.read_changes(clock.now())]
+    reads.append(lambda: okta.read_again(Hint(HintKind.GROUP, "00g1")))
     for begin in reads:
         with pytest.raises(SourceUnavailable, match="refuses the token"):
             list(begin() or ())

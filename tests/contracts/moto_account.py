@@ -17,7 +17,7 @@ from tests.sources import tools
 TRUST = '{"Version": "2012-10-17", "Statement": []}'
 
 
-class AwsScenario:
+class MotoAccount:
     """People, groups and roles of an empty account, and the source that reads it. `moto_account` gives one."""
 
     def __init__(self) -> None:
@@ -84,13 +84,13 @@ class AwsScenario:
         urllib.request.urlopen(request).read()
 
 
-_kept: list[AwsScenario] = []
+_kept: list[MotoAccount] = []
 
 
 @contextmanager
-def moto_account() -> Iterator[AwsScenario]:
+def moto_account() -> Iterator[MotoAccount]:
     """Give an empty account, on a server that the next test takes over: starting one takes longer than most tests."""
-    account = _kept.pop() if _kept else AwsScenario()
+    account = _kept.pop() if _kept else MotoAccount()
     account.empty()
     yield account
     if account.is_there:
