@@ -111,7 +111,7 @@ class _Console:
 def _json(event: object, **_: Any) -> str:
     try:
         return orjson.dumps(event, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
-    except TypeError:  # half a surrogate pair, which is no UTF-8; json escapes it
+    except TypeError:  # half a surrogate pair, which is not UTF-8; json escapes it
         return json.dumps(event, default=repr)
 
 

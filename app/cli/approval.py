@@ -15,18 +15,18 @@ from app.domain.errors import NotAllowed
 from app.pipeline.approve.vote import vote
 from app.pipeline.approve.waiting import Waiting, waiting, waiting_one
 
-app = typer.Typer(no_args_is_help=True, help="What waits for other people's yes, and giving or refusing it.")
+app = typer.Typer(no_args_is_help=True, help="Deployments that wait for approvals: list, approve, reject.")
 
 DEPLOYMENT = Annotated[
     str, typer.Argument(metavar="deployment", help="The deployment's id, or an unambiguous beginning or end of it.")
 ]
-COMMENT = Annotated[str, typer.Option(help="One line, kept with it and audited.")]
+COMMENT = Annotated[str, typer.Option(help="One line, kept and audited.")]
 
 
 @app.command("list")
 @command
 def list_(environment: str | None = None, as_json: JSON = False) -> None:
-    """List what waits for approvals, oldest first, and whether you may vote."""
+    """List deployments that wait for approvals, oldest first, and whether you may vote."""
     running = process()
     approvals = waiting(running.services, lambda: acting_operator(running), environment)
     if as_json:
@@ -43,7 +43,7 @@ def list_(environment: str | None = None, as_json: JSON = False) -> None:
 @app.command()
 @command
 def show(name: DEPLOYMENT, as_json: JSON = False) -> None:
-    """Show one that waits: what is asked for, who voted, what is missing, and whether you may vote."""
+    """Show a waiting deployment: the request, the votes, what is missing, and whether you may vote."""
     running = process()
     deployment = running.reads.deployment(name).deployment
     waits = waiting_one(running.services, lambda: acting_operator(running), deployment.id)
@@ -63,14 +63,14 @@ def show(name: DEPLOYMENT, as_json: JSON = False) -> None:
 @app.command()
 @command
 def approve(deployment: DEPLOYMENT, comment: COMMENT = "", as_json: JSON = False) -> None:
-    """Say yes, as the person you are at the gate; given once."""
+    """Approve, as the person signed in. A vote cannot be changed."""
     _vote(deployment, Verdict.APPROVE, comment, as_json)
 
 
 @app.command()
 @command
 def reject(deployment: DEPLOYMENT, comment: COMMENT = "", as_json: JSON = False) -> None:
-    """Say no, which ends it."""
+    """Reject, which ends the deployment."""
     _vote(deployment, Verdict.REJECT, comment, as_json)
 
 

@@ -20,7 +20,7 @@ def _noun() -> None:
 @app.command()
 @command
 def show(deployment: str | None = None, delivery: str | None = None, limit: LIMIT = 100, as_json: JSON = False) -> None:
-    """Show audit entries in order, of one deployment or delivery where asked."""
+    """Show audit entries in order; of one deployment or delivery if named."""
     reads = process().reads
     entries = reads.audit(
         deployment_id=reads.deployment(deployment).deployment.id if deployment else None,

@@ -38,7 +38,7 @@ def check(as_json: JSON = False) -> None:
 @app.command()
 @command
 def example(folder: Path = Path()) -> None:
-    """Write a commented example configuration where there is none."""
+    """Write a commented example configuration, if there is none."""
     for path in write_example(folder):
         console.print(f"wrote {path}")
 

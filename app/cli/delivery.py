@@ -13,7 +13,7 @@ from app.domain.delivery import DeliveryState
 from app.integrations.system import operator
 from app.pipeline.intake.replay import replay as replay_delivery
 
-app = typer.Typer(no_args_is_help=True, help="What came in, and what followed from it.")
+app = typer.Typer(no_args_is_help=True, help="Deliveries of the forges, and what followed from them.")
 
 
 DELIVERY = Annotated[str, typer.Argument(metavar="delivery")]
@@ -59,7 +59,7 @@ def show(name: DELIVERY, body: bool = False, as_json: JSON = False) -> None:
 @app.command()
 @command
 def replay(name: DELIVERY, as_json: JSON = False) -> None:
-    """Run a delivery again, as your own act: policy decides about you, not about who pushed."""
+    """Run a delivery again, as your own act: policy decides about you, not about the pusher."""
     running = process()
     deployments = replay_delivery(running.services, running.reads.delivery(name).id, operator())
     if as_json:

@@ -24,7 +24,7 @@ Check = tuple[str, bool]
 
 @command
 def demo(keep: Annotated[bool, typer.Option(help="Leave it running until Ctrl-C.")] = False) -> None:
-    """See an allowed, a denied, a failing and a rolled-back deployment, and the trail that they leave."""
+    """Show an allowed, a denied, a failing and a rolled-back deployment, and their audit trail."""
     with Scene(say=lambda text: console.print(f"{text} …", style="dim")) as scene:
         process = build(load_settings(scene.env), pool_size=2)
         checks = _play(scene, process)

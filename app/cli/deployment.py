@@ -23,7 +23,7 @@ from app.store.reads import DeploymentView
 
 POLL_SECONDS = 0.2
 
-app = typer.Typer(no_args_is_help=True, help="What is deployed where, why, and going back.")
+app = typer.Typer(no_args_is_help=True, help="What is deployed where and why, and how to go back.")
 
 
 @app.command("list")
@@ -93,7 +93,7 @@ def rollback(
     wait: Annotated[bool, typer.Option(help="Follow it until it has ended.")] = False,
     as_json: JSON = False,
 ) -> None:
-    """Deploy an earlier release again; policy decides about you by the action `rollback`."""
+    """Deploy an earlier release again. Policy decides whether you may (action `rollback`)."""
     running = process()
     deployment = roll_back(running.services, environment, _release(running, to), operator())
     if as_json and not wait:

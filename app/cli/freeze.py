@@ -29,20 +29,20 @@ _LENGTH = re.compile(r"\A(?:(\d{1,4})w)?(?:(\d{1,4})d)?(?:(\d{1,5})h)?(?:(\d{1,6
 @app.command()
 @command
 def add(
-    name: Annotated[str, typer.Argument(help="How it is called: a-z, 0-9 and -; policies can ask for it.")],
-    reason: Annotated[str, typer.Option(help="Why, for whoever is held up by it.")],
-    environment: Annotated[str | None, typer.Option(help="What is frozen.")] = None,
+    name: Annotated[str, typer.Argument(help="Its name (a-z, 0-9, -); policies can ask for it.")],
+    reason: Annotated[str, typer.Option(help="The reason, for people whom it holds up.")],
+    environment: Annotated[str | None, typer.Option(help="The environment to freeze.")] = None,
     everywhere: Annotated[bool, typer.Option("--everywhere", help="Freeze every environment.")] = False,
-    starts: Annotated[str | None, typer.Option("--from", help='"2026-12-18 15:00", or with an offset; else now.')] = None,
-    ends: Annotated[str | None, typer.Option("--to", help="When it ends, or the first of those that recur.")] = None,
-    lasts: Annotated[str | None, typer.Option("--for", help="How long instead: 65h, 90m, 2d, 1w2d.")] = None,
+    starts: Annotated[str | None, typer.Option("--from", help='"2026-12-18 15:00", or with an offset; by default, now.')] = None,
+    ends: Annotated[str | None, typer.Option("--to", help="When it ends; if it recurs, when its first window ends.")] = None,
+    lasts: Annotated[str | None, typer.Option("--for", help="Its length, instead of an end: 65h, 90m, 2d, 1w2d.")] = None,
     every: Annotated[str | None, typer.Option(help='"FREQ=WEEKLY;BYDAY=FR" (RFC 5545), or weekly, daily, ….')] = None,
-    zone: Annotated[str | None, typer.Option("--time-zone", help="Europe/Berlin; else the environment's.")] = None,
+    zone: Annotated[str | None, typer.Option("--time-zone", help="Such as Europe/Berlin; by default, the environment's.")] = None,
     as_json: JSON = False,
 ) -> None:
-    """Freeze an environment, or all, once or again and again; audited in your name."""
+    """Freeze one environment or all, once or repeatedly. Audited in your name."""
     if (environment is None) != everywhere:
-        raise BadRequest("either --environment says what is frozen, or --everywhere")
+        raise BadRequest("give either --environment or --everywhere")
     length = _length(lasts) if lasts is not None else None
     draft = FreezeDraft(name, environment, reason, starts, ends, length, every, zone)
     running = process()
@@ -57,8 +57,8 @@ def add(
 @app.command("list")
 @command
 def list_(
-    environment: Annotated[str | None, typer.Option(help="Only what freezes this one.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Also what is over or was ended.")] = False,
+    environment: Annotated[str | None, typer.Option(help="Only freezes of this environment.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Also freezes that are over or were ended.")] = False,
     as_json: JSON = False,
 ) -> None:
     """List freezes: which are in force, and when the others are next, each in its time zone."""
@@ -83,7 +83,7 @@ def end_(
     ended = end(process().services, name, operator())
     if as_json:
         return print_json(freeze_json(Upcoming(ended, is_in_force=False, window=None)))
-    console.print(f"{ended.name} does not freeze {_scope(ended)} any more")
+    console.print(f"{ended.name} no longer freezes {_scope(ended)}")
 
 
 def _warn_of_unheeded(guard: Guard, added: Freeze) -> None:
@@ -124,6 +124,6 @@ def _local(moment: datetime, frozen: Freeze) -> str:
 def _length(text: str) -> timedelta:
     match = _LENGTH.match(text.strip().lower())
     if not text.strip() or match is None:
-        raise BadRequest(f"{text[:40]!r} is no length: 65h, 90m, 2d, 1w2d12h")
+        raise BadRequest(f"{text[:40]!r} is not a length: 65h, 90m, 2d, 1w2d12h")
     weeks, days, hours, minutes = (int(part or 0) for part in match.groups())
     return timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes)

@@ -17,7 +17,7 @@ from app.integrations.inspection.patch import GIT_ARGUMENTS
 from app.integrations.secrets.file import FileSecrets
 from app.settings import load_settings
 
-app = typer.Typer(no_args_is_help=True, help="What is put into Gogs itself.")
+app = typer.Typer(no_args_is_help=True, help="The gate's check inside Gogs.")
 
 CANNOT_STOP = """\
 It is asked for pushes over HTTP and SSH and for the web editor. Gogs does not run it for merges of pull requests, for branches
@@ -33,21 +33,23 @@ def install_hook(
     secret_file: Annotated[
         Path | None, typer.Option(help="Holds one of its decide_secrets; Gogs' user must be able to read it.")
     ] = None,
-    url: Annotated[str | None, typer.Option(help="Where the gate is; else TIDEGATE_PUBLIC_URL.")] = None,
+    url: Annotated[str | None, typer.Option(help="The gate's URL; by default, TIDEGATE_PUBLIC_URL.")] = None,
     is_closed: Annotated[
-        bool, typer.Option("--fail-closed/--fail-open", help="Whether pushes are refused while the gate does not answer.")
+        bool, typer.Option("--fail-closed/--fail-open", help="Refuse pushes while the gate does not answer.")
     ] = True,
     timeout: Annotated[str, typer.Option(help="How long a push may be held up: 2s to 60s.")] = "5s",
-    inspect: Annotated[bool, typer.Option("--inspect", help="Send what is new, to be looked into before it is taken.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace a script of somebody else, and keep it beside.")] = False,
-    is_removed: Annotated[bool, typer.Option("--remove", help="Take the check away instead.")] = False,
+    inspect: Annotated[
+        bool, typer.Option("--inspect", help="Send new content, so that it is inspected before the push is taken.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a script that is not ours, and keep it beside.")] = False,
+    is_removed: Annotated[bool, typer.Option("--remove", help="Remove the check instead.")] = False,
     as_json: JSON = False,
 ) -> None:
     """Have Gogs ask the gate before it takes a push to this repository."""
     if is_removed:
         return _remove(repository, as_json)
     if not forge or secret_file is None:
-        raise BadRequest("--forge says which forge this is, and --secret-file where its secret lies")
+        raise BadRequest("give --forge (the name of this forge) and --secret-file (the file with its secret)")
     check_secret(secret_file, FileSecrets().get(str(secret_file)), repository)
     check = Check(
         url=url or str(load_settings().public_url),
@@ -71,7 +73,7 @@ def _remove(repository: Path, as_json: bool) -> None:
     removal = remove(repository)
     if as_json:
         return print_json(removed_json(removal))
-    console.print(f"{repository} does not ask any more" if removal.was_there else "there was no check")
+    console.print(f"{repository} no longer asks the gate" if removal.was_there else "there was no check")
     if removal.restored is not None:
         console.print(f"the script that was there before is back, from {removal.restored}")
 
@@ -80,4 +82,4 @@ def _seconds(text: str) -> int:
     try:
         return round(TypeAdapter(Seconds).validate_python(text))
     except ValidationError:
-        raise BadRequest(f"{text[:40]!r} is no time limit: 5s") from None
+        raise BadRequest(f"{text[:40]!r} is not a time limit: 5s") from None

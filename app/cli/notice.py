@@ -12,17 +12,19 @@ from app.domain.errors import NotFound
 from app.domain.notice import Notice, NoticeEvent, StoredNotice
 from app.integrations.system import operator
 
-app = typer.Typer(no_args_is_help=True, help="What sinks are told.")
+app = typer.Typer(no_args_is_help=True, help="Notices to sinks.")
 
 
 @app.command("list")
 @command
 def list_(
-    undelivered: Annotated[bool, typer.Option("--undelivered", help="Only what no sink took: waiting, or given up.")] = False,
+    undelivered: Annotated[
+        bool, typer.Option("--undelivered", help="Only notices that were not delivered: waiting or given up.")
+    ] = False,
     limit: LIMIT = 100,
     as_json: JSON = False,
 ) -> None:
-    """List notices, newest first, with how it went."""
+    """List notices, newest first, and what became of them."""
     with process().services.store.reading() as unit:
         stored = unit.notices.newest(limit, undelivered=undelivered)
     if as_json:
@@ -38,7 +40,7 @@ def list_(
 @app.command("test")
 @command
 def try_(sink: str, as_json: JSON = False) -> None:
-    """Send a test notice to a sink now, and say what came of it."""
+    """Send a test notice to a sink now, and show the result."""
     this = process()
     binding = this.services.guard().sinks.get(sink)
     if binding is None:

@@ -13,8 +13,10 @@ from app.domain.errors import BadRequest
 from app.domain.local_time import time_zone
 from app.pipeline.ports.services import Guard
 
-AT = Annotated[str | None, typer.Option(help='"2026-12-24 18:00", by the clock of the environment, or with an offset; else now.')]
-POLICIES = Annotated[Path | None, typer.Option(help="A folder of other policies than those in force.")]
+AT = Annotated[
+    str | None, typer.Option(help='"2026-12-24 18:00", in the time zone of the environment, or with an offset; by default, now.')
+]
+POLICIES = Annotated[Path | None, typer.Option(help="A folder of policies to use instead of those in force.")]
 
 _AGO = re.compile(r"\A(\d{1,6})([smhdw])\Z")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -27,7 +29,7 @@ def moment(text: str | None, zone: str) -> datetime | None:
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise BadRequest(f'{text[:40]!r} is no time: "2026-12-24 18:00"') from None
+        raise BadRequest(f'{text[:40]!r} is not a time: "2026-12-24 18:00"') from None
     return time if time.tzinfo is not None else time.replace(tzinfo=time_zone(zone))
 
 
@@ -37,7 +39,7 @@ def ago(text: str | None) -> timedelta | None:
         return None
     match = _AGO.match(text.strip().lower())
     if match is None:
-        raise BadRequest(f"{text[:40]!r} is no length: 90d, 12h, 5m")
+        raise BadRequest(f"{text[:40]!r} is not a length: 90d, 12h, 5m")
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 

@@ -13,17 +13,17 @@ from app.cli.operator import acting_operator
 from app.cli.output import JSON, LIMIT, coloured, command, console, listing, print_json, process, short, when
 from app.pipeline.approve.override import override, review
 
-app = typer.Typer(no_args_is_help=True, help="Deploy what is held or denied all the same, and look at it afterwards.")
+app = typer.Typer(no_args_is_help=True, help="Deploy despite a hold or a denial, and review it afterwards.")
 
 
 @app.command()
 @command
 def make(
     deployment: DEPLOYMENT,
-    purpose: Annotated[str, typer.Option(help="Why this cannot wait; everybody reads it.")],
+    purpose: Annotated[str, typer.Option(help="Why this cannot wait; everybody can read it.")],
     as_json: JSON = False,
 ) -> None:
-    """Deploy it as your own act; takes a second factor shown just now, and the right `override`."""
+    """Deploy it as your own act. Needs a fresh second factor and the right `override`."""
     running = process()
     held = running.reads.deployment(deployment).deployment
     made = override(running.services, held.id, acting_operator(running), purpose)
@@ -35,7 +35,7 @@ def make(
 @app.command("list")
 @command
 def list_(
-    unreviewed: Annotated[bool, typer.Option("--unreviewed", help="Only those that nobody has reviewed.")] = False,
+    unreviewed: Annotated[bool, typer.Option("--unreviewed", help="Only those not reviewed yet.")] = False,
     limit: LIMIT = 20,
     as_json: JSON = False,
 ) -> None:
@@ -54,7 +54,7 @@ def list_(
 @app.command("review")
 @command
 def review_(deployment: DEPLOYMENT, comment: COMMENT = "", as_json: JSON = False) -> None:
-    """Note that you have looked at somebody else's override."""
+    """Record your review of another person's override."""
     running = process()
     entry = review(running.services, running.reads.deployment(deployment).deployment.id, acting_operator(running), comment)
     if as_json:

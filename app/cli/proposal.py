@@ -22,7 +22,7 @@ from app.pipeline.approve.apply_proposal import apply
 from app.pipeline.approve.decide_proposal import accept, apply_command, reject
 from app.pipeline.approve.propose import diff_of, proposal_named
 
-app = typer.Typer(no_args_is_help=True, help="What agents and people propose, deciding on it, and applying what was accepted.")
+app = typer.Typer(no_args_is_help=True, help="Proposals of agents and people: decide on them, and apply accepted changes.")
 
 PROPOSAL = Annotated[str, typer.Argument(metavar="proposal", help="The proposal's id, or an unambiguous beginning or end of it.")]
 READABLE = 0o644
@@ -31,7 +31,7 @@ READABLE = 0o644
 @app.command("list")
 @command
 def list_(
-    only_open: Annotated[bool, typer.Option("--open", help="Only those that may still come to something.")] = False,
+    only_open: Annotated[bool, typer.Option("--open", help="Only those that are still open.")] = False,
     limit: LIMIT = 20,
     as_json: JSON = False,
 ) -> None:
@@ -70,7 +70,7 @@ def show(name: PROPOSAL, as_json: JSON = False) -> None:
 @app.command("accept")
 @command
 def accept_(proposal: PROPOSAL, comment: COMMENT = "", as_json: JSON = False) -> None:
-    """Accept: a rollback becomes your own; a change of policies may then be applied."""
+    """Accept. A rollback becomes your own act; a change of policies can then be applied."""
     running = process()
     accepted = accept(running.services, proposal_named(running.services, proposal).id, acting_operator(running), comment)
     if as_json:

@@ -19,9 +19,9 @@ app.add_typer(token, name="token")
 @token.command()
 @command
 def create(
-    source: str, client: str = typer.Option(help="Who will use it, as the audit log will name it."), as_json: JSON = False
+    source: str, client: str = typer.Option(help="The client's name, as the audit log will show it."), as_json: JSON = False
 ) -> None:
-    """Make a token for a client of a configured source, and print it: it is shown this once."""
+    """Make a token for a client of a configured source, and print it. It is shown only once."""
     this = process()
     issued, secret = create_token(this.services, source, client, by=operator(), random=random_bytes)
     url = f"{str(this.settings.public_url).rstrip('/')}/scim/v2"

@@ -43,7 +43,7 @@ class UnsupportedContent(GateError):
 
 
 class TooLarge(GateError):
-    """The request is larger than what is taken."""
+    """The request is too large."""
 
     code = "too-large"
 
@@ -62,7 +62,7 @@ class Overloaded(GateError):
 
 
 class RateLimited(GateError):
-    """This source sends more than it may."""
+    """This sender exceeds its rate limit."""
 
     code = "rate-limited"
     permanent = False
@@ -147,7 +147,7 @@ class BadToken(GateError):
 
 
 class IssuerUnavailable(GateError):
-    """The issuer's keys cannot be had now, so its tokens cannot be checked."""
+    """The issuer's keys cannot be fetched now, so its tokens cannot be checked."""
 
     code = "issuer-unavailable"
     permanent = False
@@ -160,7 +160,7 @@ class BadRequest(GateError):
 
 
 class Forbidden(GateError):
-    """Whoever asks may not do this."""
+    """The caller may not do this."""
 
     code = "forbidden"
 

@@ -20,7 +20,9 @@ def time_zone(name: str) -> ZoneInfo:
             raise ValueError
         return ZoneInfo(name)
     except (ValueError, KeyError, OSError):  # KeyError: there is none; OSError: a folder of zones
-        raise BadRequest(f"{name[:64]!r} is no time zone; it is spelled as in the IANA database, such as Europe/Berlin") from None
+        raise BadRequest(
+            f"{name[:64]!r} is not a time zone; it is spelled as in the IANA database, such as Europe/Berlin"
+        ) from None
 
 
 def on_the_wall(moment: datetime, zone: ZoneInfo) -> datetime:

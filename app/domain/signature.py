@@ -98,7 +98,7 @@ def objection(signed: SignedObject, owners: Mapping[str, str]) -> str | None:
         case SignatureVerdict.UNSIGNED:
             return f"{what} is not signed"
         case SignatureVerdict.UNKNOWN_KEY:
-            return f"{what} is signed with a key that nobody here has ({signed.fingerprint or 'which one is not known'})"
+            return f"{what} is signed with an unknown key ({signed.fingerprint or 'which one is not known'})"
         case SignatureVerdict.BAD:
             return f"{what} has a bad signature" + (f", by a key of {signed.signer_subject}" if signed.signer_subject else "")
         case SignatureVerdict.GOOD:

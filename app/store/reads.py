@@ -122,7 +122,7 @@ class Reads:
         try:
             first = UUID(decision_id)
         except ValueError:
-            raise NotFound(f"{decision_id!r} is no id of a decision") from None
+            raise NotFound(f"{decision_id!r} is not an id of a decision") from None
         until = UUID(int=min(first.int + (NAMED_WITHIN << 80), 2**128 - 1))
         own = audit_entries.c
         query = select(audit_entries).where(own.id >= str(first), own.id <= str(until), own.correlation_id == str(first))

@@ -137,7 +137,7 @@ def test_an_override_is_made_listed_and_not_reviewed_by_who_made_it(desk: Desk) 
     (listed,) = desk.json("override", "list", "--unreviewed")
     assert listed["deployment"]["purpose"] == purpose[1]
     code, _, err = desk.run("override", "review", listed["deployment"]["id"])
-    assert code == 1 and "another person reviews it" in err
+    assert code == 1 and "another person must review it" in err
 
 
 def test_a_policy_that_an_agent_proposes_is_accepted_and_applied(desk: Desk) -> None:

@@ -259,7 +259,7 @@ def test_a_deployment_is_shown_with_its_stages_dispatches_and_trail(cli: Cli, sc
 
 
 def test_text_from_outside_is_shown_as_it_is(cli: Cli, engine: Engine, scene: Scene) -> None:
-    """A reason or a login is no markup: square brackets in it neither vanish nor break the listing."""
+    """A reason or a login is not markup: square brackets in it neither vanish nor break the listing."""
     reason, login = "exit status 1: [error] disk [/] full [/red]", "al[bold]ice[/nothing]"
     deployment = _released(
         engine,

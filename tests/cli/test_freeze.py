@@ -44,7 +44,7 @@ def test_an_operator_freezes_looks_and_ends(desk: Desk, engine: Engine) -> None:
     assert desk.run("add", "year-end", *YEAR_END) == (0, f"year-end freezes production: {span}\n", "")
     code, out, _ = desk.run("list")
     assert code == 0 and f"year-end  production   {span}" in out and f"os:{ME}  nobody is in" in out
-    assert desk.run("end", "year-end") == (0, "year-end does not freeze production any more\n", "")
+    assert desk.run("end", "year-end") == (0, "year-end no longer freezes production\n", "")
     assert desk.json("list") == []
     code, out, _ = desk.run("list", "--all")
     assert code == 0 and "ended " in out and f"by os:{ME}" in out
@@ -101,20 +101,24 @@ def test_a_freeze_may_recur(desk: Desk, every: str, window: list[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (("add", "x", "--reason", "r", "--for", "1h"), 1, "either --environment says what is frozen, or --everywhere"),
+        (("add", "x", "--reason", "r", "--for", "1h"), 1, "give either --environment or --everywhere"),
         (("add", "x", "--reason", "r", "--for", "1h", "--everywhere", "--environment", "production"), 1, "either --environment"),
         (("add", "x", "--reason", "r", "--for", "1h", "--environment", "nowhere"), 3, "there is no environment nowhere"),
-        (("add", "x", "--reason", "r", "--for", "1 hour", "--everywhere"), 1, "'1 hour' is no length: 65h, 90m"),
-        (("add", "x", "--reason", "r", "--for", "", "--everywhere"), 1, "'' is no length"),
+        (("add", "x", "--reason", "r", "--for", "1 hour", "--everywhere"), 1, "'1 hour' is not a length: 65h, 90m"),
+        (("add", "x", "--reason", "r", "--for", "", "--everywhere"), 1, "'' is not a length"),
         (("add", "x", "--reason", "r", "--for", "0h", "--everywhere"), 1, "a freeze ends after it starts"),
         (("add", "x", "--reason", "r", "--for", "9999w9999d99999h", "--everywhere"), 1, "lasts at most 3660 days"),
         (("add", "x", "--reason", "r", "--to", "2020-01-01", "--everywhere"), 1, "a freeze ends after it starts"),
         (("add", "x", "--reason", "r", "--from", "2019-01-01", "--to", "2020-01-01", "--everywhere"), 1, "is over already"),
-        (("add", "x", "--reason", "r", "--from", "now", "--for", "1h", "--everywhere"), 1, "'now' is no time: 2026-12-18 15:00"),
+        (
+            ("add", "x", "--reason", "r", "--from", "now", "--for", "1h", "--everywhere"),
+            1,
+            "'now' is not a time: 2026-12-18 15:00",
+        ),
         (("add", "x", "--reason", "r", "--everywhere"), 1, "either the end of the freeze is said, or how long"),
-        (("add", "x", "--reason", "r", "--for", "1h", "--everywhere", "--time-zone", "Berlin"), 1, "'Berlin' is no time zone"),
+        (("add", "x", "--reason", "r", "--for", "1h", "--everywhere", "--time-zone", "Berlin"), 1, "'Berlin' is not a time zone"),
         (("add", "x", "--reason", "r", "--for", "1h", "--everywhere", "--every", "FREQ=MINUTELY"), 1, "FREQ is one of YEARLY"),
-        (("end", "nothing"), 3, "there is no one freeze 'nothing' that is not ended"),
+        (("end", "nothing"), 3, "there is no open freeze 'nothing'"),
         (("list", "--environment", "nowhere"), 3, "there is no environment nowhere"),
     ],
 )
@@ -129,5 +133,5 @@ def test_a_name_is_taken_until_it_is_ended(desk: Desk) -> None:
         desk.run(*arguments) for arguments in (("add", "year-end", *YEAR_END), ("add", "year-end", *YEAR_END), ("list", "--json"))
     ]
     assert [code for code, _, _ in ran] == [0, 1, 0]
-    assert ran[1][2] == "tidegate: there is a freeze year-end that is not ended: tidegate freeze end year-end\n"
+    assert ran[1][2] == "tidegate: there is an open freeze year-end; end it first: tidegate freeze end year-end\n"
     assert [each["name"] for each in json.loads(ran[2][1])] == ["year-end"]

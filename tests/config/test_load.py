@@ -153,7 +153,7 @@ FAULTS = {
     "unknown time zone": (
         'name = "staging"',
         'name = "staging"\ntime_zone = "Berlin"',
-        "24: environments.1.time_zone: 'Berlin' is no time zone; it is spelled as in the IANA database, such as Europe/Berlin",
+        "24: environments.1.time_zone: 'Berlin' is not a time zone; it is spelled as in the IANA database, such as Europe/Berlin",
     ),
     "missing target option": ('path = "/srv/site"\n', "", "10: targets.site.path: Field required"),
 }

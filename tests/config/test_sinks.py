@@ -66,7 +66,7 @@ FAULTS = {
         'host = "mail.example"',
         'host = "mail.example"\ntls = "none"',
         7,
-        'mail: tls = "none" to another machine needs allow_plaintext = true: whoever listens reads along',
+        'mail: tls = "none" to another machine needs allow_plaintext = true: anyone on the network could read it',
     ),
     "bad name": ("[sinks.mail]", '[sinks."Ma il"]', 7, "Ma il.[key]: String should match pattern '^[a-z0-9][a-z0-9-]{0,62}$'"),
 }

@@ -59,7 +59,7 @@ def test_what_the_wall_shows_has_neither_zone_nor_fold() -> None:
 )
 def test_what_is_no_time_zone_is_refused_in_one_line(name: str) -> None:
     with pytest.raises(
-        BadRequest, match=r"is no time zone; it is spelled as in the IANA database, such as Europe/Berlin$"
+        BadRequest, match=r"is not a time zone; it is spelled as in the IANA database, such as Europe/Berlin$"
     ) as told:
         time_zone(name)
     assert str(told.value).isprintable() and len(str(told.value)) < 400

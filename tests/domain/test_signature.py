@@ -50,7 +50,7 @@ def test_no_e_mail_is_nobodys_even_where_the_map_has_one() -> None:
     ("signed", "said"),
     [
         (UNSIGNED, "is not signed"),
-        (UNKNOWN, "a key that nobody here has (SHA256:x)"),
+        (UNKNOWN, "an unknown key (SHA256:x)"),
         (replace(UNKNOWN, fingerprint=""), "which one is not known"),
         (BAD, "bad signature"),
         (replace(BAD, signer_subject="bob"), "by a key of bob"),

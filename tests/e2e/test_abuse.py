@@ -52,7 +52,7 @@ REFUSED = {
     "for two hosts": (signed_head("Host: other"), BODY, 400),
     "of two lengths": (signed_head("Content-Length: 5"), BODY, 400),
     "of a negative length": (signed_head(length=-5), BODY, 400),
-    "of a length that is no number": (signed_head(length="+5"), BODY, 400),
+    "of a length that is not a number": (signed_head(length="+5"), BODY, 400),
     "of a length beyond all numbers": (signed_head(length=10**30), BODY, 400),
     "announced as too large": (signed_head(length=10**13), b"", 413),
     "in a coding under chunks": (signed_head("Transfer-Encoding: gzip, chunked", length=None), chunked(BODY), 400),

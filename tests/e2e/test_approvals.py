@@ -160,7 +160,7 @@ def test_a_policy_that_changes_while_it_waits_has_it_asked_for_anew(gate: Gate, 
     made = gate.push("policies change")
     policy: Path = gate.scene.folder / "policies" / "two.cedar"
     policy.write_text(POLICY + "// newer\n")
-    with pytest.raises(NotAllowed, match="what is asked for has changed"):
+    with pytest.raises(NotAllowed, match="the request has changed"):
         gate.approve(made)
 
     def approved() -> bool:

@@ -123,7 +123,7 @@ def test_an_audience_that_is_a_client_is_a_fault_since_id_tokens_would_open_the_
     with pytest.raises(BadConfiguration) as caught:
         load(tmp_path, text)
     line = text.splitlines().index('audience = "gate"') + 1
-    assert caught.value.faults[0].startswith(f"{tmp_path / 'tidegate.toml'}:{line}: issuers.corp.audience: is the client_id too")
+    assert caught.value.faults[0].startswith(f"{tmp_path / 'tidegate.toml'}:{line}: issuers.corp.audience: is also the client_id")
     api = '\n[issuers.api]\nkind = "oidc"\nissuer = "https://corp.example"\naudience = "gate"\n'
     assert fault(tmp_path, GOOD + CORP + api).startswith("issuers.api.audience: is the client_id of 'corp'")
     assert fault(tmp_path, GOOD + api + CORP).startswith("issuers.api.audience: is the client_id of 'corp'")

@@ -192,7 +192,7 @@ def superseded_by_nothing(h: History) -> None:
 
 def left_behind_by_a_ref_that_holds_it(h: History) -> None:
     accept(h, request(3, ASIDE), at=14)
-    deploy(h, 3, ASIDE, at=14, way=(*WAY[:4], "superseded"), reason="main does not contain it any more")
+    deploy(h, 3, ASIDE, at=14, way=(*WAY[:4], "superseded"), reason="main no longer contains it")
 
 
 def failed_without_a_cause(h: History) -> None:

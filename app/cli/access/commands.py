@@ -21,18 +21,18 @@ from app.pipeline.ask.who_can import who_can as ask_who_can
 from app.pipeline.people.link_by_admin import link_by_admin, unlink_by_admin
 from app.pipeline.people.sync import sync as read_source
 
-app = typer.Typer(no_args_is_help=True, help="Who people are, according to whom, and who may do what.")
+app = typer.Typer(no_args_is_help=True, help="People and their accounts, what identity sources say, and who may do what.")
 app.add_typer(access_key.app, name="key")
 
 _MAY = {Effect.ALLOW: "yes", Effect.HOLD: "approved", Effect.DENY: "no"}
-SUBJECT = Annotated[str, typer.Argument(help="How the identity sources call the person.")]
+SUBJECT = Annotated[str, typer.Argument(help="The person's subject, as the identity sources spell it.")]
 ACCOUNT = Annotated[str, typer.Argument(help="FORGE:ID, with the forge's stable number of the user; or os:NAME.")]
 
 
 @app.command("list")
 @command
 def list_(limit: LIMIT = 1000, inactive: bool = False, as_json: JSON = False) -> None:
-    """List people, machines and agents; --inactive: only those who may do nothing, and why."""
+    """List people, machines and agents. With --inactive, only those who may do nothing, and why."""
     everybody = process().services.guard().identity.everybody()
     standings = [standing for standing in everybody if not (inactive and standing.principal.active)]
     if as_json:
@@ -51,7 +51,7 @@ def list_(limit: LIMIT = 1000, inactive: bool = False, as_json: JSON = False) ->
 @app.command()
 @command
 def show(subject: SUBJECT, as_json: JSON = False) -> None:
-    """Show one principal: what each source says, since when, and what the sources do not agree about."""
+    """Show one principal: what each source says, since when, and where the sources disagree."""
     standing = _standing(process(), subject)
     if as_json:
         return print_json(standing_json(standing))
@@ -76,9 +76,9 @@ def show(subject: SUBJECT, as_json: JSON = False) -> None:
 @command
 def who_can(
     environment: str,
-    ref: Annotated[str | None, typer.Option(help="The full ref; else what the environment deploys first.")] = None,
+    ref: Annotated[str | None, typer.Option(help="The full ref; by default, the first that the environment deploys.")] = None,
     action: Annotated[str, typer.Option(help="deploy, rollback, approve or override")] = "deploy",
-    explain: Annotated[bool, typer.Option(help="List also those who may not, with the reason.")] = False,
+    explain: Annotated[bool, typer.Option(help="Also list those who may not, with the reason.")] = False,
     at: AT = None,
     policies: POLICIES = None,
     as_json: JSON = False,
@@ -101,7 +101,7 @@ def who_can(
 @app.command()
 @command
 def link(account: ACCOUNT, subject: SUBJECT, as_json: JSON = False) -> None:
-    """Say for whom an account stands; audited in your name."""
+    """Link an account to a person. Audited in your name."""
     linked = link_by_admin(process().services, _account(account), subject, operator())
     if as_json:
         return print_json(link_json(linked))
@@ -111,20 +111,20 @@ def link(account: ACCOUNT, subject: SUBJECT, as_json: JSON = False) -> None:
 @app.command()
 @command
 def unlink(account: ACCOUNT, as_json: JSON = False) -> None:
-    """Take back for whom an account stands; what people.toml says is changed there."""
+    """Unlink an account. A link that stands in people.toml is changed there."""
     unlinked = unlink_by_admin(process().services, _account(account), operator())
     if as_json:
         return print_json([link_json(former) for former in unlinked])
     for former in unlinked:
-        console.print(f"{former.key} does not stand for {former.subject} any more")
+        console.print(f"{former.key} is no longer linked to {former.subject}")
 
 
 @app.command()
 @command
 def sync(
     source: str,
-    whole: Annotated[bool, typer.Option(help="Read all of it, not what changed.")] = False,
-    force: Annotated[bool, typer.Option(help="All of it, and take also a great loss of people for true.")] = False,
+    whole: Annotated[bool, typer.Option(help="Read everything, not only changes.")] = False,
+    force: Annotated[bool, typer.Option(help="Read everything, and believe even a great loss of people.")] = False,
     as_json: JSON = False,
 ) -> None:
     """Read an identity source now."""
@@ -132,7 +132,7 @@ def sync(
     if as_json:
         return print_json(reading_json(reading))
     if reading.is_taken:
-        return console.print(f"{source} is being read by somebody else")
+        return console.print(f"{source} is being read by another process")
     how = "whole" if reading.is_whole else "as far as was due"
     console.print(f"{source} was read {how}: {reading.identities} identities, {reading.groups} groups, {reading.changes} changes")
 
@@ -140,7 +140,7 @@ def sync(
 @app.command()
 @command
 def sources(as_json: JSON = False) -> None:
-    """List the identity sources, when each was heard, and what is the matter."""
+    """List identity sources: when each was last read, and what is wrong."""
     running = process()
     rules = running.services.guard().identity.rules
     with running.services.store.reading() as unit:
@@ -165,7 +165,7 @@ def _standing(running: Process, subject: str) -> Standing:
 def _account(text: str) -> Account:
     forge, _, number = text.partition(":")
     if not forge or not number:
-        raise BadRequest(f"{text!r} is no account: FORGE:ID, such as gogs:42, or os:NAME")
+        raise BadRequest(f"{text!r} is not an account: FORGE:ID, such as gogs:42, or os:NAME")
     return Account(forge, number, number)
 
 

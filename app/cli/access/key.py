@@ -16,17 +16,17 @@ from app.integrations.system import operator
 from app.pipeline.people.commit_key import add_key, revoke_key
 from app.settings import environ
 
-app = typer.Typer(no_args_is_help=True, help="Public keys that stand for people when commits and tags are signed.")
+app = typer.Typer(no_args_is_help=True, help="Public keys of people who sign commits and tags.")
 
 
 @app.command()
 @command
 def add(
-    subject: Annotated[str, typer.Argument(help="Whose key it is, as the identity sources call the person.")],
+    subject: Annotated[str, typer.Argument(help="The owner's subject, as the identity sources spell it.")],
     file: Annotated[Path, typer.Argument(help="An OpenSSH public key (id_ed25519.pub), or `gpg --armor --export`.")],
     as_json: JSON = False,
 ) -> None:
-    """Say that a public key is somebody's; audited in your name."""
+    """Register a public key for a person. Audited in your name."""
     kind, public, fingerprint = read_public_key(_read(file), environ=environ())
     key = add_key(process().services, CommitKey("", subject, kind, public, fingerprint, is_revoked=False), operator())
     if as_json:
@@ -37,7 +37,7 @@ def add(
 @app.command("list")
 @command
 def list_(subject: str | None = None, as_json: JSON = False) -> None:
-    """List keys, of one principal where asked, revoked ones too."""
+    """List keys, revoked ones too; of one principal if named."""
     with process().services.store.reading() as unit:
         keys = unit.commit_keys.all(subject)
     if as_json:
@@ -51,7 +51,7 @@ def list_(subject: str | None = None, as_json: JSON = False) -> None:
 @app.command()
 @command
 def revoke(fingerprint: str, as_json: JSON = False) -> None:
-    """Revoke a key for good: whatever it has signed counts as badly signed from now on."""
+    """Revoke a key for good. All that it signed counts as badly signed from now on."""
     key = revoke_key(process().services, fingerprint, operator())
     if as_json:
         return print_json(key_json(key))

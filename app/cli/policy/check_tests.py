@@ -138,7 +138,7 @@ def _faults(file: _File) -> Iterator[tuple[tuple[str | int, ...], str]]:
         who, environment = case.who or file.defaults.who, case.environment or file.defaults.environment
         for name in filter(None, [who, *(case.votes or ()), *(file.defaults.votes or ()), *case.authors, *file.defaults.authors]):
             if name not in file.people:
-                yield ("test", index), f"{case.name}: {name} is nobody under [people]"
+                yield ("test", index), f"{case.name}: {name} is not listed under [people]"
         if who is None:
             yield ("test", index), f"{case.name}: `who` is missing"
         if environment not in file.environments:
@@ -154,7 +154,7 @@ def _faults(file: _File) -> Iterator[tuple[tuple[str | int, ...], str]]:
 def _bad_facts(facts: Mapping[str, object]) -> Iterator[str]:
     for name, value in facts.items():
         if name in _OWN:
-            yield f"{name} is no entry of `facts`: ref, at, session and votes stand beside it"
+            yield f"{name} is not an entry of `facts`: ref, at, session and votes stand beside it"
         elif name not in ORDINARY:
             yield f"there is no fact {name!r}"
         elif type(value) is not type(ORDINARY[name]):

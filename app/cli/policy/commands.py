@@ -26,7 +26,7 @@ from app.pipeline.decide.evidence import path_facts
 from app.pipeline.decide.what_if import as_sentence
 from app.pipeline.ports.services import Guard
 
-app = typer.Typer(no_args_is_help=True, help="Check, test, explain and try out what decides.")
+app = typer.Typer(no_args_is_help=True, help="Check, test, explain and try out policies.")
 app.command("explain")(explain)
 app.command("who-can")(who_can)
 app.command("diff")(diff)
@@ -36,7 +36,7 @@ app.command("replay")(replay)
 @app.command()
 @command
 def check(
-    folder: Annotated[Path | None, typer.Argument(help="A folder of policies; else those of tidegate.toml.")] = None,
+    folder: Annotated[Path | None, typer.Argument(help="A folder of policies; by default, those of tidegate.toml.")] = None,
     as_json: JSON = False,
 ) -> None:
     """Check policies, list every fault with file and line, and note what looks forgotten."""
@@ -60,7 +60,7 @@ def run_file(
     policies: POLICIES = None,
     as_json: JSON = False,
 ) -> None:
-    """Ask policies what a file of tests says, and compare the answers; exit status 1 where one is another."""
+    """Run a file of policy tests. Exit status 1 if an answer differs."""
     results = run_tests(file, policies)
     failed = [result for result in results if result.fault is not None]
     if as_json:
@@ -82,18 +82,20 @@ def simulate_(
     repo: Annotated[str, typer.Option(help="FORGE:OWNER/NAME")],
     ref: Annotated[str, typer.Option(help="A branch's name, or a full ref.")] = "main",
     at: AT = None,
-    came_from: Annotated[str | None, typer.Option("--from", help="From where: an address, or a country (DE).")] = None,
-    action: Annotated[Action, typer.Option(help="What is asked for.")] = Action.DEPLOY,
-    environment: Annotated[str | None, typer.Option(help="Only this one.")] = None,
-    signed_in: Annotated[str | None, typer.Option(help="How long ago at the gate: 5m, 3h; else as it is.")] = None,
-    second_factor: Annotated[str | None, typer.Option(help="How long ago a second factor was shown.")] = None,
-    path: Annotated[list[str] | None, typer.Option(help="A path that is changed; can be given again.")] = None,
-    finding: Annotated[list[str] | None, typer.Option(help="What inspection finds; can be given again.")] = None,
-    forced: Annotated[bool, typer.Option("--forced", help="It is pushed by force.")] = False,
+    came_from: Annotated[
+        str | None, typer.Option("--from", help="Where the person signed in from: an address, or a country (DE).")
+    ] = None,
+    action: Annotated[Action, typer.Option(help="The action.")] = Action.DEPLOY,
+    environment: Annotated[str | None, typer.Option(help="Only this environment.")] = None,
+    signed_in: Annotated[str | None, typer.Option(help="Age of the sign-in: 5m, 3h; by default, as it is.")] = None,
+    second_factor: Annotated[str | None, typer.Option(help="Age of the second factor.")] = None,
+    path: Annotated[list[str] | None, typer.Option(help="A changed path; may be repeated.")] = None,
+    finding: Annotated[list[str] | None, typer.Option(help="A finding of inspection; may be repeated.")] = None,
+    forced: Annotated[bool, typer.Option("--forced", help="The push is forced.")] = False,
     policies: POLICIES = None,
     as_json: JSON = False,
 ) -> None:
-    """Tell what would be answered to somebody, and what would change it. Nothing is deployed, and nothing kept."""
+    """Show what the policies would answer, and what would change it. Nothing is deployed or kept."""
     running = process()
     guard = running.services.guard()
     supposition = Supposition(
@@ -135,7 +137,7 @@ def _commit_facts(paths: list[str], findings: list[str], forced: bool) -> dict[s
     """Spell what commits bring as evidence is spelled; raises BadRequest where it is nothing that could be brought."""
     for name in paths:
         if not name or name.startswith("/"):
-            raise BadRequest(f"{name!r} is no path within a repository")
+            raise BadRequest(f"{name!r} is not a path within a repository")
     brings: dict[str, Any] = {"forced": forced}
     if paths:
         brings["paths"], brings["paths_known"] = path_facts(paths)
@@ -146,13 +148,13 @@ def _notes_by_configuration(policy: PolicyText) -> list[str]:
     try:
         return list(_notes(policy, process().services.guard()))
     except GateError as fault:  # policies may be checked where nothing else of a gate is
-        return [f"nobody looked whether these policies fit a gate: {fault}"]
+        return [f"these policies were not checked against a gate: {fault}"]
 
 
 def _notes(policy: PolicyText, guard: Guard) -> Iterator[str]:
-    """Note what is no fault and may be forgotten."""
+    """Note what is not a fault and may be forgotten."""
     groups = {group for standing in guard.identity.everybody() for group in standing.principal.groups}
-    yield from (f'policies name the group "{name}", in which nobody is' for name in sorted(policy.groups - groups))
+    yield from (f'policies name the group "{name}", which has no members' for name in sorted(policy.groups - groups))
     known = {e.repository for e in guard.environments}
     yield from (
         f'policies name the repository "{name}", which no environment deploys' for name in sorted(policy.repositories - known)

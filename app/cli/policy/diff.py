@@ -26,7 +26,7 @@ def diff(
     other: Annotated[str | None, typer.Argument(help=f"{VERSION} Else the policies in force.")] = None,
     as_json: JSON = False,
 ) -> None:
-    """Compare two versions policy by policy; layout and comments do not count. Exit status 1 where they differ."""
+    """Compare two versions policy by policy, without layout and comments. Exit status 1 if they differ."""
     before, after = _pieces(one), _pieces(other)
     changes = [change for name in sorted(before.keys() | after.keys()) if (change := _change(before.get(name), after.get(name)))]
     if as_json:

@@ -32,7 +32,7 @@ def explain(
     name: Annotated[str, typer.Argument(metavar="DEPLOYMENT", help="Its id, or the id of a decision about a push.")],
     as_json: JSON = False,
 ) -> None:
-    """Explain each decision about a deployment or a push: by which policies, with which facts, and what would have changed it."""
+    """Explain each decision about a deployment or a push: the policies, the facts, and what would have changed it."""
     running = process()
     deployment, entries = _read(running, name)
     decisions = [entry for entry in entries if "request" in entry.detail and "policy_digest" in entry.detail]

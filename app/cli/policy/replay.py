@@ -24,15 +24,15 @@ _TIME = "90d, 12h, or a time: 2026-09-01"
 @command
 def replay(
     since: Annotated[str, typer.Option(help=f"How far back: {_TIME}.")] = "90d",
-    until: Annotated[str | None, typer.Option(help="Up to when; else now.")] = None,
+    until: Annotated[str | None, typer.Option(help="Until when; by default, now.")] = None,
     environment: Annotated[str | None, typer.Option(help="Only decisions about this one.")] = None,
     policies: Annotated[str | None, typer.Option(help="Other policies: a folder, or the digest of a kept version.")] = None,
-    examples: Annotated[int, typer.Option(min=0, max=1000, help="Of each kind of change, list so many.")] = 10,
+    examples: Annotated[int, typer.Option(min=0, max=1000, help="How many examples to list of each kind of change.")] = 10,
     as_json: JSON = False,
 ) -> None:
-    """Make every recorded decision again under its own policies, and tell what others would change.
+    """Make every recorded decision again under its own policies, and show what other policies would change.
 
-    Exit status 1 where one did not come out as it was recorded.
+    Exit status 1 if one differs from its record.
     """
     running = process()
     decisions = Decisions(running.engine)

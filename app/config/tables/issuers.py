@@ -51,7 +51,7 @@ def _mistakable_tokens(issuers: Mapping[str, IssuerTable]) -> Iterator[Fault]:
     for name, own in options.items():
         where: Where = ("issuers", name, "audience")
         if own.get("kind") != "cognito" and "client_id" in own and own.get("audience") == own["client_id"]:
-            yield where, "is the client_id too, so whoever has an ID token could call the API with it: choose another one"
+            yield where, "is also the client_id, so anyone with an ID token could call the API with it: choose another one"
         elif (other := clients.get((own.get("issuer"), str(own.get("audience"))), name)) != name:
             yield where, f"is the client_id of {other!r}, so its ID tokens would open the API: choose another one"
 

@@ -40,7 +40,7 @@ class ForgeAccounts:
         holds the token.
         """
         if not _TOKEN.fullmatch(token):
-            raise BadRequest("this is no access token of a forge")
+            raise BadRequest("this is not an access token of a forge")
         try:
             answer = self.client.get(f"{self.url.rstrip('/')}/api/v1/user", headers={"authorization": f"token {token}"})
         except (NotSent, Unanswered) as fault:

@@ -179,7 +179,7 @@ def load(folder: Path) -> CedarPolicy:
     if faults:
         raise BadConfiguration(faults)
     if not texts:
-        raise BadConfiguration([f"{folder}: holds no *.cedar file, so nobody could deploy anything"])
+        raise BadConfiguration([f"{folder}: holds no *.cedar file, so everything would be denied"])
     return CedarPolicy(texts, folder)
 
 
@@ -189,7 +189,7 @@ def _faults(texts: Mapping[str, str], folder: Path, schema: str) -> list[str]:
     faults = [f"{folder / name}:{fault}" for name in names for fault in own[name]]
     faults += clashing_ids({name: texts[name] for name in names if not own[name]}, folder)
     if not any(statements_of(text) for text in texts.values()):
-        faults.append(f"{folder}: there is no policy, so nobody could deploy anything")
+        faults.append(f"{folder}: there is no policy, so everything would be denied")
     return faults
 
 

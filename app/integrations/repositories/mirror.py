@@ -35,7 +35,7 @@ _SAFE_KEY = re.compile(r"\A[a-z0-9][a-z0-9-]*:(?!\.)[A-Za-z0-9._-]+/(?!\.)[A-Za-
 _SAFE_REF = re.compile(r"\Arefs/(heads|tags)/(?!.*(?:\.\.|//|@\{|\.lock(?:/|\Z)|/\.))[^\x00-\x20\x7f~^:?*\[\\]+(?<![./])\Z")
 _EXACTLY = RepositoryOpenFlag.BARE | RepositoryOpenFlag.NO_SEARCH | RepositoryOpenFlag.NO_DOTGIT
 for _level in (ConfigLevel.PROGRAMDATA, ConfigLevel.SYSTEM, ConfigLevel.XDG, ConfigLevel.GLOBAL):
-    pygit2.settings.search_path[_level] = ""  # as for git: what this machine and its users prefer is no part of it
+    pygit2.settings.search_path[_level] = ""  # as for git: what this machine and its users prefer is not part of it
 
 
 class Mirror:
@@ -271,7 +271,7 @@ def _author(commit: pygit2.Commit) -> CommitAuthor:
 
 
 def _email(who: pygit2.Signature) -> str:
-    """Return the e-mail as its bytes say it; what is no UTF-8 is marked as such."""
+    """Return the e-mail as its bytes say it; what is not UTF-8 is marked as such."""
     email = bytes(who.raw_email or b"").decode(errors="replace")
     return email if len(email) <= LONGEST_EMAIL else f"{email[:LONGEST_EMAIL]}…"  # which is nobody's
 

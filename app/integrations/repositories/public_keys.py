@@ -85,7 +85,7 @@ def _decoded(text: str) -> bytes:
 
 
 def _check_ssh(kind: str, blob: bytes) -> None:
-    """Refuse what is no key of this kind, is weak, or is spelled so that it would have a second fingerprint."""
+    """Refuse what is not a key of this kind, is weak, or is spelled so that it would have a second fingerprint."""
     line = kind.encode() + b" " + base64.b64encode(blob)
     try:
         key = load_ssh_public_key(line)

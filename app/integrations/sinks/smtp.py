@@ -56,7 +56,7 @@ class Options(BaseModel):
         if self.password is not None:
             raise ValueError('a password goes to another machine under TLS only: tls = "starttls" or "implicit"')
         if not self.allow_plaintext:
-            raise ValueError('tls = "none" to another machine needs allow_plaintext = true: whoever listens reads along')
+            raise ValueError('tls = "none" to another machine needs allow_plaintext = true: anyone on the network could read it')
         return self
 
 

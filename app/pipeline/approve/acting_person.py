@@ -28,7 +28,7 @@ def person_behind(services: Services, guard: Guard, account: Account) -> Person:
     """Return the person behind an account (of the operating system, say), with the newest sign-in here; raises Forbidden."""
     principal = guard.identity.principal_of(account)
     if principal is None:
-        raise Forbidden(f"account {account.key} stands for nobody; link it: tidegate access link {account.key} SUBJECT")
+        raise Forbidden(f"account {account.key} is not linked to a person; link it: tidegate access link {account.key} SUBJECT")
     return acting_person(services, guard, principal)
 
 
@@ -37,7 +37,7 @@ def acting_person(services: Services, guard: Guard, principal: Principal, sessio
     if not principal.active:
         raise Forbidden(f"{principal.subject} is not active: {principal.why_inactive}")
     if principal.kind is not PrincipalKind.HUMAN:
-        raise Forbidden(f"{principal.subject} is no person ({principal.kind}): only people decide")
+        raise Forbidden(f"{principal.subject} is not a person ({principal.kind}): only people decide")
     if session is None:
         with services.store.reading() as unit:
             session = unit.sessions.newest(principal.subject, services.clock.now(), guard.issuer_urls)

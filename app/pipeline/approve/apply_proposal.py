@@ -39,7 +39,7 @@ def apply(services: Services, proposal_id: str, by: Account, write: Callable[[st
 
 def _accepted_change(proposal: Proposal) -> tuple[str, str]:
     if proposal.file is None or proposal.text is None:
-        raise NotAllowed("a rollback is not applied: accepting it plans it")
+        raise NotAllowed("a rollback does not need to be applied: accepting it plans it")
     if proposal.state is not ProposalState.ACCEPTED:
-        raise NotAllowed(f"proposal {proposal.id} was not accepted by anybody yet")
+        raise NotAllowed(f"proposal {proposal.id} is not accepted yet")
     return proposal.file, proposal.text

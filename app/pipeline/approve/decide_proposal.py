@@ -101,24 +101,26 @@ def _checked(services: Services, proposal_id: str, person: Person) -> str | None
     guard, who = services.guard(), person.principal.subject
     proposer = guard.identity.principal(proposal.proposer)
     if proposer is None or not proposer.active:  # nobody knows any more who answers for it
-        raise NotAllowed(f"{proposal.proposer}, who proposes it, is not active any more: let somebody else propose it")
+        raise NotAllowed(f"{proposal.proposer}, who proposes it, is no longer active: another person must propose it")
     if proposer.owner == who:
-        raise Forbidden(f"{who} answers for {proposal.proposer}, who proposes to change policies: another person accepts that")
+        raise Forbidden(f"{who} answers for {proposal.proposer}, who proposes to change policies: another person must accept it")
     bare = why_no_mfa(person.session, now)
     if bare is not None:
-        raise Forbidden(f"to accept a change of policies takes a second factor: {bare}")
+        raise Forbidden(f"accepting a change of policies needs a second factor: {bare}")
     return check_policy(guard.policy, proposal.file, proposal.text)
 
 
 def _check_not_own(proposal: Proposal, person: Person) -> None:
     who = person.principal.subject
     if who == proposal.proposer:
-        raise Forbidden(f"{who} made this proposal: another person decides")
+        raise Forbidden(f"{who} made this proposal: another person must decide")
 
 
 def _accepted_policy(proposal: Proposal, decided: Proposal, digest: str) -> Proposal:
     if proposal.state is ProposalState.ACCEPTED and proposal.policy_digest == digest:
-        raise NotAllowed(f"it was accepted by {proposal.decided_by} already; on the gate's machine: {apply_command(proposal)}")
+        raise NotAllowed(
+            f"it was already accepted by {proposal.decided_by}; run this on the gate's machine: {apply_command(proposal)}"
+        )
     return replace(decided, policy_digest=digest)
 
 

@@ -31,10 +31,10 @@ def override(services: Services, deployment_id: str, person: Person, purpose: st
     """
     purpose = plain_line(purpose.strip())
     if len(purpose) < SHORTEST_PURPOSE:
-        raise BadRequest(f"an override takes a purpose of {SHORTEST_PURPOSE} characters or more: why can this not wait?")
+        raise BadRequest(f"an override needs a purpose of {SHORTEST_PURPOSE} characters or more: why can this not wait?")
     bare = why_no_mfa(person.session, services.clock.now())
     if bare is not None:
-        raise Forbidden(f"an override takes a second factor: {bare}")
+        raise Forbidden(f"an override needs a second factor: {bare}")
     with services.store.unit() as unit:
         seen = unit.deployments.get(deployment_id)
         if seen is None:
@@ -42,7 +42,9 @@ def override(services: Services, deployment_id: str, person: Person, purpose: st
         if seen.state not in OVERRIDABLE:
             raise NotAllowed(f"only what is held or denied can be overridden, and {seen.id} is {seen.state}")
         if seen.is_rollback:
-            raise NotAllowed("a rollback is not overridden: whoever is to roll back in need is permitted the action `rollback`")
+            raise NotAllowed(
+                "a rollback cannot be overridden: permit the action `rollback` to the people who must go back in an emergency"
+            )
         position = unit.deployments.next_position()
         fresh = deployment_of(
             services,
@@ -70,9 +72,9 @@ def review(services: Services, deployment_id: str, person: Person, comment: str 
         if made is None or made.trigger is not Trigger.OVERRIDE:
             raise NotFound(f"there is no override {deployment_id}")
         if who == made.actor.id or who == made.principal:
-            raise Forbidden(f"{who} made this override: another person reviews it")
+            raise Forbidden(f"{who} made this override: another person must review it")
         if not unit.approvals.review(made.id, who, plain_line(comment), at=services.clock.now()):
-            raise NotAllowed(f"override {made.id} was reviewed before")
+            raise NotAllowed(f"override {made.id} has already been reviewed")
         detail = {"comment": plain_line(comment)}
         entry = services.recorder.entry(AuditAction.OVERRIDE_REVIEWED, detail, about=made, actor=who)
         unit.audit.append([entry])

@@ -63,7 +63,7 @@ def check_policy(policy: Policy, file: str, text: str) -> str:
     if faults:
         raise BadRequest("\n".join(faults))
     if policy.files.get(file) == text:
-        raise NotAllowed(f"{file} is in force just so already")
+        raise NotAllowed(f"{file} is already in force exactly like this")
     return policy.digest
 
 
@@ -97,10 +97,10 @@ def proposal_named(services: Services, name: str) -> Proposal:
 
 def _reason(services: Services, who: Principal, reason: str) -> str:
     if wait := services.proposal_limit.take(who.subject, services.clock.now().timestamp()):
-        raise RateLimited("you have proposed too much just now", retry_after=wait)
+        raise RateLimited("you have made too many proposals just now", retry_after=wait)
     plain = plain_line(reason.strip(), LONGEST_REASON)
     if len(plain) < SHORTEST_REASON:
-        raise BadRequest(f"a proposal takes a reason of {SHORTEST_REASON} characters or more, for whoever decides")
+        raise BadRequest(f"a proposal needs a reason of {SHORTEST_REASON} characters or more, for the person who decides")
     return plain
 
 

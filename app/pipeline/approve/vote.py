@@ -42,7 +42,7 @@ def vote(services: Services, deployment_id: str, person: Person, verdict: Verdic
         request = _open_request(services, unit, deployment, case)
         given = _vote(services, request, person, verdict, comment, decision=decision)
         if not unit.approvals.vote(given):
-            raise NotAllowed(f"{person.principal.subject} has voted on this already; one vote a person, and it stays")
+            raise NotAllowed(f"{person.principal.subject} has already voted on this; a vote cannot be changed")
         unit.audit.append([_entry(services, deployment, given, decision)])
         if verdict is Verdict.APPROVE:
             soon = services.clock.now() + timedelta(seconds=services.limits.sweep_after)
@@ -62,7 +62,7 @@ def right_to_vote(case: Case, deployment: Deployment, person: Person) -> Decisio
     who = person.principal
     check_fresh(person.session, case.now, case.environment.approvals.session)
     if not case.evidence["involved_known"]:
-        raise Forbidden("it brings so many commits that not all authors are known: nobody can be shown to have had no hand in it")
+        raise Forbidden("too many commits to know every author, so no approver can be shown to be uninvolved")
     is_involved = who.subject in involved_in(case, deployment)
     decision = decide(replace(case, session=person.session, is_involved=is_involved), who, Action.APPROVE)
     if decision.effect is Effect.DENY:
@@ -76,7 +76,7 @@ def right_to_vote(case: Case, deployment: Deployment, person: Person) -> Decisio
 def _check_waits(deployment: Deployment) -> None:
     if deployment.state is not State.HELD:
         why = f": {deployment.reason}" if deployment.reason else ""
-        raise NotAllowed(f"deployment {deployment.id} does not wait for approvals, it is {deployment.state}{why}")
+        raise NotAllowed(f"deployment {deployment.id} does not wait for approvals; it is {deployment.state}{why}")
 
 
 def _right(services: Services, deployment: Deployment, person: Person) -> tuple[Case, Decision]:
@@ -95,7 +95,7 @@ def _open_request(services: Services, unit: Unit, deployment: Deployment, case: 
     locked = unit.approvals.lock(standing.id) if standing is not None else None
     if locked is None or not is_current(locked[0], case):
         services.wakes.run(_resume(deployment))  # now, and not when it would be looked at anyway
-        raise NotAllowed("what is asked for has changed (policies, targets): wait for the new request, and look at it")
+        raise NotAllowed("the request has changed (policies or targets): wait for the new one, and look at it first")
     if services.clock.now() >= locked[0].expires_at:
         raise NotAllowed(f"the request has expired at {locked[0].expires_at:%Y-%m-%d %H:%M:%S} UTC")
     return locked[0]

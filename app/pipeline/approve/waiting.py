@@ -85,11 +85,11 @@ def _why_not(
     if isinstance(viewer, str):
         return viewer
     if not is_current(request, case):
-        return "what is asked for has changed (policies, targets): a new request comes soon"
+        return "the request has changed (policies or targets): a new one comes soon"
     if case.now >= request.expires_at:
         return "the request has expired"
     if any(vote.subject == viewer.principal.subject for vote in votes):
-        return f"{viewer.principal.subject} has voted on this already"
+        return f"{viewer.principal.subject} has already voted on this"
     try:
         right_to_vote(case, deployment, viewer)
     except Forbidden as fault:

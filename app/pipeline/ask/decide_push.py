@@ -93,7 +93,7 @@ def decide_push(services: Services, wanted: PushRequest) -> PushAnswer:
 
 def _decided(services: Services, guard: Guard, wanted: PushRequest) -> list[_Decided]:
     if len(wanted.updates) > MOST_UPDATES:
-        why = f"no more than {MOST_UPDATES} refs are decided about at once: push them in parts"
+        why = f"at most {MOST_UPDATES} refs are decided at once: push in parts"
         return [_denied(wanted.updates[0], why)]
     fault, resource = _resource(guard, wanted.repository)
     if resource is None:

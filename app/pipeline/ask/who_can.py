@@ -70,7 +70,7 @@ def who_can(
     if environment is None:
         raise NotFound(f"there is no environment {name}")
     if action not in set(Action):
-        raise BadRequest(f"{action!r} is no action; there are {', '.join(Action)}")
+        raise BadRequest(f"{action!r} is not an action; there are {', '.join(Action)}")
     kind, full = _ref(environment, ref)
     act = Act("rollback" if action == Action.ROLLBACK else EVENTS[kind], full, NO_COMMIT, "")
     now = at or services.clock.now()
@@ -90,7 +90,7 @@ def _answer(unit: Unit, case: Case, standing: Standing, action: Action) -> Princ
     if not who.active:
         return PrincipalRight(*said, effect=Effect.DENY, reason=f"not active: {who.why_inactive}")
     if not who.accounts:
-        return PrincipalRight(*said, effect=Effect.DENY, reason="no account stands for this principal: tidegate access link")
+        return PrincipalRight(*said, effect=Effect.DENY, reason="no account is linked to this principal: tidegate access link")
     session = unit.sessions.newest(who.subject, case.now, case.guard.issuer_urls)
     decision = decide(replace(case, session=session), who, action)
     return PrincipalRight(*said, effect=decision.effect, reason=decision.reason)

@@ -63,7 +63,7 @@ def decide_now(services: Services, guard: Guard, deployment: Deployment) -> Judg
     with services.store.reading() as unit:
         session = unit.sessions.newest(principal.subject, services.clock.now(), guard.issuer_urls)
     if deployment.trigger is Trigger.OVERRIDE and (bare := why_no_mfa(session, deployment.created_at)) is not None:
-        return Judgement(f"an override takes a second factor: {bare}")
+        return Judgement(f"an override needs a second factor: {bare}")
     case = gather(services, guard, deployment, current_evidence(services, guard, deployment), session)
     keep_policy(services, guard)
     decision = decide(case, principal, action_of(deployment))
@@ -141,7 +141,7 @@ def environment_of(guard: Guard, deployment: Deployment) -> Environment:
     """Return where a deployment goes; raises NotAllowed if the configuration no longer has it."""
     environment = guard.environment(deployment.environment)
     if environment is None:
-        raise NotAllowed(f"the configuration has no environment {deployment.environment} any more")
+        raise NotAllowed(f"the configuration no longer has an environment {deployment.environment}")
     return environment
 
 
@@ -150,7 +150,7 @@ def active_principal(identity: AccessMap, account: Account) -> tuple[str, Princi
     principal = identity.principal_of(account)
     if principal is None:
         link = f"link it: tidegate access link {account.key} SUBJECT"
-        return f"account {account.key} ({account.login}) stands for nobody; {link}", None
+        return f"account {account.key} ({account.login}) is not linked to a person; {link}", None
     if not principal.active:
         return f"{principal.subject} is not active: {principal.why_inactive}", None
     return "", principal
@@ -178,9 +178,9 @@ def _why_not_here(guard: Guard, deployment: Deployment) -> str | None:
     """Say what the configuration of this moment has against it: it may have changed since it was planned."""
     environment, repository = guard.environment(deployment.environment), deployment.repository
     if environment is None:
-        return f"the configuration has no environment {deployment.environment} any more"
+        return f"the configuration no longer has an environment {deployment.environment}"
     if not environment.is_of(repository):
         return f"{environment.name} deploys {environment.repository}, and not {repository.key} with the number {repository.id}"
     if not deployment.is_rollback and not environment.deploys_ref(deployment.ref):
-        return f"{environment.name} does not deploy {deployment.ref} any more"
+        return f"{environment.name} no longer deploys {deployment.ref}"
     return None

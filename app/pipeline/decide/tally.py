@@ -54,7 +54,7 @@ def _why_fallen(case: Case, vote: Vote, principal: Principal | None, *, is_invol
     if case.now - vote.at > environment.approvals.within:
         return "the vote is too old"
     if principal is None or not principal.active:
-        return "is not active any more"
+        return "is no longer active"
     asked = DecisionRequest(principal, Action.APPROVE, environment.name, environment.repository, dict(vote.context))
     return why_no_voter(principal, case.guard.policy.decide(asked), is_involved=is_involved)
 
@@ -62,7 +62,8 @@ def _why_fallen(case: Case, vote: Vote, principal: Principal | None, *, is_invol
 def why_no_voter(principal: Principal, decision: Decision, *, is_involved: bool) -> str | None:
     """Say why somebody may not approve, or None. Two things no policy can grant: to be no person, and to approve one's own."""
     if principal.kind is not PrincipalKind.HUMAN:
-        return f"{principal.subject} is no person ({principal.kind}): only people approve"
+        return f"{principal.subject} is not a person ({principal.kind}): only people approve"
     if is_involved:
-        return f"{principal.subject} had a hand in it (asked for it, wrote it, or answers for an agent that did): others approve"
+        how = "asked for it, wrote it, or answers for an agent that did"
+        return f"{principal.subject} was involved in it ({how}): another person must approve"
     return None if decision.effect is Effect.ALLOW else decision.reason

@@ -125,11 +125,11 @@ _BETTER: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("no freeze is in force", {"frozen": False, "freezes": []}),
     ("nothing is pushed by force", {"forced": False}),
     ("all of its content can be looked at, and nothing is found in it", {"findings": [], "inspected": True}),
-    ("it changes other paths, no more than can be listed", {"paths": [], "paths_known": True}),
-    ("people whom a source knows wrote all of it", {"authors_known": True, "unknown_authors": []}),
+    ("it changes other paths, and few enough to list", {"paths": [], "paths_known": True}),
+    ("all its authors are people that a source knows", {"authors_known": True, "unknown_authors": []}),
     ("all commits are signed with known keys", {"signatures": Signatures.ALL.value}),
     ("it comes through the check before pushes", {"checked_at_push": True}),
-    ("somebody acts who had no hand in it", {"involved": False}),
+    ("a person acts who was not involved in it", {"involved": False}),
 )
 
 

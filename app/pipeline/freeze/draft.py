@@ -116,7 +116,7 @@ def _moment(text: str) -> datetime:
         found = None
     if found is None or found.year not in _YEARS:
         raise BadRequest(
-            f"{text[:40]!r} is no time: 2026-12-18 15:00, or with an offset 2026-12-18T15:00+01:00, from 2000 to 2199"
+            f"{text[:40]!r} is not a time: 2026-12-18 15:00, or with an offset 2026-12-18T15:00+01:00, from 2000 to 2199"
         )
     return found
 

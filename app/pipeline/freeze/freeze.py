@@ -41,7 +41,7 @@ def freeze(services: Services, wanted: FreezeDraft, by: Account) -> Freeze:
     with services.store.unit() as unit:
         entries = [_entry(services, AuditAction.FREEZE_ENDED, each, by, now) for each in _give_way(unit, made)]
         if not unit.freezes.add(made):
-            raise NotAllowed(f"there is a freeze {made.name} that is not ended: tidegate freeze end {made.name}")
+            raise NotAllowed(f"there is an open freeze {made.name}; end it first: tidegate freeze end {made.name}")
         unit.audit.append([*entries, _entry(services, AuditAction.FREEZE_ADDED, made, by, now)])
         unit.access.raise_version()  # whoever decides at this moment decides again
     return made
@@ -53,7 +53,7 @@ def end(services: Services, name: str, by: Account) -> Freeze:
     with services.store.unit() as unit:
         found = unit.freezes.find(name) if NAME.match(name.casefold()) else []
         if not found or (len(found) > 1 and found[0].name != name):
-            raise NotFound(f"there is no one freeze {name[:63]!r} that is not ended")
+            raise NotFound(f"there is no open freeze {name[:63]!r}, or more than one")
         ended = unit.freezes.end(found[0].id, by.key, now)
         if ended is None:
             raise NotFound(f"the freeze {name} was ended this moment")

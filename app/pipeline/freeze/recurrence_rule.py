@@ -95,7 +95,7 @@ class Rule:
             moment = datetime.strptime(self.until[:15], "%Y%m%dT%H%M%S")
             return on_the_wall(moment.replace(tzinfo=UTC), zone) if self.until.endswith("Z") else moment
         except (ValueError, OverflowError):
-            raise BadRequest(f"recurrence rule: UNTIL={self.until} is no date") from None
+            raise BadRequest(f"recurrence rule: UNTIL={self.until} is not a date") from None
 
 
 def parse(text: str) -> Rule:

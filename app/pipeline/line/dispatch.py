@@ -156,7 +156,7 @@ def _why_stale(services: Services, guard: Guard, deployment: Deployment) -> str 
     if head == sha:
         return None
     if head is None or not repositories.is_ancestor(key, sha, head):
-        return f"{ref} does not contain {sha} any more"
+        return f"{ref} no longer contains {sha}"
     with services.store.reading() as unit:
         release = unit.deployments.last_release(deployment.environment)
     if release is None or release.ref != ref or release.sha == sha:

@@ -17,7 +17,7 @@ def grant(services: Services, deployment_id: str) -> Outcome:
     def find(deployment: Deployment) -> Move:
         environment = guard.environment(deployment.environment)
         if environment is None:
-            return Move(State.DENIED, reason=f"there is no environment {deployment.environment} any more")
+            return Move(State.DENIED, reason=f"there is no longer an environment {deployment.environment}")
         zones = tuple(sorted({guard.target_zones[t].name for t in environment.targets}))
         return Move(State.GRANTED, asdict(_grant(deployment, environment.audience, zones)))
 

@@ -21,14 +21,14 @@ LOOK_AGAIN = timedelta(minutes=5)  # at the latest: a freeze may be over, a sess
 def hold(services: Services, deployment: Deployment, judgement: Judgement, case: Case) -> Move | Outcome:
     """Wait on, ask, or end the waiting."""
     if deployment.trigger is Trigger.FAILURE:  # it holds the environment's slot, and nobody may be there
-        why = f"the gate's own redeployment waits for nobody: {judgement.reason}"
+        why = f"an automatic redeployment does not wait for approvals: {judgement.reason}"
         return Move(State.DENIED, judgement.detail, reason=why)
     request = case.votes.request
     why = f"{judgement.reason}; it takes {', '.join(case.votes.tally.missing) or 'more than there are'}"
     if request is None or not is_current(request, case):
         return _ask(services, deployment, judgement, case, why)
     if case.now >= request.expires_at:
-        late = f"nobody approved it in time ({case.environment.approvals.within}): {why}"
+        late = f"it was not approved in time ({case.environment.approvals.within}): {why}"
         expects = (request.id, case.votes.seen)
         return Move(State.DENIED, judgement.detail, reason=late, closes=RequestState.EXPIRED, expects=expects)
     with services.store.unit() as unit:

@@ -40,7 +40,7 @@ def _settle(services: Services, guard: Guard, deployment: Deployment, rows: list
         return fail(services, deployment.id, Stage.CONFIRM_DEPLOY, broken, started_at)
     environment = guard.environment(deployment.environment)
     if environment is None:
-        reason = f"the configuration has no environment {deployment.environment} any more, so nobody can say that it is well"
+        reason = f"the configuration no longer has an environment {deployment.environment}, so its health cannot be checked"
         return fail(services, deployment.id, Stage.CONFIRM_DEPLOY, reason, started_at)
     if environment.health is None:
         return _succeed(services, deployment, started_at, "no health check is configured")
@@ -60,7 +60,7 @@ def _polled(services: Services, guard: Guard, row: DispatchRow) -> DispatchRow:
     if row.progress is not Progress.RUNNING:
         return row
     target = guard.targets.get(row.dispatch.target)
-    gone = Report(Progress.FAILED, "the configuration has no such target any more")
+    gone = Report(Progress.FAILED, "the configuration no longer has this target")
     report = target.poll(row.dispatch) if target is not None else gone
     if report.progress is Progress.RUNNING:
         return row

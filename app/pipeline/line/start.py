@@ -18,7 +18,7 @@ from app.pipeline.ports.services import Guard, Services
 from app.pipeline.ports.stores.unit import Unit
 
 _TAKEN = "another worker is starting it"
-_NO_TARGET = "the configuration has no such target any more"
+_NO_TARGET = "the configuration no longer has this target"
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,7 +158,7 @@ class StoredAccessMap:
             return self._linked(unit, account, [link])
 
     def _counted(self, links: Sequence[AccountLink]) -> list[AccountLink]:
-        """Leave out what a file says that is no source any more, and that an account was unlinked."""
+        """Leave out what a file says that is not a source any more, and that an account was unlinked."""
         return [n for n in links if n.subject != NOBODY and (n.how is not LinkedBy.FILE or self.people is not None)]
 
     def _ensure_file(self) -> None:
@@ -171,7 +171,7 @@ def _without_owner(standing: Standing) -> Standing:
     agent = standing.principal
     if agent.kind is not PrincipalKind.AGENT:
         return standing
-    why = "; ".join(filter(None, (agent.why_inactive, f"its owner {agent.owner} is no active person")))
+    why = "; ".join(filter(None, (agent.why_inactive, f"its owner {agent.owner} is not an active person")))
     return replace(standing, principal=replace(agent, active=False, why_inactive=why))
 
 

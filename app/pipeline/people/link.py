@@ -11,7 +11,7 @@ from app.pipeline.people.scribe import Scribe, link_detail
 from app.pipeline.ports.services import Services
 from app.pipeline.ports.stores.unit import Unit
 
-TAKEN = "this account already stands for somebody else; an admin can change that"
+TAKEN = "this account is already linked to another person; an administrator can change that"
 
 
 def prove_account(services: Services, subject: str, *, forge: str, token: str) -> AccountLink:

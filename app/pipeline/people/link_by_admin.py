@@ -26,7 +26,7 @@ def link_by_admin(services: Services, account: Account, subject: str, by: Accoun
     with services.store.unit() as unit:
         others = [n for n in unit.access.links(account) if n.subject not in (subject, NOBODY)]
         if others:
-            raise NotAllowed(f"{account.key} stands for {others[0].subject} ({others[0].how.value}); unlink it first")
+            raise NotAllowed(f"{account.key} is linked to {others[0].subject} ({others[0].how.value}); unlink it first")
         Scribe.of(services.clock, services.ids, by.key).link(unit, link)
     return link
 
@@ -45,5 +45,5 @@ def unlink_by_admin(services: Services, account: Account, by: Account) -> list[A
         if not gone and unit.access.links(account):
             raise NotAllowed(f"{account.key} is linked by people.toml; change it there")
     if not gone:
-        raise NotFound(f"{account.key} stands for nobody")
+        raise NotFound(f"{account.key} is not linked to a person")
     return gone

@@ -69,7 +69,7 @@ def valid_token(services: Services, secret: str) -> ScimToken | None:
 
 
 def caller_of(services: Services, token: ScimToken) -> ScimCaller:
-    """Return the client of a valid token; raises Forbidden if its source is not configured any more."""
+    """Return the client of a valid token; raises Forbidden if its source is no longer configured."""
     binding = services.guard().sources.get(token.source)
     if binding is None or binding.documents is None:
         raise Forbidden(f"the source {token.source!r} of this token is not configured (any more) with kind scim")

@@ -46,7 +46,7 @@ def sign_in(services: Services, act: SignIn) -> StoredSession:
         raise _refusal(services, scribe, facts, f"{facts.subject} is a program; people sign in, programs bring a token")
     binding = guard.issuers.get(act.token.issuer)
     if binding is None or not facts.counts(guard.issuer_urls):
-        raise Forbidden(f"issuer {act.token.issuer} is not configured any more")
+        raise Forbidden(f"issuer {act.token.issuer} is no longer configured")
     if binding.rule is not None:
         _take_down(services, binding.rule, act.token, now)
     principal = guard.identity.principal(facts.subject)

@@ -38,4 +38,4 @@ class DeliveryLimits:
             raise RateLimited("the same delivery has come too often", retry_after=wait)
         source = (payload.forge, payload.secret, event.repository.id if event else None)
         if wait := self.repositories.take(source, now):
-            raise RateLimited("this repository sends more deliveries than it may", retry_after=wait)
+            raise RateLimited("this repository exceeds its rate limit of deliveries", retry_after=wait)

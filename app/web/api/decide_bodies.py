@@ -70,7 +70,7 @@ class DecideUpdate(_Model):
     old: ObjectId
     new: ObjectId
     commit: ObjectId | None = Field(None, description="the commit that an annotated tag points to")
-    forced: bool | None = Field(None, description="whether `old` is no ancestor of `new`")
+    forced: bool | None = Field(None, description="whether `old` is not an ancestor of `new`")
     emails: list[Email] = Field([], description="of authors and committers of the new commits")
     emails_known: bool = Field(False, description="whether no e-mail is missing")
     paths: list[Path] = Field([], description="that the new commits change")

@@ -199,7 +199,7 @@ def _made(name: str, options: LoginSettings, *, validator: LoginValidator, clock
     try:
         return LoginClient(name, options, validator=validator, clock=clock)
     except SecretUnavailable as fault:
-        _log.error("nobody can sign in with %s: %s", name, fault)
+        _log.error("sign-in with %s is not possible: %s", name, fault)
         raise IssuerUnavailable(f"issuer {name} cannot be used now") from None
 
 

@@ -45,7 +45,7 @@ def test_an_administrator_links_an_account_and_sees_who_can(desk: Desk) -> None:
     code, out, _ = desk.run("who-can", "production", "--explain")
     assert code == 0
     assert "eve@example.com" in out and "not active: source directory says so" in out and "2 of 3. Assumed: now, from" in out
-    assert desk.run("unlink", "gogs:7") == (0, "gogs:7 does not stand for bob@example.com any more\n", "")
+    assert desk.run("unlink", "gogs:7") == (0, "gogs:7 is no longer linked to bob@example.com\n", "")
     assert [a["subject"] for a in desk.json("who-can", "production")["answers"]] == ["alice"]
 
 
@@ -93,14 +93,14 @@ def test_a_private_key_is_refused_and_not_shown(desk: Desk) -> None:
     [
         (("show", "nobody"), 3, "no source of people knows nobody"),
         (("link", "gogs:7", "nobody"), 3, "no source of people knows nobody"),
-        (("link", "gogs", "alice"), 1, "'gogs' is no account: FORGE:ID"),
+        (("link", "gogs", "alice"), 1, "'gogs' is not an account: FORGE:ID"),
         (("link", "gitea:7", "alice"), 3, "there is no forge gitea"),
-        (("link", "gogs:1", "bob@example.com"), 1, "gogs:1 stands for alice (file); unlink it first"),
+        (("link", "gogs:1", "bob@example.com"), 1, "gogs:1 is linked to alice (file); unlink it first"),
         (("unlink", "gogs:1"), 1, "gogs:1 is linked by people.toml; change it there"),
-        (("unlink", "gogs:99"), 3, "gogs:99 stands for nobody"),
+        (("unlink", "gogs:99"), 3, "gogs:99 is not linked to a person"),
         (("sync", "directory"), 3, "there is no identity source directory that is read"),
         (("who-can", "nowhere"), 3, "there is no environment nowhere"),
-        (("who-can", "production", "--action", "eat"), 1, "'eat' is no action"),
+        (("who-can", "production", "--action", "eat"), 1, "'eat' is not an action"),
         (("key", "add", "alice", "nothing.pub"), 1, "nothing.pub: cannot be read: No such file or directory"),
         (("key", "revoke", "SHA256:x"), 3, "there is no valid key SHA256:x"),
     ],

@@ -80,7 +80,7 @@ def test_the_line_of_a_tool_gives_an_agent_away(text: str) -> None:
     "text",
     [
         "Fix it",
-        "Co-authored-by: Claude <noreply@anthropic.com>",  # a title is no trailer
+        "Co-authored-by: Claude <noreply@anthropic.com>",  # a title is not a trailer
         "Fix\n\nCo-authored-by: Claude Dupont <claude.dupont@example.fr>",
         "Fix\n\nCo-authored-by: Devin Smith <devin@example.com>",
         "Fix\n\nCo-authored-by: Claude <claude@example.fr>",

@@ -1,4 +1,4 @@
-"""Secrets by reference: what is not there, or open to everybody, is no secret; nothing prints one."""
+"""Secrets by reference: what is not there, or open to everybody, is not a secret; nothing prints one."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ def test_a_server_without_starttls_gets_neither_password_nor_mail() -> None:
 
 
 def test_what_is_said_before_tls_is_forgotten_after_it(own: Certificate) -> None:
-    """RFC 3207 §6; an answer smuggled in behind STARTTLS's own is no answer to what is asked under TLS (CVE-2011-0411)."""
+    """RFC 3207 §6; an answer smuggled in behind STARTTLS's own is not an answer to what is asked under TLS (CVE-2011-0411)."""
     heard = bytearray()
 
     def talk(connection: socket.socket, closing: threading.Event) -> None:

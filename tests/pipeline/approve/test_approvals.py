@@ -60,14 +60,14 @@ def test_a_reject_ends_it(held: Held) -> None:
     ended = held.line.now(deployment)
     assert (ended.state, ended.reason) == (State.DENIED, "rejected by bob")
     assert held.requests(deployment) == ["rejected"]
-    with pytest.raises(NotAllowed, match="does not wait for approvals, it is denied: rejected by bob"):
+    with pytest.raises(NotAllowed, match="does not wait for approvals; it is denied: rejected by bob"):
         held.vote(deployment, "dana")
 
 
 @pytest.mark.parametrize(
     ("subject", "why"),
     [
-        ("alice", "alice had a hand in it"),  # she asked for it, and wrote it
+        ("alice", "alice was involved in it"),  # she asked for it, and wrote it
         ("erin", 'no policy permits erin to approve to production .* what could: "leads-approve"'),
         ("robot", "only people approve"),
     ],
@@ -82,7 +82,7 @@ def test_who_may_not_vote_is_told_why(held: Held, subject: str, why: str) -> Non
 def test_a_commits_author_cannot_approve_what_somebody_else_pushed(held: Held) -> None:
     held.line.repositories.emails = ["bob@example.com"]
     deployment = held.held()
-    with pytest.raises(Forbidden, match="bob had a hand in it"):
+    with pytest.raises(Forbidden, match="bob was involved in it"):
         held.vote(deployment, "bob")
 
 
@@ -90,14 +90,14 @@ def test_who_answers_for_an_agent_cannot_approve_what_it_pushes(held: Held) -> N
     held.line.repositories.emails = ["robot@example.com"]
     deployment = held.line.run(held.line.push("one", actor=Account("gogs", "9", "robot")))
     assert deployment.state is State.HELD
-    with pytest.raises(Forbidden, match="carol had a hand in it"):
+    with pytest.raises(Forbidden, match="carol was involved in it"):
         held.vote(deployment, "carol")
     held.vote(deployment, "bob")
 
 
 def test_who_answers_for_an_agent_that_wrote_a_commit_cannot_approve_it(held: Held) -> None:
     held.line.repositories.emails = ["alice@example.com", "robot@example.com"]
-    with pytest.raises(Forbidden, match="carol had a hand in it"):
+    with pytest.raises(Forbidden, match="carol was involved in it"):
         held.vote(held.held(), "carol")
 
 
@@ -116,7 +116,7 @@ def test_a_person_votes_once(held: Held) -> None:
     held.vote(deployment, "bob")
     assert held.resumed(deployment).state is State.HELD
     for verdict in Verdict:
-        with pytest.raises(NotAllowed, match="bob has voted on this already"):
+        with pytest.raises(NotAllowed, match="bob has already voted on this"):
             held.vote(deployment, "bob", verdict)
     held.vote(deployment, "dana")
     assert held.resumed(deployment).state is State.SUCCEEDED
@@ -129,7 +129,7 @@ def test_a_deployment_that_nobody_approves_in_time_is_denied(held: Held) -> None
         held.vote(deployment, "bob")
     ended = held.resumed(deployment)
     assert ended.state is State.DENIED and ended.reason is not None
-    assert ended.reason.startswith("nobody approved it in time (1:00:00)")
+    assert ended.reason.startswith("it was not approved in time (1:00:00)")
     assert held.requests(deployment) == ["expired"]
 
 
@@ -138,7 +138,7 @@ def test_a_newer_push_voids_what_waits(held: Held) -> None:
     ended = held.line.now(first)
     assert (ended.state, ended.reason) == (State.SUPERSEDED, f"superseded by {second.id}")
     assert held.requests(first) == ["void"]
-    with pytest.raises(NotAllowed, match="does not wait for approvals, it is superseded"):
+    with pytest.raises(NotAllowed, match="does not wait for approvals; it is superseded"):
         held.vote(first, "bob")
 
 
@@ -173,7 +173,7 @@ def test_votes_fall_with_the_version_of_the_policies_and_are_asked_for_anew(held
     deployment = held.held()
     held.vote(deployment, "bob")
     held.line.policy = CedarPolicy({"a.cedar": POLICY + "\n// another version\n"})  # type: ignore[assignment]
-    with pytest.raises(NotAllowed, match="what is asked for has changed"):
+    with pytest.raises(NotAllowed, match="the request has changed"):
         held.vote(deployment, "dana")
     assert held.resumed(deployment).state is State.HELD
     assert held.requests(deployment) == ["void", "open"]
@@ -187,7 +187,7 @@ def test_votes_fall_with_the_set_of_targets(held: Held) -> None:
     deployment = held.held()
     held.line.targets["other"] = held.line.target
     held.line.environments[:] = [environment(targets=("box", "other"))]
-    with pytest.raises(NotAllowed, match="what is asked for has changed"):
+    with pytest.raises(NotAllowed, match="the request has changed"):
         held.vote(deployment, "bob")
     held.resumed(deployment)
     assert held.requests(deployment) == ["void", "open"]
@@ -196,7 +196,7 @@ def test_votes_fall_with_the_set_of_targets(held: Held) -> None:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ({"active": False, "why_inactive": "source okta says so"}, "bob (is not active any more)"),
+        ({"active": False, "why_inactive": "source okta says so"}, "bob (is no longer active)"),
         ({"groups": frozenset()}, "bob (no policy permits bob to approve to production"),
     ],
 )
@@ -280,7 +280,7 @@ def test_the_gates_own_redeployment_waits_for_nobody(held: Held) -> None:
         held.resumed(deployment)
     again = Reads(held.line.engine).deployments(1)[0]
     assert (again.trigger, again.state) == (Trigger.FAILURE, State.DENIED) and again.reason is not None
-    assert again.reason.startswith("the gate's own redeployment waits for nobody: waits for approvals: ")
+    assert again.reason.startswith("an automatic redeployment does not wait for approvals: waits for approvals: ")
 
 
 def test_voting_on_what_is_not_there_or_does_not_wait_says_so(held: Held) -> None:

@@ -46,7 +46,7 @@ def test_everybody_is_asked_about_and_told_why_not(line: Line, people: StoredAcc
     asked = who_can(line.services, "production")
     assert [(a.subject, a.allowed) for a in asked.answers] == [("alice", True), ("bob", True), ("carol", False), ("dave", False)]
     assert [a.reason for a in asked.answers[2:]] == [
-        "no account stands for this principal: tidegate access link",
+        "no account is linked to this principal: tidegate access link",
         "not active: source directory says so",
     ]
     assert (asked.ref, asked.answers[1].accounts) == ("refs/heads/main", ("gogs:3",))
@@ -61,7 +61,7 @@ def test_a_ref_that_the_environment_does_not_deploy_and_other_nonsense_is_told(l
     line.environments.append(environment("staging", deploys=("tag:v*",)))
     with pytest.raises(BadRequest, match="production does not deploy refs/heads/x; it deploys branch:main"):
         who_can(line.services, "production", ref="refs/heads/x")
-    with pytest.raises(BadRequest, match="no action"):
+    with pytest.raises(BadRequest, match="not an action"):
         who_can(line.services, "production", action="eat")
     with pytest.raises(NotFound):
         who_can(line.services, "nowhere")
@@ -77,9 +77,9 @@ def test_an_account_is_linked_once_and_only_to_whom_a_source_knows(line: Line, p
         link_by_admin(line.services, Account("gitea", "3", "bob"), "bob", ROOT_USER)
     link_by_admin(line.services, bobs, "bob", ROOT_USER)
     link_by_admin(line.services, bobs, "bob", ROOT_USER)
-    with pytest.raises(NotAllowed, match=r"gogs:3 stands for bob \(admin\); unlink it first"):
+    with pytest.raises(NotAllowed, match=r"gogs:3 is linked to bob \(admin\); unlink it first"):
         link_by_admin(line.services, bobs, "carol", ROOT_USER)
-    with pytest.raises(NotAllowed, match=r"gogs:2 stands for alice \(file\)"):
+    with pytest.raises(NotAllowed, match=r"gogs:2 is linked to alice \(file\)"):
         link_by_admin(line.services, Account("gogs", "2", "alice"), "bob", ROOT_USER)
     link_by_admin(line.services, Account("os", "bob", "bob"), "bob", ROOT_USER)
     linked = [e.detail for e in Reads(line.engine).audit() if (e.action, e.actor) == ("access:linked", "os:root")]

@@ -53,7 +53,7 @@ def ask(
         ),
         (("releasers",), {"forced": True}, [("nothing is pushed by force",)]),
         (("releasers",), {"branch": "topic", "ref": "refs/heads/topic"}, [("it comes from branch main",)]),
-        (("releasers",), {"authors_known": False}, [("people whom a source knows wrote all of it",)]),
+        (("releasers",), {"authors_known": False}, [("all its authors are people that a source knows",)]),
         (("releasers",), {"inspected": False}, [("all of its content can be looked at, and nothing is found in it",)]),
         (("releasers",), {"approvals": ABSENT["approvals"]}, [("enough other people approve",)]),
         (

@@ -144,12 +144,12 @@ def test_adding_and_ending_are_audited_and_make_whoever_decides_ask_again(line: 
         ({"reason": " "}, "a freeze has a reason"),
         ({"reason": "a\x1b[31m"}, "a freeze has a reason"),
         ({"reason": "a" * 501}, "a freeze has a reason"),
-        ({"time_zone": "Europe/Nowhere"}, "'Europe/Nowhere' is no time zone"),
-        ({"starts": "tomorrow"}, "'tomorrow' is no time: 2026-12-18 15:00"),
-        ({"starts": ""}, "is no time"),
-        ({"ends": "2027-02-30 08:00"}, "is no time"),
-        ({"ends": "9999-12-31 23:59"}, "is no time"),
-        ({"starts": "0001-01-01 00:00"}, "is no time"),
+        ({"time_zone": "Europe/Nowhere"}, "'Europe/Nowhere' is not a time zone"),
+        ({"starts": "tomorrow"}, "'tomorrow' is not a time: 2026-12-18 15:00"),
+        ({"starts": ""}, "is not a time"),
+        ({"ends": "2027-02-30 08:00"}, "is not a time"),
+        ({"ends": "9999-12-31 23:59"}, "is not a time"),
+        ({"starts": "0001-01-01 00:00"}, "is not a time"),
         ({"ends": None}, "either the end of the freeze is said, or how long it lasts"),
         ({"lasts": HOUR}, "either the end of the freeze is said, or how long it lasts"),
         ({"ends": "2026-12-18 15:00"}, "a freeze ends after it starts"),
@@ -207,7 +207,7 @@ def test_times_are_taken_on_the_wall_or_as_instants(line: Line, clock: StandingC
 
 def test_a_name_is_taken_until_its_freeze_is_ended_or_over(line: Line, clock: StandingClock) -> None:
     first = freeze(line.services, wanted(), ROOT_USER)
-    with pytest.raises(NotAllowed, match="there is a freeze year-end that is not ended: tidegate freeze end year-end"):
+    with pytest.raises(NotAllowed, match="there is an open freeze year-end; end it first: tidegate freeze end year-end"):
         freeze(line.services, wanted(environment="staging"), ROOT_USER)
     clock.at = utc("2027-01-04 07:00")
     again = {"starts": "2027-12-18 15:00", "ends": "2028-01-04 08:00"}
@@ -230,7 +230,7 @@ def test_a_name_goes_before_the_end_of_an_id(line: Line, clock: StandingClock) -
 def test_what_no_one_freeze_is_called_is_not_found(line: Line, clock: StandingClock, name: str) -> None:
     made = freeze(line.services, wanted("one"), ROOT_USER)
     for meant in (name, made.id[-6:], f"{made.id[:-1]}%"):
-        with pytest.raises(NotFound, match="there is no one freeze"):
+        with pytest.raises(NotFound, match="there is no open freeze"):
             end(line.services, meant, ROOT_USER)
     assert len(upcoming(line.services)) == 1
 

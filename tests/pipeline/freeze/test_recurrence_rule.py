@@ -84,7 +84,7 @@ def test_what_a_rule_may_not_say_is_told(text: str, why: str) -> None:
 
 @pytest.mark.parametrize("until", ["20261301", "20260230", "20260101T250000", "00000101", "20260101T236000Z"])
 def test_an_until_that_is_no_date_is_told(until: str) -> None:
-    with pytest.raises(BadRequest, match=f"UNTIL={until} is no date"):
+    with pytest.raises(BadRequest, match=f"UNTIL={until} is not a date"):
         parse(f"FREQ=DAILY;UNTIL={until}").last_by(ZoneInfo("Europe/Berlin"))
 
 

@@ -28,7 +28,7 @@ def granted(line: Line) -> Deployment:
         ({"repository": "gogs:acme/other"}, "deploys gogs:acme/other"),
         ({"repository": "gitea:acme/shop"}, "deploys gitea:acme/shop"),
         ({"repository_id": 99}, "with the number 1"),
-        ({"deploys": ("branch:release/*", "tag:v*")}, "does not deploy refs/heads/main any more"),
+        ({"deploys": ("branch:release/*", "tag:v*")}, "no longer deploys refs/heads/main"),
     ],
 )
 def test_invariant_8_an_environment_that_was_pointed_elsewhere_takes_nothing_of_before(

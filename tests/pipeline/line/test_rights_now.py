@@ -75,7 +75,7 @@ def test_an_account_that_was_unlinked_meanwhile_proves_nobody(line: Line, people
     line.run(made, last=Stage.INJECT_TOKEN)
     unlink_by_admin(line.services, ALICE, ROOT_USER)
     ended = line.run(made)
-    assert ended.state is State.DENIED and "stands for nobody" in (ended.reason or "")
+    assert ended.state is State.DENIED and "is not linked to a person" in (ended.reason or "")
 
 
 class Interrupting(FakePolicy):

@@ -63,7 +63,7 @@ def test_a_target_that_left_the_configuration_ends_what_runs_on_it(pair: Line) -
     del pair.targets["crate"]
     pair.environments = [environment()]
     ended = pair.run(bad)
-    assert ended.state is State.FAILED and "no such target" in (ended.reason or "")
+    assert ended.state is State.FAILED and "no longer has this target" in (ended.reason or "")
     assert pair.run(pair.push("next")).state is State.SUCCEEDED  # the slot is free
 
 
@@ -75,5 +75,5 @@ def test_invariant_7_an_environment_that_left_the_configuration_confirms_nothing
     assert line.run(gone).state is State.DISPATCHED
     line.environments = []
     ended = line.run(gone)
-    assert ended.state is State.FAILED and "no environment production" in (ended.reason or "")
+    assert ended.state is State.FAILED and "no longer has an environment production" in (ended.reason or "")
     assert [order.sha for order in line.target.started] == [sha("good"), sha("gone")]  # nor is it brought back

@@ -181,7 +181,7 @@ def test_an_agent_acts_only_as_long_as_its_owner_may(engine: Engine, folder: Pat
         say(people, PUSHED, said)
         inactive = people.principal("robot")
         assert inactive is not None
-        assert (inactive.active, inactive.why_inactive) == (False, "its owner alice is no active person")
+        assert (inactive.active, inactive.why_inactive) == (False, "its owner alice is not an active person")
 
 
 def test_a_people_toml_that_is_no_longer_the_file_is_not_taken_over(engine: Engine, folder: Path) -> None:

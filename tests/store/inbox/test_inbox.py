@@ -206,7 +206,7 @@ POISON: dict[str, dict[str, object]] = {
     "a NUL byte inside the event": {"event": replace(PUSH, actor=Account("gogs", "2", "al\x00ice"))},
     "half a surrogate pair": {"forge_delivery_id": "\ud800"},
     "half a surrogate pair inside the event": {"event": replace(PUSH, actor=Account("gogs", "2", "\ud800"))},
-    "an id that is no UUID": {"id": "not-a-uuid"},
+    "an id that is not a UUID": {"id": "not-a-uuid"},
     "a key that no index can hold": {"forge_delivery_id": "".join(IDS.new() for _ in range(2000))},
 }
 

@@ -131,7 +131,7 @@ def test_a_session_whose_issuer_is_another_one_by_now_proves_nothing_and_its_tim
 
 
 def test_who_was_asked_at_another_url_than_is_configured_now_gets_no_session(gate: Gate) -> None:
-    with pytest.raises(Forbidden, match="issuer corp is not configured any more"):
+    with pytest.raises(Forbidden, match="issuer corp is no longer configured"):
         sign_in(gate.process.services, an_act(gate, issuer_url="https://other.example"))
 
 

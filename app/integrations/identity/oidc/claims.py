@@ -10,7 +10,7 @@ from app.domain.errors import BadToken
 
 LONGEST_TEXT = 256
 MOST_GROUPS = 500
-_LAST = 253_402_300_799  # the end of the year 9999: later is no time that Python or Postgres could hold
+_LAST = 253_402_300_799  # the end of the year 9999: later is not a time that Python or Postgres could hold
 
 
 def text(claims: Mapping[str, Any], name: str) -> str:

@@ -147,7 +147,7 @@ class IssuerKeys:
             if document.issuer != issuer:
                 raise _Unfit("its discovery document is of another issuer")
             if not is_fetchable(document.jwks_uri, loopback=issuer.startswith("http://")):
-                raise _Unfit("the jwks_uri of its discovery document is no https URL")
+                raise _Unfit("the jwks_uri of its discovery document is not an https URL")
             self._discovered = document.jwks_uri
         return self._discovered
 
@@ -171,7 +171,7 @@ def _parsed(answer: object) -> Mapping[str, Key]:
     try:
         found = [key for jwk in _KeySet.model_validate(answer).keys if (key := _key(jwk))]
     except ValidationError:
-        raise _Unfit(f"the answer is no key set, or one of more than {MOST_KEYS} keys") from None
+        raise _Unfit(f"the answer is not a key set, or one of more than {MOST_KEYS} keys") from None
     if not found:
         raise _Unfit("the key set holds no usable key")
     return dict(reversed(found))  # of two with one id the first counts

@@ -58,10 +58,10 @@ def test_an_issuer_with_a_slash_at_its_end_is_discovered_where_the_specification
         ({"issuer": ["x"]}, "names no issuer"),
         ({"jwks_uri": None}, "no jwks_uri"),
         ({"jwks_uri": 5}, "no jwks_uri"),
-        ({"jwks_uri": "http://id.example/keys"}, "no https URL"),
-        ({"jwks_uri": "http://169.254.169.254/latest"}, "no https URL"),
-        ({"jwks_uri": "file:///etc/passwd"}, "no https URL"),
-        ({"jwks_uri": "/keys"}, "no https URL"),
+        ({"jwks_uri": "http://id.example/keys"}, "not an https URL"),
+        ({"jwks_uri": "http://169.254.169.254/latest"}, "not an https URL"),
+        ({"jwks_uri": "file:///etc/passwd"}, "not an https URL"),
+        ({"jwks_uri": "/keys"}, "not an https URL"),
     ],
 )
 def test_a_discovery_document_that_does_not_fit_is_refused(
@@ -191,10 +191,10 @@ def test_a_clock_that_is_set_back_does_not_lengthen_trust(issuer: Issuer, keys: 
         (says(200, b"[" * 200_000), "not JSON"),
         (says(200, b'{"keys":' * 20_000), "not JSON"),
         (says(200, b"1" * 100_000), "not JSON"),
-        (says(200, b"[]"), "no key set"),
-        (says(200, b"{}"), "no key set"),
-        (says(200, b'{"keys": {}}'), "no key set"),
-        (says(200, b'{"keys": [5]}'), "no key set"),
+        (says(200, b"[]"), "not a key set"),
+        (says(200, b"{}"), "not a key set"),
+        (says(200, b'{"keys": {}}'), "not a key set"),
+        (says(200, b'{"keys": [5]}'), "not a key set"),
         (says(200, b'{"keys": []}'), "no usable key"),
         (says(200, b" " * LARGEST + b"{}"), "larger than"),
         (says(200, json.dumps({"keys": [rsa_jwk(kid=str(n)) for n in range(MOST_KEYS + 1)]}).encode()), "of more than 100"),
@@ -294,7 +294,7 @@ class _SecureIssuer(HttpClient):
 
 def test_an_issuer_elsewhere_cannot_send_the_gate_to_its_own_machine(clock: StillClock) -> None:
     keys = IssuerKeys(a_profile("https://id.example"), clock=clock, client=_SecureIssuer(connect_timeout=1.0, read_timeout=1.0))
-    with pytest.raises(IssuerUnavailable, match="no https URL"):
+    with pytest.raises(IssuerUnavailable, match="not an https URL"):
         keys.warm()
 
 
