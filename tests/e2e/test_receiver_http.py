@@ -9,17 +9,26 @@ import socket
 import time
 import uuid
 from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
 from urllib.parse import quote_plus, urlsplit
 
 import httpx
 import pytest
 
+from app.domain.delivery import Delivery, DeliveryState
+from app.domain.event import Account, Event, EventKind, Repository
 from app.stack.scene import SECRET, Scene
+from app.store.inbox.spool import SUFFIX, Spool
 from app.store.reads import Reads
 from tests.e2e.scenes import SPOOL_BYTES
 from tests.waiting import until
 
 LIMIT = 25 * 1024 * 1024
+ALICE = Account("gogs", "2", "alice")
+PUSH = Event(EventKind.PUSH, Repository("gogs", 1, "acme/other", "acme", 7), "refs/heads/x", None, "a" * 40, ALICE)
+LARGE_ID = "00000000-0000-7000-8000-000000000000"
+LARGE = Delivery(LARGE_ID, "gogs", "large", "push", b"", PUSH, None, datetime.now(UTC), DeliveryState.PENDING)
 
 
 def signed(body: bytes, *, event: str = "push", over: bytes | None = None) -> dict[str, str]:
@@ -164,18 +173,15 @@ def test_without_postgres_it_is_kept_on_disk_and_ready_says_so(scene: Scene, rea
 
 def test_without_postgres_and_without_room_on_disk_it_is_503_with_retry_after(scene: Scene) -> None:
     assert scene.stack.postgres is not None
-    spool = scene.running.state / "spool"
     scene.stack.postgres.stop()
-    full = spool / "0000-of-another-program.delivery"
+    large = replace(LARGE, body=bytes(SPOOL_BYTES))  # a true delivery: another file would be set aside
     try:
-        spool.mkdir(exist_ok=True)
-        with full.open("wb") as file:
-            file.truncate(SPOOL_BYTES)  # a hole: it takes no room
+        Spool(scene.running.state / "spool", 2 * SPOOL_BYTES).put(large)
         time.sleep(1.1)  # the spool is measured every second
         answer = post(scene, body := event(), signed(body))
         assert answer.status_code == 503 and int(answer.headers["retry-after"]) > 0
     finally:
-        full.unlink()
+        (scene.running.state / "spool" / f"{large.id}{SUFFIX}").unlink(missing_ok=True)
         scene.stack.postgres.start()
     scene.until_ready()
     until(lambda: "tidegate_spool_bytes 0.0" in metrics(scene), "the receiver has seen that there is room")

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import mkdtemp
 
 FOLDER = Path(__file__).parent
 PLACE = FOLDER.parents[1] / ".venv" / "oidc"
@@ -38,7 +39,7 @@ def _install(folder: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)  # let go with the process, however it ends
         if not folder.exists():
             _clear()
-            fresh = folder.with_suffix(".new")
+            fresh = Path(mkdtemp(dir=PLACE))  # an npm whose parent was killed may still write to the one before
             _fill(fresh)
             fresh.rename(folder)
 
@@ -47,7 +48,7 @@ def _clear() -> None:
     """Remove earlier versions, and what an install that was cut short has left."""
     for old in PLACE.iterdir():
         if old.is_dir():
-            shutil.rmtree(old)
+            shutil.rmtree(old, ignore_errors=True)
         elif old.name != "lock":
             old.unlink()
 
@@ -55,7 +56,6 @@ def _clear() -> None:
 def _fill(folder: Path) -> None:
     if not (shutil.which("node") and shutil.which("npm")):
         raise NotInstalled("the tests need Node.js and npm: make test-tools")
-    folder.mkdir()
     for name in GIVEN:
         shutil.copyfile(FOLDER / name, folder / name)
     command = ["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"]
