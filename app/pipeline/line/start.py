@@ -1,4 +1,4 @@
-"""Start every target of a deployment once, under a lease, and write down what each says (second half of `dispatch.py`)."""
+"""Start every target of a deployment once, under a lease, and write down each answer (second half of `dispatch.py`)."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from app.pipeline.line.stage import Move, Outcome, conclude
 from app.pipeline.ports.services import Guard, Services
 from app.pipeline.ports.stores.unit import Unit
 
-_TAKEN = "another worker is starting it"
+_BUSY = "another worker is starting it"
 _NO_TARGET = "the configuration no longer has this target"
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What a target said, and under which claim; without one it was written down before."""
+    """A target's report, and the claim under which it was made; without a claim it is stored already."""
 
     report: Report
     claimed: Dispatch | None = None
@@ -38,9 +38,9 @@ def start_all(
     started_at: datetime,
     leased: Dispatch | None = None,
 ) -> Outcome:
-    """Start what has not been started, one target after the other; what follows a failure need not be.
+    """Start the targets that have not been started, one after the other; stop at the first failure.
 
-    `leased` is under our own lease already.
+    `leased` is the dispatch that is under our own lease already.
     """
     reports: dict[str, Report] = {}
     for row in rows:
@@ -54,24 +54,24 @@ def start_all(
             if halted is not None:
                 return halted
             if is_last and _why_failed(reports) is None:
-                return _dispatched(services, unit, deployment, reports, started_at)
+                return _conclude_dispatch(services, unit, deployment, reports, started_at)
         if is_last:
             break
-    failed = _why_failed(reports)
-    if failed is not None:
-        return fail(services, deployment.id, Stage.DISPATCH_DEPLOY, failed, started_at)
+    failure = _why_failed(reports)
+    if failure is not None:
+        return fail(services, deployment.id, Stage.DISPATCH_DEPLOY, failure, started_at)
     with services.store.unit() as unit:
-        return _dispatched(services, unit, deployment, reports, started_at)
+        return _conclude_dispatch(services, unit, deployment, reports, started_at)
 
 
 def _why_failed(reports: dict[str, Report]) -> str | None:
-    """Say which target failed, if none is still at it: what runs is waited for (invariant 6)."""
+    """Say which target failed, or None while any target is still working: it is waited for (invariant 6)."""
     if any(r.progress is Progress.RUNNING for r in reports.values()):
         return None
     return next((f"{name}: {r.detail}" for name, r in reports.items() if r.progress is Progress.FAILED), None)
 
 
-def _dispatched(
+def _conclude_dispatch(
     services: Services, unit: Unit, deployment: Deployment, reports: dict[str, Report], started_at: datetime
 ) -> Outcome:
     move = Move(State.DISPATCHED, {"targets": {n: r.progress.value for n, r in reports.items()}})
@@ -81,29 +81,29 @@ def _dispatched(
 def _answer(
     services: Services, guard: Guard, deployment: Deployment, row: DispatchRow, leased: Dispatch | None
 ) -> _Answer | Outcome:
-    """Bring one target to an answer: the one already written, the one it gives to a poll, or a start."""
+    """Get one target's answer: the stored one, its answer to a poll, or its answer to a start."""
     if row.progress is not Progress.UNKNOWN:
         return _Answer(Report(row.progress, row.detail))
     if leased is not None and row.dispatch is leased:  # decided in the transaction of the intent
         with keep_alive(services, leased):
             return _start(services, guard, deployment, leased)
-    claimed = _claimed(services, deployment, row)
+    claimed = _claim(services, deployment, row)
     if claimed is None:
-        return Outcome(_TAKEN, goes_on=False)
+        return Outcome(_BUSY, goes_on=False)
     return _ask_or_start(services, guard, deployment, claimed, row.detail)
 
 
-def _claimed(services: Services, deployment: Deployment, row: DispatchRow) -> Dispatch | None:
+def _claim(services: Services, deployment: Deployment, row: DispatchRow) -> Dispatch | None:
     with services.store.unit() as unit:
         claimed = unit.dispatches.claim(row.dispatch.id, services.holder, services.limits.lease)
         if claimed is None:
             soon = services.clock.now() + timedelta(seconds=services.limits.lease)
-            unit.deployments.defer(deployment.id, soon, _TAKEN)
+            unit.deployments.defer(deployment.id, soon, _BUSY)
         return claimed
 
 
 def _write_down(services: Services, unit: Unit, deployment: Deployment, answer: _Answer) -> Outcome | None:
-    """Keep what the target said; return an outcome where it does not go on from there."""
+    """Store the target's answer; return an outcome if the deployment cannot go on from there."""
     report, claimed = answer.report, answer.claimed
     if claimed is None:
         return None
@@ -118,20 +118,20 @@ def _write_down(services: Services, unit: Unit, deployment: Deployment, answer: 
 
 
 def _ask_or_start(services: Services, guard: Guard, deployment: Deployment, claimed: Dispatch, last: str) -> _Answer:
-    """Start, unless the target has begun already; who has lost the right since the intent starts no more (invariant 8)."""
+    """Start, unless the target has begun already, or the right was lost after the intent (invariant 8)."""
     target = guard.targets.get(claimed.target)
     if target is None:
         return _Answer(Report(Progress.FAILED, _NO_TARGET), claimed)
     with keep_alive(services, claimed):
         if claimed.attempts > 1:
-            known = target.poll(claimed)
-            if known.progress is not Progress.UNKNOWN:
-                return _Answer(known, claimed)
+            report = target.poll(claimed)
+            if report.progress is not Progress.UNKNOWN:
+                return _Answer(report, claimed)
             if claimed.attempts > services.limits.dispatch_attempts:
                 return _Answer(Report(Progress.FAILED, f"gave up after {claimed.attempts - 1} attempts: {last}"), claimed)
-        judged = decide_now(services, guard, deployment)
-        if not judged.is_allowed:
-            return _Answer(Report(Progress.FAILED, judged.reason), claimed)
+        judgement = decide_now(services, guard, deployment)
+        if not judgement.is_allowed:
+            return _Answer(Report(Progress.FAILED, judgement.reason), claimed)
         return _start(services, guard, deployment, claimed)
 
 
@@ -146,7 +146,7 @@ def _start(services: Services, guard: Guard, deployment: Deployment, claimed: Di
     try:
         token = services.tokens.mint(Grant.read(result.detail))
     except GateError as fault:
-        return _Answer(_unstarted(fault), claimed)
+        return _Answer(_refusal_report(fault), claimed)
     order = Order(
         dispatch=claimed,
         repository=deployment.repository.key,
@@ -158,11 +158,11 @@ def _start(services: Services, guard: Guard, deployment: Deployment, claimed: Di
     try:
         return _Answer(target.start(order, token), claimed, token.id)
     except GateError as fault:
-        return _Answer(_unstarted(fault), claimed, token.id)
+        return _Answer(_refusal_report(fault), claimed, token.id)
 
 
-def _unstarted(fault: GateError) -> Report:
-    """Say what a refusal to start means for this target; another target of the deployment may be at it meanwhile."""
+def _refusal_report(fault: GateError) -> Report:
+    """Say what a refusal to start means for this target; other targets of the deployment may be working meanwhile."""
     if isinstance(fault, StoreUnavailable):
         raise fault
     may_pass = not fault.permanent or isinstance(fault, BadConfiguration)
@@ -170,7 +170,7 @@ def _unstarted(fault: GateError) -> Report:
 
 
 def _export(guard: Guard, deployment: Deployment, folder: Path) -> None:
-    """Export the commit; a mirror that was lost since, or that was never on this host, is fetched first."""
+    """Export the commit; fetch it first, for a mirror that is lost or was never on this host."""
     key = deployment.repository.key
     guard.repositories.fetch(key, deployment.ref, deployment.sha)
     guard.repositories.export(key, deployment.sha, folder)
