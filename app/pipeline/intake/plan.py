@@ -51,9 +51,9 @@ def plan(services: Services, after: str = "") -> PlanResult:
     to_resolve: list[Delivery] = []
     now = services.clock.now()
     with services.store.unit() as unit:
-        claimed, has_more, after = _claim(unit, now, after)
+        deliveries, has_more, after = _claim(unit, now, after)
         plans: list[_DeliveryPlan] = []
-        for delivery in claimed:
+        for delivery in deliveries:
             environments = _matching_environments(guard, delivery)
             if environments and _needs_resolving(delivery):
                 to_resolve.append(delivery)

@@ -56,11 +56,11 @@ def dispatch(services: Services, deployment_id: str) -> Outcome:
 
 def _dispatch(services: Services, guard: Guard, deployment: Deployment, started_at: datetime) -> Outcome:
     if deployment.state is State.GRANTED:
-        intended = _claim_environment(services, deployment, started_at)
-        if isinstance(intended, Outcome):
-            return intended
-        leased = intended[0].dispatch if intended else None
-        return start_all(services, guard, replace(deployment, state=State.DISPATCHING), intended, started_at, leased)
+        rows = _claim_environment(services, deployment, started_at)
+        if isinstance(rows, Outcome):
+            return rows
+        leased = rows[0].dispatch if rows else None
+        return start_all(services, guard, replace(deployment, state=State.DISPATCHING), rows, started_at, leased)
     if deployment.state is not State.DISPATCHING:
         return Outcome("already done", goes_on=is_past(deployment, Stage.DISPATCH_DEPLOY))
     with services.store.reading() as unit:
@@ -86,7 +86,7 @@ def _claim_environment(services: Services, deployment: Deployment, started_at: d
 
 def _claim(services: Services, deployment: Deployment, check: _Check, started_at: datetime) -> list[DispatchRow] | Outcome | None:
     """Take the slot on the strength of `check`; return None if the access map has another version by now."""
-    against, admitted = check.against, list[Wake]()
+    against, wakes = check.against, list[Wake]()
     with services.store.unit() as unit:
         unit.slots.lock(deployment.environment)  # no other worker moves granted deployments meanwhile
         turn = unit.deployments.turn(deployment)
@@ -99,13 +99,13 @@ def _claim(services: Services, deployment: Deployment, check: _Check, started_at
         if against is not None:
             return conclude(services, unit, deployment, Stage.DISPATCH_DEPLOY, against, started_at)
         if turn.holder != deployment.id and turn.has_older:
-            admitted = _supersede_older(services, unit, deployment, started_at)
+            wakes = _supersede_older(services, unit, deployment, started_at)
         if turn.holder not in (None, deployment.id):
-            return replace(_wait_for(services, unit, deployment, turn.holder), wakes=tuple(admitted))
-        intended = _intend(services, unit, deployment, check)
-    for wake in admitted:  # now, since the start may take long
+            return replace(_wait_for(services, unit, deployment, turn.holder), wakes=tuple(wakes))
+        rows = _intend(services, unit, deployment, check)
+    for wake in wakes:  # now, since the start may take long
         services.wakes.run(wake)
-    return intended
+    return rows
 
 
 def _check_order(services: Services, deployment: Deployment, started_at: datetime) -> Outcome | int:

@@ -1,4 +1,4 @@
-"""Stage 1: prove who acted, and list the new commits. Next: `authorize.py`.
+"""Stage 1: prove who acted, and gather the evidence of the commits. Next: `authorize.py`.
 
 The actor is the sender's account, never the payload's pusher or an e-mail.
 """

@@ -23,10 +23,10 @@ _NO_TARGET = "the configuration no longer has this target"
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """A target's report, and the claim under which it was made; without a claim it is stored already."""
+    """A target's report, and the dispatch that we hold the lease of (None: the report is stored already)."""
 
     report: Report
-    claimed: Dispatch | None = None
+    dispatch: Dispatch | None = None
     token_id: str | None = None
 
 
@@ -87,58 +87,58 @@ def _answer(
     if leased is not None and row.dispatch is leased:  # decided in the transaction of the intent
         with keep_alive(services, leased):
             return _start(services, guard, deployment, leased)
-    claimed = _claim(services, deployment, row)
-    if claimed is None:
+    dispatch = _claim(services, deployment, row)
+    if dispatch is None:
         return Outcome(_BUSY, goes_on=False)
-    return _ask_or_start(services, guard, deployment, claimed, row.detail)
+    return _ask_or_start(services, guard, deployment, dispatch, row.detail)
 
 
 def _claim(services: Services, deployment: Deployment, row: DispatchRow) -> Dispatch | None:
     with services.store.unit() as unit:
-        claimed = unit.dispatches.claim(row.dispatch.id, services.holder, services.limits.lease)
-        if claimed is None:
+        dispatch = unit.dispatches.claim(row.dispatch.id, services.holder, services.limits.lease)
+        if dispatch is None:
             soon = services.clock.now() + timedelta(seconds=services.limits.lease)
             unit.deployments.defer(deployment.id, soon, _BUSY)
-        return claimed
+        return dispatch
 
 
 def _write_down(services: Services, unit: Unit, deployment: Deployment, answer: _Answer) -> Outcome | None:
     """Store the target's answer; return an outcome if the deployment cannot go on from there."""
-    report, claimed = answer.report, answer.claimed
-    if claimed is None:
+    report, dispatch = answer.report, answer.dispatch
+    if dispatch is None:
         return None
-    if not unit.dispatches.report(claimed, report.progress, report.detail, answer.token_id):
+    if not unit.dispatches.report(dispatch, report.progress, report.detail, answer.token_id):
         return Outcome("the lease was lost to another worker", goes_on=False)
     if report.progress is not Progress.UNKNOWN:
         return None
-    pause = min(2**claimed.attempts, 60)
-    why = f"{claimed.target}: trying again in {pause} s: {report.detail}"
+    pause = min(2**dispatch.attempts, 60)
+    why = f"{dispatch.target}: trying again in {pause} s: {report.detail}"
     unit.deployments.defer(deployment.id, services.clock.now() + timedelta(seconds=pause), why)
     return Outcome(why, goes_on=False)
 
 
-def _ask_or_start(services: Services, guard: Guard, deployment: Deployment, claimed: Dispatch, last: str) -> _Answer:
+def _ask_or_start(services: Services, guard: Guard, deployment: Deployment, dispatch: Dispatch, last: str) -> _Answer:
     """Start, unless the target has begun already, or the right was lost after the intent (invariant 8)."""
-    target = guard.targets.get(claimed.target)
+    target = guard.targets.get(dispatch.target)
     if target is None:
-        return _Answer(Report(Progress.FAILED, _NO_TARGET), claimed)
-    with keep_alive(services, claimed):
-        if claimed.attempts > 1:
-            report = target.poll(claimed)
+        return _Answer(Report(Progress.FAILED, _NO_TARGET), dispatch)
+    with keep_alive(services, dispatch):
+        if dispatch.attempts > 1:
+            report = target.poll(dispatch)
             if report.progress is not Progress.UNKNOWN:
-                return _Answer(report, claimed)
-            if claimed.attempts > services.limits.dispatch_attempts:
-                return _Answer(Report(Progress.FAILED, f"gave up after {claimed.attempts - 1} attempts: {last}"), claimed)
+                return _Answer(report, dispatch)
+            if dispatch.attempts > services.limits.dispatch_attempts:
+                return _Answer(Report(Progress.FAILED, f"gave up after {dispatch.attempts - 1} attempts: {last}"), dispatch)
         judgement = decide_now(services, guard, deployment)
         if not judgement.is_allowed:
-            return _Answer(Report(Progress.FAILED, judgement.reason), claimed)
-        return _start(services, guard, deployment, claimed)
+            return _Answer(Report(Progress.FAILED, judgement.reason), dispatch)
+        return _start(services, guard, deployment, dispatch)
 
 
-def _start(services: Services, guard: Guard, deployment: Deployment, claimed: Dispatch) -> _Answer:
-    target = guard.targets.get(claimed.target)
+def _start(services: Services, guard: Guard, deployment: Deployment, dispatch: Dispatch) -> _Answer:
+    target = guard.targets.get(dispatch.target)
     if target is None:
-        return _Answer(Report(Progress.FAILED, _NO_TARGET), claimed)
+        return _Answer(Report(Progress.FAILED, _NO_TARGET), dispatch)
     with services.store.reading() as unit:
         result = unit.deployments.result(deployment.id, Stage.INJECT_TOKEN)
     if result is None:
@@ -146,9 +146,9 @@ def _start(services: Services, guard: Guard, deployment: Deployment, claimed: Di
     try:
         token = services.tokens.mint(Grant.read(result.detail))
     except GateError as fault:
-        return _Answer(_refusal_report(fault), claimed)
+        return _Answer(_refusal_report(fault), dispatch)
     order = Order(
-        dispatch=claimed,
+        dispatch=dispatch,
         repository=deployment.repository.key,
         ref=deployment.ref,
         sha=deployment.sha,
@@ -156,9 +156,9 @@ def _start(services: Services, guard: Guard, deployment: Deployment, claimed: Di
         export=lambda folder: _export(guard, deployment, folder),
     )
     try:
-        return _Answer(target.start(order, token), claimed, token.id)
+        return _Answer(target.start(order, token), dispatch, token.id)
     except GateError as fault:
-        return _Answer(_refusal_report(fault), claimed, token.id)
+        return _Answer(_refusal_report(fault), dispatch, token.id)
 
 
 def _refusal_report(fault: GateError) -> Report:
