@@ -1,1 +1,1 @@
-"""The decision: what it depends on, how it is made, what would change it. Start with `judgement.py`."""
+"""The decision: its case, how it is made, and what would change it. Start with `judgement.py`."""

@@ -1,6 +1,6 @@
 """Everything that one decision depends on, as one value: gathered once, handed on, and spelled as facts for the policies.
 
-No fact is ever left out, so that no attribute can vanish and take a `forbid` with it: what is not known has a form of its own.
+No fact is ever left out: an attribute that vanishes could take a `forbid` with it. An unknown fact has a value that says so.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from app.domain.session import Session
 from app.pipeline.ports.services import Guard
 
 UTC = "UTC"
-NEVER = 2**63 - 1  # seconds since what never happened: no rule that asks for less is met
+NEVER = 2**63 - 1  # seconds since something that never happened; no rule about a shorter time is met
 NO_SESSION: Mapping[str, Any] = {
     "present": False,
     "age": NEVER,
@@ -33,7 +33,7 @@ NO_SESSION: Mapping[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """What is asked for: `event` brings commit `sha` of `ref`. `login` is the account's name at the forge, for people."""
+    """The act that is asked for: `event` brings commit `sha` of `ref`. `login` is a person's account name at the forge."""
 
     event: str
     ref: str
@@ -42,17 +42,17 @@ class Act:
 
     @classmethod
     def of(cls, deployment: Deployment) -> Act:
-        """Spell what a deployment asks for."""
+        """Return the act of a deployment."""
         return cls(deployment.trigger.value, deployment.ref, deployment.sha, deployment.actor.login)
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is asked, by which rules, and all that is known of it at one moment.
+    """A question to the policies: the act, the rules, and everything that is known at one moment.
 
-    `environments` are the one that is acted on, or those that deploy what is pushed. `evidence` is what is known of the
-    commits (`evidence.py`), with `checked_at_push`; `freezes` are the names of those in force. `session` is that of the
-    person who acts or votes, and `is_involved` tells whether that person had a hand in it.
+    `environments`: the one that is acted on, or all that deploy a pushed ref. `evidence`: the facts about the commits
+    (`evidence.py`), with `checked_at_push`. `freezes`: the names of those in force. `session`: that of the person who acts
+    or votes. `is_involved`: that person had a hand in the deployment.
     """
 
     guard: Guard
@@ -67,7 +67,7 @@ class Case:
 
     @property
     def environment(self) -> Environment:
-        """The one environment that is acted on; a case of a push has none, or several."""
+        """The one environment that is acted on; a case of a push may have none or several."""
         (environment,) = self.environments
         return environment
 
@@ -103,12 +103,12 @@ def facts(case: Case) -> dict[str, Any]:
 
 
 def ref_facts(ref: str) -> dict[str, str]:
-    """Spell a full ref, and its short name as what it is."""
+    """Spell a full ref, and its short name as a branch or a tag."""
     return {"ref": ref, "branch": _short(ref, BRANCHES), "tag": _short(ref, TAGS)}
 
 
 def local_time(zone: str, now: datetime) -> dict[str, Any]:
-    """Tell what clock and calendar show in a time zone."""
+    """Spell the local time and date of a time zone."""
     local = now.astimezone(time_zone(zone))
     return {
         "hour": local.hour,
@@ -119,7 +119,7 @@ def local_time(zone: str, now: datetime) -> dict[str, Any]:
 
 
 def session_facts(session: Session | None, now: datetime) -> dict[str, Any]:
-    """Spell a session as policies may ask about it, none too."""
+    """Spell a session, or the lack of one, as policies may ask about it."""
     if session is None:
         return {**NO_SESSION, "amr": []}
     return {
@@ -135,7 +135,7 @@ def session_facts(session: Session | None, now: datetime) -> dict[str, Any]:
 
 
 def _seconds(since: datetime | None, now: datetime) -> int:
-    """Count whole seconds; a time that has not come yet (a clock that was set back) proves nothing."""
+    """Count whole seconds. A time in the future proves nothing: a clock was set back."""
     if since is None or since > now:
         return NEVER
     return int((now - since).total_seconds())

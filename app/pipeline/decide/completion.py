@@ -1,6 +1,6 @@
-"""What a recorded decision is completed with, where newer policies may ask about more than was recorded then.
+"""Complete recorded decisions: newer policies may ask about facts that were not recorded then.
 
-One form for each fact, as in `case.py`: that which says that it is not known, or that nothing of the kind was there.
+Each fact has one value for this, as in `case.py`. It says that the fact is not known, or that nothing of the kind existed.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ ABSENT: Mapping[str, Any] = {
 }
 
 
-def complete(asked: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
-    """Complete a recorded request (Decision.request) with what is asked about today; tell whether anything was missing."""
-    request = asked["request"]
+def complete(question: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
+    """Complete a recorded question (Decision.request) with the facts of today; tell whether any fact was missing."""
+    request = question["request"]
     context: Mapping[str, Any] = request["context"]
     if ABSENT.keys() <= context.keys():
-        return dict(asked), False
-    where = request["resource"]["id"] if request["action"]["id"] != Action.PUSH else None
-    known = {"environments": [where]} if where is not None else {}
-    return dict(asked) | {"request": request | {"context": {**ABSENT, **known, **context}}}, True
+        return dict(question), False
+    environment = request["resource"]["id"] if request["action"]["id"] != Action.PUSH else None
+    known = {"environments": [environment]} if environment is not None else {}
+    return dict(question) | {"request": request | {"context": {**ABSENT, **known, **context}}}, True

@@ -1,7 +1,7 @@
-"""What a deployment brings, as git has it: who wrote and signed it, what it changes, what content inspection finds in it.
+"""Gather what git shows of a deployment's commits: authors, signatures, changes, and what inspection finds in them.
 
-Evidence for policies, never identity. Stage 1 gathers it; who decides later gathers it again where it may have changed
-(`line/authorize.py`). What is in the commits themselves never changes: it is looked at once for the same commits.
+It is evidence for policies, never identity. Stage 1 gathers it, and a later decision gathers it again if it may have changed
+(`judgement.py`). The content of commits never changes, so the same commits are inspected once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from app.integrations.repositories.protocol import COMMITS_LISTED, COMMITS_VERIF
 from app.pipeline.ports.services import Guard, Services
 
 LISTED = 50
-MOST_PATHS = 2_000  # of which policies are told; each is a text in every decision that is kept
+MOST_PATHS = 2_000  # that policies see; each one is a text in every stored decision
 CONTENT = ("bases", "forced", "paths", "paths_known", "findings", "inspected", "not_inspected")
 NOTHING_NEW: dict[str, Any] = {"forced": False, "paths": [], "paths_known": True, "findings": [], "inspected": True}
 
@@ -31,7 +31,7 @@ NOTHING_NEW: dict[str, Any] = {"forced": False, "paths": [], "paths_known": True
 def evidence_of(
     services: Services, guard: Guard, deployment: Deployment, known: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Gather what is new here, all of it. `known` is what was gathered before; raises RepositoryUnavailable."""
+    """Gather the evidence about all that is new. `known` is the evidence of an earlier look; raises RepositoryUnavailable."""
     release = None if deployment.is_rollback else _release(services, deployment)
     bases = _bases(guard, deployment, release)
     commits, is_whole = _commits(guard, deployment, bases)
@@ -45,7 +45,7 @@ def evidence_of(
         "unknown_authors": unknown[:LISTED],
         "involved": sorted({p.subject for p in claimants} | {p.owner for p in claimants if p.owner is not None}),
         "involved_known": is_whole,
-        **_signed(guard, deployment, [c.sha for c in commits], is_whole=is_whole),
+        **_signature_facts(guard, deployment, [c.sha for c in commits], is_whole=is_whole),
         **_content(services, guard, deployment, release=release, bases=bases, claimants=claimants, known=known),
     }
 
@@ -57,9 +57,10 @@ def _release(services: Services, deployment: Deployment) -> Deployment | None:
 
 
 def _bases(guard: Guard, deployment: Deployment, release: Deployment | None) -> list[str | None]:
-    """List what it is compared with: the ref's former commit, and what the environment's release holds.
+    """List the commits to compare with: the ref's former one, and that of the environment's release.
 
-    Else whatever an earlier push brought in vain would come along with the next one, unseen. A rollback brings nothing.
+    Without the release, commits of an earlier push that was never released would come with the next push, unseen. A rollback
+    brings nothing new.
     """
     if deployment.is_rollback:
         return []
@@ -67,14 +68,14 @@ def _bases(guard: Guard, deployment: Deployment, release: Deployment | None) -> 
     repositories.fetch(key, deployment.ref, deployment.sha)
     bases: list[str | None] = [deployment.before] if deployment.before is not None else []
     if release is not None:
-        with suppress(UnknownCommit):  # a ref that has left it: then what no known branch holds counts as new
+        with suppress(UnknownCommit):  # its ref no longer holds it: then commits that no known branch holds count as new
             repositories.fetch(key, release.ref, release.sha)  # for a mirror that was made anew
         bases.append(release.sha)
     return bases or [None]
 
 
 def _commits(guard: Guard, deployment: Deployment, bases: Sequence[str | None]) -> tuple[list[CommitAuthor], bool]:
-    """List what is new, as git has it, never as the payload says, and tell whether that is all."""
+    """List the new commits as git has them, never as the payload says; tell whether the list is complete."""
     key = deployment.repository.key
     parts = [guard.repositories.authors(key, base, deployment.sha) for base in bases]
     commits = {commit.sha: commit for part in parts for commit in part}
@@ -95,7 +96,7 @@ def _content(
     claimants: Sequence[Principal],
     known: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """Look at what is changed; what was found before is so still, where it was compared with the same."""
+    """Inspect the changes. Earlier findings still hold if they were made against the same commits."""
     if deployment.is_rollback:
         return {"bases": [], "not_inspected": "", **NOTHING_NEW}
     if known is not None and known.get("bases") == list(bases):
@@ -109,60 +110,61 @@ def _content(
     }
 
 
-def content_facts(found: Inspection) -> dict[str, Any]:
-    """Spell what was found in the content as evidence."""
-    paths, are_all = path_facts(found.paths)
+def content_facts(inspection: Inspection) -> dict[str, Any]:
+    """Spell the results of an inspection as evidence."""
+    paths, are_all = path_facts(inspection.paths)
     return {
         "paths": paths,
-        "paths_known": found.paths_known and are_all,
-        "findings": [asdict(finding) for finding in found.findings],
-        "inspected": found.inspected,
-        "not_inspected": found.why_not,
+        "paths_known": inspection.paths_known and are_all,
+        "findings": [asdict(finding) for finding in inspection.findings],
+        "inspected": inspection.inspected,
+        "not_inspected": inspection.why_not,
     }
 
 
 def path_facts(paths: Sequence[str]) -> tuple[list[str], bool]:
-    """Spell changed paths so that a policy can ask with `contains`; tell whether that is all of them.
+    """Spell changed paths so that a policy can ask with `contains`; tell whether the list is complete.
 
-    Beside each path stand the folders that it lies in (`db/migrations/`) and what it ends with (`*.sql`), since Cedar compares
-    whole texts only. Where there are too many, folders and ends go before files.
+    It also lists the folders of each path (`db/migrations/`) and its suffix (`*.sql`), since Cedar compares whole texts only.
+    If there are too many, folders and suffixes come before files.
     """
     parts = [PurePosixPath(path) for path in paths]
     folders = {f"{parent}/" for path in parts for parent in path.parents if str(parent) != "."}
-    ends = {f"*{path.suffix}" for path in parts if path.suffix}
-    wide = sorted(folders | ends)
+    suffixes = {f"*{path.suffix}" for path in parts if path.suffix}
+    wide = sorted(folders | suffixes)
     files = sorted(set(paths))
     return [*wide, *files][:MOST_PATHS], len(wide) + len(files) <= MOST_PATHS
 
 
 def _is_forced(guard: Guard, deployment: Deployment, release: Deployment | None) -> bool:
-    """Tell whether the ref left commits behind: what it stood on before, or what was released from it, is not in it any more.
+    """Tell whether the ref left commits behind: it no longer contains its former commit, or the one released from it.
 
-    By ancestry: Gogs says nothing of force (reference: internal/database/webhook.go, PushPayload). A tag must not move at all.
+    By ancestry, since Gogs does not report a force push (reference: internal/database/webhook.go, PushPayload). A tag must
+    not move at all.
     """
     key, sha = deployment.repository.key, deployment.sha
     former = {deployment.before} if deployment.before is not None else set()
     if release is not None and release.ref == deployment.ref:
         former.add(release.sha)
     if deployment.ref.startswith(TAGS):
-        return any(each != sha for each in former)
-    return not all(guard.repositories.is_ancestor(key, each, sha) for each in former)
+        return any(commit != sha for commit in former)
+    return not all(guard.repositories.is_ancestor(key, commit, sha) for commit in former)
 
 
-def _signed(guard: Guard, deployment: Deployment, new: list[str], *, is_whole: bool) -> dict[str, object]:
-    """Verify what is new and the tag; of a rollback the commit itself. Without keys nobody can have signed."""
+def _signature_facts(guard: Guard, deployment: Deployment, new: list[str], *, is_whole: bool) -> dict[str, object]:
+    """Verify the new commits and the tag, or a rollback's own commit. Without known keys no signature can be valid."""
     keys = guard.identity.commit_keys()
     if not keys:
         return {"signatures": Signatures.NONE.value, "unsigned": []}
     commits = new or [deployment.sha]
     tag = deployment.ref if deployment.ref.startswith(TAGS) and not deployment.is_rollback else None
     try:
-        signed = guard.repositories.signatures(deployment.repository.key, commits=commits, tag_ref=tag, keys=keys)
+        signatures = guard.repositories.signatures(deployment.repository.key, commits=commits, tag_ref=tag, keys=keys)
     except UnknownCommit:
         if not deployment.is_rollback:
             raise
-        signed = []  # going back must not hang on a mirror that was made anew
-    owners = guard.identity.owners_of({s.committer_email for s in signed if s.committer_email})
+        signatures = []  # going back must not depend on a mirror that was made anew
+    owners = guard.identity.owners_of({s.committer_email for s in signatures if s.committer_email})
     is_whole = is_whole and len(commits) <= COMMITS_VERIFIED
-    objections = [why for why in (objection(s, owners) for s in signed) if why is not None]
-    return {"signatures": summary(signed, owners, is_whole=is_whole).value, "unsigned": objections[:LISTED]}
+    objections = [why for why in (objection(s, owners) for s in signatures) if why is not None]
+    return {"signatures": summary(signatures, owners, is_whole=is_whole).value, "unsigned": objections[:LISTED]}

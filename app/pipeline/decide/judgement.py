@@ -1,6 +1,6 @@
-"""The decision about one deployment, by the rights of this moment: for stages, votes and everybody who asks.
+"""Decide about one deployment by the rights of this moment, for stages, votes and questions of people.
 
-A case is gathered once (`case.py`), spelled for the policies (`case.py`) and decided; nothing is read twice on the way.
+A case is gathered once, spelled for the policies (`case.py`) and decided. Nothing is read twice on the way.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ EVIDENCE_HOLDS = timedelta(minutes=1)  # a source may have become stale since
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What was decided about which case; without them the answer is no, for the `reason` given."""
+    """A decision and its case. Without them the answer is no, and `reason` says why."""
 
     reason: str
     case: Case | None = None
@@ -39,12 +39,12 @@ class Judgement:
 
     @property
     def is_allowed(self) -> bool:
-        """Tell whether it may go on."""
+        """Tell whether the deployment may go on."""
         return self.decision is not None and self.decision.effect is Effect.ALLOW
 
     @property
     def detail(self) -> dict[str, Any]:
-        """What it takes to decide again (invariant 10), and the people whose votes stood behind it."""
+        """The record to decide again by (invariant 10), and the voters behind the decision."""
         if self.case is None or self.decision is None:
             return {}
         votes = self.case.votes
@@ -54,16 +54,16 @@ class Judgement:
 
 def decide_now(services: Services, guard: Guard, deployment: Deployment) -> Judgement:
     """Decide by the rights of this moment (invariants 7, 8)."""
-    changed = _why_not_here(guard, deployment)
-    if changed is not None:
-        return Judgement(changed)
+    objection = _why_not_here(guard, deployment)
+    if objection is not None:
+        return Judgement(objection)
     fault, principal = active_principal(guard.identity, deployment.actor)
     if principal is None:
         return Judgement(fault)
     with services.store.reading() as unit:
         session = unit.sessions.newest(principal.subject, services.clock.now(), guard.issuer_urls)
-    if deployment.trigger is Trigger.OVERRIDE and (bare := why_no_mfa(session, deployment.created_at)) is not None:
-        return Judgement(f"an override needs a second factor: {bare}")
+    if deployment.trigger is Trigger.OVERRIDE and (why := why_no_mfa(session, deployment.created_at)) is not None:
+        return Judgement(f"an override needs a second factor: {why}")
     case = gather(services, guard, deployment, current_evidence(services, guard, deployment), session)
     keep_policy(services, guard)
     decision = decide(case, principal, action_of(deployment))
@@ -73,7 +73,7 @@ def decide_now(services: Services, guard: Guard, deployment: Deployment) -> Judg
 def gather(
     services: Services, guard: Guard, deployment: Deployment, evidence: Mapping[str, Any], session: Session | None = None
 ) -> Case:
-    """Gather what a decision about a deployment depends on. `session` is that of the person who acts or votes.
+    """Gather the case of a deployment. `session` is that of the person who acts or votes.
 
     Raises NotAllowed if the configuration no longer has the environment.
     """
@@ -89,9 +89,9 @@ def gather(
 
 
 def decide(case: Case, principal: Principal, action: Action, repository: str | None = None) -> Decision:
-    """Ask the policies. A push is asked about a `repository`, everything else about the environment that is acted on.
+    """Ask the policies: about `repository` for a push, and about the environment that is acted on for all other actions.
 
-    Without it the repository is named as tidegate.toml spells it, since policies spell it so.
+    Without `repository`, the spelling of tidegate.toml is used, since policies use it too.
     """
     environment = "" if action is Action.PUSH else case.environment.name
     spelled = repository or case.environment.repository
@@ -99,7 +99,7 @@ def decide(case: Case, principal: Principal, action: Action, repository: str | N
 
 
 def current_evidence(services: Services, guard: Guard, deployment: Deployment) -> dict[str, Any]:
-    """Return what the deployment brings, gathered again where it may have changed: whose an e-mail or a key is, say."""
+    """Return the deployment's evidence. Gather it again if it may have changed, such as the owner of an e-mail or a key."""
     with services.store.reading() as unit:
         identified = unit.deployments.result(deployment.id, Stage.VALIDATE_IDENTITY)
         known = unit.access.version()
@@ -113,32 +113,32 @@ def current_evidence(services: Services, guard: Guard, deployment: Deployment) -
 
 
 def is_checked(unit: Unit, deployment: Deployment) -> bool:
-    """Tell whether the check before pushes let this commit onto this ref; merges in the forge's pages skip it."""
+    """Tell whether the check before pushes let this commit onto this ref. Merges in the forge's pages bypass the check."""
     repository = deployment.repository
     return unit.pushes.is_checked(repository.forge, repository.id, ref=deployment.ref, sha=deployment.sha)
 
 
 def keep_policy(services: Services, guard: Guard) -> None:
-    """Keep the version of the policies that decide, so that it can be decided again."""
+    """Store the version of the policies that decide, so that the decision can be made again."""
     with services.store.unit() as unit:
         remember_policy(unit, guard)
 
 
 def remember_policy(unit: Unit, guard: Guard) -> None:
-    """Keep it with what else is written in this unit."""
+    """Store the version of the policies in the same transaction as the rest of this unit."""
     unit.remember_version("policy", guard.policy.digest, guard.policy.text)
     unit.remember_version("schema", guard.policy.digest, guard.policy.schema)
 
 
 def action_of(deployment: Deployment) -> Action:
-    """Say which right a deployment takes."""
+    """Return the action that a deployment needs the right to."""
     if deployment.trigger is Trigger.OVERRIDE:
         return Action.OVERRIDE
     return Action.ROLLBACK if deployment.is_rollback else Action.DEPLOY
 
 
 def environment_of(guard: Guard, deployment: Deployment) -> Environment:
-    """Return where a deployment goes; raises NotAllowed if the configuration no longer has it."""
+    """Return the environment of a deployment; raises NotAllowed if the configuration no longer has it."""
     environment = guard.environment(deployment.environment)
     if environment is None:
         raise NotAllowed(f"the configuration no longer has an environment {deployment.environment}")
@@ -146,18 +146,18 @@ def environment_of(guard: Guard, deployment: Deployment) -> Environment:
 
 
 def active_principal(identity: AccessMap, account: Account) -> tuple[str, Principal | None]:
-    """Return the active principal behind an account, or None and what would change that."""
+    """Return the active principal behind an account, with an empty text; or None, with the reason and what would help."""
     principal = identity.principal_of(account)
     if principal is None:
         link = f"link it: tidegate access link {account.key} SUBJECT"
         return f"account {account.key} ({account.login}) is not linked to a person; {link}", None
-    if not principal.active:
-        return f"{principal.subject} is not active: {principal.why_inactive}", None
+    if principal.why_barred is not None:
+        return principal.why_barred, None
     return "", principal
 
 
 def record_of(decision: Decision) -> dict[str, Any]:
-    """List what it takes to decide again (invariant 10)."""
+    """Return everything that is needed to decide again (invariant 10)."""
     return {
         "effect": decision.effect.value,
         "policies": list(decision.policies),
@@ -167,15 +167,15 @@ def record_of(decision: Decision) -> dict[str, Any]:
 
 
 def _why_not(case: Case, decision: Decision) -> str:
-    """Say beside the reason what would change the answer, and whose votes no longer count, since that may be why."""
+    """Say the reason, what would change the answer, and which votes no longer count, since that may be the cause."""
     reason = explain(case.guard.policy, decision)
     if not case.votes.fallen:
         return reason
-    return f"{reason}; fallen votes: " + ", ".join(f"{subject} ({why})" for subject, why in case.votes.fallen)
+    return f"{reason}; votes that no longer count: " + ", ".join(f"{subject} ({why})" for subject, why in case.votes.fallen)
 
 
 def _why_not_here(guard: Guard, deployment: Deployment) -> str | None:
-    """Say what the configuration of this moment has against it: it may have changed since it was planned."""
+    """Say why the present configuration does not allow the deployment, or None; it may have changed since the planning."""
     environment, repository = guard.environment(deployment.environment), deployment.repository
     if environment is None:
         return f"the configuration no longer has an environment {deployment.environment}"

@@ -1,4 +1,4 @@
-"""Count the votes on a deployment by what they are worth now: of people who still may approve, for just what would be done."""
+"""Count the votes on a deployment that are valid now: their voters may still approve, and they voted on the same thing."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def count_votes(case: Case, deployment: Deployment, request: ApprovalRequest | N
             continue
         principal = case.guard.identity.principal(vote.subject)
         why = _why_fallen(case, vote, principal, is_involved=vote.subject in closed_to)
-        if why is None and principal is not None:
+        if why is not None:
+            fallen.append((vote.subject, why))
+        elif principal is not None:
             voters[vote.subject] = principal.groups
-        else:
-            fallen.append((vote.subject, why or "nobody"))
     return VoteCount(tally(rules, voters), request, len(votes), tuple(sorted(voters)), tuple(fallen))
 
 
 def asks_for(request: ApprovalRequest, case: Case) -> bool:
-    """Tell whether a request asks for just what would be done now: commit, targets, policies."""
+    """Tell whether a request asks for what would be done now: the same commit, targets and policies."""
     return request.is_for(case.act.sha, case.environment.targets, case.guard.policy.digest)
 
 
@@ -42,7 +42,7 @@ def is_current(request: ApprovalRequest, case: Case) -> bool:
 
 
 def involved_in(case: Case, deployment: Deployment) -> frozenset[str]:
-    """List everybody who had a hand in a deployment and so cannot approve it: requester, authors, owners of agents."""
+    """List the people who had a hand in a deployment and so cannot approve it: requester, authors, owners of agents."""
     requester = case.guard.identity.principal_of(deployment.actor)
     own = {requester.subject, requester.owner or ""} if requester is not None else set()
     return frozenset({*case.evidence["involved"], *own, deployment.principal or ""} - {""})
@@ -55,12 +55,12 @@ def _why_fallen(case: Case, vote: Vote, principal: Principal | None, *, is_invol
         return "the vote is too old"
     if principal is None or not principal.active:
         return "is no longer active"
-    asked = DecisionRequest(principal, Action.APPROVE, environment.name, environment.repository, dict(vote.context))
-    return why_no_voter(principal, case.guard.policy.decide(asked), is_involved=is_involved)
+    request = DecisionRequest(principal, Action.APPROVE, environment.name, environment.repository, dict(vote.context))
+    return why_no_voter(principal, case.guard.policy.decide(request), is_involved=is_involved)
 
 
 def why_no_voter(principal: Principal, decision: Decision, *, is_involved: bool) -> str | None:
-    """Say why somebody may not approve, or None. Two things no policy can grant: to be no person, and to approve one's own."""
+    """Say why a principal may not approve, or None. No policy lets a machine or an agent approve, nor an involved person."""
     if principal.kind is not PrincipalKind.HUMAN:
         return f"{principal.subject} is not a person ({principal.kind}): only people approve"
     if is_involved:

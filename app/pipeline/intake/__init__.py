@@ -1,1 +1,1 @@
-"""Take deliveries in and plan what they bring. Start with `receive.py`, then `plan.py`."""
+"""Take deliveries in and plan their deployments. Start with `receive.py`, then `plan.py`."""

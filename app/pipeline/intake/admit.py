@@ -1,8 +1,8 @@
-"""Let deployments get under way, a few of each environment at a time; the others stand in the database.
+"""Let deployments get under way, a few of each environment at a time. The others stand in the database, in its lane.
 
-So one repository's flood fills no queue: at most `window` of an environment have a message. Those that stand in its lane
-have no due time; who ends lets the next one in, in the same transaction, so no place is lost with a message. A person's
-own acts (rollback, replay) and the gate's redeployments do not stand in line: they are under way from the start.
+So a flood of one repository does not fill the queue: at most `window` deployments of an environment have a message. Those in
+the lane have no due time. A deployment that ends admits the next one in the same transaction, so a lost message does not lose
+a place. A person's own acts (rollback, replay) and the gate's redeployments skip the lane.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from app.pipeline.ports.stores.unit import Unit
 
 
 def admit(services: Services, unit: Unit, environments: Sequence[str]) -> list[Wake]:
-    """Give the free places of these environments to the oldest in their lanes; the caller wakes them after the commit."""
+    """Give the free places of these environments to the oldest in their lanes. The caller sends the wakes after the commit."""
     if not environments:
         return []
     due_at = services.clock.now() + timedelta(seconds=services.limits.sweep_after)

@@ -1,4 +1,4 @@
-"""Delete what has ended and is kept for a time only. Beat calls it; nothing waits for it."""
+"""Delete ended rows that are kept for a limited time. Beat calls it; nothing waits for it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from datetime import timedelta
 from app.pipeline.ports.services import Services
 
 NOTICES_KEPT = timedelta(days=7)
-HINTS_KEPT = timedelta(days=14)  # longer than a source sends an event again
+HINTS_KEPT = timedelta(days=14)  # longer than a source repeats an event
 
 
 def expire(services: Services) -> None:
-    """Delete what has ended long enough ago: sessions, hints that were followed, notices. Raises StoreUnavailable."""
+    """Delete old sessions, old hints that were followed and old notices. Raises StoreUnavailable."""
     now = services.clock.now()
     with services.store.unit() as unit:
         unit.sessions.expire(now)

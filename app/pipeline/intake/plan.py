@@ -23,9 +23,9 @@ BATCH = 50
 
 @dataclass(frozen=True, slots=True)
 class PlanResult:
-    """What one round of planning made, who of it may get under way, and whether more may be waiting.
+    """The result of one round of planning: the deployments, the wakes of those that may get under way, and whether more wait.
 
-    `after`: the repository at which the next round goes on.
+    `after` is the repository after which the next round goes on.
     """
 
     deployments: tuple[Deployment, ...]
@@ -34,44 +34,44 @@ class PlanResult:
     after: str = ""
 
 
-class _Wanted(NamedTuple):
-    """What one delivery asks for."""
+class _DeliveryPlan(NamedTuple):
+    """A delivery and the deployments that it asks for."""
 
     delivery: Delivery
     deployments: tuple[Deployment, ...]
 
 
 def plan(services: Services, after: str = "") -> PlanResult:
-    """Plan the oldest pending deliveries, in the order in which they came; where many wait, also some of each repository.
+    """Plan the oldest pending deliveries, in the order of receipt; if many wait, also some of each repository.
 
-    Pushes are planned in one transaction; tags and releases are first resolved at the forge, outside of any.
+    Pushes are planned in one transaction. Tags and releases are first resolved at the forge, outside of transactions.
     """
     guard = services.guard()
-    made: list[Deployment] = []
+    deployments: list[Deployment] = []
     to_resolve: list[Delivery] = []
     now = services.clock.now()
     with services.store.unit() as unit:
-        claimed, has_more, after = _claim(unit, now, after)
-        wanted: list[_Wanted] = []
-        for delivery in claimed:
-            environments = _matching(guard, delivery)
+        deliveries, has_more, after = _claim(unit, now, after)
+        plans: list[_DeliveryPlan] = []
+        for delivery in deliveries:
+            environments = _matching_environments(guard, delivery)
             if environments and _needs_resolving(delivery):
                 to_resolve.append(delivery)
             else:
-                wanted.append(_wanted(services, delivery, environments, sha=_pushed_commit(delivery)))
+                plans.append(_plan_of(services, delivery, environments, sha=_pushed_commit(delivery)))
         if to_resolve:
             unit.deliveries.reserve([d.id for d in to_resolve], now + timedelta(seconds=services.limits.sweep_after))
-        made += _write(services, unit, wanted)
-        wakes = admit(services, unit, _environments(made))
+        deployments += _write(services, unit, plans)
+        wakes = admit(services, unit, _environments(deployments))
     for delivery in to_resolve:
-        resolved, more = _resolve_and_plan(services, guard, delivery)
-        made += resolved
-        wakes += more
-    return PlanResult(tuple(made), tuple(wakes), has_more, after)
+        more_deployments, more_wakes = _resolve_and_plan(services, guard, delivery)
+        deployments += more_deployments
+        wakes += more_wakes
+    return PlanResult(tuple(deployments), tuple(wakes), has_more, after)
 
 
 def _claim(unit: Unit, now: datetime, after: str) -> tuple[list[Delivery], bool, str]:
-    """Claim the oldest; if they fill a batch, also the oldest of each of the next repositories: no flood is in the way."""
+    """Claim the oldest; if they fill a batch, also the oldest of each of the next repositories, so that no flood blocks them."""
     oldest = unit.deliveries.claim_pending(now, BATCH)
     if len(oldest) < BATCH:
         return oldest, False, ""
@@ -83,7 +83,7 @@ def _environments(deployments: Sequence[Deployment]) -> list[str]:
     return sorted({d.environment for d in deployments})
 
 
-def _matching(guard: Guard, delivery: Delivery) -> list[Environment]:
+def _matching_environments(guard: Guard, delivery: Delivery) -> list[Environment]:
     event = delivery.event
     return [e for e in guard.environments if event is not None and e.deploys_event(event)]
 
@@ -107,12 +107,13 @@ def _resolve_and_plan(services: Services, guard: Guard, delivery: Delivery) -> t
     with services.store.unit() as unit:
         if unit.deliveries.claim(delivery.id) is None:
             return [], []  # another planner was faster
-        made = _write(services, unit, [_wanted(services, delivery, _matching(guard, delivery), sha=sha)])
-        return made, admit(services, unit, _environments(made))
+        delivery_plan = _plan_of(services, delivery, _matching_environments(guard, delivery), sha=sha)
+        deployments = _write(services, unit, [delivery_plan])
+        return deployments, admit(services, unit, _environments(deployments))
 
 
 def _postpone(services: Services, delivery: Delivery, fault: GateError) -> None:
-    """Try again later, longer each time; give up with the reason where trying cannot help."""
+    """Try again later, after a longer pause each time; give up with the reason if trying again cannot help."""
     with services.store.unit() as unit:
         if unit.deliveries.claim(delivery.id) is None:
             return
@@ -123,30 +124,30 @@ def _postpone(services: Services, delivery: Delivery, fault: GateError) -> None:
             unit.audit.append([_ignored_entry(services, delivery, reason)])
 
 
-def _wanted(services: Services, delivery: Delivery, environments: Sequence[Environment], *, sha: str | None) -> _Wanted:
+def _plan_of(services: Services, delivery: Delivery, environments: Sequence[Environment], *, sha: str | None) -> _DeliveryPlan:
     event = delivery.event
     if event is None or sha is None:
-        return _Wanted(delivery, ())
-    return _Wanted(delivery, tuple(new_deployment(services, delivery, event, e, sha) for e in environments))
+        return _DeliveryPlan(delivery, ())
+    return _DeliveryPlan(delivery, tuple(new_deployment(services, delivery, event, e, sha) for e in environments))
 
 
-def _write(services: Services, unit: Unit, wanted: Sequence[_Wanted]) -> list[Deployment]:
-    """Write all that is wanted at once; what was planned before is left out (invariant 2)."""
-    added = unit.deployments.add_all([d for each in wanted for d in each.deployments])
-    made: list[Deployment] = []
-    finished: dict[str, str | None] = {}
+def _write(services: Services, unit: Unit, plans: Sequence[_DeliveryPlan]) -> list[Deployment]:
+    """Write all plans at once, and return the new deployments. Those that were planned before are left out (invariant 2)."""
+    new_ids = unit.deployments.add_all([d for plan in plans for d in plan.deployments])
+    all_new: list[Deployment] = []
+    reasons: dict[str, str | None] = {}
     entries: list[AuditEntry] = []
-    for delivery, deployments in wanted:
-        new = [d for d in deployments if d.id in added]
+    for delivery, deployments in plans:
+        new = [d for d in deployments if d.id in new_ids]
         reason = None if new else _why_nothing(services, delivery, deployments)
-        finished[delivery.id] = reason
+        reasons[delivery.id] = reason
         if reason is not None:
             entries.append(_ignored_entry(services, delivery, reason))
         entries += [_planned_entry(services, d) for d in new]
-        made += new
-    unit.deliveries.finish(finished)
+        all_new += new
+    unit.deliveries.finish(reasons)
     unit.audit.append(entries)
-    return made
+    return all_new
 
 
 def _ignored_entry(services: Services, delivery: Delivery, reason: str) -> AuditEntry:

@@ -1,4 +1,4 @@
-"""Take one webhook request: prove it, understand it, keep it. No outside call, no git, no policy. Next: `plan.py`."""
+"""Take one webhook request: prove it, parse it, store it. No outside call, no git, no policy. Next: `plan.py`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from app.pipeline.ports.services import Services
 
 
 def receive(services: Services, unverified: UnverifiedDelivery, correlation_id: str) -> Future[Receipt]:
-    """Store a delivery whose signature fits, once, and wake the planner after the commit (invariants 1 and 2).
+    """Store a delivery with a valid signature, once, and wake the planner after the commit (invariants 1 and 2).
 
-    Returns at once; the receipt comes when the delivery is kept, or StoreUnavailable where it cannot be.
-    Raises UnknownForge, BadSignature, UnsupportedContent, BadDelivery and RateLimited (nothing stored).
+    Returns at once. The future holds the receipt once the delivery is stored, or StoreUnavailable if it cannot be.
+    Raises UnknownForge, BadSignature, UnsupportedContent, BadDelivery and RateLimited; then nothing is stored.
     """
     binding = services.guard().forges.get(unverified.forge)
     if binding is None:
@@ -28,7 +28,7 @@ def receive(services: Services, unverified: UnverifiedDelivery, correlation_id: 
     event = parsed if isinstance(parsed, Event) else None
     reason = None if isinstance(parsed, Event) else parsed.reason
     services.delivery_limits.check(payload, event, services.clock.now().timestamp())
-    kept = services.inbox.put(
+    receipt = services.inbox.put(
         Delivery(
             id=correlation_id,
             forge=unverified.forge,
@@ -42,8 +42,8 @@ def receive(services: Services, unverified: UnverifiedDelivery, correlation_id: 
         )
     )
     if event is not None:
-        kept.add_done_callback(lambda done: _wake(services, done))
-    return kept
+        receipt.add_done_callback(lambda done: _wake(services, done))
+    return receipt
 
 
 def _wake(services: Services, done: Future[Receipt]) -> None:

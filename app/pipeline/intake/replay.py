@@ -1,4 +1,4 @@
-"""Run a stored delivery again, deliberately: the operator is the one who acts, and new deployments follow."""
+"""Run a stored delivery again, as an explicit act of the operator; it makes new deployments."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from app.pipeline.ports.services import Services
 def replay(services: Services, delivery_id: str, actor: Account) -> list[Deployment]:
     """Plan the delivery's deployments anew, as `actor`'s own act.
 
-    Raises NotFound, NotAllowed (nothing can follow from this delivery), RepositoryUnavailable or UnknownCommit.
+    Raises NotFound, NotAllowed (no deployment can follow from this delivery), RepositoryUnavailable or UnknownCommit.
     """
     with services.store.unit() as unit:
         delivery = unit.deliveries.get(delivery_id)
@@ -25,16 +25,16 @@ def replay(services: Services, delivery_id: str, actor: Account) -> list[Deploym
         raise NotFound(f"there is no delivery {delivery_id}")
     event = delivery.event
     if event is None:
-        raise NotAllowed(f"nothing follows from this delivery: {delivery.reason}")
-    made = _made(services, delivery, replace(event, actor=actor))
-    if not made:
+        raise NotAllowed(f"no deployment follows from this delivery: {delivery.reason}")
+    deployments = _plan_again(services, delivery, replace(event, actor=actor))
+    if not deployments:
         raise NotAllowed(f"no environment deploys {event.ref} of {event.repository.key}")
-    for deployment in made:
-        services.wakes.run(Wake(deployment.id, deployment.correlation_id, deployment.environment, Stage.VALIDATE_IDENTITY))
-    return made
+    for deployment in deployments:
+        services.wakes.run(Wake.of(deployment, Stage.VALIDATE_IDENTITY))
+    return deployments
 
 
-def _made(services: Services, delivery: Delivery, event: Event) -> list[Deployment]:
+def _plan_again(services: Services, delivery: Delivery, event: Event) -> list[Deployment]:
     guard = services.guard()
     environments = [e for e in guard.environments if e.deploys_event(event)]
     if not environments:
@@ -45,17 +45,18 @@ def _made(services: Services, delivery: Delivery, event: Event) -> list[Deployme
     due_at = services.clock.now() + timedelta(seconds=services.limits.sweep_after)
     with services.store.unit() as unit:
         position = unit.deployments.next_position()
-        made = [
+        deployments = [
             replace(new_deployment(services, delivery, event, e, sha), trigger=Trigger.REPLAY, position=position)
             for e in environments
         ]
-        for deployment in made:
+        for deployment in deployments:
             unit.deployments.add(deployment, due_at)
         unit.deliveries.finish({delivery.id: None})
         unit.audit.append([services.recorder.entry(AuditAction.DELIVERY_REPLAYED, about=delivery, actor=event.actor.key)])
-        unit.audit.append([_planned_entry(services, d) for d in made])
-    return made
+        unit.audit.append([_planned_entry(services, d) for d in deployments])
+    return deployments
 
 
-def _planned_entry(services: Services, made: Deployment) -> AuditEntry:
-    return services.recorder.entry(AuditAction.DEPLOYMENT_PLANNED, {"trigger": made.trigger, "ref": made.ref}, about=made)
+def _planned_entry(services: Services, deployment: Deployment) -> AuditEntry:
+    detail = {"trigger": deployment.trigger, "ref": deployment.ref}
+    return services.recorder.entry(AuditAction.DEPLOYMENT_PLANNED, detail, about=deployment)

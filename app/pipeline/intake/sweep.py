@@ -1,4 +1,4 @@
-"""Start again whatever stands still: the database knows where, so lost messages cost time and nothing else."""
+"""Wake deployments that stand still. The database knows where each one stands, so a lost message costs only time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BATCH = 200
 def sweep(services: Services) -> int:
     """Send the chain of every deployment whose due time has passed, and wake the planner if the inbox holds any.
 
-    Also fills places that a race between a planner and an ending deployment left empty. Returns how many were due.
+    Also fills places that stayed empty after a race between a planner and an ending deployment. Returns how many were due.
     """
     now = services.clock.now()
     with services.store.unit() as unit:

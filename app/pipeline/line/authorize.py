@@ -1,4 +1,4 @@
-"""Stage 2: may this principal do this, to this environment, with these commits, now? Next: `grant.py`, or `hold.py`."""
+"""Stage 2: ask whether this principal may bring these commits to this environment now. Next: `grant.py`, or `hold.py`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _decide(services: Services, guard: Guard, deployment: Deployment) -> Move | 
 
 
 def _remarks(services: Services, guard: Guard, deployment: Deployment, judgement: Judgement) -> tuple[tuple[str, str], ...]:
-    """Report what came past the check before pushes, if the forge has one: whatever policy makes of it."""
+    """Report a commit that bypassed the check before pushes, if the forge has one. Policies may allow it all the same."""
     forge = guard.forges.get(deployment.repository.forge)
     if forge is None or forge.decide_secrets is None or deployment.is_rollback:
         return ()
@@ -41,7 +41,7 @@ def _remarks(services: Services, guard: Guard, deployment: Deployment, judgement
 
 
 def _was_checked(services: Services, deployment: Deployment, judgement: Judgement) -> bool:
-    """Take it from the case, or look: a deployment that was denied before a case was gathered is reported too."""
+    """Tell whether the check let the commit through, by the case, or by the store if it was denied without a case."""
     if judgement.case is not None:
         return bool(judgement.case.evidence["checked_at_push"])
     with services.store.reading() as unit:

@@ -1,10 +1,10 @@
 """Stage 4: take the environment's slot and commit the intent to start (`start.py` starts). Next: `settle.py`.
 
-Order of durable writes, and what a crash right after each means:
-1. slot held, dispatch rows (the first under a lease), state `dispatching`: one transaction. The lease runs out, the next
-   worker asks the target, and starts again under the same key if it can't tell;
-2. target started, nothing written: as 1, and the key keeps the target from doing it twice;
-3. what the target said is written, with the last one the state `dispatched`: skipped the next time.
+Order of durable writes, and what a crash right after each one means:
+1. One transaction writes the slot, the dispatch rows (the first under a lease) and the state `dispatching`. After a crash the
+   lease runs out. The next worker asks the target, and starts again under the same key if the target cannot tell.
+2. The target is started, and nothing is written. As 1; the key keeps the target from starting twice.
+3. The target's answer is written; with the last answer also the state `dispatched`. The next run skips what is written.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from app.pipeline.ports.services import Guard, Services
 from app.pipeline.ports.stores.unit import Unit
 
 BUSY_SECONDS = 30
-MOST_LOOKS = 20  # at rights that change while they are looked at
+MOST_LOOKS = 20  # at rights that change during each look
 _OUTRUN = Move(State.SUPERSEDED, reason="a newer deployment of this environment took its place")
 
 
 @dataclass(frozen=True, slots=True)
 class _Check:
-    """A last look at rights and ref, by which rules and under which version of the access map; `against`: what ends it."""
+    """A last look at rights and ref: its rules, its version of the access map, and `against`, the move that ends it, if any."""
 
     guard: Guard
     access_version: int
@@ -56,11 +56,11 @@ def dispatch(services: Services, deployment_id: str) -> Outcome:
 
 def _dispatch(services: Services, guard: Guard, deployment: Deployment, started_at: datetime) -> Outcome:
     if deployment.state is State.GRANTED:
-        intended = _claim_environment(services, deployment, started_at)
-        if isinstance(intended, Outcome):
-            return intended
-        leased = intended[0].dispatch if intended else None
-        return start_all(services, guard, replace(deployment, state=State.DISPATCHING), intended, started_at, leased)
+        rows = _claim_environment(services, deployment, started_at)
+        if isinstance(rows, Outcome):
+            return rows
+        leased = rows[0].dispatch if rows else None
+        return start_all(services, guard, replace(deployment, state=State.DISPATCHING), rows, started_at, leased)
     if deployment.state is not State.DISPATCHING:
         return Outcome("already done", goes_on=is_past(deployment, Stage.DISPATCH_DEPLOY))
     with services.store.reading() as unit:
@@ -69,26 +69,26 @@ def _dispatch(services: Services, guard: Guard, deployment: Deployment, started_
 
 
 def _claim_environment(services: Services, deployment: Deployment, started_at: datetime) -> list[DispatchRow] | Outcome:
-    """Take the environment's slot and write down the intent; return an outcome if that can't be done now."""
-    known = _refused_by_order(services, deployment, started_at)
+    """Take the environment's slot and write down the intent; return an outcome if that cannot be done now."""
+    version = _check_order(services, deployment, started_at)
     for _ in range(MOST_LOOKS):
-        if isinstance(known, Outcome):
-            return known
-        check = _last_check(services, deployment, known)
+        if isinstance(version, Outcome):
+            return version
+        check = _last_check(services, deployment, version)
         claimed = _claim(services, deployment, check, started_at) if services.guard().digest == check.guard.digest else None
         if claimed is not None:
             return claimed
-        # Somebody's rights, or the rules, changed since they were looked at: they count as they are now.
-        known = _refused_by_order(services, deployment, started_at)
+        # The rules or a person's rights changed after the look. They count as they are now, so look again.
+        version = _check_order(services, deployment, started_at)
     with services.store.unit() as unit:
-        return _waits(services, unit, deployment, "the access map, which keeps changing")
+        return _wait_for(services, unit, deployment, "the access map, which keeps changing")
 
 
 def _claim(services: Services, deployment: Deployment, check: _Check, started_at: datetime) -> list[DispatchRow] | Outcome | None:
-    """Take the slot by what was checked; None if the access map has another version by now."""
-    against, admitted = check.against, list[Wake]()
+    """Take the slot on the strength of `check`; return None if the access map has another version by now."""
+    against, wakes = check.against, list[Wake]()
     with services.store.unit() as unit:
-        unit.slots.lock(deployment.environment)  # nobody else moves what is granted meanwhile
+        unit.slots.lock(deployment.environment)  # no other worker moves granted deployments meanwhile
         turn = unit.deployments.turn(deployment)
         if turn.state is not State.GRANTED:
             return OVERTAKEN
@@ -99,17 +99,17 @@ def _claim(services: Services, deployment: Deployment, check: _Check, started_at
         if against is not None:
             return conclude(services, unit, deployment, Stage.DISPATCH_DEPLOY, against, started_at)
         if turn.holder != deployment.id and turn.has_older:
-            admitted = _supersede_older(services, unit, deployment, started_at)
+            wakes = _supersede_older(services, unit, deployment, started_at)
         if turn.holder not in (None, deployment.id):
-            return replace(_waits(services, unit, deployment, turn.holder), wakes=tuple(admitted))
-        intended = _intend(services, unit, deployment, check)
-    for wake in admitted:  # now: the start may take its time
+            return replace(_wait_for(services, unit, deployment, turn.holder), wakes=tuple(wakes))
+        rows = _intend(services, unit, deployment, check)
+    for wake in wakes:  # now, since the start may take long
         services.wakes.run(wake)
-    return intended
+    return rows
 
 
-def _refused_by_order(services: Services, deployment: Deployment, started_at: datetime) -> Outcome | int:
-    """Look at the order first: in a backlog most are superseded or must wait, and need neither git nor policy for that.
+def _check_order(services: Services, deployment: Deployment, started_at: datetime) -> Outcome | int:
+    """Look at the order first. In a backlog most deployments are superseded or must wait; that takes neither git nor policy.
 
     Returns the version of the access map to decide by, unless the deployment is refused.
     """
@@ -125,18 +125,18 @@ def _refused_by_order(services: Services, deployment: Deployment, started_at: da
         if turn.holder != deployment.id and turn.is_outrun:
             return conclude(services, unit, deployment, Stage.DISPATCH_DEPLOY, _OUTRUN, started_at)
         if turn.holder not in (None, deployment.id) and not turn.has_older:
-            return _waits(services, unit, deployment, turn.holder)
+            return _wait_for(services, unit, deployment, turn.holder)
     return turn.access_version
 
 
-def _waits(services: Services, unit: Unit, deployment: Deployment, holder: str | None) -> Outcome:
+def _wait_for(services: Services, unit: Unit, deployment: Deployment, holder: str | None) -> Outcome:
     why = f"waiting for {holder}"
     unit.deployments.defer(deployment.id, services.clock.now() + timedelta(seconds=BUSY_SECONDS), why)
     return Outcome(why, goes_on=False)
 
 
 def _last_check(services: Services, deployment: Deployment, access_version: int) -> _Check:
-    """Look once more at the rights and at the ref, as they are now: what was true when it was planned may not be."""
+    """Look at the rights and the ref again, as they are now: they may have changed since the deployment was planned."""
     guard = services.guard()
     judgement = decide_now(services, guard, deployment)
     if not judgement.is_allowed:
@@ -161,14 +161,14 @@ def _why_stale(services: Services, guard: Guard, deployment: Deployment) -> str 
         release = unit.deployments.last_release(deployment.environment)
     if release is None or release.ref != ref or release.sha == sha:
         return None
-    # A delivery that comes late: the branch has gone on, and what is deployed already contains this commit.
+    # The delivery is late: the branch has gone on, and the release already contains this commit.
     if repositories.is_ancestor(key, sha, release.sha) and repositories.is_ancestor(key, release.sha, head):
         return f"release {release.id} already contains {sha}"
     return None
 
 
 def _supersede_older(services: Services, unit: Unit, deployment: Deployment, started_at: datetime) -> list[Wake]:
-    """End older ones that wait; list those that come under way in their places (not those who wait as this one does)."""
+    """End older deployments that wait; list those that get under way in their places, but none that wait for the slot."""
     wakes: list[Wake] = []
     for older in unit.deployments.older_waiting(deployment.environment, deployment.position):
         move = Move(State.SUPERSEDED, {"by": deployment.id}, reason=f"superseded by {deployment.id}")
@@ -177,7 +177,7 @@ def _supersede_older(services: Services, unit: Unit, deployment: Deployment, sta
 
 
 def _intend(services: Services, unit: Unit, deployment: Deployment, check: _Check) -> list[DispatchRow]:
-    """Write down what is to be started, the first of it under our lease already, since we go on to start it."""
+    """Write down the dispatches to start. The first one is under our lease already, since we start it next."""
     environment = check.guard.environment(deployment.environment)
     ids, now = services.ids, services.clock.now()
     dispatches = [

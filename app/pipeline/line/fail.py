@@ -16,14 +16,14 @@ from app.pipeline.ports.stores.unit import Unit
 def fail(services: Services, deployment_id: str, stage: Stage, reason: str, started_at: datetime) -> Outcome:
     """Mark as failed and, in the same transaction, plan the redeployment of the last good release.
 
-    The redeployment inherits the environment's slot, so that nothing gets in between; it is the gate's own act and
-    policy decides about it like any other. A redeployment that fails is not followed by another, and where nothing was
-    to be started yet, nothing is to be brought back.
+    The redeployment inherits the environment's slot, so that nothing gets in between. It is the gate's own act, and
+    policy decides about it like any other. A redeployment that fails is not followed by another. If nothing was to be
+    started yet, there is nothing to bring back.
     """
     with services.store.unit() as unit:
-        seen = unit.deployments.get(deployment_id)
-        if seen is not None:
-            unit.slots.lock(seen.environment)
+        unlocked = unit.deployments.get(deployment_id)
+        if unlocked is not None:
+            unit.slots.lock(unlocked.environment)
         current = unit.deployments.lock(deployment_id)
         if current is None or current.has_ended:
             return Outcome("already ended", goes_on=False)
@@ -34,7 +34,7 @@ def fail(services: Services, deployment_id: str, stage: Stage, reason: str, star
             return outcome
         unit.slots.hold(current.environment, again.id)
         wake = Wake.of(again, Stage.VALIDATE_IDENTITY)
-        admitted = (w for w in outcome.wakes if w.stage is Stage.VALIDATE_IDENTITY)  # those granted wait on
+        admitted = (w for w in outcome.wakes if w.stage is Stage.VALIDATE_IDENTITY)  # granted ones go on waiting
         return Outcome(outcome.outcome, False, (wake, *admitted))
 
 
@@ -44,7 +44,7 @@ def _redeployment(services: Services, unit: Unit, failed: Deployment) -> Deploym
     release = unit.deployments.last_release(failed.environment)
     if release is None:
         return None
-    # The failed deployment's own place in the order: what was received after it still comes after.
+    # It takes the failed deployment's place in the order, so later deliveries still come after it.
     again = deployment_of(
         services,
         release,

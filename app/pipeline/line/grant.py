@@ -1,4 +1,4 @@
-"""Stage 3: which short-lived credential this deployment may have. Nothing secret yet. Next: `dispatch.py`."""
+"""Stage 3: say which short-lived credential this deployment may have. Nothing is secret yet. Next: `dispatch.py`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from app.pipeline.ports.services import Services
 
 
 def grant(services: Services, deployment_id: str) -> Outcome:
-    """Run `inject_token`: write down what the token will say; it is minted at dispatch, in memory."""
+    """Run `inject_token`: write down the claims of the token. The token is minted at dispatch, in memory."""
     guard = services.guard()
 
     def find(deployment: Deployment) -> Move:
         environment = guard.environment(deployment.environment)
         if environment is None:
-            return Move(State.DENIED, reason=f"there is no longer an environment {deployment.environment}")
+            return Move(State.DENIED, reason=f"the configuration no longer has an environment {deployment.environment}")
         zones = tuple(sorted({guard.target_zones[t].name for t in environment.targets}))
         return Move(State.GRANTED, asdict(_grant(deployment, environment.audience, zones)))
 

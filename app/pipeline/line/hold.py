@@ -1,6 +1,6 @@
-"""Have a deployment wait for other people's approvals: ask once for just this, wait, and end it if nobody came in time.
+"""Let a deployment wait for other people's approvals: ask once, wait, and end it if they do not come in time.
 
-Resumed by `approve/vote.py`, or by anything else that changes the answer: each time the whole decision is made anew.
+A vote (`approve/vote.py`) resumes it, and so does every other change of the answer. Each time the whole decision is made anew.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ LOOK_AGAIN = timedelta(minutes=5)  # at the latest: a freeze may be over, a sess
 
 
 def hold(services: Services, deployment: Deployment, judgement: Judgement, case: Case) -> Move | Outcome:
-    """Wait on, ask, or end the waiting."""
-    if deployment.trigger is Trigger.FAILURE:  # it holds the environment's slot, and nobody may be there
+    """Go on waiting, ask for approvals, or end the wait."""
+    if deployment.trigger is Trigger.FAILURE:  # it holds the environment's slot, and perhaps no approver is there
         why = f"an automatic redeployment does not wait for approvals: {judgement.reason}"
         return Move(State.DENIED, judgement.detail, reason=why)
     request = case.votes.request
@@ -37,7 +37,7 @@ def hold(services: Services, deployment: Deployment, judgement: Judgement, case:
 
 
 def _ask(services: Services, deployment: Deployment, judgement: Judgement, case: Case, why: str) -> Move:
-    """Ask for approvals, in place of a request that no longer asks for this."""
+    """Ask for approvals, in place of an earlier request that is out of date."""
     former, request = case.votes.request, _request(services, deployment, case)
     return Move(
         State.HELD,

@@ -1,4 +1,7 @@
-"""Stage 1: who acted (the sender's account, never the pusher or an e-mail), and what that brings. Next: `authorize.py`."""
+"""Stage 1: prove who acted, and gather the evidence of the commits. Next: `authorize.py`.
+
+The actor is the sender's account, never the payload's pusher or an e-mail.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,14 @@ from app.pipeline.ports.services import Guard, Services
 
 
 def identify(services: Services, deployment_id: str) -> Outcome:
-    """Run `validate_identity`; raises RepositoryUnavailable where the commits cannot be read now."""
+    """Run `validate_identity`; raises RepositoryUnavailable if the commits cannot be read now."""
     guard = services.guard()
     return run_stage(services, deployment_id, Stage.VALIDATE_IDENTITY, lambda d: _find(services, guard, d))
 
 
 def _find(services: Services, guard: Guard, deployment: Deployment) -> Move:
     with services.store.reading() as unit:
-        version = unit.access.version()  # before anything is asked of the map: later changes are looked at again
+        version = unit.access.version()  # read before the map is asked, so that later changes show
     fault, principal = active_principal(guard.identity, deployment.actor)
     if principal is None:
         return Move(State.DENIED, {"account": deployment.actor.key}, reason=fault)

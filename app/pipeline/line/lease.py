@@ -15,8 +15,8 @@ from app.pipeline.ports.services import Services
 def keep_alive(services: Services, dispatch: Dispatch) -> Iterator[None]:
     """Renew the lease three times per term until the block ends.
 
-    A worker that dies or is stopped renews no more, and another takes over after one term; the target's own lock and
-    key (not the lease) keep a resumed worker from starting a second time.
+    A worker that dies or is stopped no longer renews, and another takes over after one term. The target's own lock and
+    key, not the lease, keep a resumed worker from starting a second time.
     """
     ended = threading.Event()
 
@@ -27,7 +27,7 @@ def keep_alive(services: Services, dispatch: Dispatch) -> Iterator[None]:
                     if not unit.dispatches.renew(dispatch, services.limits.lease):
                         return
             except StoreUnavailable:
-                continue  # the database is away: so it is for everybody who might take over
+                continue  # the database is away, also for every worker that might take over
 
     thread = threading.Thread(target=renew, name=f"lease-{dispatch.id}", daemon=True)
     thread.start()

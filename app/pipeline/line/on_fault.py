@@ -1,7 +1,7 @@
-"""What becomes of a deployment whose stage raises: it ends, or it stands with the reason in sight until it is tried again.
+"""Handle a fault of a stage: the deployment ends, or it stands still with a visible reason until it is tried again.
 
-What may pass waits for as long as it takes. What cannot pass ends. What nobody expected (a fault of the gate) is tried
-again like what may pass, but not for ever, since the environment's slot may hang on it.
+A passing fault waits for as long as it takes. A permanent fault ends the deployment. An unexpected one (a fault of the gate)
+is tried again like a passing one. That does not go on for ever, since the deployment may hold its environment's slot.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def attempt(
     act: Callable[[], Result],
     end: Callable[[str, Exception], Result],
 ) -> Result:
-    """Do what a stage does. If that raises for good, `end` the deployment with the reason; else raise: the sweeper comes back."""
+    """Run `act`. If it raises for good, `end` the deployment with the reason; else raise, and the sweeper comes back."""
     try:
         return act()
     except Exception as fault:
@@ -37,9 +37,9 @@ def attempt(
 
 
 def _reason_to_end(services: Services, deployment: Deployment, stage: Stage, fault: Exception) -> str | None:
-    """Return why `fault` ends the deployment; None where it does not, and then leave word of why it stands.
+    """Return why `fault` ends the deployment. If it does not, store why the deployment stands still, and return None.
 
-    The text of what nobody expected is kept to the log: it may hold anything.
+    The text of an unexpected fault goes to the log only, since it may hold anything.
     """
     match fault:
         case BadConfiguration():

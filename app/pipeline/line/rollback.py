@@ -16,7 +16,7 @@ from app.pipeline.ports.stores.unit import Unit
 def rollback(services: Services, environment: str, release: str | None, actor: Account) -> Deployment:
     """Plan a deployment of `release` (id or commit prefix), or of the newest one with another commit than now.
 
-    Raises NotFound where the environment or such a release does not exist.
+    Raises NotFound if the environment or such a release does not exist.
     """
     with services.store.unit() as unit:
         deployment = plan_rollback(services, unit, release_to(services, unit, environment, release), actor)
@@ -27,7 +27,7 @@ def rollback(services: Services, environment: str, release: str | None, actor: A
 def release_to(services: Services, unit: Unit, environment: str, release: str | None) -> Deployment:
     """Return the release to go back to: this one (id or commit prefix), or the newest one with another commit than now.
 
-    Raises NotFound where the environment or such a release does not exist.
+    Raises NotFound if the environment or such a release does not exist.
     """
     if services.guard().environment(environment) is None:
         raise NotFound(f"there is no environment {environment}")
@@ -42,7 +42,7 @@ def release_to(services: Services, unit: Unit, environment: str, release: str | 
 
 
 def plan_rollback(services: Services, unit: Unit, release: Deployment, actor: Account) -> Deployment:
-    """Plan a deployment of `release` as this account's own act; `wake_rollback` follows the commit."""
+    """Plan a deployment of `release` as this account's own act. The caller calls `wake_rollback` after the commit."""
     deployment = deployment_of(
         services,
         release,
@@ -65,7 +65,7 @@ def wake_rollback(services: Services, deployment: Deployment) -> None:
 def deployment_of(
     services: Services, release: Deployment, *, actor: Account, trigger: Trigger, position: int, correlation_id: str
 ) -> Deployment:
-    """Make a new deployment of what `release` brought."""
+    """Make a new deployment of the commit of `release`."""
     now = services.clock.now()
     return replace(
         release,
@@ -79,7 +79,7 @@ def deployment_of(
         state=State.PLANNED,
         reason=None,
         principal=None,
-        purpose=None,  # whatever it was once brought for; `approve/override.py` sets its own
+        purpose=None,  # the release's purpose is not this one's; `approve/override.py` sets its own
         created_at=now,
         updated_at=now,
     )

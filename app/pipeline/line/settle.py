@@ -32,23 +32,23 @@ def settle(services: Services, deployment_id: str) -> Outcome:
 
 
 def _settle(services: Services, guard: Guard, deployment: Deployment, rows: list[DispatchRow], started_at: datetime) -> Outcome:
-    rows = [_polled(services, guard, row) for row in rows]
+    rows = [_poll(services, guard, row) for row in rows]
     if any(r.progress is Progress.RUNNING for r in rows):
-        return _look_again(services, deployment.id, "the target is at it")
-    broken = _broken(rows)
-    if broken is not None:
-        return fail(services, deployment.id, Stage.CONFIRM_DEPLOY, broken, started_at)
+        return _look_again(services, deployment.id, "the target is still working")
+    failure = _why_failed(rows)
+    if failure is not None:
+        return fail(services, deployment.id, Stage.CONFIRM_DEPLOY, failure, started_at)
     environment = guard.environment(deployment.environment)
     if environment is None:
         reason = f"the configuration no longer has an environment {deployment.environment}, so its health cannot be checked"
         return fail(services, deployment.id, Stage.CONFIRM_DEPLOY, reason, started_at)
     if environment.health is None:
         return _succeed(services, deployment, started_at, "no health check is configured")
-    return _by_health(services, deployment, environment.health, rows, started_at)
+    return _settle_by_health(services, deployment, environment.health, rows, started_at)
 
 
-def _broken(rows: list[DispatchRow]) -> str | None:
-    """Say what went wrong on which target: a failure before what was not started on account of it."""
+def _why_failed(rows: list[DispatchRow]) -> str | None:
+    """Say what went wrong on which target. A failed target comes before those that were not started because of it."""
     for progress in (Progress.FAILED, Progress.UNKNOWN):
         for row in rows:
             if row.progress is progress:
@@ -56,7 +56,7 @@ def _broken(rows: list[DispatchRow]) -> str | None:
     return None
 
 
-def _polled(services: Services, guard: Guard, row: DispatchRow) -> DispatchRow:
+def _poll(services: Services, guard: Guard, row: DispatchRow) -> DispatchRow:
     if row.progress is not Progress.RUNNING:
         return row
     target = guard.targets.get(row.dispatch.target)
@@ -70,16 +70,16 @@ def _polled(services: Services, guard: Guard, row: DispatchRow) -> DispatchRow:
     return DispatchRow(row.dispatch, report.progress, report.detail, now)
 
 
-def _by_health(
+def _settle_by_health(
     services: Services, deployment: Deployment, health: HealthCheck, rows: list[DispatchRow], started_at: datetime
 ) -> Outcome:
-    healthy, said = services.health.check(health.url)
-    if healthy:
-        return _succeed(services, deployment, started_at, said)
+    is_healthy, answer = services.health.check(health.url)
+    if is_healthy:
+        return _succeed(services, deployment, started_at, answer)
     ended_at = max(r.reported_at for r in rows)
     if services.clock.now() < ended_at + timedelta(seconds=health.within):
-        return _look_again(services, deployment.id, f"not well yet: {said}")
-    reason = f"not healthy within {health.within:g} s: {said}"
+        return _look_again(services, deployment.id, f"not healthy yet: {answer}")
+    reason = f"not healthy within {health.within:g} s: {answer}"
     return fail(services, deployment.id, Stage.CONFIRM_DEPLOY, reason, started_at)
 
 

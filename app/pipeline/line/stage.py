@@ -1,7 +1,7 @@
 """The frame of a stage: read, look outside, then move, record and audit in one transaction (invariant 3).
 
-A stage that has already run, or whose turn it is not, is a no-op; so messages may be lost, doubled or late. One that
-cannot go on leaves word of why it stands, for whoever looks; what goes on when it raises: `on_fault.py`.
+A stage that has already run, or whose turn it is not, does nothing. So messages may be lost, doubled or late. A deployment
+that cannot go on shows the reason. Faults of a stage: `on_fault.py`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from app.pipeline.tell.tell import deployment_notice, tell
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a stage's turn ended. `goes_on`: the next stage may run now; `wakes`: others that may now run."""
+    """The end of a stage's turn. `goes_on`: the next stage may run now. `wakes`: other deployments that may run now."""
 
     outcome: str
     goes_on: bool
@@ -34,12 +34,12 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """What a stage found out: the state to move to, which is the audit verb too, and the evidence.
+    """The state that a stage moves a deployment to, which is the audit verb too, with the evidence.
 
-    `asks` is the request for approvals that a deployment is held for, until `due_at`, in place of the one with the id
-    `instead_of`: where another stands by now, nothing is written. `closes`: what becomes of such a request.
-    `expects` names a request and how many votes were on it: where there are more by now, nothing is written.
-    `remarks` are (verb, reason) of what sinks are told beside.
+    `asks`: the approval request that holds the deployment, until `due_at`. It takes the place of the request with the id
+    `instead_of`; if another one stands by now, nothing is written. `closes`: the new state of an open request.
+    `expects`: the id of a request and the number of its votes; if there are more by now, nothing is written.
+    `remarks`: (verb, reason) of each further notice to sinks.
     """
 
     state: State
@@ -59,7 +59,7 @@ OVERTAKEN = Outcome("another worker was faster", goes_on=False)
 
 
 def run_stage(services: Services, deployment_id: str, stage: Stage, find: Callable[[Deployment], Move | Outcome]) -> Outcome:
-    """Run one stage to its result, once. `find` may call outside, and where it gives an outcome, nothing is written here."""
+    """Run one stage to its result, once. `find` may call outside. If it returns an outcome, nothing is written here."""
     started_at = services.clock.now()
     with services.store.reading() as unit:
         deployment = unit.deployments.get(deployment_id)
@@ -67,7 +67,7 @@ def run_stage(services: Services, deployment_id: str, stage: Stage, find: Callab
         return NOT_MY_TURN
     if NEXT_STAGE[deployment.state] is not stage:
         return Outcome("already done", goes_on=is_past(deployment, stage))
-    move = attempt(services, deployment, stage, lambda: find(deployment), _failed)
+    move = attempt(services, deployment, stage, lambda: find(deployment), _failure)
     if isinstance(move, Outcome):
         return move
     if move.state not in ENDED and State.HELD not in (deployment.state, move.state):
@@ -78,21 +78,21 @@ def run_stage(services: Services, deployment_id: str, stage: Stage, find: Callab
         return conclude(services, unit, deployment, stage, move, started_at)
 
 
-def _failed(why: str, fault: Exception) -> Move | Outcome:
+def _failure(why: str, fault: Exception) -> Move | Outcome:
     code = fault.code if isinstance(fault, GateError) else "internal"
     return Move(State.FAILED, {"code": code}, reason=why)
 
 
 def is_past(deployment: Deployment, stage: Stage) -> bool:
-    """Tell whether `stage` lies behind the deployment (then the chain may go on to the stage it is at)."""
+    """Tell whether the deployment has passed `stage`; if so, the chain may go on to its present stage."""
     order = list(Stage)
     return order.index(NEXT_STAGE[deployment.state]) > order.index(stage)
 
 
 def conclude(services: Services, unit: Unit, deployment: Deployment, stage: Stage, move: Move, started_at: datetime) -> Outcome:
-    """Write a stage's result, state and audit entry, if it still stands where `deployment` does; free its slot if it ends.
+    """Write a stage's result, state and audit entry, unless the deployment has moved meanwhile; free its slot if it ends.
 
-    Where `move` ends the deployment, holds it or lets it go on, the caller has locked the slot before.
+    If `move` ends the deployment, holds it or resumes it, the caller has locked the slot before.
     """
     now = services.clock.now()
     ended, is_held = move.state in ENDED, move.state is State.HELD
@@ -108,15 +108,15 @@ def conclude(services: Services, unit: Unit, deployment: Deployment, stage: Stag
     )
     if move.expects is not None and not _is_as_expected(unit, deployment, move.expects):
         return OVERTAKEN
-    if move.asks is not None and _standing(unit, deployment) != move.instead_of:
-        return OVERTAKEN  # asked anew meanwhile; a vote may be on that already
+    if move.asks is not None and _standing_request_id(unit, deployment) != move.instead_of:
+        return OVERTAKEN  # a newer request stands, and may have votes already
     if not unit.deployments.advance(deployment, step):
         return OVERTAKEN
     if deployment.state is State.HELD:
         unit.approvals.close(deployment.id, RequestState.GRANTED if move.state is State.PERMITTED else move.closes, now)
-    told = ((move.state.value, why or ""),) if ended or is_held else ()
-    for event, reason in (*told, *move.remarks):
-        notice = deployment_notice(services, deployment, event, reason)
+    news = ((move.state.value, why or ""),) if ended or is_held else ()
+    for verb, reason in (*news, *move.remarks):
+        notice = deployment_notice(services, deployment, verb, reason)
         tell(services, unit, notice, environment=deployment.environment)
     if move.asks is not None:
         unit.approvals.ask(move.asks)
@@ -128,35 +128,34 @@ def _reason_detail(why: str | None) -> dict[str, Any]:
     return {"reason": why} if why else {}
 
 
-def _standing(unit: Unit, deployment: Deployment) -> str | None:
-    """Name the request that stands; the environment's slot is locked, so nobody asks at the same time."""
+def _standing_request_id(unit: Unit, deployment: Deployment) -> str | None:
+    """Return the id of the standing request. The environment's slot is locked, so no other can be made at the same time."""
     standing = unit.approvals.standing(deployment.id)
     return standing.id if standing is not None else None
 
 
 def _is_as_expected(unit: Unit, deployment: Deployment, expects: tuple[str, int]) -> bool:
-    """Tell whether nobody has voted meanwhile; whoever votes locks in the same order."""
+    """Tell whether there is no new vote; a vote takes its locks in the same order."""
     unit.deployments.lock(deployment.id)
     locked = unit.approvals.lock(expects[0])
     return locked is not None and locked[1] == expects[1]
 
 
 def _void_older(services: Services, unit: Unit, deployment: Deployment, started_at: datetime) -> tuple[Wake, ...]:
-    """Of those that wait for approvals in an environment only the newest goes on waiting; its place is free for others."""
+    """Supersede all held deployments of the environment but the newest, and let others have the places that this frees."""
     *older, newest = unit.deployments.held(deployment.environment)
+    move = Move(State.SUPERSEDED, {"by": newest.id}, reason=f"superseded by {newest.id}")
     wakes: list[Wake] = []
-    for each in older:
-        by = f"superseded by {newest.id}"
-        move = Move(State.SUPERSEDED, {"by": newest.id}, reason=by)
-        wakes += conclude(services, unit, each, Stage.CHECK_PERMISSION, move, started_at).wakes
+    for held in older:
+        wakes += conclude(services, unit, held, Stage.CHECK_PERMISSION, move, started_at).wakes
     return (*wakes, *admit(services, unit, [deployment.environment]))
 
 
 def _followers(services: Services, unit: Unit, ended: Deployment) -> tuple[Wake, ...]:
-    """Free the slot and the place of one that ended; list who may go on now.
+    """Free the slot and the place of a deployment that ended; list the wakes of those that may go on now.
 
-    Of those that wait for the slot only the newest is told: it supersedes all others, and with a message to each that
-    waits a backlog would feed itself.
+    Only the newest of those that wait for the slot is woken, and it supersedes all others. With a message to each one
+    a backlog would feed itself.
     """
     newest = unit.slots.release(ended.environment, ended.id)
     return (*((newest,) if newest else ()), *admit(services, unit, [ended.environment]))

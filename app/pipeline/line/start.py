@@ -1,4 +1,4 @@
-"""Start every target of a deployment once, under a lease, and write down what each says (second half of `dispatch.py`)."""
+"""Start every target of a deployment once, under a lease, and write down each answer (second half of `dispatch.py`)."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from app.pipeline.line.stage import Move, Outcome, conclude
 from app.pipeline.ports.services import Guard, Services
 from app.pipeline.ports.stores.unit import Unit
 
-_TAKEN = "another worker is starting it"
+_BUSY = "another worker is starting it"
 _NO_TARGET = "the configuration no longer has this target"
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What a target said, and under which claim; without one it was written down before."""
+    """A target's report, and the dispatch that we hold the lease of (None: the report is stored already)."""
 
     report: Report
-    claimed: Dispatch | None = None
+    dispatch: Dispatch | None = None
     token_id: str | None = None
 
 
@@ -38,9 +38,9 @@ def start_all(
     started_at: datetime,
     leased: Dispatch | None = None,
 ) -> Outcome:
-    """Start what has not been started, one target after the other; what follows a failure need not be.
+    """Start the targets that have not been started, one after the other; stop at the first failure.
 
-    `leased` is under our own lease already.
+    `leased` is the dispatch that is under our own lease already.
     """
     reports: dict[str, Report] = {}
     for row in rows:
@@ -54,24 +54,24 @@ def start_all(
             if halted is not None:
                 return halted
             if is_last and _why_failed(reports) is None:
-                return _dispatched(services, unit, deployment, reports, started_at)
+                return _conclude_dispatch(services, unit, deployment, reports, started_at)
         if is_last:
             break
-    failed = _why_failed(reports)
-    if failed is not None:
-        return fail(services, deployment.id, Stage.DISPATCH_DEPLOY, failed, started_at)
+    failure = _why_failed(reports)
+    if failure is not None:
+        return fail(services, deployment.id, Stage.DISPATCH_DEPLOY, failure, started_at)
     with services.store.unit() as unit:
-        return _dispatched(services, unit, deployment, reports, started_at)
+        return _conclude_dispatch(services, unit, deployment, reports, started_at)
 
 
 def _why_failed(reports: dict[str, Report]) -> str | None:
-    """Say which target failed, if none is still at it: what runs is waited for (invariant 6)."""
+    """Say which target failed, or None while any target is still working: it is waited for (invariant 6)."""
     if any(r.progress is Progress.RUNNING for r in reports.values()):
         return None
     return next((f"{name}: {r.detail}" for name, r in reports.items() if r.progress is Progress.FAILED), None)
 
 
-def _dispatched(
+def _conclude_dispatch(
     services: Services, unit: Unit, deployment: Deployment, reports: dict[str, Report], started_at: datetime
 ) -> Outcome:
     move = Move(State.DISPATCHED, {"targets": {n: r.progress.value for n, r in reports.items()}})
@@ -81,64 +81,64 @@ def _dispatched(
 def _answer(
     services: Services, guard: Guard, deployment: Deployment, row: DispatchRow, leased: Dispatch | None
 ) -> _Answer | Outcome:
-    """Bring one target to an answer: the one already written, the one it gives to a poll, or a start."""
+    """Get one target's answer: the stored one, its answer to a poll, or its answer to a start."""
     if row.progress is not Progress.UNKNOWN:
         return _Answer(Report(row.progress, row.detail))
     if leased is not None and row.dispatch is leased:  # decided in the transaction of the intent
         with keep_alive(services, leased):
             return _start(services, guard, deployment, leased)
-    claimed = _claimed(services, deployment, row)
-    if claimed is None:
-        return Outcome(_TAKEN, goes_on=False)
-    return _ask_or_start(services, guard, deployment, claimed, row.detail)
+    dispatch = _claim(services, deployment, row)
+    if dispatch is None:
+        return Outcome(_BUSY, goes_on=False)
+    return _ask_or_start(services, guard, deployment, dispatch, row.detail)
 
 
-def _claimed(services: Services, deployment: Deployment, row: DispatchRow) -> Dispatch | None:
+def _claim(services: Services, deployment: Deployment, row: DispatchRow) -> Dispatch | None:
     with services.store.unit() as unit:
-        claimed = unit.dispatches.claim(row.dispatch.id, services.holder, services.limits.lease)
-        if claimed is None:
+        dispatch = unit.dispatches.claim(row.dispatch.id, services.holder, services.limits.lease)
+        if dispatch is None:
             soon = services.clock.now() + timedelta(seconds=services.limits.lease)
-            unit.deployments.defer(deployment.id, soon, _TAKEN)
-        return claimed
+            unit.deployments.defer(deployment.id, soon, _BUSY)
+        return dispatch
 
 
 def _write_down(services: Services, unit: Unit, deployment: Deployment, answer: _Answer) -> Outcome | None:
-    """Keep what the target said; return an outcome where it does not go on from there."""
-    report, claimed = answer.report, answer.claimed
-    if claimed is None:
+    """Store the target's answer; return an outcome if the deployment cannot go on from there."""
+    report, dispatch = answer.report, answer.dispatch
+    if dispatch is None:
         return None
-    if not unit.dispatches.report(claimed, report.progress, report.detail, answer.token_id):
+    if not unit.dispatches.report(dispatch, report.progress, report.detail, answer.token_id):
         return Outcome("the lease was lost to another worker", goes_on=False)
     if report.progress is not Progress.UNKNOWN:
         return None
-    pause = min(2**claimed.attempts, 60)
-    why = f"{claimed.target}: trying again in {pause} s: {report.detail}"
+    pause = min(2**dispatch.attempts, 60)
+    why = f"{dispatch.target}: trying again in {pause} s: {report.detail}"
     unit.deployments.defer(deployment.id, services.clock.now() + timedelta(seconds=pause), why)
     return Outcome(why, goes_on=False)
 
 
-def _ask_or_start(services: Services, guard: Guard, deployment: Deployment, claimed: Dispatch, last: str) -> _Answer:
-    """Start, unless the target has begun already; who has lost the right since the intent starts no more (invariant 8)."""
-    target = guard.targets.get(claimed.target)
+def _ask_or_start(services: Services, guard: Guard, deployment: Deployment, dispatch: Dispatch, last: str) -> _Answer:
+    """Start, unless the target has begun already, or the right was lost after the intent (invariant 8)."""
+    target = guard.targets.get(dispatch.target)
     if target is None:
-        return _Answer(Report(Progress.FAILED, _NO_TARGET), claimed)
-    with keep_alive(services, claimed):
-        if claimed.attempts > 1:
-            known = target.poll(claimed)
-            if known.progress is not Progress.UNKNOWN:
-                return _Answer(known, claimed)
-            if claimed.attempts > services.limits.dispatch_attempts:
-                return _Answer(Report(Progress.FAILED, f"gave up after {claimed.attempts - 1} attempts: {last}"), claimed)
-        judged = decide_now(services, guard, deployment)
-        if not judged.is_allowed:
-            return _Answer(Report(Progress.FAILED, judged.reason), claimed)
-        return _start(services, guard, deployment, claimed)
+        return _Answer(Report(Progress.FAILED, _NO_TARGET), dispatch)
+    with keep_alive(services, dispatch):
+        if dispatch.attempts > 1:
+            report = target.poll(dispatch)
+            if report.progress is not Progress.UNKNOWN:
+                return _Answer(report, dispatch)
+            if dispatch.attempts > services.limits.dispatch_attempts:
+                return _Answer(Report(Progress.FAILED, f"gave up after {dispatch.attempts - 1} attempts: {last}"), dispatch)
+        judgement = decide_now(services, guard, deployment)
+        if not judgement.is_allowed:
+            return _Answer(Report(Progress.FAILED, judgement.reason), dispatch)
+        return _start(services, guard, deployment, dispatch)
 
 
-def _start(services: Services, guard: Guard, deployment: Deployment, claimed: Dispatch) -> _Answer:
-    target = guard.targets.get(claimed.target)
+def _start(services: Services, guard: Guard, deployment: Deployment, dispatch: Dispatch) -> _Answer:
+    target = guard.targets.get(dispatch.target)
     if target is None:
-        return _Answer(Report(Progress.FAILED, _NO_TARGET), claimed)
+        return _Answer(Report(Progress.FAILED, _NO_TARGET), dispatch)
     with services.store.reading() as unit:
         result = unit.deployments.result(deployment.id, Stage.INJECT_TOKEN)
     if result is None:
@@ -146,9 +146,9 @@ def _start(services: Services, guard: Guard, deployment: Deployment, claimed: Di
     try:
         token = services.tokens.mint(Grant.read(result.detail))
     except GateError as fault:
-        return _Answer(_unstarted(fault), claimed)
+        return _Answer(_refusal_report(fault), dispatch)
     order = Order(
-        dispatch=claimed,
+        dispatch=dispatch,
         repository=deployment.repository.key,
         ref=deployment.ref,
         sha=deployment.sha,
@@ -156,13 +156,13 @@ def _start(services: Services, guard: Guard, deployment: Deployment, claimed: Di
         export=lambda folder: _export(guard, deployment, folder),
     )
     try:
-        return _Answer(target.start(order, token), claimed, token.id)
+        return _Answer(target.start(order, token), dispatch, token.id)
     except GateError as fault:
-        return _Answer(_unstarted(fault), claimed, token.id)
+        return _Answer(_refusal_report(fault), dispatch, token.id)
 
 
-def _unstarted(fault: GateError) -> Report:
-    """Say what a refusal to start means for this target; another target of the deployment may be at it meanwhile."""
+def _refusal_report(fault: GateError) -> Report:
+    """Say what a refusal to start means for this target; other targets of the deployment may be working meanwhile."""
     if isinstance(fault, StoreUnavailable):
         raise fault
     may_pass = not fault.permanent or isinstance(fault, BadConfiguration)
@@ -170,7 +170,7 @@ def _unstarted(fault: GateError) -> Report:
 
 
 def _export(guard: Guard, deployment: Deployment, folder: Path) -> None:
-    """Export the commit; a mirror that was lost since, or that was never on this host, is fetched first."""
+    """Export the commit; fetch it first, for a mirror that is lost or was never on this host."""
     key = deployment.repository.key
     guard.repositories.fetch(key, deployment.ref, deployment.sha)
     guard.repositories.export(key, deployment.sha, folder)

@@ -1,1 +1,1 @@
-"""What the steps ask of the outside: services, the stores, the record of what happened. Start with `services.py`."""
+"""The ports of the steps: services, stores and the recorder of audit entries. Start with `services.py`."""

@@ -1,8 +1,8 @@
-"""Refuse what comes far too often from one source, and nobody else's (ADR 7).
+"""Refuse deliveries that come far too often from one source, without refusing other sources (ADR 7).
 
-Two questions, after the proof: has this very body come again and again, and has its repository sent too much? The first
-goes before the second, so that who caught a signed delivery and repeats it uses up that body's share, not its
-repository's. The secret that fitted is a part of the repository's key: another repository's secret does not fill it.
+After the proof there are two limits: one for the same body, one for its repository. The body's limit comes first. So an
+attacker who repeats a captured delivery uses up that body's share, not its repository's. The secret that fitted is a part of
+the repository's key, so deliveries under another repository's secret do not use up its share.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ SAME_BODY_BURST = 10
 
 @dataclass(frozen=True, slots=True)
 class DeliveryLimits:
-    """What one receiver remembers of its sources."""
+    """The counts that one receiver keeps of its sources."""
 
     bodies: Buckets
     repositories: Buckets
 
     @classmethod
     def of(cls, rate: float, burst: int) -> DeliveryLimits:
-        """Make them from the settings."""
+        """Make the limits from the settings."""
         return cls(Buckets(SAME_BODY_RATE, SAME_BODY_BURST), Buckets(rate, burst))
 
     def check(self, payload: VerifiedPayload, event: Event | None, now: float) -> None:

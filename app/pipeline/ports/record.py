@@ -20,7 +20,7 @@ About = Deployment | Delivery | Proposal | Freeze | Notice
 
 
 class _Subject(NamedTuple):
-    """What an entry takes from the thing that it is about."""
+    """The fields that an entry takes from its subject."""
 
     correlation_id: str | None = None
     actor: str | None = None
@@ -31,9 +31,9 @@ class _Subject(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Recorder:
-    """Makes entries. `actor` and `correlation_id` are those of an entry if neither its call nor its subject names others.
+    """Makes entries. `actor` and `correlation_id` hold for entries whose call and subject name none.
 
-    Without any correlation id an entry gets one of its own.
+    An entry without any correlation id gets one of its own.
     """
 
     clock: Clock
@@ -55,9 +55,10 @@ class Recorder:
         correlation_id: str | None = None,
         at: datetime | None = None,
     ) -> AuditEntry:
-        """Describe that `action` happened, now or at the step's own time `at`; `detail` is all that is special about it.
+        """Make the entry that `action` happened, now or at the step's own time `at`. `detail` is added to the subject's.
 
-        About a deployment the actor is the proven principal, or else the forge account; about a delivery its sender.
+        The actor of an entry about a deployment is the proven principal, or else the forge account. The actor of one about a
+        delivery is its sender.
         """
         subject = _subject(about)
         return AuditEntry(
@@ -73,7 +74,7 @@ class Recorder:
 
 
 def deployment_action(state: State) -> AuditAction:
-    """Return the action of a move to this state; raises ValueError for a state that the log has no action for."""
+    """Return the action of a move to this state; raises ValueError if the log has no action for the state."""
     return AuditAction(f"deployment:{state.value}")
 
 

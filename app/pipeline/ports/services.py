@@ -1,4 +1,4 @@
-"""Everything a step may use, handed in; `bootstrap.py` puts it together, tests put fakes in."""
+"""Everything that a step may use, handed in. `bootstrap.py` puts it together; tests put fakes in."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from app.pipeline.ports.stores.unit import Store
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Times in seconds and counts, from the settings. `window`: how many of an environment are under way at once."""
+    """Times in seconds and counts, from the settings. `window`: how many deployments of an environment are under way at once."""
 
     sweep_after: float = 10.0
     poll_every: float = 1.0
@@ -49,10 +49,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class ForgeBinding:
-    """A configured forge: its adapter, its webhook secrets read anew at each delivery, and who tells whose a token is.
+    """A configured forge. `secrets` reads its webhook secrets anew at each delivery.
 
-    `access_issuer` names the issuer whose token every delivery of it must bring. `decide_secrets`: what its instance proves
-    itself with where it asks whether a push may be taken (None: it does not ask).
+    `accounts` tells whose account a forge's token is. `access_issuer` names the issuer whose token each of its deliveries must
+    bring. `decide_secrets` reads the secrets by which the forge proves itself when it asks about a push (None: it does not ask).
     """
 
     forge: Forge
@@ -64,7 +64,7 @@ class ForgeBinding:
 
 @dataclass(frozen=True, slots=True)
 class SourceHooks:
-    """How a source gives notice: the secret that it sends, what its notices mean, and how a first challenge is answered."""
+    """The reader of a source's hints: the secret that it sends, the meaning of a body, and the answer to a first challenge."""
 
     secret: Callable[[], bytes]
     parse: Callable[[bytes], list[SourceEvent]]
@@ -73,9 +73,9 @@ class SourceHooks:
 
 @dataclass(frozen=True, slots=True)
 class SourceBinding:
-    """A configured identity source: how it is listened to, how to read it, how it gives notice.
+    """A configured identity source: its rule, its reader, and `notices`, the reader of its hints.
 
-    `documents` reads what a client writes to it (None: nobody writes to it).
+    `documents` reads what a SCIM client writes to it (None: no client writes to it).
     """
 
     rule: SourceRule
@@ -86,10 +86,10 @@ class SourceBinding:
 
 @dataclass(frozen=True, slots=True)
 class IssuerBinding:
-    """A configured issuer: its URL, who checks its tokens, and who the ID tokens of sign-ins (None without a client).
+    """A configured issuer: its URL, the validator of its tokens, and that of ID tokens at sign-in (None without a client).
 
-    `rule` is there if its sign-ins are a source of people. `client` is what a sign-in client is made with.
-    `is_access_proxy`: it stands in front of the gate and puts its tokens into a header (Cloudflare Access).
+    `rule` is set if its sign-ins are a source of people. `client` holds the settings of a sign-in client.
+    `is_access_proxy`: the issuer stands in front of the gate and puts its tokens into a header (Cloudflare Access).
     """
 
     url: str
@@ -102,9 +102,9 @@ class IssuerBinding:
 
 @dataclass(frozen=True, slots=True)
 class SinkBinding:
-    """A configured sink: what it wants to be told (`subject:verb`, or `subject:*`), of which environments, and how it is made.
+    """A configured sink: the events that it wants (`subject:verb`, or `subject:*`), and of which environments.
 
-    Without environments it is told of all, and of what is about none.
+    Without environments it gets the notices of all environments, and those that are about none. `sink` makes the adapter.
     """
 
     events: tuple[str, ...]
@@ -112,15 +112,15 @@ class SinkBinding:
     sink: Callable[[], Sink]
 
     def wants(self, event: str, environment: str | None) -> bool:
-        """Tell whether it is to be told."""
+        """Tell whether the sink gets notices of this event in this environment."""
         return wants(self.events, event) and (not self.environments or environment in self.environments)
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """What the gate guards and by which rules: one consistent version of configuration, people and policies.
+    """The rules in force: one consistent version of configuration, people and policies.
 
-    `tokens` checks those of any configured issuer. `access_issuer` names the one whose token pages and API demand too.
+    `tokens` validates tokens of all configured issuers. `access_issuer` names the issuer whose token pages and API demand too.
     """
 
     digest: str
@@ -139,47 +139,47 @@ class Guard:
 
     @property
     def issuer_urls(self) -> dict[str, str]:
-        """List the URLs of the configured issuers by their names: sessions of others do not count (`Session.counts`)."""
+        """Return the URLs of the configured issuers by name. Sessions of other issuers do not count (`Session.counts`)."""
         return {name: issuer.url for name, issuer in self.issuers.items()}
 
     def environment(self, name: str) -> Environment | None:
-        """Return the environment of this name, or None where the configuration has none (any more)."""
+        """Return the environment of this name, or None if the configuration does not have it."""
         return next((e for e in self.environments if e.name == name), None)
 
 
 class HealthProbe(Protocol):
-    """Asks a deployed service whether it is well."""
+    """Asks a deployed service whether it is healthy."""
 
     def check(self, url: str) -> tuple[bool, str]:
-        """Tell whether `url` answers 2xx now, and in one line what it said."""
+        """Tell whether `url` answers 2xx now; also return its answer in one line."""
         ...
 
 
 class Wakes(Protocol):
-    """Messages that only say "look"; losing one costs time, never a deployment."""
+    """Messages that only say "look". A lost one costs time, never a deployment."""
 
     def plan(self, delivery_id: str) -> None:
-        """Say that the inbox holds something (coalesced). Never raises."""
+        """Wake the planner for this delivery; many wakes become one. Never raises."""
         ...
 
     def run(self, wake: Wake) -> None:
-        """Send the chain of stages from the wake's on. Never raises."""
+        """Send the chain of stages, from the wake's stage on. Never raises."""
         ...
 
     def sync(self, source: str) -> None:
-        """Have an identity source read as far as is due. Never raises."""
+        """Have an identity source read, as far as that is due. Never raises."""
         ...
 
     def notify(self) -> None:
-        """Say that notices are due; after the commit that holds them. Never raises."""
+        """Say that notices are due; call it after the commit that holds them. Never raises."""
         ...
 
     def notify_sink(self, sink: str) -> None:
-        """Have one sink told what is due. Never raises."""
+        """Have the due notices of one sink sent. Never raises."""
         ...
 
     def repeat(self, wakes: Sequence[Wake]) -> None:
-        """Send again what may be lost; where the queue is long it is late, not lost, and nothing is sent. Never raises."""
+        """Send wakes again that may be lost. If the queue is long they are only late, and nothing is sent. Never raises."""
         ...
 
 
@@ -198,12 +198,12 @@ class Services:
     limits: Limits
     holder: str
     inspector: Inspector
-    public_url: str = ""  # where people sign in: to be told to those who have not
+    public_url: str = ""  # the sign-in address, shown to people who have not signed in
     link_limit: Buckets = field(default_factory=lambda: Buckets(rate=0.1, burst=10))  # by subject
     proposal_limit: Buckets = field(default_factory=lambda: Buckets(rate=1 / 60, burst=10))  # by subject
     delivery_limits: DeliveryLimits = field(default_factory=lambda: DeliveryLimits.of(rate=20.0, burst=600))
 
     @property
     def recorder(self) -> Recorder:
-        """Make audit entries in the name of the gate, unless they name another actor."""
+        """Make a recorder of audit entries; their actor is the gate, unless they name another."""
         return Recorder(self.clock, self.ids)

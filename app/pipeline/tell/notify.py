@@ -1,8 +1,8 @@
-"""Tell sinks what is due, each by itself. A notice is told at least once, and under one id however often.
+"""Send due notices to sinks, each sink by itself. A notice is sent at least once, always under the same id.
 
-The row is claimed, and that committed, before the sink is called, and marked afterwards: a crash between the two has it told
-again when the lease ends. A sink that is away is tried again in 5 s, then 10 and so on up to 5 minutes; what it has not taken
-after a day is given up, on the audit log.
+The row is claimed in a committed transaction before the sink is called, and marked afterwards. After a crash between the two
+the notice is sent again when the lease ends. A sink that is away is tried again in 5 s, then 10 s, and so on up to 5 minutes.
+A notice that was not taken after a day is given up, with an audit entry.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ LEASE = timedelta(seconds=4 * LONGEST_TIMEOUT)
 FIRST_PAUSE = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(minutes=5)
 GIVEN_UP_AFTER = timedelta(hours=24)
-MOST = 20  # notices of one sink in one go
+MOST = 20  # notices of one sink in one round
 LONGEST_FAULT = 300
 
 
 @dataclass(slots=True)
 class Round:
-    """What came of one go at a sink. `fault` is the last one; `has_more`: more may be due now."""
+    """The result of one round at a sink. `fault` is the last one; `has_more`: more may be due now."""
 
     sent: int = 0
     given_up: int = 0
@@ -38,34 +38,34 @@ class Round:
 
 
 def due_sinks(services: Services) -> list[str]:
-    """List the sinks that are to be told something now."""
+    """List the sinks that have due notices."""
     with services.store.reading() as unit:
         return unit.notices.due(services.clock.now())
 
 
 def notify(services: Services, sink: str, *, is_stopping: Callable[[], bool] = lambda: False) -> Round:
-    """Tell a sink what is due, until it is away or `MOST` are told. Raises StoreUnavailable."""
-    done = Round()
+    """Send a sink its due notices, until it is away or has taken `MOST`. Raises StoreUnavailable."""
+    result = Round()
     for _ in range(MOST):
         claimed = None if is_stopping() else _claim(services, sink)
         if claimed is None:
-            return done
+            return result
         try:
             _sink(services, sink).emit(claimed.notice)
         except SinkRefused as fault:
-            done.fault = _give_up(services, claimed, fault)
-            done.given_up += 1
+            result.fault = _give_up(services, claimed, fault)
+            result.given_up += 1
         except Exception as fault:
-            done.fault = _later(services, claimed, fault)
+            result.fault = _postpone(services, claimed, fault)
             if not isinstance(fault, GateError):
                 raise
-            return done
+            return result
         else:
             with services.store.unit() as unit:
                 unit.notices.sent(claimed, services.clock.now())
-            done.sent += 1
-    done.has_more = True
-    return done
+            result.sent += 1
+    result.has_more = True
+    return result
 
 
 def _claim(services: Services, sink: str) -> StoredNotice | None:
@@ -75,16 +75,16 @@ def _claim(services: Services, sink: str) -> StoredNotice | None:
 
 
 def _sink(services: Services, name: str) -> Sink:
-    """Make the sink. One that has left the configuration may come back under its name within the day."""
+    """Make the sink. If it has left the configuration it counts as away: it may come back under its name within the day."""
     binding = services.guard().sinks.get(name)
     if binding is None:
         raise SinkUnavailable("no sink of this name is configured")
     return binding.sink()
 
 
-def _later(services: Services, claimed: StoredNotice, fault: Exception) -> str:
-    """Have the sink left alone for a while, or this notice for good if it is too old."""
-    why, now = _why(fault), services.clock.now()
+def _postpone(services: Services, claimed: StoredNotice, fault: Exception) -> str:
+    """Pause the sink for a while, and give the notice up if it is too old."""
+    why, now = _reason(fault), services.clock.now()
     with services.store.unit() as unit:
         unit.notices.postpone(claimed, now + _pause(unit.notices.tries(claimed.sink)), why)
         if now - claimed.notice.at >= GIVEN_UP_AFTER:
@@ -93,7 +93,7 @@ def _later(services: Services, claimed: StoredNotice, fault: Exception) -> str:
 
 
 def _give_up(services: Services, claimed: StoredNotice, fault: SinkRefused) -> str:
-    why = _why(fault)
+    why = _reason(fault)
     with services.store.unit() as unit:
         _end(services, unit, claimed, why)
     return why
@@ -104,8 +104,8 @@ def _end(services: Services, unit: Unit, claimed: StoredNotice, why: str) -> Non
     now, notice = services.clock.now(), claimed.notice
     if not unit.notices.give_up(claimed, now, why):
         return
-    told = {"sink": claimed.sink, "event": notice.event, "notice": notice.id, "tries": claimed.tries, "reason": why}
-    unit.audit.append([services.recorder.entry(AuditAction.NOTICE_UNDELIVERED, told, about=notice, at=now)])
+    detail = {"sink": claimed.sink, "event": notice.event, "notice": notice.id, "tries": claimed.tries, "reason": why}
+    unit.audit.append([services.recorder.entry(AuditAction.NOTICE_UNDELIVERED, detail, about=notice, at=now)])
 
 
 def _pause(tries: int) -> timedelta:
@@ -113,6 +113,6 @@ def _pause(tries: int) -> timedelta:
     return min(FIRST_PAUSE * (1 << doublings), LONGEST_PAUSE)
 
 
-def _why(fault: Exception) -> str:
-    said = str(fault) if isinstance(fault, GateError) else f"an unexpected {type(fault).__name__}; the log tells more"
-    return plain_line(said, LONGEST_FAULT)
+def _reason(fault: Exception) -> str:
+    reason = str(fault) if isinstance(fault, GateError) else f"an unexpected {type(fault).__name__}; the log tells more"
+    return plain_line(reason, LONGEST_FAULT)

@@ -1,4 +1,4 @@
-"""Write down, in the transaction of a step, what sinks are to be told; they are told after it (`notify.py`)."""
+"""Store notices to sinks in the transaction of a step. They are sent after it (`notify.py`)."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from app.pipeline.ports.stores.unit import Unit
 
 
 def tell(services: Services, unit: Unit, notice: Notice, *, environment: str | None) -> None:
-    """Keep the notice for each sink that wants to know; beat has it told within seconds."""
+    """Store the notice for each sink that wants it; beat has it sent within seconds."""
     sinks = [name for name, binding in services.guard().sinks.items() if binding.wants(notice.event, environment)]
     unit.notices.add(notice, sinks, services.clock.now())
 
 
 def deployment_notice(services: Services, deployment: Deployment, verb: str, reason: str) -> Notice:
-    """Make the notice that `deployment:verb` happened, with what a reader needs to act on it."""
+    """Make the notice that `deployment:verb` happened, with everything that a reader needs to act on it."""
     what = f"{deployment.sha[:12]} of {deployment.ref} to {deployment.environment}"
     who = deployment.principal or f"{deployment.actor.key} ({deployment.actor.login})"
     lines = [

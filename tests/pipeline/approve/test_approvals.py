@@ -206,7 +206,7 @@ def test_a_vote_falls_when_its_voter_loses_the_right_before_dispatch(held: Held,
     assert held.resumed(deployment, Stage.INJECT_TOKEN).state is State.GRANTED
     held.change("bob", **change)
     ended = held.resumed(deployment)
-    assert ended.state is State.DENIED and ended.reason is not None and f"fallen votes: {why}" in ended.reason
+    assert ended.state is State.DENIED and ended.reason is not None and f"votes that no longer count: {why}" in ended.reason
     assert held.line.target.started == []
 
 

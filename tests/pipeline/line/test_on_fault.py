@@ -40,7 +40,7 @@ def test_one_that_waits_for_the_environment_says_for_whom(line: Line) -> None:
     line.target.answers = [RUNNING]
     line.target.polls = [RUNNING]
     line.run(first)
-    assert line.now(first).reason == "the target is at it"
+    assert line.now(first).reason == "the target is still working"
     assert line.run(second).reason == f"waiting for {first.id}"
 
 

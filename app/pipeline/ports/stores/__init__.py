@@ -1,1 +1,1 @@
-"""What the steps ask of the database, a file a subject. `app/store` implements it. Start with `unit.py`."""
+"""The ports to the database, one file for each subject. `app/store` implements them. Start with `unit.py`."""

@@ -1,4 +1,4 @@
-"""What is asked of the database about people: the rooms of a `Unit` (`line.py`) that hold the access map."""
+"""The ports to the access map: the rooms of a `Unit` (`unit.py`) that hold it."""
 
 from __future__ import annotations
 
@@ -12,90 +12,90 @@ from app.domain.signature import CommitKey
 
 
 class Access(Protocol):
-    """The access map as it is read, inside a unit."""
+    """The access map, as decisions read it, inside a unit."""
 
     def version(self) -> int:
-        """Return the number of the newest change; one that is not committed yet does not count."""
+        """Return the number of the newest committed change."""
         ...
 
     def raise_version(self) -> None:
-        """Make whoever decided by what was known until now ask again; the last write of a transaction, since it locks."""
+        """Raise the version, so that earlier decisions are made again. It locks, so call it last in a transaction."""
         ...
 
     def links(self, account: Account) -> list[AccountLink]:
-        """List for whom an account stands, and who says so."""
+        """List the links of an account, each with the principal and the way in which it is known."""
         ...
 
     def links_of(self, subjects: Collection[str] | None) -> list[AccountLink]:
-        """List the accounts that stand for these principals; None: all."""
+        """List the links of these principals' accounts; None: all links."""
         ...
 
     def statements(self, subjects: Collection[str]) -> dict[str, list[Statement]]:
-        """List what all sources, also those no longer configured, say of these principals."""
+        """Return the statements of all sources about these principals, also of sources no longer configured."""
         ...
 
     def statements_of_login(self, login: str) -> dict[str, list[Statement]]:
-        """List what sources say of those who have this login there (case-insensitive)."""
+        """Return the statements about people who have this login at the source (case-insensitive)."""
         ...
 
     def subjects(self, after: str = "", limit: int = 1000) -> list[str]:
-        """List the subjects of whom any source speaks, in order, from behind `after` on."""
+        """List in order the subjects that any source has a statement about, starting after `after`."""
         ...
 
     def owners(self, emails: Collection[str]) -> dict[str, set[str]]:
-        """Return the subjects of whom any source says that these (lower-case) e-mails are theirs."""
+        """Return the subjects that own these (lower-case) e-mails by the word of any source."""
         ...
 
     def unread(self, names: Collection[str]) -> list[str]:
-        """List those of these sources that were never read whole."""
+        """List those of the named sources that were never read completely."""
         ...
 
     def link(self, link: AccountLink) -> bool:
-        """Say for whom an account stands; False if that was already said in the same way, of whomever."""
+        """Store a link; False if the account already has one of the same kind, to any principal."""
         ...
 
     def link_all(self, links: Sequence[AccountLink]) -> None:
-        """Say for whom accounts stand of which it is not yet said in the same way."""
+        """Store these links; none of the accounts may have one of the same kind yet."""
         ...
 
     def unlink(self, account: Account, how: Collection[LinkedBy]) -> list[AccountLink]:
-        """Take back what was said of an account in these ways; return it."""
+        """Delete the account's links of these kinds; return them."""
         ...
 
 
 class Statements(Protocol):
-    """What sources say, as it is written down, inside a unit. Changes are returned for the audit log."""
+    """The stored statements of sources, inside a unit. Writes return their changes for the audit log."""
 
     def open(self, source: str, kind: SourceKind) -> SourceState:
-        """Make the source known, lock it until the unit ends, and return how far it was heard."""
+        """Create the source if it is new, lock it until the unit ends, and return how far it was read."""
         ...
 
     def say(self, source: str, page: Page, now: datetime) -> list[AccessChange]:
-        """Write down what `source` says in this page; return what that changed."""
+        """Store the statements of this page of `source`; return the changes."""
         ...
 
     def forget(self, source: str, gone: Collection[str], gone_groups: Collection[str], *, now: datetime) -> list[AccessChange]:
-        """Note that the source has these no longer: people stay as inactive, so that no other source keeps them active."""
+        """Note that the source no longer has these. People stay as inactive, so that no other source keeps them active."""
         ...
 
     def withdraw(self, source: str, external_ids: Collection[str]) -> list[AccessChange]:
-        """Delete what the source said of these: it says nothing any more, neither active nor inactive."""
+        """Delete the source's statements about these; it then says neither active nor inactive."""
         ...
 
     def belong(self, source: str, external_id: str, groups: Collection[str], *, now: datetime) -> list[AccessChange]:
-        """Say that one identity is in exactly these groups; who else is in them stays. A group's id is its name."""
+        """Put one identity in exactly these groups; other members stay. A group's id is its name."""
         ...
 
     def known(self, source: str) -> tuple[set[str], set[str]]:
-        """Return the external ids of the identities (not gone) and groups that the source has, as far as it was heard."""
+        """Return the external ids of the source's identities (not gone) and groups, as far as it was read."""
         ...
 
     def states(self) -> list[SourceState]:
-        """List all sources that were ever heard."""
+        """List all sources that were ever read."""
         ...
 
     def digest(self, source: str) -> str | None:
-        """Return the digest of what was taken over as a whole (a file)."""
+        """Return the digest of the file that was taken over as a whole."""
         ...
 
     def taken_over(self, source: str, digest: str, now: datetime) -> None:
@@ -103,19 +103,19 @@ class Statements(Protocol):
         ...
 
     def lease(self, source: str, holder: str, now: datetime, seconds: float) -> bool:
-        """Have `holder` be the only one to read this source for a while; False if somebody is at it."""
+        """Lease this source to `holder`, its only reader for a while; False if another reader has the lease."""
         ...
 
     def extend(self, source: str, holder: str, now: datetime, seconds: float) -> bool:
-        """Keep the lease for that much longer, while the reading goes on; False if it was lost to another reader."""
+        """Extend the lease while the reading goes on; False if it was lost to another reader."""
         ...
 
     def heard(self, source: str, at: datetime, *, whole: bool) -> None:
-        """Note that all that the source says was known at this time."""
+        """Note that everything the source says was known at this time."""
         ...
 
     def release(self, source: str, holder: str, fault: str | None) -> None:
-        """End the lease, and note why the source could not be read, if it could not; not if the lease was lost."""
+        """End the lease, and note the fault if the source could not be read. Does nothing if the lease was lost."""
         ...
 
     def confirm(self, source: str, external_id: str, at: datetime) -> None:
@@ -127,7 +127,7 @@ class Hints(Protocol):
     """Word from sources that something changed, inside a unit."""
 
     def keep(self, source: str, event_id: str, hints: Sequence[Hint], now: datetime) -> bool:
-        """Keep an event's hints once by its id; False if it was known."""
+        """Store an event's hints, once for its id; False if the event was known."""
         ...
 
     def open(self, source: str, limit: int) -> dict[str, list[Hint]]:
@@ -139,19 +139,19 @@ class Hints(Protocol):
         ...
 
     def close(self, source: str, event_ids: Collection[str], now: datetime) -> None:
-        """Note that these were followed."""
+        """Note that the hints of these events were followed."""
         ...
 
     def expire(self, before: datetime) -> int:
-        """Delete what was followed before then; return how many."""
+        """Delete events that were followed before then; return how many."""
         ...
 
 
 class CommitKeys(Protocol):
-    """Public keys that stand for principals, inside a unit."""
+    """Public keys of principals that sign commits, inside a unit."""
 
     def add(self, key: CommitKey, by: str, at: datetime) -> bool:
-        """Keep a key; False if one of this fingerprint is known, also a revoked one."""
+        """Store a key; False if one with this fingerprint is known, also a revoked one."""
         ...
 
     def all(self, subject: str | None = None) -> list[CommitKey]:
@@ -159,5 +159,5 @@ class CommitKeys(Protocol):
         ...
 
     def revoke(self, fingerprint: str, by: str, at: datetime) -> CommitKey | None:
-        """Revoke a key; return it, or None where no valid one has this fingerprint."""
+        """Revoke a key; return it, or None if no valid one has this fingerprint."""
         ...

@@ -1,4 +1,4 @@
-"""What the steps ask of approvals, inside a unit. Part of `line.py`."""
+"""The port to approvals: a room of a `Unit` (`unit.py`)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from app.domain.approval import ApprovalRequest, RequestState, Vote
 
 
 class Approvals(Protocol):
-    """Requests for approvals, what people said to them, and reviews of overrides."""
+    """Approval requests, their votes, and reviews of overrides."""
 
     def ask(self, request: ApprovalRequest) -> None:
-        """Open a request; the former one of the deployment must be closed."""
+        """Open a request; the deployment's former one must be closed."""
         ...
 
     def standing(self, deployment_id: str) -> ApprovalRequest | None:
@@ -20,11 +20,11 @@ class Approvals(Protocol):
         ...
 
     def lock(self, request_id: str) -> tuple[ApprovalRequest, int] | None:
-        """Lock a request (after its deployment); return it as it is now, and how many have voted on it."""
+        """Lock a request (after its deployment); return it as it is now, and the number of its votes."""
         ...
 
     def close(self, deployment_id: str, state: RequestState, at: datetime) -> bool:
-        """Close the open request of a deployment; False where none is open."""
+        """Close the open request of a deployment; False if none is open."""
         ...
 
     def open(self, environment: str | None = None) -> list[ApprovalRequest]:
@@ -32,7 +32,7 @@ class Approvals(Protocol):
         ...
 
     def vote(self, vote: Vote) -> bool:
-        """Keep a vote; False where this person has voted on this request."""
+        """Store a vote; False if this person has voted on this request already."""
         ...
 
     def votes(self, request_id: str) -> list[Vote]:
@@ -40,5 +40,5 @@ class Approvals(Protocol):
         ...
 
     def review(self, deployment_id: str, subject: str, comment: str, *, at: datetime) -> bool:
-        """Note that an override was reviewed; False where it was before."""
+        """Note that an override was reviewed; False if it was reviewed before."""
         ...

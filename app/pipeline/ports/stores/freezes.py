@@ -1,4 +1,4 @@
-"""What the steps ask of freezes, inside a unit. Part of `line.py`."""
+"""The port to freezes: a room of a `Unit` (`unit.py`)."""
 
 from __future__ import annotations
 
@@ -9,24 +9,27 @@ from app.domain.freeze import Freeze
 
 
 class Freezes(Protocol):
-    """Freezes, those that were ended or ran out too: what was frozen stays known."""
+    """Freezes, also those that were ended or ran out: the history stays known."""
 
     def add(self, freeze: Freeze) -> bool:
-        """Keep a freeze; False where one that is not ended has its name."""
+        """Store a freeze; False if another with this name is not ended yet."""
         ...
 
     def find(self, name: str) -> list[Freeze]:
-        """Lock and list those that are not ended and have this name, or an id that is or ends so; the named one comes first."""
+        """Lock and list freezes that are not ended and have this name, or this id or end of it; the named one comes first."""
         ...
 
     def end(self, freeze_id: str, by: str, at: datetime) -> Freeze | None:
-        """End a freeze; return it, or None where there is none that is not ended."""
+        """End a freeze; return it, or None if there is none or it was ended before."""
         ...
 
     def open(self, now: datetime, environment: str | None = None) -> list[Freeze]:
-        """List those that are not ended and may be in force now or later (of an environment, with those of all), oldest first."""
+        """List freezes that are not ended and may be in force now or later, oldest first.
+
+        With `environment`: those of this environment, and those of all environments.
+        """
         ...
 
     def all(self, environment: str | None = None) -> list[Freeze]:
-        """List all that there ever were (of an environment, with those of all), oldest first."""
+        """List all freezes ever made, oldest first. `environment` as above."""
         ...

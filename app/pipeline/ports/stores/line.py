@@ -1,6 +1,6 @@
-"""What the steps of the line ask of the database: deliveries, deployments, slots, dispatches and the audit log.
+"""The ports of the line to the database: deliveries, deployments, slots, dispatches and the audit log.
 
-Each is a room of a `Unit`: `unit.py`.
+Each one is a room of a `Unit` (`unit.py`), except the inbox.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from app.domain.deployment import Deployment, Dispatch, DispatchRow, Progress, S
 
 
 class Inbox(Protocol):
-    """Where deliveries are kept from the moment they are accepted."""
+    """The store of deliveries, from the moment they are accepted."""
 
     def put(self, delivery: Delivery) -> Future[Receipt]:
-        """Keep the delivery once per (forge, delivery id), with its audit entry; return at once.
+        """Store the delivery once per (forge, delivery id), with its audit entry; return at once.
 
-        The receipt comes when the delivery is durable, or StoreUnavailable where it cannot be kept.
+        The future holds the receipt once the delivery is durable, or StoreUnavailable if it cannot be stored.
         """
         ...
 
@@ -37,11 +37,11 @@ class Deliveries(Protocol):
         ...
 
     def claim_fairly(self, now: datetime, limit: int, *, newer_than: int, after: str) -> tuple[list[Delivery], str]:
-        """Lock the oldest one of each of the next repositories after `after`; return how far that went ("": all)."""
+        """Lock the oldest one of each of the next repositories after `after`; return the last repository ("": all are done)."""
         ...
 
     def reserve(self, delivery_ids: Sequence[str], until: datetime) -> None:
-        """Keep other planners from these until then."""
+        """Keep other planners from these deliveries until then."""
         ...
 
     def claim(self, delivery_id: str) -> Delivery | None:
@@ -49,15 +49,15 @@ class Deliveries(Protocol):
         ...
 
     def finish(self, reasons: Mapping[str, str | None]) -> None:
-        """Mark each, by its id, as planned, or as ignored where a reason is given."""
+        """Mark each delivery, by its id, as planned, or as ignored if it has a reason."""
         ...
 
     def postpone(self, delivery_id: str, now: datetime, reason: str) -> int:
-        """Keep pending for a while, twice as long each time up to five minutes; return how often that has happened."""
+        """Keep it pending, twice as long each time up to five minutes; return how often that has happened."""
         ...
 
     def get(self, delivery_id: str) -> Delivery | None:
-        """Return a delivery whatever its state; None if there is none."""
+        """Return a delivery in any state; None if there is none."""
         ...
 
     def oldest_due(self, now: datetime) -> str | None:
@@ -69,22 +69,22 @@ class Deployments(Protocol):
     """Deployments, their stage results and dispatches, inside a unit."""
 
     def add(self, deployment: Deployment, due_at: datetime | None) -> bool:
-        """Insert; False if this (forge, repository id, ref, sha, environment) was already planned from a delivery.
+        """Insert it; False if this (forge, repository id, ref, sha, environment) was already planned from a delivery.
 
         Without a due time it stands in its environment's lane until it is admitted.
         """
         ...
 
     def add_all(self, deployments: Sequence[Deployment]) -> set[str]:
-        """Insert them in this order, into their lanes; return the ids of those that were not already planned."""
+        """Insert them into their lanes in this order; return the ids of those that were not planned before."""
         ...
 
     def admit(self, environments: Sequence[str], *, window: int, due_at: datetime) -> list[Wake]:
-        """Let the oldest that stand in these lanes get under way, as far as `window` leaves places; list them."""
+        """Let the oldest in these lanes get under way, as far as `window` leaves places; list them."""
         ...
 
     def lanes(self) -> list[str]:
-        """List the environments in whose lanes deployments stand."""
+        """List the environments that have deployments in their lane."""
         ...
 
     def next_position(self) -> int:
@@ -96,22 +96,22 @@ class Deployments(Protocol):
         ...
 
     def get(self, deployment_id: str) -> Deployment | None:
-        """Return it without a lock."""
+        """Return a deployment without a lock."""
         ...
 
     def advance(self, deployment: Deployment, step: Step) -> bool:
-        """Move it on from where `deployment` stands, with the stage's result and the audit entry, all or nothing.
+        """Move it on from the state of `deployment`, with the stage's result and the audit entry, all or nothing.
 
-        False if it stands elsewhere by now; then nothing is written.
+        False if it has another state by now; then nothing is written.
         """
         ...
 
     def defer(self, deployment_id: str, due_at: datetime, why: str) -> None:
-        """Set when the sweeper should look again, and say why not before; nothing else."""
+        """Set only the time at which the sweeper looks again, and the reason for the wait."""
         ...
 
     def explain(self, deployment_id: str, why: str) -> None:
-        """Say why it stands still, until it moves; an ended deployment keeps its reason."""
+        """Store why it stands still, until it moves; an ended deployment keeps its reason."""
         ...
 
     def result(self, deployment_id: str, stage: Stage) -> StageResult | None:
@@ -119,7 +119,7 @@ class Deployments(Protocol):
         ...
 
     def last_release(self, environment: str, *, unlike_sha: str | None = None) -> Deployment | None:
-        """Return the newest deployment of this environment that succeeded (and has another commit, if asked)."""
+        """Return the newest deployment of this environment that succeeded (and whose commit is not `unlike_sha`)."""
         ...
 
     def release(self, environment: str, release: str) -> Deployment | None:
@@ -127,19 +127,19 @@ class Deployments(Protocol):
         ...
 
     def turn(self, deployment: Deployment) -> Turn:
-        """Tell how it stands in its environment's order; sure only while the slot is locked."""
+        """Tell how it stands in its environment's order; this is certain only while the slot is locked."""
         ...
 
     def older_waiting(self, environment: str, position: int) -> list[Deployment]:
-        """Lock and list older ones that hold a grant and wait to be dispatched, or that wait for approvals."""
+        """Lock and list older deployments that are granted and wait to be dispatched, or that wait for approvals."""
         ...
 
     def held(self, environment: str) -> list[Deployment]:
-        """Lock and list those of an environment that wait for approvals, oldest first."""
+        """Lock and list the deployments of an environment that wait for approvals, oldest first."""
         ...
 
     def take_due(self, now: datetime, again_after: timedelta, limit: int) -> list[Wake]:
-        """Claim those that stand still since their due time, and set their next one."""
+        """Claim deployments that have stood still since their due time, and set their next one."""
         ...
 
 
@@ -147,7 +147,7 @@ class Slots(Protocol):
     """One dispatch at a time per environment (invariant 6)."""
 
     def lock(self, environment: str) -> str | None:
-        """Lock the environment's slot until the unit ends; return who holds it."""
+        """Lock the environment's slot until the unit ends; return the deployment that holds it."""
         ...
 
     def hold(self, environment: str, deployment_id: str) -> None:
@@ -155,7 +155,7 @@ class Slots(Protocol):
         ...
 
     def release(self, environment: str, deployment_id: str) -> Wake | None:
-        """Free the (locked) slot if this deployment holds it; where it is free now, return the newest that waits for it."""
+        """Free the (locked) slot if this deployment holds it; if it is free now, return the newest that waits for it."""
         ...
 
 
@@ -163,15 +163,15 @@ class Dispatches(Protocol):
     """Intents to start, one per deployment and target, each under a lease with a fencing number (invariant 4)."""
 
     def intend(self, dispatches: Sequence[Dispatch], holder: str, seconds: float) -> None:
-        """Write down the intent to start; those with an attempt are under `holder`'s lease from the start."""
+        """Store the intents to start; those with an attempt are under `holder`'s lease at once."""
         ...
 
     def of(self, deployment_id: str) -> list[DispatchRow]:
-        """List them in the order of the environment's targets."""
+        """List a deployment's dispatches in the order of the environment's targets."""
         ...
 
     def claim(self, dispatch_id: str, holder: str, seconds: float) -> Dispatch | None:
-        """Take the lease if nobody's is running (by the database's clock): one more attempt, a higher fence."""
+        """Take the lease if none is running (by the database's clock): one more attempt, a higher fence."""
         ...
 
     def renew(self, dispatch: Dispatch, seconds: float) -> bool:
@@ -179,11 +179,11 @@ class Dispatches(Protocol):
         ...
 
     def report(self, dispatch: Dispatch, progress: Progress, detail: str, token_id: str | None) -> bool:
-        """Keep what the target said and end the lease; False if the lease was lost."""
+        """Store the target's answer and end the lease; False if the lease was lost."""
         ...
 
     def observe(self, dispatch_id: str, progress: Progress, detail: str) -> None:
-        """Keep what a poll said."""
+        """Store the answer to a poll."""
         ...
 
 
@@ -191,9 +191,9 @@ class Audit(Protocol):
     """The append-only log, inside a unit."""
 
     def append(self, entries: Sequence[AuditEntry]) -> None:
-        """Append; there is no other way to write."""
+        """Append entries; there is no other way to write."""
         ...
 
     def newest_configuration(self) -> str | None:
-        """Return the digest that was taken last, and let nobody else ask until the unit ends."""
+        """Return the digest of the newest configuration in use, and lock out other callers until the unit ends."""
         ...

@@ -1,4 +1,4 @@
-"""What the steps ask of proposals, inside a unit. Part of `line.py`."""
+"""The port to proposals: a room of a `Unit` (`unit.py`)."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ from app.domain.proposal import Proposal
 
 
 class Proposals(Protocol):
-    """Proposals, those that came to an end or ran out too."""
+    """Proposals, also those that have ended or run out."""
 
     def add(self, proposal: Proposal) -> None:
-        """Keep a proposal."""
+        """Store a proposal."""
         ...
 
     def get(self, proposal_id: str) -> Proposal | None:
-        """Return it without a lock."""
+        """Return a proposal without a lock."""
         ...
 
     def lock(self, proposal_id: str) -> Proposal | None:
-        """Lock it and return it as it is now."""
+        """Lock a proposal and return it as it is now."""
         ...
 
     def update(self, proposal: Proposal) -> None:
-        """Write down what became of the (locked) one."""
+        """Store the new state of a (locked) proposal."""
         ...
 
     def waiting_of(self, proposer: str, now: datetime) -> int:
-        """Count those of somebody that wait to be decided or applied; who counts for the same one waits till the unit ends."""
+        """Count a proposer's proposals that wait to be decided or applied; a second count waits until this unit ends."""
         ...
 
     def newest(self, limit: int, *, open_at: datetime | None = None) -> list[Proposal]:
-        """List the newest first; only those that can still come to something at that time, where asked."""
+        """List proposals, newest first; with `open_at` only those that can still be decided or applied at that time."""
         ...
 
     def named(self, name: str) -> list[Proposal]:
-        """List at most two whose id is this one, or ends or begins so."""
+        """List at most two proposals whose id is this text, or begins or ends with it."""
         ...
 
     def apply_alone(self) -> None:
-        """Let nobody else apply a proposal until the unit ends."""
+        """Keep others from applying a proposal until the unit ends."""
         ...

@@ -1,4 +1,4 @@
-"""What the steps ask of the database about pushes that were decided before they were taken."""
+"""The port to pushes that were decided before the forge took them: a room of a `Unit` (`unit.py`)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from app.domain.push import CheckedPush
 
 
 class Pushes(Protocol):
-    """Pushes that were let through, inside a unit."""
+    """Pushes that the check let through, inside a unit."""
 
     def keep(self, pushes: Sequence[CheckedPush]) -> None:
-        """Keep what was let through; the first decision about a commit of a ref stays."""
+        """Store these pushes; the first decision about a commit of a ref stays."""
         ...
 
     def is_checked(self, forge: str, repository_id: int, *, ref: str, sha: str) -> bool:
-        """Tell whether this ref was ever allowed to be set to this commit by a push; one statement."""
+        """Tell whether a push was ever allowed to set this ref to this commit; one statement."""
         ...

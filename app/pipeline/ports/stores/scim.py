@@ -1,6 +1,7 @@
-"""What is asked of the database about SCIM clients: the room of a `Unit` (`line.py`) that holds their tokens.
+"""The port to the tokens of SCIM clients: a room of a `Unit` (`unit.py`).
 
-What clients write is kept by the SCIM library's own storage, which the web is handed: see `people/serve_scim.py`.
+The resources that clients write are in the SCIM library's own storage, which is handed to the web: see
+`people/serve_scim.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ class ScimTokens(Protocol):
     """The bearer tokens of SCIM clients, inside a unit. Only their digests are kept."""
 
     def add(self, token: ScimToken, digest: str) -> None:
-        """Keep a new token. A client may have several: the old one is revoked once the client uses the new one."""
+        """Store a new token. A client may have several: the old one is revoked once the client uses the new one."""
         ...
 
     def valid(self, digest: str) -> ScimToken | None:
@@ -31,5 +32,5 @@ class ScimTokens(Protocol):
         ...
 
     def revoke(self, identifier: str, now: datetime) -> ScimToken | None:
-        """Revoke a token by its id or the end of it; None if it was before. Raises NotFound if that names none or several."""
+        """Revoke a token by its id or the end of it; None if it was revoked before. Raises NotFound unless one matches."""
         ...

@@ -1,6 +1,6 @@
-"""What the steps ask of the database. `app/store` implements it; a step sees a `Unit`: one transaction.
+"""The port to the database, which `app/store` implements. A step sees a `Unit`: one transaction.
 
-Everything written in one unit commits together or not at all. No outside call is made while a unit is open.
+All writes of one unit commit together or not at all. No outside call is made while a unit is open.
 A new port is one property of `Unit`, and one line of `app/store/unit.py`.
 """
 
@@ -57,7 +57,7 @@ class Unit(Protocol):
     def scim_tokens(self) -> ScimTokens: ...
 
     def remember_version(self, kind: str, digest: str, text: str) -> bool:
-        """Keep a version of configuration, people or policies; True if it was not known before."""
+        """Store a version of configuration, people or policies; True if it was not known before."""
         ...
 
 
