@@ -105,9 +105,9 @@ def _checked_digest(services: Services, proposal_id: str, person: Person) -> str
         raise NotAllowed(f"{proposal.proposer}, who proposes it, is no longer active: another person must propose it")
     if proposer.owner == who:
         raise Forbidden(f"{who} answers for {proposal.proposer}, who proposes to change policies: another person must accept it")
-    bare = why_no_mfa(person.session, now)
-    if bare is not None:
-        raise Forbidden(f"accepting a change of policies needs a second factor: {bare}")
+    objection = why_no_mfa(person.session, now)
+    if objection is not None:
+        raise Forbidden(f"accepting a change of policies needs a second factor: {objection}")
     return check_policy(guard.policy, proposal.file, proposal.text)
 
 

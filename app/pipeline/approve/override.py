@@ -32,9 +32,9 @@ def override(services: Services, deployment_id: str, person: Person, purpose: st
     purpose = plain_line(purpose.strip())
     if len(purpose) < SHORTEST_PURPOSE:
         raise BadRequest(f"an override needs a purpose of {SHORTEST_PURPOSE} characters or more: why can this not wait?")
-    bare = why_no_mfa(person.session, services.clock.now())
-    if bare is not None:
-        raise Forbidden(f"an override needs a second factor: {bare}")
+    objection = why_no_mfa(person.session, services.clock.now())
+    if objection is not None:
+        raise Forbidden(f"an override needs a second factor: {objection}")
     with services.store.unit() as unit:
         overridden = unit.deployments.get(deployment_id)
         if overridden is None:

@@ -67,9 +67,9 @@ def right_to_vote(case: Case, deployment: Deployment, person: Person) -> Decisio
     decision = decide(replace(case, session=person.session, is_involved=is_involved), who, Action.APPROVE)
     if decision.effect is Effect.DENY:
         decision = replace(decision, reason=explain(case.guard.policy, decision))
-    bare = why_no_voter(who, decision, is_involved=is_involved)
-    if bare is not None:
-        raise Forbidden(bare)
+    objection = why_no_voter(who, decision, is_involved=is_involved)
+    if objection is not None:
+        raise Forbidden(objection)
     return decision
 
 

@@ -56,7 +56,7 @@ class PushAnswer:
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """What came out for one ref. Without a `decision` of the policy engine the answer is no."""
+    """The outcome for one ref. Without a `decision` of the policy engine the answer is no."""
 
     update: RefUpdate
     ref_decision: RefDecision

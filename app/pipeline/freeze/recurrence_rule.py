@@ -1,7 +1,7 @@
 """Read recurrence rules as RFC 5545 (3.3.10) spells them: every part is known and within its bounds, or the rule is refused.
 
 This is stricter than dateutil, which accepts forbidden rules and silently reads something else. Parts that no freeze needs are
-refused too: frequencies finer than hours, BYMINUTE and BYSECOND (the start has them), and BYSETPOS except in months and years.
+refused too: frequencies finer than hours, BYMINUTE and BYSECOND (the start has them), BYSETPOS outside months and years.
 """
 
 from __future__ import annotations

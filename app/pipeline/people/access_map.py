@@ -126,8 +126,8 @@ class StoredAccessMap:
         unread = unit.access.unread([rule.name for rule in self.rules.values() if rule.refresh is not None])
         now: datetime = self.clock.now()
         standings = (
-            judge(subject, said, [n for n in links if n.subject == subject], rules=self.rules, unread=unread, now=now)
-            for subject, said in sorted(statements.items())
+            judge(subject, own_statements, [n for n in links if n.subject == subject], rules=self.rules, unread=unread, now=now)
+            for subject, own_statements in sorted(statements.items())
         )
         return self._with_owners(unit, [standing for standing in standings if standing is not None], unread)
 
@@ -137,8 +137,8 @@ class StoredAccessMap:
         if not owners:
             return standings
         now, active = self.clock.now(), set()
-        for subject, said in unit.access.statements({owner for owner in owners if owner}).items():
-            owner = judge(subject, said, [], rules=self.rules, unread=unread, now=now)
+        for subject, own_statements in unit.access.statements({owner for owner in owners if owner}).items():
+            owner = judge(subject, own_statements, [], rules=self.rules, unread=unread, now=now)
             if owner is not None and owner.principal.active and owner.principal.kind is PrincipalKind.HUMAN:
                 active.add(subject)
         return [_without_owner(s) if s.principal.owner in owners - active else s for s in standings]

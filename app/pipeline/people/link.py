@@ -20,8 +20,8 @@ TAKEN = "this account is already linked to another person; an administrator can 
 def prove_account(services: Services, subject: str, *, forge: str, token: str) -> AccountLink:
     """Let the account that `token` belongs to stand for `subject`; return the link, even if it existed before.
 
-    Raises UnknownForge, Forbidden (not an active person), RateLimited, BadRequest (the forge does not take the token),
-    SourceUnavailable (the forge cannot be asked now) and NotAllowed (the account is linked to another person).
+    Raises UnknownForge, Forbidden (not an active person) and RateLimited. BadRequest means that the forge does not take the
+    token; SourceUnavailable, that it cannot be asked now; NotAllowed, that the account is linked to another person.
     """
     _check_person(services, subject)
     if wait := services.link_limit.take(subject, services.clock.now().timestamp()):
