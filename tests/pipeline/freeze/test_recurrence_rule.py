@@ -45,7 +45,7 @@ def test_a_rule_may_be_spelled_in_several_ways(text: str) -> None:
         ("FREQ=DAILY;COUNT=3;UNTIL=20270101", "COUNT and UNTIL exclude each other"),
         ("FREQ=DAILY;UNTIL=tomorrow", "UNTIL is YYYYMMDD"),
         ("FREQ=DAILY;UNTIL=2027-01-01", "UNTIL is YYYYMMDD"),
-        ("FREQ=WEEKLY;BYDAY=1FR", "BYDAY=1FR: a number is at most 5 within a month"),  # dateutil reads every Friday
+        ("FREQ=WEEKLY;BYDAY=1FR", "BYDAY=1FR: a number is at most 5 in a month"),  # dateutil reads every Friday
         ("FREQ=YEARLY;BYWEEKNO=1;BYDAY=1FR", "BYDAY=1FR: a number"),
         ("FREQ=MONTHLY;BYDAY=6MO", "BYDAY=6MO: a number"),
         ("FREQ=YEARLY;BYMONTH=2;BYDAY=53SU", "BYDAY=53SU: a number"),  # on which dateutil falls
