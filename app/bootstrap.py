@@ -1,4 +1,4 @@
-"""Put a process together: settings and tidegate.toml in, services out. The only file that knows everybody."""
+"""Put a process together: settings and tidegate.toml in, services out. Only this file knows every room."""
 
 from __future__ import annotations
 
@@ -44,13 +44,14 @@ if TYPE_CHECKING:
     from scim2_server.storage import ScimStorage
 
 HEALTH_TIMEOUT = 5.0
-GARBAGE = (20_000, 20, 50)  # new objects until a look at the young, such looks until one at the middle-aged, at the old
+# New objects until the young are collected, such collections until a middle one, middle ones until a full one.
+GARBAGE = (20_000, 20, 50)
 KEY_PURPOSE = "signing-key:{kid}"
 
 
 @dataclass
 class Process:
-    """What one process of Tidegate (receiver, worker, command line) works with."""
+    """The parts that one process of Tidegate (receiver, worker, command line) works with."""
 
     settings: Settings
     engine: Engine
@@ -76,23 +77,23 @@ class Process:
 
     @cached_property
     def spool(self) -> Spool | None:
-        """Where deliveries wait on disk while the database is away."""
+        """The folder where deliveries wait on disk while the database is away, or None."""
         limit = self.settings.spool_bytes
         return Spool(self.settings.state_dir / "spool", limit) if limit else None
 
     @cached_property
     def inbox(self) -> SqlInbox:
-        """Where deliveries are written down."""
-        return SqlInbox(self.engine, self._received, self.spool)
+        """The store of received deliveries."""
+        return SqlInbox(self.engine, self._delivery_entry, self.spool)
 
     @cached_property
     def recorder(self) -> Recorder:
-        """What makes audit entries."""
+        """The maker of audit entries."""
         return Recorder(self.clock, self.ids)
 
     @cached_property
     def signing_key(self) -> SigningKey:
-        """The key that signs tokens, unsealed in memory; the first process ever makes it."""
+        """The key that signs tokens, unsealed in memory. The first process ever creates it."""
         sealer = Sealer(self.settings.master_key_bytes())
 
         def create() -> StoredSigningKey:
@@ -104,7 +105,7 @@ class Process:
 
     @cached_property
     def services(self) -> Services:
-        """What the pipeline's steps may use."""
+        """The services that the pipeline's steps may use."""
         settings, store = self.settings, self.store
         return Services(
             clock=self.clock,
@@ -129,9 +130,9 @@ class Process:
         )
 
     def scim_storages(self, provider: ScimProvider) -> Callable[[ScimWriter], ScimStorage]:
-        """Return what makes the storage that serves one request of a SCIM client.
+        """Return a factory of the storage that serves one request of a SCIM client.
 
-        Only the receiver asks for it, and only then its library is loaded: that takes a second.
+        Only the receiver calls this. The SCIM library is loaded only then, because that takes a second.
         """
         from app.store.scim.resources import Desk, SqlScim
 
@@ -142,14 +143,14 @@ class Process:
         return storage_of
 
     def _may_block(self, environment: str, stage: Stage) -> bool:
-        """Tell whether this stage may wait long for others; an environment that has left the configuration does not."""
+        """Tell whether this stage may wait long for others. A stage of an environment that was removed does not."""
         try:
-            found = self.services.guard().environment(environment)
+            configured = self.services.guard().environment(environment)
         except GateError:
             return False
-        return found is not None and found.may_block(stage)
+        return configured is not None and configured.may_block(stage)
 
-    def _received(self, delivery: Delivery) -> AuditEntry:
+    def _delivery_entry(self, delivery: Delivery) -> AuditEntry:
         action = AuditAction.DELIVERY_RECEIVED if delivery.event else AuditAction.DELIVERY_IGNORED
         detail = {"forge": delivery.forge, "forge_delivery_id": delivery.forge_delivery_id}
         if delivery.reason:
@@ -164,22 +165,22 @@ def build(
     pool_size: int = 10,
     aside: Callable[[Callable[[], None]], None] = at_once,
 ) -> Process:
-    """Put a process together; connects to nothing yet. `aside` does what nobody may wait for (see `guard/source.py`)."""
+    """Put a process together; connects to nothing yet. `aside` runs work that may not hold up a request (`guard/source.py`)."""
     engine = make_engine(settings.database_url.get_secret_value(), pool_size=pool_size)
     return Process(settings, engine, celery or make_celery(settings.redis_url.get_secret_value()), aside=aside)
 
 
 def check_rules(settings: Settings) -> tuple[Configuration, Guard]:
-    """Load what a process would go by, and connect to nothing; raises BadConfiguration with every fault."""
+    """Load the rules as a process would, and connect to nothing; raises BadConfiguration with every fault."""
     store = SqlStore(make_engine(settings.database_url.get_secret_value(), pool_size=1))
     return load_guard(settings, SystemClock(), Memory(store, SystemIds()))
 
 
 def freeze_loaded() -> None:
-    """Keep what a process has loaded by now out of the garbage collector's way, once it is about to begin its work.
+    """Hide the objects loaded so far from the garbage collector, when a process is about to begin its work.
 
-    Some hundred thousand objects that live as long as the process were looked through again and again: a sixth of a worker's
-    time, and 90 ms in which no delivery was answered (docs.python.org, gc.freeze).
+    Some hundred thousand objects live as long as the process. To scan them again and again took a sixth of a worker's time,
+    and 90 ms in which no delivery was answered (docs.python.org, gc.freeze).
     """
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""Logs: one line a step, JSON by default, the ids of the step in each, and nothing that looks like a secret."""
+"""Logs: one line a step with the step's ids, JSON by default, and nothing that looks like a secret."""
 
 from __future__ import annotations
 
@@ -15,42 +15,42 @@ import structlog
 from app.domain.text import plain_line
 
 _SECRETS = re.compile(
-    r"eyJ(?:(?!eyJ)[A-Za-z0-9_-]){8,}\.[A-Za-z0-9_-]+\.?[A-Za-z0-9_-]*"  # a JWT, looked for once however often it begins
+    r"eyJ(?:(?!eyJ)[A-Za-z0-9_-]){8,}\.[A-Za-z0-9_-]+\.?[A-Za-z0-9_-]*"  # a JWT; repeated beginnings do not slow the search
     r"|whsec_[A-Za-z0-9+/=]+"
     r"|(?i:(?<=bearer )|(?<=token )|(?<=basic ))[A-Za-z0-9._~+/=-]{8,}"
     r"|(?<=://)[^/@:\s]*:[^/@\s]+(?=@)"  # user:password in a URL
 )
-_SIGNS = ("eyJ", "whsec_", " ", "://")  # what is a secret holds one of them: the search takes long, and ids hold none
+_SIGNS = ("eyJ", "whsec_", " ", "://")  # every secret holds one of them: most texts hold none, and skip the slow search
 MASK = "***"
 NOISY = (
     *("alembic", "httpx", "httpcore", "kombu", "celery.redirected"),
-    *("botocore", "boto3", "urllib3"),  # at DEBUG botocore tells what it signs, session tokens among it
+    *("botocore", "boto3", "urllib3"),  # at DEBUG botocore logs what it signs, session tokens included
     *("celery.beat", "celery.worker.strategy", "celery.app.trace"),  # three lines for each tick of the sweeper
 )
 
 
 def mask(text: str) -> str:
-    """Replace what looks like a secret: tokens, webhook secrets, passwords in URLs."""
+    """Replace everything that looks like a secret: tokens, webhook secrets, passwords in URLs."""
     if not any(sign in text for sign in _SIGNS):
         return text
     return _SECRETS.sub(MASK, text)
 
 
 def mask_all(value: Any) -> Any:
-    """Mask every text in `value`, however deep; what is neither text, number nor collection becomes its masked repr."""
+    """Mask every text in `value`, at any depth. An object that is not text, number or collection becomes its masked repr."""
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, str):
         return mask(value)
     if isinstance(value, Mapping):
-        return {mask_all(key): mask_all(each) for key, each in value.items()}
+        return {mask_all(key): mask_all(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [mask_all(each) for each in value]
+        return [mask_all(item) for item in value]
     return mask(repr(value))
 
 
-class _Lines:
-    """What structlog writes through: the handler that plain records take, without a record being made of each line."""
+class _LineLogger:
+    """The logger behind structlog: writes to the handler of plain records, without making a record of each line."""
 
     def __init__(self, name: str, handler: logging.StreamHandler[Any]) -> None:
         self.name = name
@@ -77,17 +77,17 @@ def configure_logs(form: str, level: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
-    render: Any = structlog.processors.JSONRenderer(_json) if form == "json" else _Console()
+    render: Any = structlog.processors.JSONRenderer(_to_json) if form == "json" else _ConsoleRenderer()
     structlog.configure(
-        processors=[*shared, _masked, render],
-        logger_factory=lambda name="tidegate": _Lines(name, handler),
+        processors=[*shared, _mask_event, render],
+        logger_factory=lambda name="tidegate": _LineLogger(name, handler),
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
     )
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _masked, render],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _mask_event, render],
         )
     )
     root = logging.getLogger()
@@ -97,8 +97,8 @@ def configure_logs(form: str, level: str) -> None:
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
 
 
-class _Console:
-    """Renders for people; what others said (a target, an author) gives their terminal no orders."""
+class _ConsoleRenderer:
+    """Renders for people. Texts of others (a target, an author) cannot control the reader's terminal."""
 
     def __init__(self) -> None:
         self._render = structlog.dev.ConsoleRenderer(colors=False)
@@ -108,14 +108,14 @@ class _Console:
         return self._render(logger, method, plain)
 
 
-def _json(event: object, **_: Any) -> str:
+def _to_json(event: object, **_: Any) -> str:
     try:
         return orjson.dumps(event, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
-    except TypeError:  # half a surrogate pair, which is not UTF-8; json escapes it
+    except TypeError:  # half a surrogate pair is not UTF-8; json escapes it
         return json.dumps(event, default=repr)
 
 
-def _masked(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _mask_event(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for key, value in event.items():
         event[key] = mask_all(value)
     return event

@@ -1,4 +1,4 @@
-"""Sentry, where a DSN is set: errors and traces with ids as tags, and never a token, body, cookie or header."""
+"""Sentry, if a DSN is set: errors and traces with ids as tags, and never a token, body, cookie or header."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ DENIED += ["authorization", "cf-access-jwt-assertion", "x-csrf-token", "referer"
 
 
 _SIGNATURE = re.compile(r"\b(?:[0-9a-f]{64}|sha1=[0-9a-f]{40})\b", re.IGNORECASE)
-_SHORTEST = 6  # a shorter value would also be found where it means nothing
+_SHORTEST = 6  # a shorter value would also occur in harmless text
 _secrets: set[str] = set()
 
 
 def never_send(secret: bytes) -> None:
-    """Mask this very value in all that is sent from now on: a webhook secret or a password has no shape to know it by."""
+    """Mask this exact value in everything sent from now on: a webhook secret or a password has no recognizable form."""
     text = secret.decode(errors="replace")
     if len(text) >= _SHORTEST:
         _secrets.add(text)
@@ -45,29 +45,29 @@ def start_sentry(settings: Settings) -> None:
         max_request_body_size="never",
         include_local_variables=False,
         event_scrubber=EventScrubber(denylist=DENIED, recursive=True),
-        before_send=_sent,
-        before_breadcrumb=_scrubbed,
+        before_send=_without_request_secrets,
+        before_breadcrumb=_scrub,
         integrations=[FlaskIntegration(), CeleryIntegration(), SqlalchemyIntegration()],
     )
 
 
-def _sent(event: Any, hint: Any) -> Any:
-    """Leave out what of a request proves who sent it: the query of a sign-in's callback holds its code and state."""
+def _without_request_secrets(event: Any, hint: Any) -> Any:
+    """Leave out the parts of a request that prove its sender: the query of a sign-in's callback holds its code and state."""
     request = event.get("request", {})
-    kept = {name: value for name, value in request.items() if name not in ("query_string", "cookies")}
-    return _scrubbed(event | ({"request": kept} if kept else {}), hint)
+    harmless = {name: value for name, value in request.items() if name not in ("query_string", "cookies")}
+    return _scrub(event | ({"request": harmless} if harmless else {}), hint)
 
 
-def _scrubbed(event: Any, _hint: Any) -> Any:
-    """Mask what is known to be a secret or looks like one in any text of the event."""
+def _scrub(event: Any, _hint: Any) -> Any:
+    """Mask known secrets, and everything that looks like a secret, in every text of the event."""
     if isinstance(event, dict):
-        return {key: _scrubbed(value, None) for key, value in event.items()}
+        return {key: _scrub(value, None) for key, value in event.items()}
     if isinstance(event, list):
-        return [_scrubbed(value, None) for value in event]
-    return _masked(event) if isinstance(event, str) else event
+        return [_scrub(value, None) for value in event]
+    return _mask_text(event) if isinstance(event, str) else event
 
 
-def _masked(text: str) -> str:
+def _mask_text(text: str) -> str:
     for secret in tuple(_secrets):
         text = text.replace(secret, MASK)
     return _SIGNATURE.sub(MASK, mask(text))

@@ -18,11 +18,11 @@ from app.domain.errors import BadConfiguration
 PREFIX = "TIDEGATE_"
 MASTER_KEY_BYTES = 32
 READY_FILE = f"{PREFIX}READY_FILE"  # set by the supervisor, for the child
-CONNECTIONS = "connections.env"  # left by `tidegate up` for the command line; the environment goes before it
+CONNECTIONS = "connections.env"  # left by `tidegate up` for the command line; the environment takes precedence
 
 
 class Settings(BaseModel):
-    """What a process needs to know before it reads tidegate.toml. No secret has a default."""
+    """The settings that a process needs before it reads tidegate.toml. No secret has a default."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
@@ -33,46 +33,54 @@ class Settings(BaseModel):
         None, description="seals signing keys: file:PATH or env:NAME of 32 bytes in base64, or the base64 itself"
     )
     state_dir: Path = Field(Path(".tidegate"), description="folder of mirrors, dispatch state and the embedded servers")
-    config: Path = Field(Path("tidegate.toml"), description="what the gate guards")
+    config: Path = Field(Path("tidegate.toml"), description="the configuration file: forges, targets, environments")
     public_url: AnyHttpUrl = Field(
-        AnyHttpUrl("http://127.0.0.1:8300"), description="how others reach the receiver; the issuer of tokens"
+        AnyHttpUrl("http://127.0.0.1:8300"), description="URL at which others reach the receiver; also the issuer of tokens"
     )
-    max_body_bytes: int = Field(25 * 1024 * 1024, gt=0, description="the largest delivery taken; larger ones get 413")
-    body_seconds: float = Field(10.0, gt=0, description="seconds that a delivery has to arrive; slower ones get 408")
+    max_body_bytes: int = Field(25 * 1024 * 1024, gt=0, description="bytes of the largest delivery accepted; larger ones get 413")
+    body_seconds: float = Field(10.0, gt=0, description="seconds within which a delivery must arrive; slower ones get 408")
     max_bytes_in_flight: int = Field(
-        128 * 1024 * 1024, gt=0, description="bytes of deliveries that the receiver holds at once; more wait, at last with 503"
+        128 * 1024 * 1024,
+        gt=0,
+        description="bytes of deliveries that the receiver holds at once; others wait, and in the end get 503",
     )
     spool_bytes: int = Field(
-        1024**3, ge=0, description="how much the receiver keeps on disk while the database is away; 0: none, it answers 503"
+        1024**3, ge=0, description="bytes that the receiver keeps on disk while the database is away; 0: none, it answers 503"
     )
     sentry_dsn: SecretStr | None = Field(None, description="turns Sentry on")
     sentry_environment: str = Field("production", description="the environment that Sentry shows")
     release: str = Field("tidegate@0.1.0", description="the release that Sentry shows")
-    log_format: Literal["json", "console"] = Field("json", description="json: a document a line; console: for people")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="the least level that is logged")
-    sweep_after: float = Field(10.0, gt=0, description="seconds after which a deployment that stands still is woken")
-    poll_every: float = Field(1.0, gt=0, description="seconds between two looks at a running target or a health check")
-    lease_seconds: float = Field(15.0, gt=0, description="seconds after which a dispatch of a dead worker is taken over")
-    dispatch_attempts: int = Field(5, gt=0, description="how often a target that cannot be reached is tried")
+    log_format: Literal["json", "console"] = Field("json", description="json: one document a line; console: for people")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="the lowest level that is logged")
+    sweep_after: float = Field(10.0, gt=0, description="seconds after which a deployment that does not move is woken")
+    poll_every: float = Field(1.0, gt=0, description="seconds between two checks of a running target or its health")
+    lease_seconds: float = Field(15.0, gt=0, description="seconds after which another worker takes over a dead worker's dispatch")
+    dispatch_attempts: int = Field(5, gt=0, description="number of tries at a target that cannot be reached")
     window: int = Field(
-        4, ge=3, description="how many deployments of an environment are under way at once; the others stand in the database"
+        4, ge=3, description="deployments of an environment that are under way at once; the others wait in the database"
     )
-    queue_limit: int = Field(1000, gt=0, description="messages in a queue above which the sweeper sends no more")
-    delivery_rate: float = Field(20.0, gt=0, description="deliveries a second that a repository may send for long")
-    delivery_burst: int = Field(600, gt=0, description="deliveries that a repository may send at once; beyond that 429")
+    queue_limit: int = Field(1000, gt=0, description="length of a queue above which the sweeper sends no more messages")
+    delivery_rate: float = Field(20.0, gt=0, description="deliveries a second that a repository may send in the long run")
+    delivery_burst: int = Field(600, gt=0, description="deliveries that a repository may send at once; more get 429")
     worker_threads: int = Field(8, gt=0, le=64, description="threads of `worker`: plan, identity, permission, token")
-    deployer_threads: int = Field(8, gt=0, le=64, description="threads of `deployer`: starts that return soon")
+    deployer_threads: int = Field(8, gt=0, le=64, description="threads of `deployer`: starts that return quickly")
     slow_threads: int = Field(32, gt=0, le=256, description="threads of `slow`: starts and health checks that may take long")
-    stop_within: float = Field(10.0, gt=0, description="seconds to end in when everything stops; then it is killed")
-    drain_within: float = Field(
-        75.0, gt=0, description="seconds to end in after the successor is at work (restart, too much memory); then it is killed"
+    stop_within: float = Field(
+        10.0, gt=0, description="seconds in which a process must end when everything stops; then it is killed"
     )
-    max_rss_mb: int = Field(0, ge=0, description="memory (MiB) above which a process gets a successor; 0: no limit")
+    drain_within: float = Field(
+        75.0,
+        gt=0,
+        description="seconds in which a process must end once its successor works (restart, too much memory); then it is killed",
+    )
+    max_rss_mb: int = Field(0, ge=0, description="memory (MiB) above which a process is replaced; 0: no limit")
     session_idle: float = Field(3600.0, gt=0, description="seconds without a request after which a session ends")
-    session_longest: float = Field(43_200.0, gt=0, description="seconds after the sign-in after which a session ends in any case")
-    trusted_proxies: str = Field("", description="networks (CIDR, with commas) of the edge, whose two headers below are believed")
-    address_header: str = Field("X-Forwarded-For", description="header in which the edge says the address of who asks")
-    country_header: str = Field("", description="header in which the edge says the country of who asks (CF-IPCountry)")
+    session_longest: float = Field(43_200.0, gt=0, description="seconds after the sign-in when a session ends in any case")
+    trusted_proxies: str = Field(
+        "", description="networks (CIDR, comma-separated) of the edge, whose two headers below are believed"
+    )
+    address_header: str = Field("X-Forwarded-For", description="header in which the edge says the caller's address")
+    country_header: str = Field("", description="header in which the edge says the caller's country (CF-IPCountry)")
     web_host: str = Field("127.0.0.1", description="address that the receiver listens on")
     web_port: int = Field(8300, gt=0, lt=65536, description="port of the receiver")
     flower_port: int = Field(5556, gt=0, lt=65536, description="port of Flower")
@@ -97,7 +105,7 @@ class Settings(BaseModel):
             try:
                 ip_network(network)
             except ValueError:
-                raise ValueError("must be networks like 10.0.0.0/8, with commas between them") from None
+                raise ValueError("must be networks like 10.0.0.0/8, separated by commas") from None
         return value
 
     @property
@@ -106,7 +114,7 @@ class Settings(BaseModel):
         return tuple(ip_network(network) for network in filter(None, map(str.strip, self.trusted_proxies.split(","))))
 
     def master_key_bytes(self) -> bytes:
-        """Return the master key; raises BadConfiguration where it is missing or not 32 bytes in base64."""
+        """Return the master key; raises BadConfiguration if it is missing or not 32 bytes in base64."""
         if self.master_key is None:
             raise BadConfiguration([f"{PREFIX}MASTER_KEY: is not set; it seals the signing keys"])
         text = self.master_key.get_secret_value()
@@ -124,34 +132,34 @@ class Settings(BaseModel):
 
 
 class _FromEnvironment(Settings, BaseSettings):
-    """The same, read from this process's environment and from a file."""
+    """The settings, read from this process's environment and from a file."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, allow_inf_nan=False)
 
 
 def load_settings(env: Mapping[str, str] | None = None) -> Settings:
-    """Read the settings, from `env` where it is given, else from the environment and what `tidegate up` left.
+    """Read the settings from `env`, or without it from the environment and the file that `tidegate up` left.
 
-    Raises BadConfiguration with every fault, each naming its variable and never its value.
+    Raises BadConfiguration with every fault. A fault names its variable, never its value.
     """
     try:
         if env is None:
             left = Path(os.environ.get(f"{PREFIX}STATE_DIR", ".tidegate")) / CONNECTIONS
-            return _FromEnvironment(_env_file=left)  # type: ignore[call-arg] # pydantic-settings' own, and no field
+            return _FromEnvironment(_env_file=left)  # type: ignore[call-arg] # pydantic-settings' own argument, not a field
         return Settings.model_validate({n: env[key] for n in Settings.model_fields if (key := PREFIX + n.upper()) in env})
     except ValidationError as fault:
-        faults = [f"{PREFIX}{str(e['loc'][0]).upper()}: {_plain(e['msg'], e['type'])}" for e in fault.errors()]
+        faults = [f"{PREFIX}{str(e['loc'][0]).upper()}: {_plain_message(e['msg'], e['type'])}" for e in fault.errors()]
         raise BadConfiguration(faults) from None
 
 
-def _plain(message: str, kind: str) -> str:
+def _plain_message(message: str, kind: str) -> str:
     return "is not set" if kind == "missing" else message[:1].lower() + message[1:]
 
 
 def tell_ready() -> None:
-    """Tell the supervisor that this process is at work, if one started it and wants to know."""
+    """Tell the supervisor, if one started this process, that it is at work."""
     if name := os.environ.get(READY_FILE):
-        with contextlib.suppress(OSError):  # it was told before, and the file is gone: a process started again by itself
+        with contextlib.suppress(OSError):  # a process that restarts by itself finds the file gone: the supervisor knows already
             Path(name).touch(mode=0o600)
 
 

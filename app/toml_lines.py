@@ -1,4 +1,4 @@
-"""Find the line of a TOML key, which tomllib does not tell: for faults that name file and line, not for parsing."""
+"""Find the line of a TOML key, which tomllib does not report: for faults that name file and line, not for parsing."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _KEY = re.compile(r"""^\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za
 
 def lines_of(text: str) -> dict[Where, int]:
     """Map each table and key (array tables by their index) to its line, counted from 1."""
-    found: dict[Where, int] = {}
+    line_numbers: dict[Where, int] = {}
     counts: dict[str, int] = {}
     table: Where = ()
 
     def note(place: Where, number: int) -> None:
         for end in range(1, min(len(place), DEEPEST) + 1):
-            found.setdefault(place[:end], number)
+            line_numbers.setdefault(place[:end], number)
 
-    for number, line in enumerate(text.split("\n"), start=1):  # not splitlines: TOML knows no other line ends
+    for number, line in enumerate(text.split("\n"), start=1):  # not splitlines: TOML has no other line ends
         if header := _TABLE.match(line):
             name = header[2]
             table = tuple(_parts(name))
@@ -32,11 +32,11 @@ def lines_of(text: str) -> dict[Where, int]:
             note(table, number)
         elif key := _KEY.match(line):
             note((*table, *_parts(key[1])), number)
-    return found
+    return line_numbers
 
 
 def line_of(lines: dict[Where, int], where: Sequence[str | int]) -> int:
-    """Return the line of the longest known part of `where`; 1 where nothing of it is written."""
+    """Return the line of the longest known part of `where`; 1 if no part of it is written."""
     place = tuple(where)
     while place and place not in lines:
         place = place[:-1]
@@ -48,7 +48,7 @@ def _parts(name: str) -> list[str]:
 
 
 def bad_places(data: object) -> Iterator[tuple[Where, str]]:
-    """Find what neither the database nor the file system takes, a NUL, and what is nested deeper than any setting."""
+    """Find NULs, which neither the database nor the file system takes, and values nested deeper than any setting."""
     left: list[tuple[Where, object]] = [((), data)]
     while left:
         where, value = left.pop()
@@ -57,7 +57,7 @@ def bad_places(data: object) -> Iterator[tuple[Where, str]]:
         elif isinstance(value, str) and "\0" in value:
             yield where, "holds a NUL"
         elif isinstance(value, list):
-            left += [((*where, index), each) for index, each in enumerate(value)]
+            left += [((*where, index), item) for index, item in enumerate(value)]
         elif isinstance(value, dict):
-            left += [((*where, key), each) for key, each in value.items()]
+            left += [((*where, key), item) for key, item in value.items()]
             left += [(where, key) for key in value]

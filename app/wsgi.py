@@ -1,4 +1,4 @@
-"""`app.wsgi:front`, for granian's RSGI; `app.wsgi:app`, for any WSGI server behind a proxy that waits for slow clients."""
+"""`app.wsgi:front` for granian's RSGI; `app.wsgi:app` for a WSGI server behind a proxy that waits for slow clients."""
 
 from __future__ import annotations
 

@@ -36,6 +36,13 @@ def test_every_setting_has_a_row() -> None:
     assert {f"TIDEGATE_{name.upper()}" for name in Settings.model_fields} <= rows("settings.md")
 
 
+def test_a_setting_means_the_same_in_code_and_page() -> None:
+    lines = (ROOT / "docs" / "settings.md").read_text().splitlines()
+    for name, field in Settings.model_fields.items():
+        line = next(line for line in lines if line.startswith(f"| `TIDEGATE_{name.upper()}` |"))
+        assert line.endswith(f" | {field.description} |")
+
+
 def test_every_error_has_a_row() -> None:
     errors = [e for e in vars(app.domain.errors).values() if isinstance(e, type) and issubclass(e, GateError)]
     assert {e.code for e in errors} <= rows("errors.md")

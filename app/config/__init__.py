@@ -1,1 +1,1 @@
-"""Read tidegate.toml and check it. Start with `load.py`; a table of the file is a file of `tables/`."""
+"""Read tidegate.toml and check it. Start with `load.py`; each table of the file has a file in `tables/`."""

@@ -1,4 +1,4 @@
-"""Check tidegate.toml as a whole: every table beside the others, and its own keys against its kind."""
+"""Check tidegate.toml as a whole: the tables against each other, and each table's own keys against its kind."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from app.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Kinds:
-    """Which kinds there are. The functions give the pydantic model of a kind's own keys, or raise BadConfiguration."""
+    """The kinds that exist. The functions return the pydantic model of a kind's own keys, or raise BadConfiguration."""
 
     forges: frozenset[str]
     target_options: OptionsOf
@@ -31,7 +31,7 @@ class Kinds:
 
 
 def faults_of(file: File, kinds: Kinds) -> list[Fault]:
-    """List every fault that one table alone does not show."""
+    """List every fault that a table on its own does not show."""
     return [
         *forge_faults(file.forges, kinds=kinds.forges, issuers=file.issuers),
         *source_faults(file.identity),
@@ -40,17 +40,17 @@ def faults_of(file: File, kinds: Kinds) -> list[Fault]:
         *environment_faults(file.environments, forges=file.forges, targets=file.targets),
         *sink_faults(file.sinks, environments={environment.name for environment in file.environments}),
         *_access_issuer_faults(file),
-        *_unfit("targets", {n: (t, t.kind) for n, t in file.targets.items()}, kinds.target_options),
-        *_unfit("identity", {n: (s, s.kind) for n, s in file.identity.items()}, kinds.source_options),
-        *_unfit("issuers", {n: (i, "") for n, i in file.issuers.items()}, lambda _: kinds.issuer_options),
-        *_unfit("sinks", {n: (s, s.kind) for n, s in file.sinks.items()}, kinds.sink_options),
+        *_option_faults("targets", {n: (t, t.kind) for n, t in file.targets.items()}, kinds.target_options),
+        *_option_faults("identity", {n: (s, s.kind) for n, s in file.identity.items()}, kinds.source_options),
+        *_option_faults("issuers", {n: (i, "") for n, i in file.issuers.items()}, lambda _: kinds.issuer_options),
+        *_option_faults("sinks", {n: (s, s.kind) for n, s in file.sinks.items()}, kinds.sink_options),
     ]
 
 
 def unwise(settings: Settings) -> list[str]:
     """List settings of the process that are allowed but risky."""
     if settings.public_url.scheme == "https" and not settings.proxies:
-        return ["TIDEGATE_TRUSTED_PROXIES: is not set: behind a proxy that ends TLS everybody shares its address, and its limit"]
+        return ["TIDEGATE_TRUSTED_PROXIES: is not set: behind a proxy that ends TLS, all callers share its address and its limit"]
     return []
 
 
@@ -59,7 +59,7 @@ def _access_issuer_faults(file: File) -> Iterator[Fault]:
         yield ("access_issuer",), f"there is no issuer {file.access_issuer!r}"
 
 
-def _unfit(table: str, entries: Mapping[str, tuple[OpenTable, str]], options_of: OptionsOf) -> Iterator[Fault]:
+def _option_faults(table: str, entries: Mapping[str, tuple[OpenTable, str]], options_of: OptionsOf) -> Iterator[Fault]:
     """Find entries (each with its kind) whose own keys their kind does not take."""
     for name, (entry, kind) in entries.items():
         try:

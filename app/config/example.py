@@ -1,4 +1,4 @@
-"""Write a first configuration where there is none; never over an existing file."""
+"""Write a first configuration if there is none, and never over an existing file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from app.domain.errors import BadConfiguration
 from app.integrations.system import random_bytes, write_private
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-# tidegate.toml comes last: where it stands, the rest stands too.
+# tidegate.toml comes last: if it exists, the rest exists too.
 FILES = ("people.toml", "policies/deploy.cedar", "policies/push.cedar", "policies/rollback.cedar", "tidegate.toml")
 SECRET = Path(".tidegate/webhook.secret")
 
@@ -17,7 +17,7 @@ SECRET = Path(".tidegate/webhook.secret")
 def write_example(folder: Path) -> list[Path]:
     """Write the example files that are missing, and a random webhook secret (mode 0600); return what was written.
 
-    Does nothing where tidegate.toml already exists. Raises BadConfiguration where the folder cannot be written.
+    Does nothing if tidegate.toml already exists. Raises BadConfiguration if the folder cannot be written.
     """
     try:
         return _write_missing(folder)
@@ -28,7 +28,7 @@ def write_example(folder: Path) -> list[Path]:
 def _write_missing(folder: Path) -> list[Path]:
     if (folder / "tidegate.toml").exists():
         return []
-    written = _secret(folder / SECRET)
+    written = _write_secret(folder / SECRET)
     for name in FILES:
         path = folder / name
         if not path.exists():
@@ -40,7 +40,7 @@ def _write_missing(folder: Path) -> list[Path]:
     return written
 
 
-def _secret(path: Path) -> list[Path]:
+def _write_secret(path: Path) -> list[Path]:
     if path.exists():
         return []
     write_private(path, random_bytes(32).hex() + "\n")

@@ -1,6 +1,6 @@
 """Read tidegate.toml into the domain's values, or list every fault with file and line.
 
-What a table holds: `tables/`. What is wrong beside the other tables: `check.py`.
+The content of a table: `tables/`. Faults between tables: `check.py`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Configuration:
     sinks: Mapping[str, SinkSettings] = field(default_factory=dict)
 
     def rules(self) -> dict[str, SourceRule]:
-        """List how each source is listened to, people.toml and issuers that are sources among them."""
+        """Map each source to its rule, including people.toml and the issuers that are sources."""
         file = {} if self.people is None else {FILE: SourceRule(FILE, SourceKind.FILE)}
         issuers = {name: issuer.rule for name, issuer in self.issuers.items() if issuer.rule is not None}
         return file | issuers | {name: source.rule for name, source in self.sources.items()}
@@ -64,8 +64,8 @@ def load_configuration(path: Path, kinds: Kinds) -> Configuration:
     lines = lines_of(text)
 
     def located(faults: list[Fault]) -> BadConfiguration:
-        told = [(line_of(lines, where), ".".join(map(str, where)), what) for where, what in faults]
-        return BadConfiguration([f"{path}:{line}: {where}: {what}" for line, where, what in sorted(told)])
+        rows = [(line_of(lines, where), ".".join(map(str, where)), what) for where, what in faults]
+        return BadConfiguration([f"{path}:{line}: {where}: {what}" for line, where, what in sorted(rows)])
 
     if bad := list(bad_places(data)):
         raise located(bad)
@@ -79,13 +79,13 @@ def load_configuration(path: Path, kinds: Kinds) -> Configuration:
 
 
 def _syntax_fault(path: Path, fault: Exception) -> str:
-    found = re.search(r"\(at line (\d+)", str(fault))
-    return f"{path}:{found[1] if found else 1}: not TOML: {fault}"
+    match = re.search(r"\(at line (\d+)", str(fault))
+    return f"{path}:{match[1] if match else 1}: not TOML: {fault}"
 
 
 def _configuration(file: File, path: Path, text: str, kinds: Kinds) -> Configuration:
     zones = {name: zone_of(name, zone) for name, zone in file.zones.items()}
-    people = _people(file)
+    people = _people_file(file)
     return Configuration(
         digest=hashlib.sha256(text.encode()).hexdigest(),
         forges={name: forge_settings(name, forge) for name, forge in file.forges.items()},
@@ -101,7 +101,7 @@ def _configuration(file: File, path: Path, text: str, kinds: Kinds) -> Configura
     )
 
 
-def _people(file: File) -> Path | None:
-    """Look for people.toml even if it is not named, unless there is another source of people."""
+def _people_file(file: File) -> Path | None:
+    """Return people.toml even if it is not named, unless there is another source of people."""
     has_source = bool(file.identity) or any(issuer.max_age for issuer in file.issuers.values())
     return file.people or (None if has_source else Path("people.toml"))

@@ -1,4 +1,4 @@
-"""Make the adapters that the configuration names, each with the secrets, time and folders that it is made of."""
+"""Make the adapters that the configuration names, each with the secrets, clock and folders that it needs."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def bind_forge(forge: ForgeSettings) -> ForgeBinding:
 
 
 def make_target(target: TargetSettings, state: Path, clock: Clock) -> Target:
-    """Make a target, which keeps what it must remember below `state`."""
+    """Make a target, which keeps its own state below `state`."""
     options = TARGETS.options(target.kind)(**target.options)
     return TARGETS.load(target.kind)(target.name, options, state_dir=state / "targets", clock=clock, secret=secret)
 
 
 def bind_source(source: SourceSettings, clock: Clock) -> SourceBinding:
-    """Bind an identity source; it is made when it is to be read."""
+    """Bind an identity source; the source itself is made when it is to be read."""
     options, kind = source.options, source.rule.kind
     client = HttpClient(connect_timeout=SOURCE_TIMEOUT, read_timeout=4 * SOURCE_TIMEOUT)
     tools = Tools(secret=secret, clock=clock, pause=pause, client=client)
@@ -69,14 +69,14 @@ def _hooks(source: SourceSettings) -> SourceHooks | None:
 
 
 def bind_sink(sink: SinkSettings, clock: Clock) -> SinkBinding:
-    """Bind a sink; it is made when something is to be told, and connects to nothing before."""
+    """Bind a sink; the sink itself is made when there is a notice to send, and connects to nothing before."""
     return SinkBinding(sink.events, sink.environments, lambda: SINKS.load(sink.kind)(sink.options, clock=clock, secret=secret))
 
 
 def bind_issuers(configuration: Configuration, clock: Clock, keys: HeldKeys) -> tuple[dict[str, IssuerBinding], Validators]:
-    """Bind the issuers by their names, and what takes the tokens of any of them; `keys` of those that left are let go."""
+    """Bind the issuers by name, and make the validator for the tokens of all; `keys` of issuers that left are dropped."""
     options = {name: _options(issuer) for name, issuer in configuration.issuers.items()}
-    profiles = {name: profile_of(name, each) for name, each in options.items()}
+    profiles = {name: profile_of(name, own) for name, own in options.items()}
     tokens = Validators(list(profiles.values()), clock=clock, keys=keys)
     places = {name: (profile.issuer, profile.jwks_url) for name, profile in profiles.items()}
     for place in set(keys) - set(places.values()):
@@ -103,7 +103,7 @@ def _options(issuer: IssuerSettings) -> IssuerOptions:
 
 
 def make_mirror(forges: Mapping[str, ForgeSettings], state: Path) -> Mirror:
-    """Make the mirror of the forges' repositories, below `state`."""
+    """Make the mirror of the forges' repositories below `state`."""
     return Mirror(
         state / "mirrors",
         lambda key: clone_url(forges, key),
@@ -113,7 +113,7 @@ def make_mirror(forges: Mapping[str, ForgeSettings], state: Path) -> Mirror:
 
 
 def clone_url(forges: Mapping[str, ForgeSettings], key: str) -> str:
-    """Say where the repository `FORGE:OWNER/NAME` is fetched from: from the configuration, never from a payload."""
+    """Return the clone URL of the repository `FORGE:OWNER/NAME`: from the configuration, never from a payload."""
     name, _, repository = key.partition(":")
     forge = forges[name]
     return forge.clone.format(url=forge.url.rstrip("/"), repository=repository)

@@ -1,4 +1,4 @@
-"""Read tidegate.toml, people and policies as one version: whole, or with every fault that there is."""
+"""Read tidegate.toml, people and policies as one version, or list every fault."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Loaded = TypeVar("Loaded")
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What the guard remembers by. `keys` of issuers are held from version to version."""
+    """State that outlives one version of the guard, such as the `keys` of issuers."""
 
     store: Store
     ids: Ids
@@ -40,9 +40,9 @@ class Memory:
 def load_guard(
     settings: Settings, clock: Clock, memory: Memory, on_read: Callable[[Configuration], None] = lambda _: None
 ) -> tuple[Configuration, Guard]:
-    """Load and check everything that the gate goes by; raises BadConfiguration with every fault.
+    """Load and check all rules of the gate; raises BadConfiguration with every fault.
 
-    `on_read` is told of tidegate.toml before the files that it names are read.
+    `on_read` is called with tidegate.toml before the files that it names are read.
     """
     configuration = load_configuration(settings.config, KINDS)
     on_read(configuration)

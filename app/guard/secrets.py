@@ -13,6 +13,6 @@ def secret(reference: str) -> Secret:
     """Resolve `env:NAME` or `file:/path`; raises SecretUnavailable."""
     kind, _, rest = reference.partition(":")
     store = FileSecrets() if kind == "file" else EnvSecrets(environ())
-    found = store.get(rest)
-    never_send(found.reveal())
-    return found
+    resolved = store.get(rest)
+    never_send(resolved.reveal())
+    return resolved

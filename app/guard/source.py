@@ -1,6 +1,6 @@
-"""The rules in force: watch the files of the configuration, and take a new version when they change.
+"""Give the rules in force: watch the configuration's files, and take a new version when they change.
 
-A running process takes a new version whole, keeps the old one if the new one has faults, and audits both.
+A running process takes a new version whole. It keeps the old one if the new one has faults. Both cases are audited.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from app.pipeline.ports.services import Guard
 from app.pipeline.ports.stores.unit import Store, Unit
 from app.settings import Settings
 
-TELL_EVERY = 1.0  # seconds between two tries while the database is away
+AUDIT_EVERY = 1.0  # seconds between two tries to audit while the database is away
 
 _log = logging.getLogger(__name__)
 
@@ -31,20 +31,20 @@ Fingerprint = tuple[tuple[str, int, int, int], ...]
 
 
 def at_once(act: Callable[[], None]) -> None:
-    """Do it now."""
+    """Call `act` now."""
     act()
 
 
 class GuardSource:
-    """Gives the guard in force. Looks at the files' times at every call (some stats, microseconds).
+    """Gives the guard in force. It looks at the files' times at every call (a few stats, microseconds).
 
-    So no process works by an older version than the one that a neighbour has just planned by.
+    So no process works by an older version than the one by which another process has just planned.
     """
 
     def __init__(
         self, settings: Settings, store: Store, clock: Clock, ids: Ids, *, aside: Callable[[Callable[[], None]], None] = at_once
     ) -> None:
-        """Audit through `aside`: a process that may not wait for the database hands it to a thread."""
+        """Audit through `aside`: a process that may not wait for the database passes the work to a thread."""
         self._settings = settings
         self._store = store
         self._clock = clock
@@ -54,45 +54,45 @@ class GuardSource:
         self._guard: Guard | None = None
         self._files: tuple[Path, ...] = (settings.config,)
         self._seen: Fingerprint = ()
-        self._untold: list[tuple[AuditAction, str, str]] = []
-        self._tried_to_tell_at = -TELL_EVERY
+        self._unaudited: list[tuple[AuditAction, str, str]] = []
+        self._tried_to_audit_at = -AUDIT_EVERY
         self._aside = aside
 
     def __call__(self) -> Guard:
-        """Return the version in force; raises BadConfiguration only where there never was a good one."""
+        """Return the version in force; raises BadConfiguration only if there never was a good one."""
         guard = self._guard
-        if guard is not None and not self._may_tell() and _fingerprint(self._files) == self._seen:
+        if guard is not None and not self._may_audit() and _fingerprint(self._files) == self._seen:
             return guard
         with self._lock:
             return self._look()
 
     def _look(self) -> Guard:
         if self._guard is None or _fingerprint(self._files) != self._seen:
-            self._take()
-        if self._may_tell():
-            self._tried_to_tell_at = time.monotonic()
-            self._aside(self._tell)
+            self._take_newest()
+        if self._may_audit():
+            self._tried_to_audit_at = time.monotonic()
+            self._aside(self._audit)
         if self._guard is None:
             raise BadConfiguration(["there is no usable configuration"])
         return self._guard
 
-    def _take(self) -> None:
-        """Load, and again where a file changed meanwhile; what it was read from is remembered last, with the guard."""
+    def _take_newest(self) -> None:
+        """Load the files, again if one changed meanwhile. Their fingerprint is remembered last, with the guard."""
         try:
-            seen, guard = self._loaded()
+            seen, guard = self._load_unchanged()
         except BadConfiguration as fault:
             if self._guard is None:
                 raise
             self._seen = _fingerprint(self._files)
-            _log.error("configuration refused, the former one stays in force: %s", fault)
-            self._untold.append((AuditAction.CONFIG_REFUSED, self._guard.digest, str(fault)))
+            _log.error("configuration refused; the former version stays in force: %s", fault)
+            self._unaudited.append((AuditAction.CONFIG_REFUSED, self._guard.digest, str(fault)))
             return
         former = self._guard.digest if self._guard else ""
         self._guard, self._seen = guard, seen
         if guard.digest != former:
-            self._untold.append((AuditAction.CONFIG_TAKEN, guard.digest, former))
+            self._unaudited.append((AuditAction.CONFIG_TAKEN, guard.digest, former))
 
-    def _loaded(self) -> tuple[Fingerprint, Guard]:
+    def _load_unchanged(self) -> tuple[Fingerprint, Guard]:
         while True:
             seen = _fingerprint(self._files)
             _, guard = load_guard(self._settings, self._clock, self._memory, self._watch)
@@ -100,21 +100,21 @@ class GuardSource:
                 return seen, guard
 
     def _watch(self, configuration: Configuration) -> None:
-        """Look at the files that are named now, even if what they hold is refused: there it will be mended."""
+        """Watch the files that are named now, even if their content is refused: a mended one must be noticed."""
         self._files = tuple(_files(self._settings.config, configuration))
 
-    def _may_tell(self) -> bool:
-        return bool(self._untold) and time.monotonic() - self._tried_to_tell_at > TELL_EVERY
+    def _may_audit(self) -> bool:
+        return bool(self._unaudited) and time.monotonic() - self._tried_to_audit_at > AUDIT_EVERY
 
-    def _tell(self) -> None:
-        """Audit what was taken, once for all processes; if the database is away, with the next look."""
-        untold = list(self._untold)
+    def _audit(self) -> None:
+        """Audit new and refused versions, once for all processes. If the database is away, try again with the next look."""
+        unaudited = list(self._unaudited)
         try:
             with self._store.unit() as unit:
-                for action, digest, other in untold:
+                for action, digest, other in unaudited:
                     if _is_news(unit, action, digest, other):
                         unit.audit.append([self._entry(action, digest, other)])
-            self._untold = [each for each in self._untold if each not in untold]
+            self._unaudited = [change for change in self._unaudited if change not in unaudited]
         except GateError as fault:
             _log.warning("configuration change not yet audited: %s", fault)
 
@@ -124,7 +124,7 @@ class GuardSource:
 
 
 def _is_news(unit: Unit, action: AuditAction, digest: str, other: str) -> bool:
-    """Tell whether no other process has told it: a version unlike the newest taken, or faults not seen before."""
+    """Tell whether no other process has audited it: a version unlike the newest taken, or faults not seen before."""
     if action is AuditAction.CONFIG_TAKEN:
         return unit.audit.newest_configuration() != digest
     return unit.remember_version(action, hashlib.sha256(f"{digest}\n{other}".encode()).hexdigest(), other)
@@ -139,12 +139,12 @@ def _files(config: Path, configuration: Configuration) -> Iterator[Path]:
 
 
 def _fingerprint(files: tuple[Path, ...]) -> Fingerprint:
-    found = []
+    marks = []
     for path in files:
         try:
-            seen = os.stat(path)  # not path.stat(): this is asked for every delivery
+            status = os.stat(path)  # not path.stat(): this is asked for every delivery
         except OSError:
-            found.append((str(path), 0, 0, 0))
+            marks.append((str(path), 0, 0, 0))
         else:
-            found.append((str(path), seen.st_ino, seen.st_mtime_ns, seen.st_size))
-    return tuple(found)
+            marks.append((str(path), status.st_ino, status.st_mtime_ns, status.st_size))
+    return tuple(marks)

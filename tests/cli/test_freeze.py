@@ -115,7 +115,7 @@ def test_a_freeze_may_recur(desk: Desk, every: str, window: list[str]) -> None:
             1,
             "'now' is not a time: 2026-12-18 15:00",
         ),
-        (("add", "x", "--reason", "r", "--everywhere"), 1, "either the end of the freeze is said, or how long"),
+        (("add", "x", "--reason", "r", "--everywhere"), 1, "a freeze needs either its end or its length"),
         (("add", "x", "--reason", "r", "--for", "1h", "--everywhere", "--time-zone", "Berlin"), 1, "'Berlin' is not a time zone"),
         (("add", "x", "--reason", "r", "--for", "1h", "--everywhere", "--every", "FREQ=MINUTELY"), 1, "FREQ is one of YEARLY"),
         (("end", "nothing"), 3, "there is no open freeze 'nothing'"),

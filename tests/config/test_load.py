@@ -26,7 +26,7 @@ GOOD = toml(
 )
 NAME_PATTERN = "String should match pattern '^[a-z0-9][a-z0-9-]{0,62}$'"
 URL_PATTERN = r"String should match pattern '^(https?|ssh|file)://\S+$'"
-REFERENCE = 'must be a reference, "env:NAME" or "file:PATH": no secret stands in this file'
+REFERENCE = 'must be a reference, "env:NAME" or "file:PATH": this file holds no secrets'
 REF_PATTERN = 'must be "branch:GLOB", "tag:GLOB" or "release"'
 
 # fault: what stands in GOOD, what stands there instead, and the whole text of the one fault
@@ -190,7 +190,7 @@ def test_an_environment_has_the_time_zone_that_is_said_or_utc(tmp_path: Path) ->
 def test_a_forge_cannot_take_a_name_of_the_gate(tmp_path: Path) -> None:
     for name in ("os", "tidegate"):
         text = GOOD.replace("[forges.gogs]", f"[forges.{name}]").replace('"gogs:', f'"{name}:')
-        assert faults_of(tmp_path, text) == [f"tidegate.toml:1: forges.{name}: this name is taken by the gate itself"]
+        assert faults_of(tmp_path, text) == [f"tidegate.toml:1: forges.{name}: this name is reserved for the gate itself"]
 
 
 def test_an_empty_file_lacks_every_table(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The example configuration in a folder of its own; what is not yet audited is tried at every call."""
     write_example(tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(app.guard.source, "TELL_EVERY", -1.0)
+    monkeypatch.setattr(app.guard.source, "AUDIT_EVERY", -1.0)
     return tmp_path
 
 
@@ -290,7 +290,7 @@ def test_a_database_that_is_away_is_not_asked_at_every_call(
     rules: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     away = make_engine(f"postgresql+psycopg://nobody:x@127.0.0.1:{free_port()}/none", pool_size=1)
-    monkeypatch.setattr(app.guard.source, "TELL_EVERY", 3600.0)
+    monkeypatch.setattr(app.guard.source, "AUDIT_EVERY", 3600.0)
     guards = source(rules, away)
     guard = guards()
     assert [guards() for _ in range(3)] == [guard] * 3

@@ -1,4 +1,4 @@
-"""The tables of tidegate.toml, a file each: its keys, what is wrong with it beside the others, and the value it becomes.
+"""The tables of tidegate.toml, a file each: the keys, the faults against other tables, and the resulting value.
 
-All of them together: `file.py`. What a value must look like: `fields.py`.
+All tables together: `file.py`. The form of single values: `fields.py`.
 """

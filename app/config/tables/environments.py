@@ -1,4 +1,4 @@
-"""`[[environments]]`: what is deployed from which repository to which targets, and who approves."""
+"""`[[environments]]`: refs of a repository, the targets that they are deployed to, and the approvals."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class EnvironmentTable(Table):
 def environment_faults(
     environments: Sequence[EnvironmentTable], *, forges: Collection[str], targets: Collection[str]
 ) -> Iterator[Fault]:
-    """Find environments that share a name, and forges and targets that are named and not there."""
+    """Find environments that share a name, and names of forges and targets that do not exist."""
     seen: set[str] = set()
     for index, environment in enumerate(environments):
         where: Where = ("environments", index)
@@ -71,7 +71,7 @@ def environment_faults(
 
 
 def environment_of(table: EnvironmentTable) -> Environment:
-    """Make the environment of a table that was checked."""
+    """Make the environment from a checked table."""
     return Environment(
         name=table.name,
         repository=table.repository,

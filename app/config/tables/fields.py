@@ -1,4 +1,4 @@
-"""What a value of tidegate.toml must look like, and what tables have in common."""
+"""The form of single values in tidegate.toml, and the classes that all tables share."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 def _seconds(value: object) -> object:
     """Read `60s`, `2m`, `500ms` or a number as seconds."""
-    found = _DURATION.match(value) if isinstance(value, str) else None
-    return float(found[1]) * _UNITS[found[2]] if found else value
+    match = _DURATION.match(value) if isinstance(value, str) else None
+    return float(match[1]) * _UNITS[match[2]] if match else value
 
 
 def _reference(value: str) -> str:
     kind, _, rest = value.partition(":")
     if kind not in ("env", "file") or not rest:
-        raise ValueError('must be a reference, "env:NAME" or "file:PATH": no secret stands in this file')
+        raise ValueError('must be a reference, "env:NAME" or "file:PATH": this file holds no secrets')
     return value
 
 
@@ -38,7 +38,7 @@ def _clone(value: str) -> str:
     except ValueError:
         fields = {""}
     if not fields <= {"url", "repository"}:
-        raise ValueError("may name {url} and {repository}, and no other field")
+        raise ValueError("may use the fields {url} and {repository}, and no others")
     return value
 
 
@@ -85,7 +85,7 @@ class Table(BaseModel):
 
 
 class OpenTable(BaseModel):
-    """A table with further keys: those of its kind."""
+    """A table with further keys, which its kind defines."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 

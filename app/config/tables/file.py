@@ -1,4 +1,4 @@
-"""The whole of tidegate.toml, as it is written. A new table is one file beside this one, and one line here."""
+"""The whole of tidegate.toml, as written. A new table is one file beside this one, and one line here."""
 
 from __future__ import annotations
 

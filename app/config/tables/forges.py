@@ -1,4 +1,4 @@
-"""`[forges.NAME]`: where deliveries come from, and where repositories are fetched from."""
+"""`[forges.NAME]`: the forges that send deliveries, and from which repositories are fetched."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import Field
 
 from app.config.tables.fields import Clone, Fault, Reference, Table, Url
 
-TAKEN = ("os", "tidegate", "person")
+RESERVED = ("os", "tidegate", "person")
 
 
 class ForgeTable(Table):
@@ -41,18 +41,18 @@ class ForgeSettings:
 
 
 def forge_faults(forges: Mapping[str, ForgeTable], *, kinds: Collection[str], issuers: Collection[str]) -> Iterator[Fault]:
-    """Find forges of unknown kinds, names that are taken, and issuers that are not there."""
+    """Find forges of unknown kinds, names that are reserved, and issuers that do not exist."""
     for name, forge in forges.items():
         if forge.kind not in kinds:
             yield ("forges", name, "kind"), f"unknown kind {forge.kind!r}; known: {', '.join(sorted(kinds))}"
-        if name in TAKEN:
-            yield ("forges", name), "this name is taken by the gate itself"
+        if name in RESERVED:
+            yield ("forges", name), "this name is reserved for the gate itself"
         if forge.access_issuer is not None and forge.access_issuer not in issuers:
             yield ("forges", name, "access_issuer"), f"there is no issuer {forge.access_issuer!r}"
 
 
 def forge_settings(name: str, table: ForgeTable) -> ForgeSettings:
-    """Make the settings of a table that was checked."""
+    """Make the settings from a checked table."""
     return ForgeSettings(
         name=name,
         kind=table.kind,

@@ -11,8 +11,8 @@ from pydantic import BaseModel
 from app.config.tables.fields import Fault, OpenTable, Seconds
 from app.domain.access import SourceKind, SourceRule
 
-FILE = SourceKind.FILE.value  # the source that people.toml is
-_MAX_AGE = {"okta": 3600.0, "aws_iam": 7200.0}  # of what is read; what speaks by itself holds until it says otherwise
+FILE = SourceKind.FILE.value  # the source behind people.toml
+_MAX_AGE = {"okta": 3600.0, "aws_iam": 7200.0}  # of sources that are read; a source that pushes holds until it says otherwise
 _REFRESH = {"okta": 300.0, "aws_iam": 900.0}
 
 
@@ -27,23 +27,23 @@ class SourceTable(OpenTable):
 
 @dataclass(frozen=True, slots=True)
 class SourceSettings:
-    """An identity source as configured: how it is listened to, and its kind's own options, already validated."""
+    """An identity source as configured: its rule, and its kind's own options, already validated."""
 
     rule: SourceRule
     options: BaseModel
 
 
 def source_faults(sources: Mapping[str, SourceTable]) -> Iterator[Fault]:
-    """Find names that are taken, and sources that are to be read and cannot be."""
+    """Find names that are reserved, and sources that shall be read but cannot be."""
     for name, source in sources.items():
         if name == FILE:
-            yield ("identity", name), "this name is taken by people.toml"
+            yield ("identity", name), "this name is reserved for people.toml"
         if source.refresh is not None and source.kind not in _REFRESH:
-            yield ("identity", name, "refresh"), f"a {source.kind} source speaks by itself and is not read"
+            yield ("identity", name, "refresh"), f"a {source.kind} source pushes its changes and is not read"
 
 
 def source_settings(name: str, table: SourceTable, options: type[BaseModel]) -> SourceSettings:
-    """Make the settings of a table that was checked."""
+    """Make the settings from a checked table."""
     kind = SourceKind(table.kind)
     refresh, max_age = table.refresh or _REFRESH.get(kind), table.max_age or _MAX_AGE.get(kind)
     rule = SourceRule(

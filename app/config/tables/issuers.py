@@ -1,4 +1,4 @@
-"""`[issuers.NAME]`: whose tokens are taken, and who signs people in."""
+"""`[issuers.NAME]`: the issuers whose tokens are accepted, and at which people sign in."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.toml_lines import Where
 
 
 class IssuerTable(OpenTable):
-    """`[issuers.NAME]`; with `max_age` whoever signs in is also known by it, that long. Further keys are the issuer's own."""
+    """`[issuers.NAME]`. With `max_age` a sign-in also makes a person known for that long. Further keys are the issuer's own."""
 
     max_age: Seconds | None = None
 
@@ -33,7 +33,7 @@ def issuer_faults(issuers: Mapping[str, IssuerTable], *, sources: Collection[str
     seen: dict[tuple[str, str], str] = {}
     for name, table in issuers.items():
         if table.max_age is not None and (name == FILE or name in sources):
-            yield ("issuers", name, "max_age"), "makes it a source of people, and there is another one of this name"
+            yield ("issuers", name, "max_age"), "makes it a source of people, but another source has this name"
         options = table.model_extra or {}
         other = seen.setdefault((str(options.get("issuer")), str(options.get("audience"))), name)
         if other != name:
@@ -42,9 +42,9 @@ def issuer_faults(issuers: Mapping[str, IssuerTable], *, sources: Collection[str
 
 
 def _mistakable_tokens(issuers: Mapping[str, IssuerTable]) -> Iterator[Fault]:
-    """Find audiences that are clients of the same issuer: ID tokens are for those, and would open the API as bearers.
+    """Find audiences that are clients of the same issuer: the clients' ID tokens would open the API as bearer tokens.
 
-    A user pool of Cognito knows no audience but its clients; there `token_use` tells the tokens apart.
+    A Cognito user pool has no audience but its clients; there `token_use` tells the tokens apart.
     """
     options = {name: table.model_extra or {} for name, table in issuers.items()}
     clients = {(o.get("issuer"), str(o["client_id"])): name for name, o in options.items() if "client_id" in o}
@@ -57,6 +57,6 @@ def _mistakable_tokens(issuers: Mapping[str, IssuerTable]) -> Iterator[Fault]:
 
 
 def issuer_settings(name: str, table: IssuerTable, options: type[BaseModel]) -> IssuerSettings:
-    """Make the settings of a table that was checked."""
+    """Make the settings from a checked table."""
     rule = SourceRule(name, SourceKind.OIDC, timedelta(seconds=table.max_age)) if table.max_age else None
     return IssuerSettings(table.options(options), rule)

@@ -1,4 +1,4 @@
-"""`[sinks.NAME]`: who is told what, of which environments."""
+"""`[sinks.NAME]`: the receivers of notices, by event and environment."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class SinkTable(OpenTable):
 
 @dataclass(frozen=True, slots=True)
 class SinkSettings:
-    """A sink as configured, with its kind's own options, already validated. Without environments it is told of all."""
+    """A sink as configured, with its kind's own options, already validated. Without environments it gets notices of all."""
 
     kind: str
     events: tuple[str, ...]
@@ -29,7 +29,7 @@ class SinkSettings:
 
 
 def sink_faults(sinks: Mapping[str, SinkTable], *, environments: Collection[str]) -> Iterator[Fault]:
-    """Find environments that are named and not there."""
+    """Find names of environments that do not exist."""
     for name, sink in sinks.items():
         for index, environment in enumerate(sink.environments or ()):
             if environment not in environments:
@@ -37,5 +37,5 @@ def sink_faults(sinks: Mapping[str, SinkTable], *, environments: Collection[str]
 
 
 def sink_settings(table: SinkTable, options: type[BaseModel]) -> SinkSettings:
-    """Make the settings of a table that was checked."""
+    """Make the settings from a checked table."""
     return SinkSettings(table.kind, tuple(table.events), frozenset(table.environments or ()), table.options(options))

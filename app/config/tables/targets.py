@@ -1,4 +1,4 @@
-"""`[zones.NAME]` and `[targets.NAME]`: what is deployed to, and where it lies."""
+"""`[zones.NAME]` and `[targets.NAME]`: the targets of deployments, and the zones that they are in."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ class TargetTable(OpenTable):
 
 
 def target_faults(targets: Mapping[str, TargetTable], zones: Mapping[str, ZoneTable]) -> Iterator[Fault]:
-    """Find zones that are named and not there."""
+    """Find names of zones that do not exist."""
     for name, target in targets.items():
         if target.zone not in zones:
             yield ("targets", name, "zone"), f"there is no zone {target.zone!r}"
 
 
 def zone_of(name: str, table: ZoneTable) -> Zone:
-    """Make the zone of a table."""
+    """Make the zone from a table."""
     return Zone(name, table.kind, table.region)
 
 
 def target_settings(name: str, table: TargetTable, options: type[BaseModel], zone: Zone) -> TargetSettings:
-    """Make the settings of a table that was checked."""
+    """Make the settings from a checked table."""
     return TargetSettings(name, table.kind, zone, table.options(options).model_dump(), table.pool)

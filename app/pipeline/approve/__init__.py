@@ -1,1 +1,1 @@
-"""What people decide: votes, overrides, proposals. Start with `vote.py`."""
+"""Decisions of people: votes, overrides, proposals. Start with `vote.py`."""

@@ -1,4 +1,4 @@
-"""Who acts in person, now: an active human with a sign-in that is fresh enough. Used by votes, overrides and reviews."""
+"""Find the person who acts: an active human with a sign-in here. Used by votes, overrides, reviews and proposals."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from app.pipeline.ports.services import Guard, Services
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody who acts, and the sign-in that proves it."""
+    """A person who acts, and the sign-in that proves it."""
 
     principal: Principal
     session: Session
 
     @property
     def account(self) -> Account:
-        """As whom deployments name this person."""
+        """The account by which deployments name this person."""
         return Account(PERSON, self.principal.subject, self.principal.subject)
 
 
@@ -33,11 +33,11 @@ def person_behind(services: Services, guard: Guard, account: Account) -> Person:
 
 
 def acting_person(services: Services, guard: Guard, principal: Principal, session: Session | None = None) -> Person:
-    """Return the person with this session, or the newest there is; raises Forbidden with what is missing."""
-    if not principal.active:
-        raise Forbidden(f"{principal.subject} is not active: {principal.why_inactive}")
+    """Return the person with this session, or with the newest one; raises Forbidden with what is missing."""
+    if principal.why_barred is not None:
+        raise Forbidden(principal.why_barred)
     if principal.kind is not PrincipalKind.HUMAN:
-        raise Forbidden(f"{principal.subject} is not a person ({principal.kind}): only people decide")
+        raise Forbidden(f"{principal.subject} is not a person ({principal.kind}), and only people decide")
     if session is None:
         with services.store.reading() as unit:
             session = unit.sessions.newest(principal.subject, services.clock.now(), guard.issuer_urls)

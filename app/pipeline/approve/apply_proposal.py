@@ -1,4 +1,7 @@
-"""Put an accepted change of policies into force, on the gate's machine: who may write there may do so, and what was accepted."""
+"""Put an accepted change of policies into force, on the gate's machine.
+
+Anyone who may write there may apply it, but only the text that was accepted.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,10 @@ from app.pipeline.ports.services import Services
 
 
 def apply(services: Services, proposal_id: str, by: Account, write: Callable[[str, str], None]) -> Proposal:
-    """Write the file by `write(name, text)`, if a person accepted just this for the policies of this moment.
+    """Write the file by `write(name, text)`, if a person accepted exactly this for the policies of this moment.
 
-    The file is written last, one proposal at a time: a crash before the commit leaves it written and the proposal accepted, and
-    applying again only notes that. Raises NotFound, BadRequest (it has faults by now) and NotAllowed.
+    One proposal is applied at a time, and the file is written last. A crash before the commit leaves the file written and the
+    proposal accepted; applying it again only notes that. Raises NotFound, BadRequest (it has faults by now) and NotAllowed.
     """
     with services.store.unit() as unit:
         unit.proposals.apply_alone()
@@ -27,7 +30,7 @@ def apply(services: Services, proposal_id: str, by: Account, write: Callable[[st
         policy = services.guard().policy  # as the files are now
         is_written = policy.files.get(file) == text
         if not is_written and check_policy(policy, file, text) != proposal.policy_digest:
-            raise NotAllowed("the policies have changed since this was accepted: look at it beside them, and accept it anew")
+            raise NotAllowed("the policies have changed since this was accepted: compare it with them, and accept it again")
         applied = replace(proposal, state=ProposalState.APPLIED)
         unit.proposals.update(applied)
         entry = proposal_entry(services, applied, AuditAction.PROPOSAL_APPLIED, by.key, accepted_by=applied.decided_by)

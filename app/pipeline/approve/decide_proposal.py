@@ -1,7 +1,8 @@
-"""Accept or reject a proposal: a person does, in person, and never its proposer. Next: `apply_proposal.py`, `line/rollback.py`.
+"""Accept or reject a proposal: a person does it, never the proposer. Next: `apply_proposal.py`, `line/rollback.py`.
 
 An accepted rollback is the accepting person's own act: policy decides whether that person may, as if nobody had proposed it. So
-who answers for an agent may accept that. About a change of policies no policy decides, so there it takes somebody else.
+the owner of an agent may accept the agent's rollback. No policy decides about a change of policies, so its acceptance takes
+a person other than the proposer's owner.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ DECIDER_SESSION = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """An accepted proposal, and the deployment that came of it (None: it is applied on the gate's machine)."""
+    """An accepted proposal, and its deployment (None if the proposal is applied on the gate's machine)."""
 
     proposal: Proposal
     deployment: Deployment | None
@@ -35,13 +36,13 @@ class Acceptance:
 def accept(services: Services, proposal_id: str, person: Person, comment: str = "") -> Acceptance:
     """Accept: plan the rollback, or mark the change of policies as one that may be applied to the policies of this moment.
 
-    A change that was accepted may be accepted anew, when the policies have changed since. Raises NotFound, BadRequest (it has
+    A change that was accepted may be accepted again if the policies have changed since. Raises NotFound, BadRequest (it has
     faults by now), NotAllowed (it is over, expired, overtaken, or changes nothing) and Forbidden.
     """
-    digest = _checked(services, proposal_id, person)
+    digest = _checked_digest(services, proposal_id, person)
     with services.store.unit() as unit:
         proposal = lock_proposal(services, unit, proposal_id)
-        decided = _decided(services, proposal, person, comment, state=ProposalState.ACCEPTED)
+        decided = _with_verdict(services, proposal, person, comment, state=ProposalState.ACCEPTED)
         if digest is not None:
             accepted = Acceptance(_accepted_policy(proposal, decided, digest), None)
         else:
@@ -54,19 +55,19 @@ def accept(services: Services, proposal_id: str, person: Person, comment: str = 
 
 
 def reject(services: Services, proposal_id: str, person: Person, comment: str = "") -> Proposal:
-    """Reject, also a change of policies that was accepted and not applied; raises NotFound, NotAllowed and Forbidden."""
+    """Reject a proposal, even an accepted change that is not applied yet; raises NotFound, NotAllowed and Forbidden."""
     check_fresh(person.session, services.clock.now(), DECIDER_SESSION)
     with services.store.unit() as unit:
         proposal = lock_proposal(services, unit, proposal_id)
         _check_not_own(proposal, person)
-        rejected = _decided(services, proposal, person, comment, state=ProposalState.REJECTED)
+        rejected = _with_verdict(services, proposal, person, comment, state=ProposalState.REJECTED)
         unit.proposals.update(rejected)
         unit.audit.append([_entry(services, rejected, AuditAction.PROPOSAL_REJECTED, person)])
     return rejected
 
 
 def lock_proposal(services: Services, unit: Unit, proposal_id: str) -> Proposal:
-    """Lock a proposal that may still come to something; raises NotFound and NotAllowed."""
+    """Lock a proposal that is not over and not expired; raises NotFound and NotAllowed."""
     return _under_way(services, unit.proposals.lock(proposal_id), proposal_id)
 
 
@@ -85,12 +86,12 @@ def _under_way(services: Services, proposal: Proposal | None, proposal_id: str) 
     if proposal.has_ended:
         raise NotAllowed(f"proposal {proposal.id} was {proposal.state} by {proposal.decided_by}")
     if proposal.has_expired(services.clock.now()):
-        raise NotAllowed(f"proposal {proposal.id} has expired at {proposal.expires_at:%Y-%m-%d %H:%M:%S} UTC: propose it anew")
+        raise NotAllowed(f"proposal {proposal.id} has expired at {proposal.expires_at:%Y-%m-%d %H:%M:%S} UTC: propose it again")
     return proposal
 
 
-def _checked(services: Services, proposal_id: str, person: Person) -> str | None:
-    """Check what never changes of a proposal, and its text by the policies of now; return their digest, None of a rollback."""
+def _checked_digest(services: Services, proposal_id: str, person: Person) -> str | None:
+    """Check who decides, and the proposed text against today's policies; return their digest (None for a rollback)."""
     now = services.clock.now()
     check_fresh(person.session, now, DECIDER_SESSION)
     with services.store.reading() as unit:
@@ -100,13 +101,13 @@ def _checked(services: Services, proposal_id: str, person: Person) -> str | None
         return None
     guard, who = services.guard(), person.principal.subject
     proposer = guard.identity.principal(proposal.proposer)
-    if proposer is None or not proposer.active:  # nobody knows any more who answers for it
+    if proposer is None or not proposer.active:  # its owner is no longer known
         raise NotAllowed(f"{proposal.proposer}, who proposes it, is no longer active: another person must propose it")
     if proposer.owner == who:
         raise Forbidden(f"{who} answers for {proposal.proposer}, who proposes to change policies: another person must accept it")
-    bare = why_no_mfa(person.session, now)
-    if bare is not None:
-        raise Forbidden(f"accepting a change of policies needs a second factor: {bare}")
+    objection = why_no_mfa(person.session, now)
+    if objection is not None:
+        raise Forbidden(f"accepting a change of policies needs a second factor: {objection}")
     return check_policy(guard.policy, proposal.file, proposal.text)
 
 
@@ -132,15 +133,15 @@ def _accepted_rollback(services: Services, unit: Unit, decided: Proposal, person
 
 
 def _check_not_overtaken(unit: Unit, proposal: Proposal, environment: str) -> None:
-    """Raise NotAllowed where there is a newer release than whoever proposed to go back can have seen."""
+    """Raise NotAllowed if there is a release that is newer than the proposal."""
     current = unit.deployments.last_release(environment)
     if current is not None and current.updated_at > proposal.made_at:
         raise NotAllowed(
-            f"{environment} has released {current.sha[:12]} since this was proposed: look at that, and propose it anew"
+            f"{environment} has released {current.sha[:12]} since this was proposed: look at that release, and propose again"
         )
 
 
-def _decided(services: Services, proposal: Proposal, person: Person, comment: str, *, state: ProposalState) -> Proposal:
+def _with_verdict(services: Services, proposal: Proposal, person: Person, comment: str, *, state: ProposalState) -> Proposal:
     return replace(
         proposal,
         state=state,

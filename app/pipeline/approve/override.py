@@ -1,7 +1,7 @@
-"""Break the glass: a person deploys in spite of what policy or missing approvals say, in sight of everybody.
+"""Break the glass: a person deploys in spite of a denial or missing approvals, in sight of everybody.
 
-An override is a deployment of its own with a right of its own (`override`), decided and dispatched like any other. It takes a
-purpose and a second factor shown just now, it is told to the sinks, and it is listed until another person has reviewed it.
+An override is a deployment of its own with its own right (`override`), decided and dispatched like any other. It takes a
+purpose, and a second factor shown just now. The sinks are told of it, and it is listed until another person has reviewed it.
 """
 
 from __future__ import annotations
@@ -32,50 +32,51 @@ def override(services: Services, deployment_id: str, person: Person, purpose: st
     purpose = plain_line(purpose.strip())
     if len(purpose) < SHORTEST_PURPOSE:
         raise BadRequest(f"an override needs a purpose of {SHORTEST_PURPOSE} characters or more: why can this not wait?")
-    bare = why_no_mfa(person.session, services.clock.now())
-    if bare is not None:
-        raise Forbidden(f"an override needs a second factor: {bare}")
+    objection = why_no_mfa(person.session, services.clock.now())
+    if objection is not None:
+        raise Forbidden(f"an override needs a second factor: {objection}")
     with services.store.unit() as unit:
-        seen = unit.deployments.get(deployment_id)
-        if seen is None:
+        overridden = unit.deployments.get(deployment_id)
+        if overridden is None:
             raise NotFound(f"there is no deployment {deployment_id}")
-        if seen.state not in OVERRIDABLE:
-            raise NotAllowed(f"only what is held or denied can be overridden, and {seen.id} is {seen.state}")
-        if seen.is_rollback:
+        if overridden.state not in OVERRIDABLE:
+            raise NotAllowed(f"only a held or denied deployment can be overridden, and {overridden.id} is {overridden.state}")
+        if overridden.is_rollback:
             raise NotAllowed(
                 "a rollback cannot be overridden: permit the action `rollback` to the people who must go back in an emergency"
             )
         position = unit.deployments.next_position()
-        fresh = deployment_of(
+        copy = deployment_of(
             services,
-            seen,
+            overridden,
             actor=person.account,
             trigger=Trigger.OVERRIDE,
             position=position,
             correlation_id=services.ids.new(),
         )
-        made = replace(fresh, release_id=None, purpose=purpose)
-        unit.deployments.add(made, services.clock.now() + timedelta(seconds=services.limits.sweep_after))
-        detail = {"overrides": seen.id, "purpose": purpose, "reason": seen.reason or ""}
-        unit.audit.append([services.recorder.entry(AuditAction.DEPLOYMENT_OVERRIDDEN, detail, about=made)])
-        tell(services, unit, deployment_notice(services, made, "overridden", seen.reason or ""), environment=made.environment)
-    services.wakes.run(Wake.of(made, Stage.VALIDATE_IDENTITY))
-    return made
+        deployment = replace(copy, release_id=None, purpose=purpose)
+        unit.deployments.add(deployment, services.clock.now() + timedelta(seconds=services.limits.sweep_after))
+        detail = {"overrides": overridden.id, "purpose": purpose, "reason": overridden.reason or ""}
+        unit.audit.append([services.recorder.entry(AuditAction.DEPLOYMENT_OVERRIDDEN, detail, about=deployment)])
+        notice = deployment_notice(services, deployment, "overridden", overridden.reason or "")
+        tell(services, unit, notice, environment=deployment.environment)
+    services.wakes.run(Wake.of(deployment, Stage.VALIDATE_IDENTITY))
+    return deployment
 
 
 def review(services: Services, deployment_id: str, person: Person, comment: str = "") -> AuditEntry:
-    """Note that somebody else has looked at an override afterwards; raises NotFound, NotAllowed or Forbidden."""
+    """Note that another person has looked at an override afterwards; raises NotFound, NotAllowed or Forbidden."""
     check_fresh(person.session, services.clock.now(), REVIEWER_SESSION)
     who = person.principal.subject
     with services.store.unit() as unit:
-        made = unit.deployments.get(deployment_id)
-        if made is None or made.trigger is not Trigger.OVERRIDE:
+        deployment = unit.deployments.get(deployment_id)
+        if deployment is None or deployment.trigger is not Trigger.OVERRIDE:
             raise NotFound(f"there is no override {deployment_id}")
-        if who == made.actor.id or who == made.principal:
+        if who == deployment.actor.id or who == deployment.principal:
             raise Forbidden(f"{who} made this override: another person must review it")
-        if not unit.approvals.review(made.id, who, plain_line(comment), at=services.clock.now()):
-            raise NotAllowed(f"override {made.id} has already been reviewed")
+        if not unit.approvals.review(deployment.id, who, plain_line(comment), at=services.clock.now()):
+            raise NotAllowed(f"override {deployment.id} has already been reviewed")
         detail = {"comment": plain_line(comment)}
-        entry = services.recorder.entry(AuditAction.OVERRIDE_REVIEWED, detail, about=made, actor=who)
+        entry = services.recorder.entry(AuditAction.OVERRIDE_REVIEWED, detail, about=deployment, actor=who)
         unit.audit.append([entry])
     return entry

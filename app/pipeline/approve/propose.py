@@ -1,6 +1,6 @@
-"""Propose to go back to a release, or to change a file of policies: anybody active may, agents too. Next: `decide_proposal.py`.
+"""Propose to go back to a release, or to change a file of policies: every active principal may. Next: `decide_proposal.py`.
 
-A proposal does nothing by itself. What can be checked is checked at once, so that no person is asked about what cannot be done.
+A proposal does nothing by itself. It is checked at once as far as possible, so that no person has to judge an impossible one.
 """
 
 from __future__ import annotations
@@ -26,30 +26,30 @@ SHORTEST_ID = 6
 
 
 def propose_rollback(services: Services, who: Principal, environment: str, release: str | None, *, reason: str) -> Proposal:
-    """Propose to bring this release (id or commit prefix) back, or the one that a rollback would bring now: it is pinned here.
+    """Propose to bring a release (id or commit prefix) back. Without one, the release that a rollback would bring now is pinned.
 
     Raises NotFound, BadRequest (no reason), RateLimited and NotAllowed (too many wait).
     """
     reason = _reason(services, who, reason)
     with services.store.unit() as unit:
         earlier = release_to(services, unit, environment, release)
-        made = _proposal(services, who, reason, kind=ProposalKind.ROLLBACK, environment=environment, release_id=earlier.id)
-        _keep(services, unit, made, f"to bring {environment} back to {earlier.sha[:12]}")
-    return made
+        proposal = _proposal(services, who, reason, kind=ProposalKind.ROLLBACK, environment=environment, release_id=earlier.id)
+        _keep(services, unit, proposal, f"to bring {environment} back to {earlier.sha[:12]}")
+    return proposal
 
 
 def propose_policy(services: Services, who: Principal, file: str, text: str, *, reason: str) -> Proposal:
     """Propose a file of policies, new or in place of the one of its name.
 
-    Raises BadRequest (no reason; or faults, as `FILE:LINE: what`), RateLimited and NotAllowed (too many
-    wait, or it changes nothing).
+    Raises BadRequest (no reason, or faults as `FILE:LINE: what`), RateLimited and NotAllowed (too many wait, or it changes
+    nothing).
     """
     reason = _reason(services, who, reason)
     digest = check_policy(services.guard().policy, file, text)
-    made = _proposal(services, who, reason, kind=ProposalKind.POLICY, file=file, text=text, policy_digest=digest)
+    proposal = _proposal(services, who, reason, kind=ProposalKind.POLICY, file=file, text=text, policy_digest=digest)
     with services.store.unit() as unit:
-        _keep(services, unit, made, f"to change the policies in {file}")
-    return made
+        _keep(services, unit, proposal, f"to change the policies in {file}")
+    return proposal
 
 
 def check_policy(policy: Policy, file: str, text: str) -> str:
@@ -68,7 +68,7 @@ def check_policy(policy: Policy, file: str, text: str) -> str:
 
 
 def diff_of(policy: Policy, proposal: Proposal) -> str | None:
-    """Show what a proposed file would change of the one in force, as a unified diff; None of a rollback."""
+    """Show how a proposed file would change the one in force, as a unified diff; None for a rollback."""
     if proposal.file is None or proposal.text is None:
         return None
     former = policy.files.get(proposal.file, "").splitlines()
@@ -78,21 +78,21 @@ def diff_of(policy: Policy, proposal: Proposal) -> str | None:
 
 def proposal_entry(services: Services, proposal: Proposal, action: AuditAction, actor: str, **detail: Any) -> AuditEntry:
     """Describe that `action` happened to a proposal, with what it proposes."""
-    named = ("kind", "proposer", "environment", "release_id", "file", "text_digest", "policy_digest")
-    told = {name: value for name in named if (value := getattr(proposal, name)) is not None}
-    return services.recorder.entry(action, {"proposal": proposal.id, **told, **detail}, about=proposal, actor=actor)
+    fields = ("kind", "proposer", "environment", "release_id", "file", "text_digest", "policy_digest")
+    proposed = {name: value for name in fields if (value := getattr(proposal, name)) is not None}
+    return services.recorder.entry(action, {"proposal": proposal.id, **proposed, **detail}, about=proposal, actor=actor)
 
 
 def proposal_named(services: Services, name: str) -> Proposal:
-    """Return the proposal of this id, or unambiguous beginning or end of one; raises NotFound."""
+    """Return the proposal with this id, or with an unambiguous beginning or end of it; raises NotFound."""
     wanted = name.strip().lower()
     if len(wanted) < SHORTEST_ID:
         raise NotFound(f"{name!r} is too short for a proposal's id; give {SHORTEST_ID} characters or more")
     with services.store.reading() as unit:
-        found = unit.proposals.named(wanted)
-    if len(found) != 1:
-        raise NotFound(f"{'more than one' if found else 'no'} proposal is named {name}")
-    return found[0]
+        proposals = unit.proposals.named(wanted)
+    if len(proposals) != 1:
+        raise NotFound(f"{'more than one' if proposals else 'no'} proposal is named {name}")
+    return proposals[0]
 
 
 def _reason(services: Services, who: Principal, reason: str) -> str:
@@ -109,29 +109,29 @@ def _proposal(services: Services, who: Principal, reason: str, **what: Any) -> P
     return Proposal(id=services.ids.new(), proposer=who.subject, reason=reason, made_at=now, expires_at=now + HOLDS, **what)
 
 
-def _keep(services: Services, unit: Unit, made: Proposal, what: str) -> None:
-    if unit.proposals.waiting_of(made.proposer, made.made_at) >= MOST_WAITING:
-        raise NotAllowed(f"{MOST_WAITING} of your proposals wait already; let people decide on those first")
-    unit.proposals.add(made)
-    unit.audit.append([proposal_entry(services, made, AuditAction.PROPOSAL_MADE, made.proposer, reason=made.reason)])
-    tell(services, unit, _notice(services, made, what), environment=made.environment)
+def _keep(services: Services, unit: Unit, proposal: Proposal, what: str) -> None:
+    if unit.proposals.waiting_of(proposal.proposer, proposal.made_at) >= MOST_WAITING:
+        raise NotAllowed(f"{MOST_WAITING} of your proposals already wait; let people decide on those first")
+    unit.proposals.add(proposal)
+    unit.audit.append([proposal_entry(services, proposal, AuditAction.PROPOSAL_MADE, proposal.proposer, reason=proposal.reason)])
+    tell(services, unit, _notice(services, proposal, what), environment=proposal.environment)
 
 
-def _notice(services: Services, made: Proposal, what: str) -> Notice:
-    lines = (f"{made.proposer} proposes {what}.", f"Reason: {made.reason}", f"See: tidegate proposal show {made.id}")
+def _notice(services: Services, proposal: Proposal, what: str) -> Notice:
+    lines = (f"{proposal.proposer} proposes {what}.", f"Reason: {proposal.reason}", f"See: tidegate proposal show {proposal.id}")
     return Notice(
         id=services.ids.new(),
-        at=made.made_at,
+        at=proposal.made_at,
         event=AuditAction.PROPOSAL_MADE,
-        subject=f"{made.proposer} proposes {what}",
+        subject=f"{proposal.proposer} proposes {what}",
         text="\n".join(lines),
         detail={
-            "proposal": made.id,
-            "kind": made.kind.value,
-            "who": made.proposer,
-            "environment": made.environment or "",
-            "release": made.release_id or "",
-            "file": made.file or "",
-            "reason": made.reason,
+            "proposal": proposal.id,
+            "kind": proposal.kind.value,
+            "who": proposal.proposer,
+            "environment": proposal.environment or "",
+            "release": proposal.release_id or "",
+            "file": proposal.file or "",
+            "reason": proposal.reason,
         },
     )

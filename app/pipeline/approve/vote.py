@@ -1,4 +1,4 @@
-"""Take one person's word on a deployment that waits. What it is worth is counted when it is decided (`decide/tally.py`)."""
+"""Take one person's vote on a deployment that waits. Votes are counted when the deployment is decided (`decide/tally.py`)."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from app.pipeline.ports.stores.unit import Unit
 
 
 def vote(services: Services, deployment_id: str, person: Person, verdict: Verdict, comment: str = "") -> Vote:
-    """Keep the vote and let the deployment go on, or end it. A vote is given once and cannot be changed.
+    """Keep the vote, and let the deployment go on or end it. A vote is cast once and cannot be changed.
 
-    Raises NotFound, NotAllowed (it does not wait, or for something else by now, or this person has voted) and Forbidden, which
-    says what is missing.
+    Raises NotFound, NotAllowed and Forbidden, which says what is missing. NotAllowed means that the deployment does not wait,
+    that it waits for something else by now, or that this person has voted.
     """
     started_at = services.clock.now()
     with services.store.reading() as unit:
@@ -34,27 +34,27 @@ def vote(services: Services, deployment_id: str, person: Person, verdict: Verdic
     if deployment is None:
         raise NotFound(f"there is no deployment {deployment_id}")
     _check_waits(deployment)
-    case, decision = _right(services, deployment, person)
+    case, decision = _case_and_right(services, deployment, person)
     with services.store.unit() as unit:
         unit.slots.lock(deployment.environment)
         current = unit.deployments.lock(deployment.id)
         _check_waits(current or deployment)
         request = _open_request(services, unit, deployment, case)
-        given = _vote(services, request, person, verdict, comment, decision=decision)
-        if not unit.approvals.vote(given):
+        new_vote = _make_vote(services, request, person, verdict, comment, decision=decision)
+        if not unit.approvals.vote(new_vote):
             raise NotAllowed(f"{person.principal.subject} has already voted on this; a vote cannot be changed")
-        unit.audit.append([_entry(services, deployment, given, decision)])
+        unit.audit.append([_entry(services, deployment, new_vote, decision)])
         if verdict is Verdict.APPROVE:
             soon = services.clock.now() + timedelta(seconds=services.limits.sweep_after)
-            unit.deployments.defer(deployment.id, soon, f"approved by {given.subject}")
+            unit.deployments.defer(deployment.id, soon, f"approved by {new_vote.subject}")
             wakes: tuple[Wake, ...] = (_resume(deployment),)
         else:
-            why = f"rejected by {given.subject}" + (f": {given.comment}" if given.comment else "")
-            move = Move(State.DENIED, {"vote": given.id}, reason=why, closes=RequestState.REJECTED)
+            why = f"rejected by {new_vote.subject}" + (f": {new_vote.comment}" if new_vote.comment else "")
+            move = Move(State.DENIED, {"vote": new_vote.id}, reason=why, closes=RequestState.REJECTED)
             wakes = conclude(services, unit, deployment, Stage.CHECK_PERMISSION, move, started_at).wakes
     for wake in wakes:
         services.wakes.run(wake)
-    return given
+    return new_vote
 
 
 def right_to_vote(case: Case, deployment: Deployment, person: Person) -> Decision:
@@ -67,9 +67,9 @@ def right_to_vote(case: Case, deployment: Deployment, person: Person) -> Decisio
     decision = decide(replace(case, session=person.session, is_involved=is_involved), who, Action.APPROVE)
     if decision.effect is Effect.DENY:
         decision = replace(decision, reason=explain(case.guard.policy, decision))
-    bare = why_no_voter(who, decision, is_involved=is_involved)
-    if bare is not None:
-        raise Forbidden(bare)
+    objection = why_no_voter(who, decision, is_involved=is_involved)
+    if objection is not None:
+        raise Forbidden(objection)
     return decision
 
 
@@ -79,7 +79,7 @@ def _check_waits(deployment: Deployment) -> None:
         raise NotAllowed(f"deployment {deployment.id} does not wait for approvals; it is {deployment.state}{why}")
 
 
-def _right(services: Services, deployment: Deployment, person: Person) -> tuple[Case, Decision]:
+def _case_and_right(services: Services, deployment: Deployment, person: Person) -> tuple[Case, Decision]:
     """Decide whether this person may vote here now; raises Forbidden and NotAllowed."""
     guard = services.guard()
     longest = environment_of(guard, deployment).approvals.session
@@ -90,18 +90,18 @@ def _right(services: Services, deployment: Deployment, person: Person) -> tuple[
 
 
 def _open_request(services: Services, unit: Unit, deployment: Deployment, case: Case) -> ApprovalRequest:
-    """Lock the request that is voted on; raises NotAllowed where it is over, or asks for something else by now."""
+    """Lock the request that is voted on; raises NotAllowed if it is over, or asks for something else by now."""
     standing = unit.approvals.standing(deployment.id)
     locked = unit.approvals.lock(standing.id) if standing is not None else None
     if locked is None or not is_current(locked[0], case):
-        services.wakes.run(_resume(deployment))  # now, and not when it would be looked at anyway
+        services.wakes.run(_resume(deployment))  # at once, not at the next sweep
         raise NotAllowed("the request has changed (policies or targets): wait for the new one, and look at it first")
     if services.clock.now() >= locked[0].expires_at:
         raise NotAllowed(f"the request has expired at {locked[0].expires_at:%Y-%m-%d %H:%M:%S} UTC")
     return locked[0]
 
 
-def _vote(
+def _make_vote(
     services: Services, request: ApprovalRequest, person: Person, verdict: Verdict, comment: str, *, decision: Decision
 ) -> Vote:
     return Vote(
@@ -115,10 +115,10 @@ def _vote(
     )
 
 
-def _entry(services: Services, deployment: Deployment, given: Vote, decision: Decision) -> AuditEntry:
-    action = {Verdict.APPROVE: AuditAction.APPROVAL_APPROVED, Verdict.REJECT: AuditAction.APPROVAL_REJECTED}[given.verdict]
-    detail = {"vote": given.id, "request_id": given.request_id, "comment": given.comment, **record_of(decision)}
-    return services.recorder.entry(action, detail, about=deployment, actor=given.subject)
+def _entry(services: Services, deployment: Deployment, new_vote: Vote, decision: Decision) -> AuditEntry:
+    action = {Verdict.APPROVE: AuditAction.APPROVAL_APPROVED, Verdict.REJECT: AuditAction.APPROVAL_REJECTED}[new_vote.verdict]
+    detail = {"vote": new_vote.id, "request_id": new_vote.request_id, "comment": new_vote.comment, **record_of(decision)}
+    return services.recorder.entry(action, detail, about=deployment, actor=new_vote.subject)
 
 
 def _resume(deployment: Deployment) -> Wake:

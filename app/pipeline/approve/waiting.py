@@ -1,7 +1,7 @@
-"""Tell what waits for approvals: who asks for what, what is missing, and whether whoever looks may vote.
+"""List the deployments that wait for approvals: who asks for them, what is missing, and whether the viewer may vote.
 
-For people to look at: the evidence is what was gathered when the deployment was identified. What counts is decided anew when
-somebody votes (`vote.py`).
+This is for people to look at. The evidence is what was gathered when the deployment was identified. Each vote gathers it
+again, and decides by that (`vote.py`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ AsWhom = Callable[[], Person]
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A deployment that waits. `missing`: whose yes it still takes; `why_not`: why the one who looks may not vote, or None."""
+    """A deployment that waits. `missing`: the approvals it still needs; `why_not`: why the viewer may not vote, or None."""
 
     deployment: Deployment
     request: ApprovalRequest
@@ -35,7 +35,7 @@ class Waiting:
 
 
 def waiting(services: Services, as_whom: AsWhom, environment: str | None = None) -> list[Waiting]:
-    """List what waits, oldest first. `as_whom` names who looks, or raises Forbidden with why that is nobody who votes.
+    """List the deployments that wait, oldest first. `as_whom` returns the viewer, or raises Forbidden if no person looks.
 
     Raises NotFound (no such environment).
     """
@@ -45,12 +45,12 @@ def waiting(services: Services, as_whom: AsWhom, environment: str | None = None)
     with services.store.reading() as unit:
         requests = unit.approvals.open(environment)
     viewer = _viewer(as_whom)
-    found = (_waiting(services, guard, request, viewer) for request in requests)
-    return [each for each in found if each is not None]
+    deployments = (_waiting(services, guard, request, viewer) for request in requests)
+    return [deployment for deployment in deployments if deployment is not None]
 
 
 def waiting_one(services: Services, as_whom: AsWhom, deployment_id: str) -> Waiting | None:
-    """Tell the same of one deployment; None where it does not wait."""
+    """Return the same about one deployment; None if it does not wait."""
     with services.store.reading() as unit:
         request = unit.approvals.standing(deployment_id)
     return _waiting(services, services.guard(), request, _viewer(as_whom)) if request is not None else None
@@ -69,7 +69,7 @@ def _waiting(services: Services, guard: Guard, request: ApprovalRequest, viewer:
         identified = unit.deployments.result(request.deployment_id, Stage.VALIDATE_IDENTITY)
         votes = tuple(unit.approvals.votes(request.id))
     if deployment is None or deployment.state is not State.HELD or identified is None:
-        return None  # it went on this very moment
+        return None  # it stopped waiting this very moment
     try:
         case = gather(services, guard, deployment, identified.detail)
     except NotAllowed as gone:

@@ -1,7 +1,8 @@
-"""May this account change these refs of this repository? Asked by the forge's own pre-receive check, before the push is taken.
+"""Decide whether an account may change these refs of a repository. The forge's pre-receive check asks before it takes a push.
 
-The forge has let the account in and its git says what the push holds; both are believed, since the instance is authenticated
-(`web/api/decide.py`). All refs or none: git takes a push whole. What skips the check is met at deploy (`line/authorize.py`).
+The forge has admitted the account, and its git says what the push holds. The gate believes both, because the instance is
+authenticated (`web/api/decide.py`). All refs are allowed or none: git takes a push whole. A push that skips the check is
+caught at deployment (`line/authorize.py`).
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ from app.pipeline.freeze.freeze import freezes_at
 from app.pipeline.ports.services import Guard, Services
 
 MOST_UPDATES = 100
-BESIDE_A_PUSH = 40  # questions what would change denials, in all: a person waits at git, and not for ever
+BESIDE_A_PUSH = 40  # questions about what would change denials, in all: a person waits at git for the answer
 NOT_INSPECTED = Inspection(inspected=False, paths_known=False, why_not="the instance has not sent the content")
 
 
 @dataclass(frozen=True, slots=True)
 class RefDecision:
-    """What was decided about one ref, by which policies, and what was found in its content."""
+    """The decision about one ref: the effect, the policies behind it, and the findings in its content."""
 
     ref: str
     effect: Effect
@@ -46,7 +47,7 @@ class RefDecision:
 
 @dataclass(frozen=True, slots=True)
 class PushAnswer:
-    """Whether the push may be taken. `id` is that of its audit entries."""
+    """The answer to a push. `id` is the correlation id of its audit entries."""
 
     id: str
     allowed: bool
@@ -54,17 +55,17 @@ class PushAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Decided:
-    """One ref's decision on its way; without an engine's `decision` the answer is no."""
+class _Outcome:
+    """The outcome for one ref. Without a `decision` of the policy engine the answer is no."""
 
     update: RefUpdate
-    told: RefDecision
+    ref_decision: RefDecision
     decision: Decision | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    """What is the same for all refs of a push."""
+class _PushFacts:
+    """Facts that are the same for all refs of a push."""
 
     resource: str
     principal: Principal
@@ -76,39 +77,39 @@ class _Known:
 
 
 def decide_push(services: Services, wanted: PushRequest) -> PushAnswer:
-    """Decide about each ref, keep the decisions with what it takes to make them again, and answer.
+    """Decide about each ref, keep the decisions with everything needed to repeat them, and answer.
 
-    Raises StoreUnavailable: then nothing was decided.
+    Raises StoreUnavailable; then nothing was decided.
     """
     guard = services.guard()
-    decided = _decided(services, guard, wanted)
+    outcomes = _outcomes(services, guard, wanted)
     answer = PushAnswer(
         services.ids.new(),
-        bool(decided) and all(each.told.effect is Effect.ALLOW for each in decided),
-        tuple(each.told for each in decided),
+        bool(outcomes) and all(outcome.ref_decision.effect is Effect.ALLOW for outcome in outcomes),
+        tuple(outcome.ref_decision for outcome in outcomes),
     )
-    _keep(services, guard, wanted, answer=answer, decided=decided)
+    _keep(services, guard, wanted, answer=answer, outcomes=outcomes)
     return answer
 
 
-def _decided(services: Services, guard: Guard, wanted: PushRequest) -> list[_Decided]:
+def _outcomes(services: Services, guard: Guard, wanted: PushRequest) -> list[_Outcome]:
     if len(wanted.updates) > MOST_UPDATES:
         why = f"at most {MOST_UPDATES} refs are decided at once: push in parts"
-        return [_denied(wanted.updates[0], why)]
+        return [_denial(wanted.updates[0], why)]
     fault, resource = _resource(guard, wanted.repository)
     if resource is None:
-        return [_denied(update, fault) for update in wanted.updates]
+        return [_denial(update, fault) for update in wanted.updates]
     fault, principal = active_principal(guard.identity, wanted.account)
     if principal is None:
-        return [_denied(update, fault) for update in wanted.updates]
-    known = _known(services, guard, wanted, resource=resource, principal=principal)
-    return [_decide(services, guard, wanted, update=update, known=known) for update in wanted.updates]
+        return [_denial(update, fault) for update in wanted.updates]
+    facts = _push_facts(services, guard, wanted, resource=resource, principal=principal)
+    return [_decide(services, guard, wanted, update=update, facts=facts) for update in wanted.updates]
 
 
 def _resource(guard: Guard, repository: Repository) -> tuple[str, str | None]:
-    """Spell the repository as tidegate.toml does, else as the policies do, or say why it cannot be told which is meant.
+    """Spell the repository as tidegate.toml does, else as the policies do. Or say why it is unclear which one is meant.
 
-    The forge hands its name on as whoever pushes has typed it, in any case: by that a `forbid` could be avoided.
+    The forge passes the name on as the pusher typed it, in upper or lower case: by that a `forbid` could be evaded.
     """
     same_name = {e.repository for e in guard.environments if e.repository.casefold() == repository.key.casefold()}
     spelled = {e.repository for e in guard.environments if e.is_of(repository)}
@@ -120,7 +121,7 @@ def _resource(guard: Guard, repository: Repository) -> tuple[str, str | None]:
     return "", spelled.pop() if spelled else repository.key.lower()
 
 
-def _known(services: Services, guard: Guard, wanted: PushRequest, *, resource: str, principal: Principal) -> _Known:
+def _push_facts(services: Services, guard: Guard, wanted: PushRequest, *, resource: str, principal: Principal) -> _PushFacts:
     now = services.clock.now()
     emails = {email for update in wanted.updates for email in update.emails}
     is_looked_into = any(update.changes is not None for update in wanted.updates)
@@ -128,8 +129,8 @@ def _known(services: Services, guard: Guard, wanted: PushRequest, *, resource: s
     environments = {e.name for update in wanted.updates for e in _environments(guard, wanted.repository, update)}
     with services.store.reading() as unit:
         session = unit.sessions.newest(principal.subject, now, guard.issuer_urls)
-        freezes = {name: tuple(each.name for each in freezes_at(unit, name, now)) for name in sorted(environments)}
-    return _Known(
+        freezes = {name: tuple(freeze.name for freeze in freezes_at(unit, name, now)) for name in sorted(environments)}
+    return _PushFacts(
         resource=resource,
         principal=principal,
         session=session,
@@ -144,38 +145,38 @@ def _environments(guard: Guard, repository: Repository, update: RefUpdate) -> li
     return [e for e in guard.environments if e.is_of(repository) and e.deploys_ref(update.ref)]
 
 
-def _decide(services: Services, guard: Guard, wanted: PushRequest, *, update: RefUpdate, known: _Known) -> _Decided:
+def _decide(services: Services, guard: Guard, wanted: PushRequest, *, update: RefUpdate, facts: _PushFacts) -> _Outcome:
     environments = _environments(guard, wanted.repository, update)
-    found = services.inspector.inspect(update.changes, agents=known.agents) if update.changes is not None else NOT_INSPECTED
+    inspection = services.inspector.inspect(update.changes, agents=facts.agents) if update.changes is not None else NOT_INSPECTED
     case = Case(
         guard,
         tuple(environments),
         Act(update.event, update.ref, update.sha, wanted.account.login),
-        _evidence(update, found, known.owners),
-        tuple(sorted({name for environment in environments for name in known.freezes[environment.name]})),
-        known.now,
-        known.session,
+        _evidence(update, inspection, facts.owners),
+        tuple(sorted({name for environment in environments for name in facts.freezes[environment.name]})),
+        facts.now,
+        facts.session,
     )
-    decision = decide(case, known.principal, Action.PUSH, known.resource)
-    told = RefDecision(
+    decision = decide(case, facts.principal, Action.PUSH, facts.resource)
+    ref_decision = RefDecision(
         update.ref,
         decision.effect,
         decision.policies,
         plain_line(explain(guard.policy, decision, most=BESIDE_A_PUSH // len(wanted.updates))),
-        found.findings,
+        inspection.findings,
     )
-    return _Decided(update, told, decision)
+    return _Outcome(update, ref_decision, decision)
 
 
-def _evidence(update: RefUpdate, found: Inspection, owners: Mapping[str, str]) -> dict[str, Any]:
-    """Spell what the instance says as evidence. Signatures are not verified here, so there are none."""
+def _evidence(update: RefUpdate, inspection: Inspection, owners: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the instance says, as evidence. Signatures are not verified here, so there are none."""
     here = {"signatures": Signatures.NONE.value, "checked_at_push": True}
     if is_zero(update.new):
         return {**NOTHING_NEW, **here, "authors_known": True, "unknown_authors": [], "forced": True}
     unknown = sorted({email for email in update.emails if email.casefold() not in owners})
     paths, are_all = path_facts(update.paths)
     return {
-        **content_facts(found),
+        **content_facts(inspection),
         **here,
         "authors_known": update.emails_known and not unknown,
         "unknown_authors": unknown[:LISTED],
@@ -185,28 +186,29 @@ def _evidence(update: RefUpdate, found: Inspection, owners: Mapping[str, str]) -
     }
 
 
-def _denied(update: RefUpdate, why: str) -> _Decided:
-    return _Decided(update, RefDecision(update.ref, Effect.DENY, (), plain_line(why)))
+def _denial(update: RefUpdate, why: str) -> _Outcome:
+    return _Outcome(update, RefDecision(update.ref, Effect.DENY, (), plain_line(why)))
 
 
-def _keep(services: Services, guard: Guard, wanted: PushRequest, *, answer: PushAnswer, decided: Sequence[_Decided]) -> None:
-    """Keep the policies, the decisions and what was let through, together."""
+def _keep(services: Services, guard: Guard, wanted: PushRequest, *, answer: PushAnswer, outcomes: Sequence[_Outcome]) -> None:
+    """Keep the policies, the decisions and the refs that were let through, together."""
     now, repository = services.clock.now(), wanted.repository
-    entries = [_entry(services, wanted, each, answer=answer, now=now) for each in decided]
-    kept = {(each.update.ref, each.update.sha) for each in decided if answer.allowed and not is_zero(each.update.new)}
+    entries = [_entry(services, wanted, outcome, answer=answer, now=now) for outcome in outcomes]
+    updates = [outcome.update for outcome in outcomes if answer.allowed and not is_zero(outcome.update.new)]
+    refs = {(update.ref, update.sha) for update in updates}
     with services.store.unit() as unit:
         remember_policy(unit, guard)
         unit.audit.append(entries)
-        unit.pushes.keep([CheckedPush(repository.forge, repository.id, ref, sha, answer.id, now) for ref, sha in sorted(kept)])
+        unit.pushes.keep([CheckedPush(repository.forge, repository.id, ref, sha, answer.id, now) for ref, sha in sorted(refs)])
 
 
-def _entry(services: Services, wanted: PushRequest, each: _Decided, *, answer: PushAnswer, now: datetime) -> AuditEntry:
-    """Say `push:allowed` only of what may be taken: one denied ref denies the others of its push."""
-    update, told = each.update, each.told
+def _entry(services: Services, wanted: PushRequest, outcome: _Outcome, *, answer: PushAnswer, now: datetime) -> AuditEntry:
+    """Write `push:allowed` only if the push may be taken: one denied ref denies the others of its push."""
+    update, ref_decision = outcome.update, outcome.ref_decision
     action = AuditAction.PUSH_ALLOWED if answer.allowed else AuditAction.PUSH_DENIED
     detail = {
-        "effect": told.effect.value,
-        **(record_of(each.decision) if each.decision is not None else {}),
+        "effect": ref_decision.effect.value,
+        **(record_of(outcome.decision) if outcome.decision is not None else {}),
         "event": update.event,
         "ref": update.ref,
         "old": update.old,
@@ -214,7 +216,7 @@ def _entry(services: Services, wanted: PushRequest, each: _Decided, *, answer: P
         "repository": wanted.repository.key,
         "repository_id": wanted.repository.id,
         "login": wanted.account.login,
-        "reason": told.reason,
-        "findings": [asdict(finding) for finding in told.findings[:LISTED]],
+        "reason": ref_decision.reason,
+        "findings": [asdict(finding) for finding in ref_decision.findings[:LISTED]],
     }
     return services.recorder.entry(action, detail, actor=wanted.account.key, correlation_id=answer.id, at=now)

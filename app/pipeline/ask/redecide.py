@@ -1,4 +1,4 @@
-"""Decide recorded requests again: each under its own version of the policies, and under others where they are given. Pure."""
+"""Decide recorded requests again: each under its own version of the policies, and under others if they are given. Pure."""
 
 from __future__ import annotations
 
@@ -15,42 +15,42 @@ from app.pipeline.decide.completion import complete
 
 @dataclass(frozen=True, slots=True)
 class Redecider:
-    """Knows the kept versions by their digest, and the `other` policies.
+    """Finds the kept versions by their digest, and knows the `other` policies.
 
-    `version` gives None where a version was kept without its schema, and raises GateError where it is not there or damaged.
+    `version` returns None if a version was kept without its schema. It raises GateError if the version is missing or damaged.
     """
 
     version: Callable[[str], Policy | None]
     other: Policy | None = None
 
     def answers(self, batch: Sequence[RecordedDecision]) -> list[Redecisions]:
-        """Decide a batch again; a request that stands in it twice (at permission and at dispatch, say) is decided once."""
+        """Decide a batch again; a request that occurs twice (at permission and at dispatch, say) is decided once."""
         known: dict[tuple[str, str], Redecisions] = {}
-        for each in batch:
-            key = (each.digest, each.request)
+        for recorded in batch:
+            key = (recorded.digest, recorded.request)
             if key not in known:
-                known[key] = self._answers(each)
-        return [known[each.digest, each.request] for each in batch]
+                known[key] = self._redecisions(recorded)
+        return [known[recorded.digest, recorded.request] for recorded in batch]
 
-    def _answers(self, recorded: RecordedDecision) -> Redecisions:
-        asked = json.loads(recorded.request)
-        again = self._own(recorded.digest, asked)
+    def _redecisions(self, recorded: RecordedDecision) -> Redecisions:
+        request = json.loads(recorded.request)
+        own = self._own_redecision(recorded.digest, request)
         if self.other is None:
-            return Redecisions(again, None)
+            return Redecisions(own, None)
         try:
-            whole, is_completed = complete(asked)
+            whole, is_completed = complete(request)
         except (KeyError, TypeError, AttributeError):  # a damaged record: the policy says so
-            whole, is_completed = asked, False
-        return Redecisions(again, _again(self.other, whole), is_completed)
+            whole, is_completed = request, False
+        return Redecisions(own, _redecide(self.other, whole), is_completed)
 
-    def _own(self, digest: str, asked: dict[str, Any]) -> Redecision | None:
+    def _own_redecision(self, digest: str, request: dict[str, Any]) -> Redecision | None:
         try:
             own = self.version(digest)
         except GateError as fault:
             return Redecision(str(fault), ())
-        return _again(own, asked) if own is not None else None
+        return _redecide(own, request) if own is not None else None
 
 
-def _again(policy: Policy, asked: dict[str, Any]) -> Redecision:
-    decision = policy.recompute(asked)
+def _redecide(policy: Policy, request: dict[str, Any]) -> Redecision:
+    decision = policy.recompute(request)
     return Redecision(decision.effect.value, decision.policies)

@@ -1,6 +1,6 @@
-"""Make every recorded decision again: it comes out as recorded (invariant 10), and other policies show what they would change.
+"""Repeat every recorded decision. It comes out as recorded (invariant 10), and other policies show what they would change.
 
-Who decides is handed in, since that takes many processes (`cli/policy/workers.py`); what is kept of it here is bounded.
+The function that decides is a parameter, because it runs in many processes (`cli/policy/workers.py`). The result is bounded.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Decide = Callable[[Iterable[Batch]], Iterable[tuple[Batch, Sequence[Redecisions]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A decision that came out otherwise. `request` is left out: it stands in the audit entry `seq`."""
+    """A decision that came out differently. Its request is in the audit entry `seq`."""
 
     seq: int
     at: str
@@ -32,9 +32,9 @@ class Difference:
 
 @dataclass(slots=True)
 class ReplayResult:
-    """What came out. `not_reproduced` must be empty; `changes` counts (effect before, after, environment, policy id).
+    """The outcome of a replay. `not_reproduced` must be 0; `changes` counts (effect before, after, environment, policy id).
 
-    `unkept`: decisions by digest whose version was not kept with its schema, which are not decided under it.
+    `unkept` counts, by digest, decisions whose version was kept without its schema. They cannot be decided under that version.
     """
 
     decisions: int = 0
@@ -51,67 +51,67 @@ class ReplayResult:
 
     @property
     def is_faithful(self) -> bool:
-        """Tell whether every decision that can be made again came out as it was recorded."""
+        """Tell whether every decision that can be repeated came out as it was recorded."""
         return self.not_reproduced == 0
 
 
 def replay_decisions(
     batches: Iterable[Batch], decide: Decide, *, progress: Callable[[int], None] = lambda _: None, examples: int = 10
 ) -> ReplayResult:
-    """Make the decisions of these batches again and compare. Raises what reading or deciding them raises.
+    """Repeat the decisions of these batches and compare. Propagates errors from reading or deciding.
 
-    `progress` is told how many are done; so many `examples` are kept of each kind of change.
+    `progress` is called with the number done so far. At most `examples` are kept of each kind of change.
     """
-    found, kept = ReplayResult(), Counter[tuple[str, str]]()
+    result, examples_of = ReplayResult(), Counter[tuple[str, str]]()
     for batch, answers in decide(batches):
         for recorded, answer in zip(batch, answers, strict=True):
-            _compare(found, recorded, answer)
+            _compare(result, recorded, answer)
             if answer.other is not None:
-                _compare_other(found, recorded, answer.other, kept, examples)
-        found.completed += sum(answer.is_completed for answer in answers)
-        progress(found.decisions)
-    return found
+                _compare_other(result, recorded, answer.other, examples_of, examples)
+        result.completed += sum(answer.is_completed for answer in answers)
+        progress(result.decisions)
+    return result
 
 
-def _compare(found: ReplayResult, recorded: RecordedDecision, answer: Redecisions) -> None:
+def _compare(result: ReplayResult, recorded: RecordedDecision, answer: Redecisions) -> None:
     """Compare with what the same version says today."""
-    found.decisions += 1
-    found.effects[recorded.effect] += 1
+    result.decisions += 1
+    result.effects[recorded.effect] += 1
     before = Redecision(recorded.effect, recorded.policies)
     if answer.own is None:
-        found.unkept[recorded.digest] += 1
+        result.unkept[recorded.digest] += 1
     elif answer.own == before:
-        found.reproduced += 1
+        result.reproduced += 1
     else:
-        found.not_reproduced += 1
-        if len(found.differences) < MOST_KEPT:
-            found.differences.append(_difference(recorded, answer.own))
+        result.not_reproduced += 1
+        if len(result.differences) < MOST_KEPT:
+            result.differences.append(_difference(recorded, answer.own))
 
 
 def _compare_other(
-    found: ReplayResult, recorded: RecordedDecision, other: Redecision, kept: Counter[tuple[str, str]], examples: int
+    result: ReplayResult, recorded: RecordedDecision, other: Redecision, examples_of: Counter[tuple[str, str]], most: int
 ) -> None:
     """Compare with what other policies say."""
     if other.effect == recorded.effect:
-        found.by_other_policies += other.policies != recorded.policies
+        result.by_other_policies += other.policies != recorded.policies
         return
-    found.changed += 1
-    for policy in _behind(recorded, other):
-        found.changes[recorded.effect, other.effect, recorded.environment, policy] += 1
-    if kept[recorded.effect, other.effect] < examples:
-        kept[recorded.effect, other.effect] += 1
-        found.examples.append(_difference(recorded, other))
+    result.changed += 1
+    for policy in _policies_behind(recorded, other):
+        result.changes[recorded.effect, other.effect, recorded.environment, policy] += 1
+    if examples_of[recorded.effect, other.effect] < most:
+        examples_of[recorded.effect, other.effect] += 1
+        result.examples.append(_difference(recorded, other))
 
 
-def _behind(recorded: RecordedDecision, other: Redecision) -> Iterator[str]:
-    """Name the policies that are behind a change: those that decide now, else those that do not decide any more."""
+def _policies_behind(recorded: RecordedDecision, other: Redecision) -> Iterator[str]:
+    """Name the policies behind a change: those that decide now, else those that no longer decide."""
     if other.policies:
         yield from other.policies
     else:
-        yield from (f"{policy} (no more)" for policy in recorded.policies or ("no policy",))
+        yield from (f"{policy} (no longer)" for policy in recorded.policies or ("no policy",))
 
 
 def _difference(recorded: RecordedDecision, after: Redecision) -> Difference:
     before = Redecision(recorded.effect, recorded.policies)
-    what = (recorded.action, recorded.deployment_id, recorded.environment)
-    return Difference(recorded.seq, recorded.at.isoformat(), *what, before, after)
+    subject = (recorded.action, recorded.deployment_id, recorded.environment)
+    return Difference(recorded.seq, recorded.at.isoformat(), *subject, before, after)

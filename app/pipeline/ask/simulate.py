@@ -1,4 +1,4 @@
-"""Ask the policies what they would answer to somebody, at a time and from a place, before anything is pushed. Changes nothing."""
+"""Ask the policies what they would answer to a person, at a time and from a place, before a push. Changes nothing."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from app.pipeline.ports.services import Guard, Services
 
 @dataclass(frozen=True, slots=True)
 class Supposition:
-    """What is supposed. `at` None: now; `came_from`: an address, or a country as two letters; ages None: as it is.
+    """An act that is supposed. `at` None means now; `came_from` is an address, or a country as two letters.
 
-    `brings` are facts of the commits; what it does not say is supposed to be in the best order.
+    An age of None means the age of the real session. `brings` holds facts about the commits. The best is supposed of all others.
     """
 
     who: str
@@ -43,7 +43,7 @@ class Supposition:
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """What would be answered, where; `ways` are what would change a denial."""
+    """The answer for one environment; `ways` are what would change a denial."""
 
     environment: str
     decision: Decision
@@ -51,14 +51,13 @@ class Simulation:
 
 
 def simulate(services: Services, supposed: Supposition, policy: Policy | None = None) -> list[Simulation]:
-    """Decide for each environment that deploys this ref, of a `push` for the repository. Raises NotFound,
-    BadRequest and NotAllowed (somebody who is not active).
+    """Decide for each environment that deploys this ref, or for the repository if the action is `push`.
 
-    `policy`: other policies than those in force.
+    `policy` replaces the policies in force. Raises NotFound, BadRequest and NotAllowed (the principal is not active).
     """
     guard = services.guard()
     guard = replace(guard, policy=policy) if policy is not None else guard
-    who, environments = _who(guard, supposed.who), _environments(guard, supposed)
+    who, environments = _principal(guard, supposed.who), _environments(guard, supposed)
     groups = [environments] if supposed.action is Action.PUSH else [[environment] for environment in environments]
     return [_simulation(_case(services, guard, supposed, who, group), supposed, who) for group in groups]
 
@@ -81,36 +80,36 @@ def _simulation(case: Case, supposed: Supposition, who: Principal) -> Simulation
     return Simulation(name, decision, tuple(what_would_help(case.guard.policy, decision.request)))
 
 
-def _who(guard: Guard, name: str) -> Principal:
-    """Take a subject, or an account as FORGE:ID."""
+def _principal(guard: Guard, name: str) -> Principal:
+    """Return the principal named by its subject, or by an account as FORGE:ID."""
     forge, _, number = name.partition(":")
-    account = guard.identity.principal_of(Account(forge, number, "")) if number else None
-    found = account or guard.identity.principal(name)
-    if found is None:
+    linked = guard.identity.principal_of(Account(forge, number, "")) if number else None
+    principal = linked or guard.identity.principal(name)
+    if principal is None:
         raise NotFound(f"{name} is neither the subject nor the account (FORGE:ID) of anybody: tidegate access list")
-    if not found.active:
-        raise NotAllowed(f"{found.subject} is not active, and may do nothing: {found.why_inactive}")
-    return found
+    if principal.why_barred is not None:
+        raise NotAllowed(principal.why_barred)
+    return principal
 
 
 def _environments(guard: Guard, supposed: Supposition) -> list[Environment]:
-    found = [e for e in guard.environments if e.repository.casefold() == supposed.repository.casefold()]
-    if not found and supposed.action is not Action.PUSH:
+    named = [e for e in guard.environments if e.repository.casefold() == supposed.repository.casefold()]
+    if not named and supposed.action is not Action.PUSH:
         known = ", ".join(sorted({e.repository for e in guard.environments}))
         raise NotFound(f"no environment deploys {supposed.repository}; there are {known}")
     if supposed.environment is not None:
-        found = [e for e in found if e.name == supposed.environment]
-        if not found:
+        named = [e for e in named if e.name == supposed.environment]
+        if not named:
             raise NotFound(f"there is no environment {supposed.environment} of {supposed.repository}")
-    fitting = [e for e in found if e.deploys_ref(supposed.ref)]
+    fitting = [e for e in named if e.deploys_ref(supposed.ref)]
     if not fitting and supposed.action is not Action.PUSH:
-        deploys = "; ".join(f"{e.name} deploys {', '.join(e.deploys)}" for e in found)
+        deploys = "; ".join(f"{e.name} deploys {', '.join(e.deploys)}" for e in named)
         raise BadRequest(f"no environment deploys {supposed.ref}: {deploys}")
     return fitting
 
 
 def _session(newest: Session | None, supposed: Supposition, now: datetime) -> Session | None:
-    """Suppose a session where anything is said of it; the newest one here gives what is not said."""
+    """Suppose a session if anything is said about it. The newest real one gives what is not said."""
     if supposed.came_from is None and supposed.signed_in is None and supposed.second_factor is None:
         return newest
     here = newest or Session("supposed", supposed.who, "", now, None, "", (), "", "", "")

@@ -19,14 +19,14 @@ from app.pipeline.ports.services import Services
 from app.pipeline.ports.stores.unit import Unit
 
 EVENTS = {"branch": "push", "tag": "tag", "release": "release"}
-# What a deployment brings along is not known here, so the best is assumed, and said.
+# The commits of the deployment are not known here, so the best is assumed, and the answer says so.
 BEST = {"authors_known": True, "unknown_authors": [], "signatures": Signatures.ALL.value, "checked_at_push": True, **NOTHING_NEW}
 NO_COMMIT = "0" * 40
 
 
 @dataclass(frozen=True, slots=True)
 class PrincipalRight:
-    """Whether one principal may, by what account, and why or why not."""
+    """The answer for one principal: its accounts, the effect, and the reason."""
 
     subject: str
     kind: str
@@ -42,7 +42,7 @@ class PrincipalRight:
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """Everybody's answers, and what they rest on."""
+    """The answers for everybody, and the assumptions behind them."""
 
     environment: str
     action: str
@@ -60,7 +60,7 @@ def who_can(
     at: datetime | None = None,
     policy: Policy | None = None,
 ) -> Rights:
-    """Decide for everybody of whom a source speaks, now or `at` a time, by other policies where they are given.
+    """Decide for every principal that a source knows, now or `at` a time. `policy` replaces the policies in force.
 
     Raises NotFound or BadRequest.
     """
@@ -80,24 +80,26 @@ def who_can(
         case = Case(guard, (environment,), act, BEST, freezes, now)
         answers = tuple(_answer(unit, case, standing, Action(action)) for standing in standings)
     time = f"{at:%a %Y-%m-%d %H:%M %Z}" if at else "now"
-    assumed = f"{time}, from {full}, commits that known people wrote and signed, and each one's newest session here"
+    assumed = f"{time}, from {full}, commits that known people wrote and signed, and each person's newest session here"
     return Rights(name, action, full, answers, assumed)
 
 
 def _answer(unit: Unit, case: Case, standing: Standing, action: Action) -> PrincipalRight:
     who = standing.principal
-    said = (who.subject, who.kind.value, tuple(sorted(who.accounts)))
+    identity = (who.subject, who.kind.value, tuple(sorted(who.accounts)))
     if not who.active:
-        return PrincipalRight(*said, effect=Effect.DENY, reason=f"not active: {who.why_inactive}")
+        return PrincipalRight(*identity, effect=Effect.DENY, reason=f"not active: {who.why_inactive}")
     if not who.accounts:
-        return PrincipalRight(*said, effect=Effect.DENY, reason="no account is linked to this principal: tidegate access link")
+        return PrincipalRight(
+            *identity, effect=Effect.DENY, reason="no account is linked to this principal: tidegate access link"
+        )
     session = unit.sessions.newest(who.subject, case.now, case.guard.issuer_urls)
     decision = decide(replace(case, session=session), who, action)
-    return PrincipalRight(*said, effect=decision.effect, reason=decision.reason)
+    return PrincipalRight(*identity, effect=decision.effect, reason=decision.reason)
 
 
 def _ref(environment: Environment, ref: str | None) -> tuple[str, str]:
-    """Take the ref that is asked about, or make one up that the environment deploys first."""
+    """Return the kind and the ref that is asked about. Without one, make up a ref by the environment's first pattern."""
     if ref is not None:
         if not environment.deploys_ref(ref):
             raise BadRequest(f"{environment.name} does not deploy {ref}; it deploys {', '.join(environment.deploys)}")

@@ -1,7 +1,7 @@
-"""Recurrence rules as RFC 5545 (3.3.10) spells them: every part is known and within its bounds, or the rule is refused.
+"""Read recurrence rules as RFC 5545 (3.3.10) spells them: every part is known and within its bounds, or the rule is refused.
 
-Stricter than dateutil, which takes what the RFC forbids and silently reads something else. Refused too is what no freeze needs:
-frequencies finer than hours, BYMINUTE and BYSECOND (the start has them), BYSETPOS of anything but months and years.
+This is stricter than dateutil, which accepts forbidden rules and silently reads something else. Parts that no freeze needs are
+refused too: frequencies finer than hours, BYMINUTE and BYSECOND (the start has them), BYSETPOS outside months and years.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _DAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 _DAY = re.compile(r"\A([+-]?[1-9]\d?)?(MO|TU|WE|TH|FR|SA|SU)\Z")
 _NUMBER = re.compile(r"\A[+-]?\d{1,4}\Z")
 _UNTIL = re.compile(r"\A\d{8}(T\d{6}Z?)?\Z")
-_NUMBERS = {  # the highest value; those that may count from the end take it negative too, and no 0
+_NUMBERS = {  # the highest value; parts that may count from the end take it negative too, and never 0
     "INTERVAL": 1000,
     "COUNT": 500,
     "BYMONTH": 12,
@@ -46,7 +46,7 @@ _ONLY_WITH = {  # RFC 5545, 3.3.10, the table of expansions and limits
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule as it was read. `parts` holds the BY parts and WKST as dateutil's arguments; `until` is as written."""
+    """A rule as read. `parts` holds the BY parts and WKST as arguments for dateutil; `until` is as written."""
 
     frequency: str
     interval: int
@@ -55,7 +55,7 @@ class Rule:
     parts: Mapping[str, Any]
 
     def filled_in(self, first: datetime) -> dict[str, Any]:
-        """Add what the rule leaves to its beginning, which dateutil would take from the month that it is given."""
+        """Add the parts that follow from the rule's beginning. Otherwise dateutil would take them from the month in hand."""
         parts = {"byhour": list(range(24)) if self.frequency == "HOURLY" else [first.hour], **self.parts}
         if parts.keys() & {"byweekday", "bymonthday", "byyearday"}:
             return parts
@@ -70,7 +70,7 @@ class Rule:
                 return {"byweekday": [first.weekday()]} | parts
 
     def is_turn(self, first: datetime, start: datetime) -> bool:
-        """Tell whether a start lies in one of the periods that INTERVAL takes, counted from the one of `first`."""
+        """Tell whether a start lies in one of the periods that INTERVAL selects, counted from the period of `first`."""
         match self.frequency:
             case "YEARLY":
                 periods = start.year - first.year
@@ -86,7 +86,7 @@ class Rule:
         return periods % self.interval == 0
 
     def last_by(self, zone: ZoneInfo) -> datetime | None:
-        """Return UNTIL on the wall: a date counts to its end, and what ends in Z is UTC; raises BadRequest."""
+        """Return UNTIL in local time: a date counts to its end, and a time with Z is UTC; raises BadRequest."""
         if self.until is None:
             return None
         try:
@@ -99,84 +99,84 @@ class Rule:
 
 
 def parse(text: str) -> Rule:
-    """Read a rule; raises BadRequest that says what is expected."""
+    """Read a rule; raises BadRequest, which says what is expected."""
     parts = _split(text)
     frequency = parts.pop("FREQ", "")
     if frequency not in FREQUENCIES:
-        raise _refused(f"FREQ is one of {', '.join(FREQUENCIES)}")
+        raise _bad_rule(f"FREQ is one of {', '.join(FREQUENCIES)}")
     for name in parts:
         if name in _ONLY_WITH and frequency not in _ONLY_WITH[name]:
-            raise _refused(f"{name} goes with FREQ={' or '.join(_ONLY_WITH[name])}, and not with {frequency}")
+            raise _bad_rule(f"{name} goes with FREQ={' or '.join(_ONLY_WITH[name])}, and not with {frequency}")
     if "COUNT" in parts and "UNTIL" in parts:
-        raise _refused("COUNT and UNTIL exclude each other")
+        raise _bad_rule("COUNT and UNTIL exclude each other")
     if "BYSETPOS" in parts and not any(name.startswith("BY") and name != "BYSETPOS" for name in parts):
-        raise _refused("BYSETPOS needs another BY part to choose from")
+        raise _bad_rule("BYSETPOS needs another BY part to choose from")
     until = parts.pop("UNTIL", None)
     if until is not None and not _UNTIL.match(until):
-        raise _refused("UNTIL is YYYYMMDD, YYYYMMDDTHHMMSS or YYYYMMDDTHHMMSSZ")
-    read: dict[str, Any] = {"wkst": _day_number(parts.pop("WKST", "MO"))}
+        raise _bad_rule("UNTIL is YYYYMMDD, YYYYMMDDTHHMMSS or YYYYMMDDTHHMMSSZ")
+    arguments: dict[str, Any] = {"wkst": _day_number(parts.pop("WKST", "MO"))}
     if "BYDAY" in parts:
         highest = _highest_weekday(frequency, parts.keys())
-        read["byweekday"] = [_weekday(day, highest) for day in parts.pop("BYDAY").split(",")]
+        arguments["byweekday"] = [_weekday(day, highest) for day in parts.pop("BYDAY").split(",")]
     numbers = {name: _numbers(name, value) for name, value in parts.items()}
     interval, count = numbers.pop("INTERVAL", [1])[0], numbers.pop("COUNT", [None])[0]
-    return Rule(frequency, interval, count, until, read | {name.lower(): found for name, found in numbers.items()})
+    return Rule(frequency, interval, count, until, arguments | {name.lower(): values for name, values in numbers.items()})
 
 
 def _split(text: str) -> dict[str, str]:
-    """Take the parts asunder; each stands once. A word alone is a frequency: `weekly`."""
+    """Split a rule into its parts, each of which stands once. A word alone is a frequency: `weekly`."""
     if len(text) > LONGEST_RULE or not text.isascii():
-        raise _refused(f"it is at most {LONGEST_RULE} plain characters")
+        raise _bad_rule(f"it is at most {LONGEST_RULE} plain characters")
     text = text.strip().upper().removeprefix("RRULE:")
-    found: dict[str, str] = {}
+    parts: dict[str, str] = {}
     for part in (f"FREQ={text}" if "=" not in text else text).split(";"):
         name, _, value = part.partition("=")
-        if not value or name in found:
-            raise _refused(f"{part!r} is not NAME=VALUE, or stands twice; an example is FREQ=WEEKLY;BYDAY=FR,SA,SU")
-        found[name] = value
-    return found
+        if not value or name in parts:
+            raise _bad_rule(f"{part!r} is not NAME=VALUE, or occurs twice; an example is FREQ=WEEKLY;BYDAY=FR,SA,SU")
+        parts[name] = value
+    return parts
 
 
 def _numbers(name: str, value: str) -> list[Any]:
     if name not in _NUMBERS:
-        raise _refused(f"{name[:20]} is not taken; known are FREQ, UNTIL, WKST, BYDAY, {', '.join(_NUMBERS)}")
+        raise _bad_rule(f"{name[:20]} is not supported; known are FREQ, UNTIL, WKST, BYDAY, {', '.join(_NUMBERS)}")
     texts = value.split(",") if name in _LISTS else [value]
     lowest = 0 if name == "BYHOUR" else 1
-    found = [int(text) if _NUMBER.match(text) else 0 for text in texts]
-    read = [abs(number) if name in _FROM_THE_END else number for number in found]
-    if not all(map(_NUMBER.match, texts)) or not all(lowest <= number <= _NUMBERS[name] for number in read):
+    numbers = [int(text) if _NUMBER.match(text) else 0 for text in texts]
+    sizes = [abs(number) if name in _FROM_THE_END else number for number in numbers]
+    if not all(map(_NUMBER.match, texts)) or not all(lowest <= size <= _NUMBERS[name] for size in sizes):
         kind = "numbers" if name in _LISTS else "a number"
         signs = ", or from the end with a minus" if name in _FROM_THE_END else ""
-        raise _refused(f"{name} takes {kind} from {lowest} to {_NUMBERS[name]}{signs}")
-    return found
+        raise _bad_rule(f"{name} takes {kind} from {lowest} to {_NUMBERS[name]}{signs}")
+    return numbers
 
 
 def _highest_weekday(frequency: str, parts: Collection[str]) -> int:
-    """Tell up to which number weekdays are counted: within a month, within a year, or not at all (RFC 5545, BYDAY)."""
+    """Return the highest number a weekday may have: within a month, within a year, or none (RFC 5545, BYDAY)."""
     if frequency == "MONTHLY" or (frequency == "YEARLY" and "BYMONTH" in parts and "BYWEEKNO" not in parts):
         return 5
     return 53 if frequency == "YEARLY" and "BYWEEKNO" not in parts else 0
 
 
 def _weekday(text: str, highest: int) -> Any:
-    found = _DAY.match(text)
-    if found is None:
-        raise _refused(
+    match = _DAY.match(text)
+    if match is None:
+        raise _bad_rule(
             "BYDAY takes MO, TU, WE, TH, FR, SA, SU, with FREQ=MONTHLY or YEARLY also 1MO (the first) or -1FR (the last)"
         )
-    if found[1] and abs(int(found[1])) > highest:
-        raise _refused(
-            f"BYDAY={text}: a number is at most 5 within a month, 53 within a year, and goes with no other FREQ or BYWEEKNO"
+    if match[1] and abs(int(match[1])) > highest:
+        raise _bad_rule(
+            f"BYDAY={text}: a number is at most 5 in a month and 53 in a year; with another FREQ or BYWEEKNO there is none"
         )
-    day = weekdays[_day_number(found[2])]
-    return day(int(found[1])) if found[1] else day
+    day = weekdays[_day_number(match[2])]
+    return day(int(match[1])) if match[1] else day
 
 
 def _day_number(text: str) -> int:
     if text not in _DAYS:
-        raise _refused(f"WKST is one of {', '.join(_DAYS)}")
+        raise _bad_rule(f"WKST is one of {', '.join(_DAYS)}")
     return _DAYS.index(text)
 
 
-def _refused(why: str) -> BadRequest:
+def _bad_rule(why: str) -> BadRequest:
     return BadRequest(f"recurrence rule: {why}")

@@ -1,1 +1,1 @@
-"""Who people are: the access map, what sources say, sign-in and account links. Start with `access_map.py`."""
+"""People and their accounts: the access map, identity sources, sign-in and links. Start with `access_map.py`."""

@@ -1,4 +1,4 @@
-"""Take over a version of people.toml as the statements of the source `file`: whole, once for all processes."""
+"""Adopt a version of people.toml as the statements of the source `file`: whole, once for all processes."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ class PeopleFile(Protocol):
         ...
 
     def accounts(self) -> Sequence[tuple[Account, str]]:
-        """List accounts with the subjects for whom they stand."""
+        """List accounts with the subjects that they stand for."""
         ...
 
 
 def adopt_file(store: Store, scribe: Scribe, people: PeopleFile) -> None:
-    """Make `people` what the source `file` says, unless it is that already. Who left the file is not spoken of any more.
+    """Make `people` the statements of the source `file`, unless they are already. People who left the file are withdrawn.
 
-    A version that is no longer in the file is left alone: whoever has loaded it is about to load the newer one.
+    A version that is no longer in the file is ignored: the process that loaded it is about to load the newer one.
     """
     with store.reading() as unit:
         if unit.statements.digest(FILE) == people.digest:
@@ -53,9 +53,9 @@ def adopt_file(store: Store, scribe: Scribe, people: PeopleFile) -> None:
             return
         now = scribe.now()
         changes = unit.statements.say(FILE, Page(people.identities(), people.groups()), now)
-        said, groups = unit.statements.known(FILE)
-        gone = said - {each.external_id for each in people.identities()}
-        gone_groups = groups - {each.external_id for each in people.groups()}
+        identities, groups = unit.statements.known(FILE)
+        gone = identities - {identity.external_id for identity in people.identities()}
+        gone_groups = groups - {group.external_id for group in people.groups()}
         changes += unit.statements.withdraw(FILE, sorted(gone))
         changes += unit.statements.forget(FILE, (), sorted(gone_groups), now=now)
         links = [
@@ -67,7 +67,7 @@ def adopt_file(store: Store, scribe: Scribe, people: PeopleFile) -> None:
 
 
 def _link(unit: Unit, wanted: dict[str, AccountLink]) -> list[Act]:
-    """Make the file's links those that are wanted; return what that changed."""
+    """Make the wanted links the file's only ones; return the acts that this took."""
     former = {link.key: link for link in unit.access.links_of(None) if link.how is LinkedBy.FILE}
     stays = {key for key, link in wanted.items() if key in former and former[key].subject == link.subject}
     gone = [link for key, link in former.items() if key not in stays]

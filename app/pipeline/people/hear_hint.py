@@ -1,6 +1,6 @@
-"""Take word from an identity source that something changed there: keep it once, and have the source read again.
+"""Take an identity source's notice that something changed there: keep it once, and have the source read again.
 
-What it says is never believed: it only tells what to read. So whoever knows the secret can cost a reading, and nothing else.
+The content of a notice is never believed: it only tells what to read. So a stolen secret can cause a reading, and nothing else.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from app.pipeline.ports.services import Services, SourceHooks
 def hear_hint(services: Services, source: str, authorization: str, body: bytes) -> int:
     """Keep the events of a notice whose `Authorization` header is the source's secret; return how many were new.
 
-    Raises NotFound (no such source, or it gives no notice), BadSignature, BadRequest or SecretUnavailable.
+    Raises NotFound (no such source, or it sends no notices), BadSignature, BadRequest or SecretUnavailable.
     """
     notices = hooks_of(services, source)
     if not is_authentic(authorization, notices.secret()):
@@ -29,16 +29,16 @@ def hear_hint(services: Services, source: str, authorization: str, body: bytes) 
 
 
 def hooks_of(services: Services, source: str) -> SourceHooks:
-    """Return how a source gives notice; raises NotFound where it does not."""
+    """Return how a source sends notices; raises NotFound if it sends none."""
     binding = services.guard().sources.get(source)
     if binding is None or binding.notices is None:
-        raise NotFound(f"there is no identity source {source} that gives notice")
+        raise NotFound(f"there is no identity source {source} that sends notices")
     return binding.notices
 
 
 def is_authentic(header: str, secret: bytes) -> bool:
-    """Compare in constant time; an empty secret fits nothing. Neither Okta nor EventBridge signs: the header is all its proof."""
+    """Compare in constant time; an empty secret fits nothing. Okta and EventBridge do not sign: the header is the only proof."""
     try:
-        return bool(secret) and hmac.compare_digest(header.encode("latin-1"), secret)  # as WSGI hands headers on (PEP 3333)
+        return bool(secret) and hmac.compare_digest(header.encode("latin-1"), secret)  # as WSGI passes headers on (PEP 3333)
     except UnicodeEncodeError:
         return False

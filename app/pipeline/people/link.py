@@ -1,4 +1,7 @@
-"""Link one's own forge account, proven by a token of that account, which is used once and kept nowhere; and take that back."""
+"""Link one's own forge account, or unlink it. A token of that account proves it.
+
+The token is used once and kept nowhere.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,10 @@ TAKEN = "this account is already linked to another person; an administrator can 
 
 
 def prove_account(services: Services, subject: str, *, forge: str, token: str) -> AccountLink:
-    """Let the account that `token` belongs to stand for `subject`; return the link, also one that was there already.
+    """Let the account that `token` belongs to stand for `subject`; return the link, even if it existed before.
 
-    Raises UnknownForge, Forbidden (not an active person), RateLimited, BadRequest (the forge does not take the token),
-    SourceUnavailable (the forge cannot be asked now) and NotAllowed (it stands for somebody else, whoever linked it).
+    Raises UnknownForge, Forbidden (not an active person) and RateLimited. BadRequest means that the forge does not take the
+    token; SourceUnavailable, that it cannot be asked now; NotAllowed, that the account is linked to another person.
     """
     _check_person(services, subject)
     if wait := services.link_limit.take(subject, services.clock.now().timestamp()):
@@ -29,27 +32,27 @@ def prove_account(services: Services, subject: str, *, forge: str, token: str) -
     account = binding.accounts.account_of(token)
     link = AccountLink(forge, account.id, subject, LinkedBy.PERSON, subject, services.clock.now())
     with services.store.unit() as unit:
-        if (known := _known(unit, account, subject)) is not None:
-            return known
+        if (existing := _existing_link(unit, account, subject)) is not None:
+            return existing
         if not Scribe.of(services.clock, services.ids, subject).link(unit, link):
-            raise NotAllowed(TAKEN)  # by another request, this very moment
+            raise NotAllowed(TAKEN)  # another request did it this very moment
     return link
 
 
 def links_of(services: Services, principal: Principal) -> list[AccountLink]:
-    """List the accounts that stand for this principal, as far as they count."""
+    """List the links that count for this principal."""
     with services.store.reading() as unit:
         return [link for link in unit.access.links_of([principal.subject]) if link.key in principal.accounts]
 
 
 def unlink_account(services: Services, subject: str, account: Account) -> None:
-    """Take back what this person said of an account; raises NotFound where they said nothing of it."""
+    """Remove the link to an account that this person made; raises NotFound if they made none."""
     if not account.key.isprintable():
         raise NotFound("you have not linked this account")
     with services.store.unit() as unit:
         gone = unit.access.unlink(account, [LinkedBy.PERSON])
         if [link.subject for link in gone] != [subject]:
-            raise NotFound("you have not linked this account")  # and what was somebody else's stays: the unit is undone
+            raise NotFound("you have not linked this account")  # the unit is undone, so another person's link stays
         acts = [(AuditAction.ACCESS_UNLINKED, link_detail(link)) for link in gone]
         Scribe.of(services.clock, services.ids, subject).note(unit, acts)
 
@@ -61,11 +64,11 @@ def _check_person(services: Services, subject: str) -> None:
     if principal.why_barred is not None:
         raise Forbidden(principal.why_barred)
     if principal.kind is not PrincipalKind.HUMAN:
-        raise Forbidden("only people link their accounts; those of programs are linked by an admin")
+        raise Forbidden("only people link their accounts; an administrator links those of programs")
 
 
-def _known(unit: Unit, account: Account, subject: str) -> AccountLink | None:
-    """Return the link that there is already; raises NotAllowed where it is somebody else's."""
+def _existing_link(unit: Unit, account: Account, subject: str) -> AccountLink | None:
+    """Return the link that already exists; raises NotAllowed if it is another person's."""
     links = [link for link in unit.access.links(account) if link.subject != NOBODY]
     if any(link.subject != subject for link in links):
         raise NotAllowed(TAKEN)

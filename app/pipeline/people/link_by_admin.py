@@ -1,4 +1,4 @@
-"""An administrator says for whom a forge account stands, or takes that back. A person's own proof: `link.py`."""
+"""Link a forge account to a principal as an administrator, or unlink it. A person's own proof: `link.py`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from app.domain.event import Account
 from app.pipeline.people.scribe import Scribe, link_detail
 from app.pipeline.ports.services import Services
 
-OS = "os"  # accounts of this machine's users, who act through the command line
+OS = "os"  # accounts of this machine's users, on the command line
 
 
 def link_by_admin(services: Services, account: Account, subject: str, by: Account) -> AccountLink:
     """Link an account to a principal in the name of the administrator `by`.
 
-    Raises NotFound (no such forge, or nobody whom a source knows) or NotAllowed (it stands for somebody already).
+    Raises NotFound (no such forge, or no source knows the principal) or NotAllowed (the account is linked to another one).
     """
     guard = services.guard()
     if account.forge != OS and account.forge not in guard.forges:
@@ -32,14 +32,14 @@ def link_by_admin(services: Services, account: Account, subject: str, by: Accoun
 
 
 def unlink_by_admin(services: Services, account: Account, by: Account) -> list[AccountLink]:
-    """Take back every link of an account that is not of people.toml; return them.
+    """Remove every link of an account except one made by people.toml; return the removed links.
 
-    Raises NotFound where there is none, and NotAllowed where only people.toml says so.
+    Raises NotFound if there is none, and NotAllowed if only people.toml links it.
     """
     ways = [how for how in LinkedBy if how is not LinkedBy.FILE]
     with services.store.unit() as unit:
         gone = [n for n in unit.access.unlink(account, ways) if n.subject != NOBODY]
-        if any(n.how is LinkedBy.RULE for n in gone):  # or the account's next act would make it again
+        if any(n.how is LinkedBy.RULE for n in gone):  # else the account's next act would link it again
             unit.access.link(AccountLink(account.forge, account.id, NOBODY, LinkedBy.RULE, by.key, services.clock.now()))
         Scribe.of(services.clock, services.ids, by.key).note(unit, [(AuditAction.ACCESS_UNLINKED, link_detail(n)) for n in gone])
         if not gone and unit.access.links(account):

@@ -1,4 +1,4 @@
-"""The bearer tokens of SCIM clients: made, listed, revoked, and checked when a client calls. What it writes: `serve_scim.py`."""
+"""The bearer tokens of SCIM clients: create, list, revoke and check them. A client's writes: `serve_scim.py`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LONGEST_CLIENT = 63
 
 @dataclass(frozen=True, slots=True)
 class ScimCaller:
-    """An authenticated client, and what reads the documents of the source for which it speaks."""
+    """An authenticated client, and the reader of its source's documents."""
 
     token: ScimToken
     documents: Documents
@@ -40,25 +40,27 @@ def create_token(
     """
     _check(services, source, client)
     secret = "tgs_" + base64.urlsafe_b64encode(random(TOKEN_BYTES)).decode().rstrip("=")
-    made = ScimToken(services.ids.new(), source, client, services.clock.now(), by.key)
+    token = ScimToken(services.ids.new(), source, client, services.clock.now(), by.key)
     with services.store.unit() as unit:
-        unit.scim_tokens.add(made, digest_of(secret))
-        Scribe.of(services.clock, services.ids, by.key).note(unit, [(AuditAction.ACCESS_TOKEN_CREATED, _told(made))])
-    return made, secret
+        unit.scim_tokens.add(token, digest_of(secret))
+        Scribe.of(services.clock, services.ids, by.key).note(unit, [(AuditAction.ACCESS_TOKEN_CREATED, _audit_detail(token))])
+    return token, secret
 
 
 def list_tokens(services: Services) -> list[ScimToken]:
-    """List all tokens ever made, without their secrets."""
+    """List all tokens, revoked ones too, without their secrets."""
     with services.store.reading() as unit:
         return unit.scim_tokens.all()
 
 
 def revoke_token(services: Services, identifier: str, by: Account) -> ScimToken | None:
-    """Revoke a token, named by its id or the end of it; None if it was revoked before. Raises NotFound."""
+    """Revoke a token, named by its id or the end of its id; None if it was revoked before. Raises NotFound."""
     with services.store.unit() as unit:
         revoked = unit.scim_tokens.revoke(identifier, services.clock.now())
         if revoked is not None:
-            Scribe.of(services.clock, services.ids, by.key).note(unit, [(AuditAction.ACCESS_TOKEN_REVOKED, _told(revoked))])
+            Scribe.of(services.clock, services.ids, by.key).note(
+                unit, [(AuditAction.ACCESS_TOKEN_REVOKED, _audit_detail(revoked))]
+            )
     return revoked
 
 
@@ -72,12 +74,12 @@ def caller_of(services: Services, token: ScimToken) -> ScimCaller:
     """Return the client of a valid token; raises Forbidden if its source is no longer configured."""
     binding = services.guard().sources.get(token.source)
     if binding is None or binding.documents is None:
-        raise Forbidden(f"the source {token.source!r} of this token is not configured (any more) with kind scim")
+        raise Forbidden(f"the source {token.source!r} of this token is no longer configured with kind scim")
     return ScimCaller(token, binding.documents)
 
 
 def note_use(services: Services, caller: ScimCaller) -> None:
-    """Note, at most once a minute, that the token is in use and its source heard: what it has not said has not changed."""
+    """Note, at most once a minute, that the token is in use and its source heard: a silent client means that nothing changed."""
     token, now = caller.token, services.clock.now()
     if token.last_used_at is not None and now - token.last_used_at < USE_NOTED_EVERY:
         return
@@ -95,5 +97,5 @@ def _check(services: Services, source: str, client: str) -> None:
         raise BadRequest(f"a client's name is printable and has 1 to {LONGEST_CLIENT} characters")
 
 
-def _told(token: ScimToken) -> dict[str, str]:
+def _audit_detail(token: ScimToken) -> dict[str, str]:
     return {"token": token.id, "source": token.source, "client": token.client}

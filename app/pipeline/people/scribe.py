@@ -1,4 +1,4 @@
-"""Write down what a source says, with an audit entry for each change and a new version of the access map: all or nothing."""
+"""Write down what a source says, with an audit entry for each change and a new access-map version: all or nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Act = tuple[AuditAction, dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Scribe:
-    """Writes to the access map in the name of its recorder's actor; every entry of one scribe bears the same correlation id."""
+    """Writes to the access map in the name of its recorder's actor; every entry of one scribe carries the same correlation id."""
 
     recorder: Recorder
 
@@ -33,7 +33,7 @@ class Scribe:
 
     @property
     def correlation_id(self) -> str:
-        """Name the act."""
+        """The id that all entries of this act share."""
         return self.recorder.correlation_id
 
     def now(self) -> datetime:
@@ -41,7 +41,7 @@ class Scribe:
         return self.recorder.clock.now()
 
     def open(self, unit: Unit, source: str, kind: SourceKind) -> SourceState:
-        """Make a source known and lock it; that what another kind has said under its name is forgotten is audited."""
+        """Register a source and lock it. Audit it if statements of another kind of source under its name are forgotten."""
         state = unit.statements.open(source, kind)
         if state.former_kind is not None:
             kinds = {"kind": kind.value, "former_kind": state.former_kind.value}
@@ -49,17 +49,17 @@ class Scribe:
         return state
 
     def say(self, unit: Unit, source: str, page: Page) -> list[AccessChange]:
-        """Take down a page of an opened source; return what it changed."""
+        """Write down a page of an opened source; return the changes."""
         return self.audit(unit, source, unit.statements.say(source, page, self.now()))
 
     def acts_of(self, unit: Unit, source: str, changes: Sequence[AccessChange]) -> list[Act]:
-        """List what changes of a source come to, with what follows from them for links, keys and sessions."""
+        """List the acts of a source's changes, with their consequences for links, keys and sessions."""
         acts = [(change.action, _detail(source, change)) for change in changes]
         for change in changes:
             if change.subject is not None and change.action in _ENDS_SESSIONS:
                 acts += self._end_sessions(unit, change.subject)
             if change.subject is not None and change.action is _PASSED_ON:
-                acts += self._take_back(unit, change.subject)
+                acts += self._revoke_belongings(unit, change.subject)
         return acts
 
     def audit(self, unit: Unit, source: str, changes: Sequence[AccessChange]) -> list[AccessChange]:
@@ -68,14 +68,14 @@ class Scribe:
         return list(changes)
 
     def link(self, unit: Unit, link: AccountLink) -> bool:
-        """Say for whom an account stands; False if it was already said in the same way."""
+        """Link an account to a principal; False if it was already linked in the same way."""
         if not unit.access.link(link):
             return False
         self.note(unit, [(AuditAction.ACCESS_LINKED, link_detail(link))])
         return True
 
     def note(self, unit: Unit, acts: Sequence[Act]) -> None:
-        """Audit acts on the access map, and let whoever decides ask again."""
+        """Audit acts on the access map, and raise its version, so that decisions under way are made again."""
         if acts:
             unit.audit.append([self.recorder.entry(action, detail) for action, detail in acts])
             unit.access.raise_version()
@@ -86,8 +86,8 @@ class Scribe:
             unit.sessions.end([session.id for session in live])
         return [(AuditAction.ACCESS_SESSIONS_ENDED, {"subject": subject, "count": len(live)})] if live else []
 
-    def _take_back(self, unit: Unit, subject: str) -> list[Act]:
-        """Take from a subject what belonged to whoever bore it: another person may bear it now, or will."""
+    def _revoke_belongings(self, unit: Unit, subject: str) -> list[Act]:
+        """Remove the links and keys of a subject that has passed on: another person may have it now."""
         acts: list[Act] = []
         for link in unit.access.links_of([subject]):
             if link.how is not LinkedBy.FILE:
@@ -95,13 +95,13 @@ class Scribe:
                 acts.append((AuditAction.ACCESS_UNLINKED, link_detail(link)))
         for key in unit.commit_keys.all(subject):
             if not key.is_revoked and unit.commit_keys.revoke(key.fingerprint, self.recorder.actor, self.now()):
-                told = {"subject": subject, "kind": key.kind.value, "fingerprint": key.fingerprint}
-                acts.append((AuditAction.ACCESS_KEY_REVOKED, told))
+                detail = {"subject": subject, "kind": key.kind.value, "fingerprint": key.fingerprint}
+                acts.append((AuditAction.ACCESS_KEY_REVOKED, detail))
         return acts
 
 
 def link_detail(link: AccountLink) -> dict[str, Any]:
-    """Spell a link for the log."""
+    """Return a link as an audit entry spells it."""
     return {"account": link.key, "subject": link.subject, "how": link.how.value}
 
 

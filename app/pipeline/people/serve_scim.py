@@ -1,7 +1,7 @@
-"""What a SCIM client's write says to the access map: under its source's lock, with its audit entries, in its transaction.
+"""Put a SCIM client's write into the access map: under its source's lock, with its audit entries, in its transaction.
 
-The protocol is served in `web/scim/`, and the resources are kept in `store/scim/`, whose storage calls a `ScimWriter`:
-first `open`, before anything is read to be changed, then `record` for each write. Next: `scribe.py`.
+`web/scim/` serves the protocol, and `store/scim/` keeps the resources. That storage calls a `ScimWriter`: first `open`,
+before it reads anything in order to change it, then `record` for each write. Next: `scribe.py`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from app.pipeline.ports.stores.unit import Unit
 
 @dataclass(frozen=True, slots=True)
 class ScimWriter:
-    """Takes down what one request of a client writes; all its audit entries bear one correlation id."""
+    """Writes down what one request of a client changes; all its audit entries carry one correlation id."""
 
     caller: ScimCaller
     scribe: Scribe
@@ -39,7 +39,7 @@ class ScimWriter:
         self.scribe.open(unit, self.source, SourceKind.SCIM)
 
     def record(self, unit: Unit, written: WrittenResource) -> None:
-        """Say to the access map what was written; raises BadRequest or NotAllowed if that cannot be said."""
+        """Put what was written into the access map; raises BadRequest or NotAllowed if it does not fit there."""
         self.scribe.say(unit, self.source, self._page(unit, written))
 
     def _page(self, unit: Unit, written: WrittenResource) -> Page:

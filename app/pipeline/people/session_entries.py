@@ -1,4 +1,4 @@
-"""Audit entries of sessions: who began or ended one, or was refused one, and from where. Never a token."""
+"""Audit entries of sessions: a beginning, an end or a refusal, with its address. Never a token."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.pipeline.ports.stores.unit import Unit
 
 @dataclass(frozen=True, slots=True)
 class SessionScribe:
-    """Writes down what happens to sessions; every entry of one scribe bears the same correlation id."""
+    """Writes down what happens to sessions; every entry of one scribe carries the same correlation id."""
 
     recorder: Recorder
 
@@ -24,12 +24,12 @@ class SessionScribe:
         return cls(Recorder(clock, ids, correlation_id=ids.new()))
 
     def started(self, unit: Unit, session: Session) -> None:
-        """Note that somebody signed in."""
+        """Note a sign-in."""
         detail = {"session": session.id, "acr": session.acr, "amr": list(session.amr), "is_mfa": session.mfa_at is not None}
         self._note(unit, AuditAction.SESSION_STARTED, session, detail)
 
     def refused(self, unit: Unit, session: Session, why: str) -> None:
-        """Note that somebody, proven by the issuer, may not sign in."""
+        """Note that a person, proven by the issuer, may not sign in."""
         self._note(unit, AuditAction.SESSION_REFUSED, session, {"reason": why})
 
     def ended(self, unit: Unit, session: Session, why: str) -> None:
@@ -37,5 +37,5 @@ class SessionScribe:
         self._note(unit, AuditAction.SESSION_ENDED, session, {"session": session.id, "reason": why})
 
     def _note(self, unit: Unit, action: AuditAction, session: Session, detail: dict[str, Any]) -> None:
-        told = {"issuer": session.issuer, "subject": session.subject, "address": session.address, "country": session.country}
-        unit.audit.append([self.recorder.entry(action, told | detail, actor=session.subject)])
+        origin = {"issuer": session.issuer, "subject": session.subject, "address": session.address, "country": session.country}
+        unit.audit.append([self.recorder.entry(action, origin | detail, actor=session.subject)])

@@ -1,6 +1,6 @@
-"""Sign somebody in whom an issuer has proven: only an active principal of the access map gets a session.
+"""Sign in a person whom an issuer has proven: only an active principal of the access map gets a session.
 
-Where the issuer is itself a source of people, what its token says is taken down first, so that it counts at once. Next:
+If the issuer is itself a source of people, the claims of its token are written down first, so that they count at once. Next:
 `sign_out.py`.
 """
 
@@ -21,9 +21,10 @@ from app.pipeline.ports.stores.unit import Unit
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """A proven token, where it was brought from, and the session that shall begin: its cookie's digest and how long it may last.
+    """A proven token, the caller's address and country, and the session that shall begin.
 
-    `issuer_url` is that of the issuer that was asked. `former` is the id of the session that ends with it.
+    `issuer_url` is that of the issuer that was asked. `digest` is the digest of the session's cookie. It ends
+    after `idle` without a request, and after `longest` in any case. `former` is the id of the session that it replaces.
     """
 
     token: VerifiedToken
@@ -43,12 +44,12 @@ def sign_in(services: Services, act: SignIn) -> StoredSession:
     facts = _facts(act, services.ids.new(), now)
     scribe = SessionScribe.of(services.clock, services.ids)
     if act.token.is_service:
-        raise _refusal(services, scribe, facts, f"{facts.subject} is a program; people sign in, programs bring a token")
+        raise _refusal(services, scribe, facts, f"{facts.subject} is a program: only people sign in, and programs bring a token")
     binding = guard.issuers.get(act.token.issuer)
     if binding is None or not facts.counts(guard.issuer_urls):
         raise Forbidden(f"issuer {act.token.issuer} is no longer configured")
     if binding.rule is not None:
-        _take_down(services, binding.rule, act.token, now)
+        _adopt_claims(services, binding.rule, act.token, now)
     principal = guard.identity.principal(facts.subject)
     if principal is None:
         raise _refusal(services, scribe, facts, why_no_principal(facts.subject))
@@ -79,7 +80,7 @@ def _facts(act: SignIn, session_id: str, now: datetime) -> Session:
         issuer_url=act.issuer_url,
     )
     if token.auth_time is None or not shows_mfa(token.acr, token.amr):
-        return facts  # an old sign-in at the issuer may be behind it: without `auth_time` nobody knows when a factor was shown
+        return facts  # the issuer may have used an old sign-in: without `auth_time` the time of the second factor is unknown
     return replace(facts, mfa_at=min(token.auth_time, now))
 
 
@@ -89,23 +90,23 @@ def _refusal(services: Services, scribe: SessionScribe, facts: Session, why: str
     return Forbidden(why)
 
 
-def _take_down(services: Services, rule: SourceRule, token: VerifiedToken, now: datetime) -> None:
-    """Let the issuer say what its token says, and vouch for it: all or nothing.
+def _adopt_claims(services: Services, rule: SourceRule, token: VerifiedToken, now: datetime) -> None:
+    """Write down the token's claims as the issuer's statements, and confirm them: all or nothing.
 
-    A subject that comes under another `sub` is somebody else's by now, who inherits nothing of the former one.
+    A subject that comes with another `sub` belongs to another person by now, who inherits nothing from the former one.
     """
     scribe = Scribe.of(services.clock, services.ids, f"source:{rule.name}")
     with services.store.unit() as unit:
         scribe.open(unit, rule.name, rule.kind)
-        scribe.say(unit, rule.name, Page(gone=tuple(_former(unit, rule.name, token))))
+        scribe.say(unit, rule.name, Page(gone=tuple(_former_ids(unit, rule.name, token))))
         scribe.say(unit, rule.name, Page((_identity(token),)))
         scribe.audit(unit, rule.name, unit.statements.belong(rule.name, token.sub, token.groups, now=now))
         unit.statements.confirm(rule.name, token.sub, now)
 
 
-def _former(unit: Unit, source: str, token: VerifiedToken) -> list[str]:
-    said = unit.access.statements([token.subject]).get(token.subject, [])
-    return [s.identity.external_id for s in said if s.source == source and s.identity.external_id != token.sub]
+def _former_ids(unit: Unit, source: str, token: VerifiedToken) -> list[str]:
+    statements = unit.access.statements([token.subject]).get(token.subject, [])
+    return [s.identity.external_id for s in statements if s.source == source and s.identity.external_id != token.sub]
 
 
 def _identity(token: VerifiedToken) -> Identity:

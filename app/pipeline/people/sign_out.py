@@ -1,4 +1,4 @@
-"""End sessions: one's own, by signing out or from the list of them. What is ended is gone at once."""
+"""End sessions: one's own, by signing out or from the list. An ended session is gone at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.pipeline.ports.services import Services
 
 
 def end_sessions(services: Services, subject: str, session_ids: Collection[str], *, why: str) -> None:
-    """End sessions of this principal; raises NotFound where one is not theirs or has ended, and then ends none."""
+    """End sessions of this principal; raises NotFound, and ends none, if one is not theirs or has ended."""
     scribe = SessionScribe.of(services.clock, services.ids)
     with services.store.unit() as unit:
         ended = unit.sessions.end(session_ids, of=subject)

@@ -1,7 +1,7 @@
-"""Read an identity source, and write down what it says: changes often, the whole now and then, and whatever a hint is about.
+"""Read an identity source and write down what it says: changes often, the whole now and then, and the subjects of hints.
 
-Pages are written as they come, each in a transaction of its own: each is true by itself. Only a reading that went to its end
-confirms the source; one that broke off leaves it as old as it was, and at last stale (DESIGN invariant 7).
+Pages are written as they come, each in a transaction of its own: each is true by itself. Only a complete reading confirms
+the source. An interrupted one leaves the source as old as it was, and in the end stale (DESIGN invariant 7).
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ OVERLAP = timedelta(minutes=2)  # between two readings of changes: the source's 
 RETRY_AFTER = timedelta(seconds=30)
 AGAIN_AFTER = timedelta(seconds=4)
 MOST_EVENTS = 100
-FEW = 20  # as many may vanish from a source without a word
+FEW = 20  # so many people or groups may vanish from a source without a question
 
 
 @dataclass(slots=True)
 class Reading:
-    """What came of reading a source. `is_whole`: it was read from beginning to end."""
+    """The outcome of reading a source. `is_whole`: everything was read; `is_taken`: another process is reading it."""
 
     source: str
     is_whole: bool = False
@@ -41,7 +41,7 @@ class Reading:
 
 
 def due_sources(services: Services) -> list[str]:
-    """List the sources that are to be read now: their time has come, or a hint is open."""
+    """List the sources that are due now: their time has come, or a hint is open."""
     now, rules = services.clock.now(), [s.rule for s in services.guard().sources.values() if s.rule.refresh is not None]
     if not rules:
         return []
@@ -54,7 +54,7 @@ def due_sources(services: Services) -> list[str]:
 
 
 def sync(services: Services, name: str, *, whole: bool = False, force: bool = False) -> Reading:
-    """Read the source `name` as far as is due, or the `whole` of it; `force` takes also a great loss for true.
+    """Read as much of the source `name` as is due, or the `whole` of it. `force` believes it even if most people are missing.
 
     Raises NotFound (no such source is read) or SourceUnavailable.
     """
@@ -79,7 +79,7 @@ def sync(services: Services, name: str, *, whole: bool = False, force: bool = Fa
 
 
 def _may_try(state: SourceState | None, now: datetime) -> bool:
-    """Tell whether it was not tried just now, in vain or by somebody who may still be at it."""
+    """Tell whether the last try is long enough ago: it failed, or its process may still be reading."""
     if state is None or state.tried_at is None:
         return True
     pause = RETRY_AFTER if state.fault is not None else AGAIN_AFTER
@@ -100,7 +100,7 @@ def _has_passed(since: datetime | None, interval: timedelta | None, now: datetim
 
 @dataclass(slots=True)
 class _Reading:
-    """One reading under its lease, which bears the scribe's correlation id."""
+    """One reading under its lease, which carries the scribe's correlation id."""
 
     services: Services
     rule: SourceRule
@@ -110,16 +110,16 @@ class _Reading:
     scribe: Scribe
 
     def run(self, source: IdentitySource, *, whole: bool, force: bool) -> Reading:
-        """Read what is due; the whole where nothing less will do."""
+        """Read what is due; the whole if a part is not enough."""
         pages = None
         if not whole and not _is_whole_due(self.state, self.rule, self.started_at):
-            pages = self._less(source)
+            pages = self._partial_pages(source)
         done = self._take_down(pages if pages is not None else source.read_all(), is_whole=pages is None)
         self._close(done, force=force)
         return done[0]
 
-    def _less(self, source: IdentitySource) -> Iterator[Page] | None:
-        """Read what hints are about, and what changed if that is due; None where only the whole can be read."""
+    def _partial_pages(self, source: IdentitySource) -> Iterator[Page] | None:
+        """Read the subjects of hints, and the changes if they are due; None if the source can only be read whole."""
         parts: list[Iterator[Page]] = []
         for hint in dict.fromkeys(hint for hints in self.events.values() for hint in hints):
             again = source.read_again(hint)
@@ -147,26 +147,26 @@ class _Reading:
                 reading.changes += len(self.scribe.say(unit, self.rule.name, page))
             reading.identities += len(page.identities)
             reading.groups += len(page.groups)
-            seen.update(each.external_id for each in page.identities)
-            seen_groups.update(each.external_id for each in page.groups)
+            seen.update(identity.external_id for identity in page.identities)
+            seen_groups.update(group.external_id for group in page.groups)
         return reading, seen, seen_groups
 
     def _hold(self, unit: Unit) -> None:
-        """Go on only as long as nobody else has begun to read: what was read before may not overwrite what was read after."""
+        """Extend the lease, or stop if another process has begun to read: an older reading may not overwrite a newer one."""
         if not unit.statements.extend(self.rule.name, self.scribe.correlation_id, self.services.clock.now(), LEASE_SECONDS):
             raise SourceUnavailable(f"the reading of {self.rule.name} took too long, and another one has begun")
 
     def _close(self, done: tuple[Reading, set[str], set[str]], *, force: bool) -> None:
-        """Note what is gone after the whole was read, that the source was heard, and which hints that answers."""
+        """Note what is gone if the whole was read, that the source was heard, and which hints are answered."""
         reading, seen, seen_groups = done
         name, now = self.rule.name, self.services.clock.now()
         with self.services.store.unit() as unit:
             self._hold(unit)
             if reading.is_whole:
-                said, groups = unit.statements.known(name)
-                gone = said - seen
+                people, groups = unit.statements.known(name)
+                gone = people - seen
                 if not force:
-                    _refuse_great_loss("people", len(gone), len(said), name)
+                    _refuse_great_loss("people", len(gone), len(people), name)
                     _refuse_great_loss("groups", len(groups - seen_groups), len(groups), name)
                 changes = unit.statements.forget(name, sorted(gone), sorted(groups - seen_groups), now=now)
                 reading.changes += len(self.scribe.audit(unit, name, changes))
@@ -178,9 +178,9 @@ class _Reading:
 
 
 def _refuse_great_loss(what: str, gone: int, of: int, name: str) -> None:
-    """Take an answer without half of the people, or groups, for a faulty one, until somebody says that it is right.
+    """Refuse an answer that lacks more than half of the people or groups, until an operator says that it is right.
 
-    People who are disabled are still named, as inactive: this is about those who vanished without a word.
+    Disabled people do not count as missing: the source still names them, as inactive.
     """
     if gone > FEW and gone * 2 > of:
         raise SourceUnavailable(

@@ -277,7 +277,7 @@ def test_of_one_proposer_so_many_wait_and_no_more(held: Held) -> None:
     for number in range(MOST_WAITING):
         policy_proposal(held, f"// {number}\n{CLEARER}")
         held.line.clock.move(61)
-    with pytest.raises(NotAllowed, match="wait already"):
+    with pytest.raises(NotAllowed, match="already wait"):
         policy_proposal(held)
     held.line.clock.move(LONG)
     policy_proposal(held)

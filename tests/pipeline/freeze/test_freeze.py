@@ -108,7 +108,7 @@ def test_a_freeze_of_everything_is_one_of_each_environment(line: Line, clock: St
 
 
 def test_a_freeze_of_everything_needs_a_time_zone_where_there_are_several(line: Line, clock: StandingClock) -> None:
-    with pytest.raises(BadRequest, match=r"several time zones \(America/New_York, Europe/Berlin\); say in which one is meant"):
+    with pytest.raises(BadRequest, match=r"several time zones \(America/New_York, Europe/Berlin\); say which one is meant"):
         freeze(line.services, wanted(environment=None), ROOT_USER)
     line.environments.pop()
     assert freeze(line.services, wanted(environment=None), ROOT_USER).time_zone == BERLIN
@@ -150,15 +150,15 @@ def test_adding_and_ending_are_audited_and_make_whoever_decides_ask_again(line: 
         ({"ends": "2027-02-30 08:00"}, "is not a time"),
         ({"ends": "9999-12-31 23:59"}, "is not a time"),
         ({"starts": "0001-01-01 00:00"}, "is not a time"),
-        ({"ends": None}, "either the end of the freeze is said, or how long it lasts"),
-        ({"lasts": HOUR}, "either the end of the freeze is said, or how long it lasts"),
+        ({"ends": None}, "a freeze needs either its end or its length, and not both"),
+        ({"lasts": HOUR}, "a freeze needs either its end or its length, and not both"),
         ({"ends": "2026-12-18 15:00"}, "a freeze ends after it starts"),
         ({"ends": "2026-12-18 14:00"}, "a freeze ends after it starts"),
         ({"ends": "2026-12-18T15:00+01:00"}, "a freeze ends after it starts"),
         ({"ends": None, "lasts": timedelta()}, "a freeze ends after it starts"),
         ({"ends": None, "lasts": -HOUR}, "a freeze ends after it starts"),
         ({"ends": None, "lasts": timedelta.max}, "lasts at most 3660 days"),
-        ({"ends": None, "lasts": timedelta(days=367), "rule": "yearly"}, "one that recurs 366"),
+        ({"ends": None, "lasts": timedelta(days=367), "rule": "yearly"}, "a recurring one 366"),
         ({"starts": "2026-11-30 12:00", "ends": "2026-12-01 13:00"}, "over already; it is 2026-12-01 13:00:00 in Europe/Berlin"),
         ({"starts": "2026-11-01", "ends": "2026-11-02", "rule": "FREQ=DAILY;COUNT=3"}, "over already"),
         ({"rule": "fortnightly"}, "recurrence rule: FREQ is one of"),
