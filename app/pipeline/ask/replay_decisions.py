@@ -108,7 +108,7 @@ def _policies_behind(recorded: RecordedDecision, other: Redecision) -> Iterator[
     if other.policies:
         yield from other.policies
     else:
-        yield from (f"{policy} (no longer)" for policy in recorded.policies or ("no policy",))
+        yield from (f"{policy} (no more)" for policy in recorded.policies or ("no policy",))
 
 
 def _difference(recorded: RecordedDecision, after: Redecision) -> Difference:
