@@ -51,7 +51,7 @@ def test_no_e_mail_is_nobodys_even_where_the_map_has_one() -> None:
     [
         (UNSIGNED, "is not signed"),
         (UNKNOWN, "an unknown key (SHA256:x)"),
-        (replace(UNKNOWN, fingerprint=""), "which one is not known"),
+        (replace(UNKNOWN, fingerprint=""), "its fingerprint is not known"),
         (BAD, "bad signature"),
         (replace(BAD, signer_subject="bob"), "by a key of bob"),
         (BY_BOB, "of alice@example.com is signed by bob"),
