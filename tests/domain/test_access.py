@@ -1,4 +1,4 @@
-"""What follows where sources do not agree: no source overwrites another, and every doubt denies."""
+"""Sources that do not agree: no source overwrites another, and every doubt denies."""
 
 from __future__ import annotations
 

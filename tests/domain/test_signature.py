@@ -1,4 +1,4 @@
-"""What signatures come to: the table of verdicts, and whose e-mail a key may sign for."""
+"""The sum of signatures: the table of verdicts, and the e-mails that a key may sign for."""
 
 from __future__ import annotations
 
