@@ -1,1 +1,1 @@
-"""Celery only here: name the tasks, bind the correlation id, send the next message. Start with `celery.py`."""
+"""The Celery tasks, and nothing else: name them, bind the correlation id, send the next message. Start with `celery.py`."""

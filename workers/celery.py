@@ -15,8 +15,8 @@ from app.observe import start_sentry
 from app.settings import Settings, load_settings, tell_ready
 from app.store.queue.wakes import make_celery
 
-SPARE_CONNECTIONS = 4  # for leases, beside one a thread
-MOST_CONNECTIONS = 16  # a stage holds one only while it reads or writes, never while it waits for a target
+SPARE_CONNECTIONS = 4  # for leases, beside one for each thread
+MOST_CONNECTIONS = 16  # a stage holds a connection only while it reads or writes, never while it waits for a target
 
 
 def _settings() -> Settings:
@@ -33,11 +33,11 @@ app.conf.update(imports=("workers.stages", "workers.periodic"), worker_consumer=
 _building = threading.Lock()
 _process: Process | None = None
 _threads = 1
-stopping = threading.Event()  # long work looks here between its parts
+stopping = threading.Event()  # long work checks this between its parts
 
 
 def process() -> Process:
-    """Return this process's services, put together on first use (importing this module connects to nothing)."""
+    """Return this process's services, built on first use (importing this module does not connect to anything)."""
     global _process
     with _building:
         if _process is None:
@@ -46,35 +46,35 @@ def process() -> Process:
 
 
 @setup_logging.connect
-def _log(**_: Any) -> None:
-    """Keep Celery from setting up logs of its own: connecting here is what tells it."""
+def _set_up_logs(**_: Any) -> None:
+    """Set up logs. A handler of this signal keeps Celery from setting up logs of its own."""
     configure_logs(settings.log_format, settings.log_level)
 
 
 @worker_init.connect
-def _count(sender: Any, **_: Any) -> None:
+def _count_threads(sender: Any, **_: Any) -> None:
     global _threads
     _threads = int(sender.concurrency or 1)
 
 
 @worker_ready.connect
-def _ready(**_: Any) -> None:
+def _announce_ready(**_: Any) -> None:
     freeze_loaded()
     tell_ready()
 
 
 @worker_shutting_down.connect
-def _shutting_down(**_: Any) -> None:
+def _begin_shutdown(**_: Any) -> None:
     stopping.set()
 
 
 @worker_init.connect
 @beat_init.connect
-def _start(**_: Any) -> None:
+def _start_reporting(**_: Any) -> None:
     start_sentry(settings)
 
 
 @worker_shutdown.connect
-def _stop(**_: Any) -> None:
+def _close_pool(**_: Any) -> None:
     if _process is not None:
         _process.engine.dispose()

@@ -1,4 +1,4 @@
-"""Celery's consumer, sending what Flower is told in groups: each event by itself was an eighth of a worker's time."""
+"""Celery's consumer, which sends task events for Flower in groups. Sending each alone took an eighth of a worker's time."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from typing import Any
 
 from celery.worker import consumer
 
-TELL_EVERY = 0.1  # seconds
+FLUSH_EVERY = 0.1  # seconds
 
 
 class Consumer(consumer.Consumer):
     """Flushes buffered task events at most ten times a second; named in `worker_consumer`."""
 
-    hub: Any  # not in Celery's stubs, like what is overridden
+    hub: Any  # not in Celery's stubs, like the overridden method
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._told_at = -TELL_EVERY
-        self._will_tell = False
+        self._flushed_at = -FLUSH_EVERY
+        self._will_flush = False
         super().__init__(*args, **kwargs)
 
     def _flush_events(self) -> None:
         """Flush now, or at the end of the interval; always called on the loop's thread."""
-        rest = self._told_at + TELL_EVERY - time.monotonic()
+        rest = self._flushed_at + FLUSH_EVERY - time.monotonic()
         if rest <= 0:
-            self._tell()
-        elif not self._will_tell:
-            self._will_tell = True
-            self.hub.call_later(rest, self._tell)
+            self._flush_now()
+        elif not self._will_flush:
+            self._will_flush = True
+            self.hub.call_later(rest, self._flush_now)
 
-    def _tell(self) -> None:
-        self._will_tell = False
-        self._told_at = time.monotonic()
-        upstream: Any = super()  # its stubs do not know it
+    def _flush_now(self) -> None:
+        self._will_flush = False
+        self._flushed_at = time.monotonic()
+        upstream: Any = super()  # the method is not in its stubs
         upstream._flush_events()

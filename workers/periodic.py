@@ -1,4 +1,4 @@
-"""What beat asks for. A tick that comes late is dropped, since the next one does the same."""
+"""The tasks that beat asks for. A tick that comes late is dropped, since the next one does the same."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ app.conf.beat_schedule = {
 
 @app.task(name=SWEEP)
 def sweep_standing() -> None:
-    """Start again whatever stands still."""
+    """Wake deliveries and deployments that stand still."""
     with wait_out(SWEEP):
         sweep(process().services)
 
 
 @app.task(name=SYNC_DUE)
 def sync_due() -> None:
-    """Have every identity source read whose time has come."""
+    """Have each identity source read if it is due."""
     with wait_out(SYNC_DUE):
         services = process().services
         for source in due_sources(services):
@@ -46,7 +46,7 @@ def sync_due() -> None:
 
 @app.task(name=SYNC)
 def sync_source(source: str) -> None:
-    """Read one identity source as far as is due."""
+    """Read one identity source, as far as it is due."""
     with bind_correlation(step=SYNC, source=source), wait_out(SYNC):
         reading = sync(process().services, source)
         if not reading.is_taken:
@@ -56,7 +56,7 @@ def sync_source(source: str) -> None:
 
 @app.task(name=NOTIFY_DUE)
 def notify_due() -> None:
-    """Have every sink told for which something is due."""
+    """Have the due notices of each sink sent."""
     with wait_out(NOTIFY_DUE):
         services = process().services
         for sink in due_sinks(services):
@@ -65,19 +65,19 @@ def notify_due() -> None:
 
 @app.task(name=NOTIFY)
 def notify_sink(sink: str) -> None:
-    """Tell one sink what is due."""
+    """Send one sink its due notices."""
     with bind_correlation(step=NOTIFY, sink=sink), wait_out(NOTIFY):
         services = process().services
-        done = notify(services, sink, is_stopping=stopping.is_set)
-        if done.has_more:
+        result = notify(services, sink, is_stopping=stopping.is_set)
+        if result.has_more:
             services.wakes.notify_sink(sink)
-        if done.sent or done.fault:
-            log = _log.warning if done.fault else _log.info
-            log("step", outcome="told", sent=done.sent, given_up=done.given_up, fault=done.fault)
+        if result.sent or result.fault:
+            log = _log.warning if result.fault else _log.info
+            log("step", outcome="told", sent=result.sent, given_up=result.given_up, fault=result.fault)
 
 
 @app.task(name=EXPIRE)
 def expire_old() -> None:
-    """Delete what is kept for a time only."""
+    """Delete rows that are kept only for a time."""
     with wait_out(EXPIRE):
         expire(process().services)

@@ -1,4 +1,4 @@
-"""One thread at a time does a thing that all are asked for; who comes meanwhile leaves word and goes on with other work."""
+"""Let one thread at a time do work that many threads are asked for. The others leave a request and go on with other work."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Callable
 
 
 class Solo:
-    """Runs what it is given in one of the threads that ask, and once more for those who asked meanwhile."""
+    """Runs the work in one of the threads that ask, and once more for the threads that asked meanwhile."""
 
     def __init__(self) -> None:
-        self._asked = threading.Event()
-        self._at_it = threading.Lock()
+        self._request = threading.Event()
+        self._running = threading.Lock()
 
     def run(self, work: Callable[[], None]) -> None:
-        """Do the work, or leave it to the thread that is at it: that one begins anew after this call."""
-        self._asked.set()
-        # Asked again after the lock is free: whoever found it taken until then has left word, and somebody sees it.
-        while self._asked.is_set() and self._at_it.acquire(blocking=False):
+        """Do the work, or leave it to the thread that is doing it, which then begins again after this call."""
+        self._request.set()
+        # Check again after the lock is free: a thread that found it taken has set its request before, so none is missed.
+        while self._request.is_set() and self._running.acquire(blocking=False):
             try:
-                while self._asked.is_set():
-                    self._asked.clear()
+                while self._request.is_set():
+                    self._request.clear()
                     work()
             finally:
-                self._at_it.release()
+                self._running.release()

@@ -29,9 +29,9 @@ _log = structlog.get_logger("tidegate.step")
 
 @contextmanager
 def bind_correlation(**names: str) -> Iterator[None]:
-    """Bind ids to every log line of the block, and to Sentry's scope of the task, which outlives the block.
+    """Bind ids to every log line of the block, and to the task's scope in Sentry, which outlives the block.
 
-    Sentry's Celery integration opens that scope, and reports what a task raises after the block has ended.
+    Sentry's Celery integration opens that scope. It reports a task's exception after the block has ended.
     """
     for name, value in names.items():
         sentry_sdk.set_tag(name, value)
@@ -41,7 +41,7 @@ def bind_correlation(**names: str) -> Iterator[None]:
 
 @contextmanager
 def wait_out(step: str) -> Iterator[None]:
-    """Let an outage pass in one line: the next tick comes within a second and does the same."""
+    """Log an outage in one line and end: the next tick comes soon and does the same."""
     try:
         yield
     except GateError as fault:
@@ -60,7 +60,7 @@ def _run(task: Task[Any, Any], stage: Stage, verb: Callable[[Services, str], Out
             if fault.permanent:
                 raise
             _log.warning("step", outcome="later", error=fault.code, detail=str(fault))
-            outcome = Outcome("later", goes_on=False)  # the sweeper comes back to it
+            outcome = Outcome("later", goes_on=False)  # the sweeper wakes this stage again
         else:
             _log.info("step", outcome=outcome.outcome)
         if not outcome.goes_on:
@@ -101,7 +101,7 @@ def confirm_deploy(self: Task[Any, Any], deployment_id: str, correlation_id: str
 
 @app.task(name=PLAN)
 def plan_delivery(delivery_id: str) -> None:
-    """Drain the inbox in batches and start the chains; `delivery_id` is only the newest that was seen."""
+    """Drain the inbox in batches and start the chains; `delivery_id` is only the newest delivery that was seen."""
     with bind_correlation(step=PLAN), wait_out(PLAN):
         _planner.run(lambda: _drain(process().services, delivery_id))
 
@@ -110,7 +110,7 @@ _planner = Solo()
 
 
 def _drain(services: Services, newest: str) -> None:
-    """Plan until nothing is left, or this worker is to end: then another one is told to go on."""
+    """Plan until nothing is left. If this worker is stopping, wake another one to go on."""
     planned = PlanResult((), (), has_more=True)
     while planned.has_more and not stopping.is_set():
         planned = plan(services, planned.after)

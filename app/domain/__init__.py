@@ -1,1 +1,1 @@
-"""What is true: frozen values and pure functions, standard library only. Start with `event.py`."""
+"""Frozen values and pure functions, standard library only. Start with `event.py`."""

@@ -1,4 +1,4 @@
-"""Other people's yes for one deployment: what is asked for, who voted, and whether that is enough. Pure."""
+"""Approvals of one deployment: the request, the votes on it, and whether they are enough. Pure."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 
 class Verdict(StrEnum):
-    """What somebody says to a deployment that waits."""
+    """A person's answer to a deployment that waits."""
 
     APPROVE = "approve"
     REJECT = "reject"
 
 
 class RequestState(StrEnum):
-    """What became of a request for approvals."""
+    """The state of an approval request."""
 
     OPEN = "open"
     GRANTED = "granted"
@@ -28,7 +28,7 @@ class RequestState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ApprovalRule:
-    """So many people of any of these groups; without groups, of whoever may approve."""
+    """A number of people from any of these groups; without groups, any people who may approve."""
 
     count: int
     groups: frozenset[str] = frozenset()
@@ -38,7 +38,7 @@ class ApprovalRule:
 class ApprovalSettings:
     """How an environment asks for approvals. All rules must be met; `count_each`: a vote counts for each rule that it fits.
 
-    `within`: how long a request waits, and a vote holds; `session`: how old the voter's sign-in may be.
+    `within`: how long a request waits, and how long a vote holds; `session`: how old the voter's sign-in may be.
     """
 
     rules: tuple[ApprovalRule, ...] = ()
@@ -47,12 +47,12 @@ class ApprovalSettings:
     count_each: bool = False
 
 
-ONE_OF_ANY = ApprovalSettings()  # where nothing is configured
+ONE_OF_ANY = ApprovalSettings()  # if nothing is configured
 
 
 @dataclass(frozen=True, slots=True)
 class ApprovalRequest:
-    """What people are asked to approve: this commit, on these targets, under this version of the policies."""
+    """The thing to approve: this commit, on these targets, under this version of the policies."""
 
     id: str
     deployment_id: str
@@ -65,13 +65,13 @@ class ApprovalRequest:
     state: RequestState = RequestState.OPEN
 
     def is_for(self, sha: str, targets: Sequence[str], policy_digest: str) -> bool:
-        """Tell whether it still asks for what would be done now."""
+        """Tell whether the request still asks for what would be deployed now."""
         return (self.sha, self.targets, self.policy_digest) == (sha, tuple(sorted(targets)), policy_digest)
 
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """One person's word on a request, given once. `context` is what the right to give it was decided by."""
+    """One person's vote on a request, given once. `context` holds the facts by which the right to vote was decided."""
 
     id: str
     request_id: str
@@ -93,7 +93,7 @@ class Review:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What the valid votes come to: how many, whether they meet the rules, and the groups of who gave them."""
+    """The sum of the valid votes: their number, whether they meet the rules, and the voters' groups."""
 
     count: int = 0
     met: bool = False
@@ -101,7 +101,7 @@ class Tally:
     missing: tuple[str, ...] = ()
 
     def as_fact(self) -> dict[str, Any]:
-        """Spell it as policies may ask about it."""
+        """Spell the tally as a fact that policies may ask about."""
         return {"count": self.count, "met": self.met, "groups": list(self.groups)}
 
 
@@ -110,9 +110,9 @@ NO_VOTES = Tally()
 
 @dataclass(frozen=True, slots=True)
 class VoteCount:
-    """What the votes on a deployment come to. `voters`: whose votes count; `fallen`: whose do not, and why.
+    """The count of the votes on a deployment. `voters`: subjects whose votes count; `fallen`: those whose votes do not, and why.
 
-    `request` is the one that stands; `seen`: how many votes there are on it.
+    `request` is the approval request in force; `seen` is the number of votes on it.
     """
 
     tally: Tally = NO_VOTES
@@ -128,12 +128,12 @@ NO_COUNT = VoteCount()
 def tally(settings: ApprovalSettings, voters: Mapping[str, frozenset[str]]) -> Tally:
     """Count valid votes, given as the voters' groups by subject. Without rules one vote is enough.
 
-    One vote counts for one rule, unless `count_each`: then it takes as many people as places to meet all rules, and whoever
-    fits several is put where he is needed (a matching of voters and places; Kuhn 1955).
+    With `count_each`, a vote counts for every rule that it fits. Else it counts for one rule: all rules together need as many
+    people as they have places. A voter who fits several rules gets the place that is needed (bipartite matching; Kuhn 1955).
     """
     rules = settings.rules or (ApprovalRule(1),)
-    placed = [_fitting(rule, voters) for rule in rules] if settings.count_each else _matched(rules, voters)
-    missing = tuple(_spelled(rule, count) for rule, count in zip(rules, placed, strict=True) if count < rule.count)
+    counts = [_count_fitting(rule, voters) for rule in rules] if settings.count_each else _match(rules, voters)
+    missing = tuple(_shortfall(rule, count) for rule, count in zip(rules, counts, strict=True) if count < rule.count)
     groups = sorted({group for own in voters.values() for group in own})
     return Tally(len(voters), not missing, tuple(groups), missing)
 
@@ -142,30 +142,30 @@ def _fits(rule: ApprovalRule, groups: frozenset[str]) -> bool:
     return not rule.groups or bool(rule.groups & groups)
 
 
-def _fitting(rule: ApprovalRule, voters: Mapping[str, frozenset[str]]) -> int:
+def _count_fitting(rule: ApprovalRule, voters: Mapping[str, frozenset[str]]) -> int:
     return sum(_fits(rule, groups) for groups in voters.values())
 
 
-def _matched(rules: Sequence[ApprovalRule], voters: Mapping[str, frozenset[str]]) -> list[int]:
-    """Give each voter one place, so that as many places as possible are taken; return how many of each rule."""
+def _match(rules: Sequence[ApprovalRule], voters: Mapping[str, frozenset[str]]) -> list[int]:
+    """Give each voter one place, so that as many places as possible are taken; return the number taken of each rule."""
     places = [number for number, rule in enumerate(rules) for _ in range(min(rule.count, len(voters)))]
     taken: dict[int, str] = {}
 
-    def find(voter: str, seen: set[int]) -> bool:
+    def find_place(voter: str, seen: set[int]) -> bool:
         for place, number in enumerate(places):
             if place in seen or not _fits(rules[number], voters[voter]):
                 continue
             seen.add(place)
-            if place not in taken or find(taken[place], seen):
+            if place not in taken or find_place(taken[place], seen):
                 taken[place] = voter
                 return True
         return False
 
     for voter in sorted(voters):
-        find(voter, set())
+        find_place(voter, set())
     return [sum(places[place] == number for place in taken) for number in range(len(rules))]
 
 
-def _spelled(rule: ApprovalRule, count: int) -> str:
+def _shortfall(rule: ApprovalRule, count: int) -> str:
     whom = f" of {' or '.join(sorted(rule.groups))}" if rule.groups else ""
     return f"{rule.count - count} more{whom}"

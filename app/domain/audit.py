@@ -1,4 +1,4 @@
-"""What is written down for ever: one entry a step, in the transaction of that step. Made by `pipeline/ports/record.py`."""
+"""The audit log, kept for ever: one entry for each step, in that step's transaction. Made by `pipeline/ports/record.py`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class AuditAction(StrEnum):
-    """Everything that is ever audited, as `subject:verb`. Exports and sinks know these texts: none changes, none is used anew."""
+    """Every audited action, as `subject:verb`. Exports and sinks rely on these texts: never change or reuse one."""
 
     DELIVERY_RECEIVED = "delivery:received"
     DELIVERY_IGNORED = "delivery:ignored"
@@ -65,7 +65,10 @@ class AuditAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """`detail` is plain JSON and holds no secret. `action` is a bare text only in an entry that another release wrote."""
+    """One entry of the log. `detail` is plain JSON and holds no secret.
+
+    `action` is a bare text only in an entry that another release wrote.
+    """
 
     id: str
     at: datetime
@@ -79,7 +82,7 @@ class AuditEntry:
 
 
 def recorded_action(text: str) -> AuditAction | str:
-    """Read an action back from the log. An action of another release stays the text that it is: the log is always readable."""
+    """Read an action back from the log. An unknown action of another release stays a text, so the log is always readable."""
     try:
         return AuditAction(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a push brings, as git records it: the changed files with their added lines, and the messages of the new commits."""
+"""The changes in a push, as git records them: changed files with their added lines, and messages of the new commits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Line = tuple[int, str]
 
 
 class FileKind(StrEnum):
-    """What a changed file is now, and whether its lines are known."""
+    """The kind of a changed file now, and whether its lines are known."""
 
     TEXT = "text"
     GONE = "gone"
@@ -33,9 +33,9 @@ NOT_LOOKED_AT = frozenset({FileKind.BINARY, FileKind.LARGE, FileKind.UNREAD})
 
 @dataclass(frozen=True, slots=True)
 class ChangedFile:
-    """One path that is other than it was. A rename is two: the old path, gone, and the new one.
+    """One changed path. A rename is two changes: the old path, gone, and the new one.
 
-    `path` is decoded as UTF-8; U+FFFD stands where it is none. `added` holds new lines with their numbers, without line ends.
+    `path` is decoded as UTF-8; U+FFFD replaces other bytes. `added` holds new lines with their numbers, without line ends.
     """
 
     path: str
@@ -45,7 +45,7 @@ class ChangedFile:
 
 @dataclass(frozen=True, slots=True)
 class CommitMessage:
-    """What a new commit says, and who it says it is of (forgeable: evidence, not identity)."""
+    """The message of a new commit, and the author and committer that it names (forgeable: evidence, not identity)."""
 
     sha: str
     text: str
@@ -56,7 +56,7 @@ class CommitMessage:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Words that came with a push and are in no commit: the text of a pull request, of a tag. `where` names them."""
+    """Text that came with a push and is in no commit, of a pull request or a tag. `where` names it."""
 
     where: str
     text: str
@@ -64,7 +64,10 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What a push brings. Where a bound was met `is_whole` is false and `why_not` says which; `paths_known`: none is missing."""
+    """All changes in a push. `paths_known`: no path is missing.
+
+    If a limit was reached, `is_whole` is false and `why_not` names the limit.
+    """
 
     files: tuple[ChangedFile, ...] = ()
     messages: tuple[CommitMessage, ...] = ()
@@ -75,10 +78,10 @@ class Changes:
 
 
 def read_text(raw: bytes) -> str | None:
-    """Decode a file's bytes; None: it is no text.
+    """Decode a file's bytes; None if they are not text.
 
-    That is decided by the bytes alone (no attribute of the repository has a say): UTF-8 is text, NULs in it or not, and so is
-    UTF-16 with its mark; anything else is, with U+FFFD where it cannot be read, unless there is a NUL in it.
+    Only the bytes decide, not an attribute of the repository. UTF-8 is text, with or without NULs, and so is UTF-16 with a
+    byte order mark. Other bytes are text unless they hold a NUL; U+FFFD replaces what cannot be decoded.
     """
     if raw.startswith(_UTF16):
         return raw.decode("utf-16", "replace")

@@ -1,4 +1,4 @@
-"""Time and ids are handed in, never read: a test moves them, and a step uses one `now`."""
+"""Time and ids are handed in, never read: tests control them, and a step uses one `now`."""
 
 from __future__ import annotations
 

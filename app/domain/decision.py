@@ -1,4 +1,4 @@
-"""What policy answers: allow, deny, or wait for approvals, with the request it was asked and the reasons."""
+"""The answer of the policies: allow, deny, or wait for approvals, with the request and the reasons."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.domain.principal import Principal
 
 
 class Action(StrEnum):
-    """What a principal wants to do. `push` is asked before a repository takes commits, all others of an environment."""
+    """The action that a principal asks for. `push` is about a repository, before it takes commits; all others an environment."""
 
     PUSH = "push"
     DEPLOY = "deploy"
@@ -19,11 +19,11 @@ class Action(StrEnum):
     OVERRIDE = "override"
 
 
-HOLDABLE = frozenset({Action.DEPLOY, Action.ROLLBACK})  # what may wait for other people's approvals
+HOLDABLE = frozenset({Action.DEPLOY, Action.ROLLBACK})  # actions that may wait for other people's approvals
 
 
 class Effect(StrEnum):
-    """The answer. `hold` is computed: denied with the approvals there are, allowed with enough of them."""
+    """The answer. `hold` is computed: denied with the present approvals, allowed with enough of them."""
 
     ALLOW = "allow"
     DENY = "deny"
@@ -32,9 +32,9 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DecisionRequest:
-    """All that a decision may depend on. `context` is plain JSON (str, bool, int, lists of str), no secret in it.
+    """Everything that a decision may depend on. `context` is plain JSON (str, bool, int, lists of str) without secrets.
 
-    The resource is the environment, of a `push` the repository.
+    The resource is the environment, or the repository for a `push`.
     """
 
     principal: Principal

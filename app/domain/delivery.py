@@ -19,7 +19,7 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A delivery whose signature fitted. `body` are the exact bytes; `event` is None where nothing follows from it."""
+    """A delivery with a valid signature. `body` is the exact bytes; `event` is None if nothing follows from the delivery."""
 
     id: str
     forge: str
@@ -35,7 +35,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of a received delivery."""
+    """The outcome of receiving a delivery."""
 
     delivery_id: str
     is_duplicate: bool

@@ -1,4 +1,4 @@
-"""One attempt to bring one commit to one environment: its stages, states and what may follow what."""
+"""One attempt to bring one commit to one environment: its stages, its states, and their order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.domain.event import Account, Repository
 
 
 class Stage(StrEnum):
-    """The five stages, in order; the names are the Celery task names and what Flower shows."""
+    """The five stages, in order. Their names are the names of Celery's tasks, which Flower shows."""
 
     VALIDATE_IDENTITY = "validate_identity"
     CHECK_PERMISSION = "check_permission"
@@ -25,7 +25,7 @@ STAGES = tuple(Stage)
 
 
 class State(StrEnum):
-    """Where a deployment stands. Each state but the first names what has been done."""
+    """Where a deployment stands. Each state but the first names the step that has been done."""
 
     PLANNED = "planned"
     IDENTIFIED = "identified"
@@ -55,7 +55,7 @@ NEXT_STAGE: dict[State, Stage] = {
 
 @dataclass(frozen=True, slots=True)
 class Wake:
-    """All that a message says: this deployment's stage may run now. Losing one costs time, never a deployment."""
+    """A message that a stage of a deployment may run now. Losing one costs time, never a deployment."""
 
     deployment_id: str
     correlation_id: str
@@ -82,10 +82,10 @@ class Trigger(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """A deployment as remembered. `position` is the order of receipt; `sha` is pinned when planned.
+    """A deployment as stored. `position` is the order of receipt; `sha` is pinned when the deployment is planned.
 
-    `before` is the ref's former commit (None: new ref);
-    `release_id` is the earlier deployment that a rollback brings back; `purpose` is why somebody asked for an override.
+    `before` is the ref's former commit (None: new ref). `release_id` is the earlier deployment that a rollback brings back.
+    `purpose` is the reason that a person gave for an override.
     """
 
     id: str
@@ -114,13 +114,13 @@ class Deployment:
 
     @property
     def has_ended(self) -> bool:
-        """Tell whether nothing more will happen to it."""
+        """Tell whether the deployment is in a final state."""
         return self.state in ENDED
 
 
 @dataclass(frozen=True, slots=True)
 class StageResult:
-    """What a stage found, kept once per deployment and stage."""
+    """The result of a stage, stored once for each deployment and stage."""
 
     stage: Stage
     outcome: str
@@ -131,9 +131,9 @@ class StageResult:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A move to `state`, with what the stage found (None: it goes on) and the audit entry of it.
+    """A move to `state`, with the stage's result (None: the stage goes on) and the audit entry.
 
-    `due_at`: when the sweeper is to look at it again; `principal`: None leaves who is known.
+    `due_at`: when the sweeper looks at the deployment again; `principal`: None leaves the principal that is stored.
     """
 
     state: State
@@ -146,10 +146,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """How a deployment stands in its environment's order: its state now, who holds the slot, who came after and before.
+    """How a deployment stands in its environment's order: its state now, the holder of the slot, and its neighbours.
 
-    `is_outrun`: a newer one is granted, or was ever dispatched; `has_older`: an older one is granted and waits.
-    `access_version`: the newest change of the access map.
+    `is_outrun`: a newer deployment is granted, or was ever dispatched. `has_older`: an older one is granted or held, and
+    waits. `access_version`: the newest change of the access map.
     """
 
     state: State | None
@@ -161,7 +161,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """The start of a deployment on one target. `id` is the idempotency key, `fence` grows with every claim."""
+    """The start of a deployment on one target. `id` is the idempotency key; `fence` grows with every claim."""
 
     id: str
     deployment_id: str
@@ -173,7 +173,7 @@ class Dispatch:
 
 
 class Progress(StrEnum):
-    """What a target says of a dispatch."""
+    """A target's report about a dispatch."""
 
     UNKNOWN = "unknown"
     RUNNING = "running"
@@ -183,7 +183,7 @@ class Progress(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DispatchRow:
-    """A dispatch with what is known of its progress."""
+    """A dispatch with its last known progress."""
 
     dispatch: Dispatch
     progress: Progress

@@ -1,4 +1,4 @@
-"""Where rules live: environments, what they deploy from, and the targets and zones behind them."""
+"""Environments, where rules live: the refs that they deploy from, and the targets and zones behind them."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class HealthCheck:
 
 @dataclass(frozen=True, slots=True)
 class TargetSettings:
-    """A target as configured: its kind picks the adapter, `options` are the adapter's own, already validated.
+    """A target as configured: its kind picks the adapter; `options` are the adapter's own, already validated.
 
-    `pool` ("fast" or "slow") overrides what its kind says about how long a start may take.
+    `pool` ("fast" or "slow") overrides its kind's expectation of how long a start may take.
     """
 
     name: str
@@ -45,9 +45,9 @@ class TargetSettings:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """One place where releases of one repository are put, and from what. `is_slow`: a start on its targets may take long.
+    """A place to deploy one repository to, and the refs to deploy from. `is_slow`: a start on its targets may take long.
 
-    `time_zone` is that of the people who look after it: hours and weekdays in policies are told in it.
+    `time_zone` is that of the people who look after the environment. Hours and weekdays in policies are in this zone.
     """
 
     name: str
@@ -63,11 +63,11 @@ class Environment:
 
     @property
     def resources(self) -> frozenset[tuple[str, str]]:
-        """What policies may name to be about it: (type, id) of itself and of its repository."""
+        """The resources by which policies name it: (type, id) of the environment and of its repository."""
         return frozenset({("Environment", self.name), ("Repository", self.repository)})
 
     def may_block(self, stage: Stage) -> bool:
-        """Tell whether this stage may wait long for somebody else's answer: then it runs where it holds nobody up."""
+        """Tell whether this stage may wait long for an answer from outside. Such a stage runs in a pool of its own."""
         return self.is_slow or (stage is Stage.CONFIRM_DEPLOY and self.health is not None)
 
     def deploys_event(self, event: Event) -> bool:
@@ -79,16 +79,16 @@ class Environment:
         return any(_pattern_fits(pattern, event.kind, event.ref) for pattern in self.deploys)
 
     def is_of(self, repository: Repository) -> bool:
-        """Tell whether `repository` is still this environment's: by its number where that is configured, else by name.
+        """Tell whether `repository` is still this environment's: by its number if that is configured, else by name.
 
-        So a renamed repository's releases can be brought back only where the number says that it is the same one.
+        So releases of a renamed repository can be brought back only if the number proves that it is the same one.
         """
         if self.repository_id is not None:
             return repository.forge == self.repository.partition(":")[0] and repository.id == self.repository_id
         return repository.key.casefold() == self.repository.casefold()
 
     def deploys_ref(self, ref: str) -> bool:
-        """Tell whether anything that happens to `ref` may be deployed here."""
+        """Tell whether any kind of event on `ref` may be deployed here."""
         return any(_pattern_fits(pattern, kind, ref) for pattern in self.deploys for kind in EventKind)
 
 

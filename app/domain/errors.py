@@ -1,6 +1,6 @@
-"""Every way in which the gate says no or cannot go on: one tree, one sentence a class.
+"""Every way in which the gate refuses or cannot go on: one tree, one sentence for each class.
 
-`code` is stable and documented in docs/errors.md; `permanent` tells whether trying again can help.
+`code` is stable and documented in docs/errors.md; `permanent` means that trying again does not help.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class UnknownCommit(GateError):
 
 
 class TargetUnavailable(GateError):
-    """The target cannot be reached now, and surely did not start."""
+    """The target cannot be reached now, and nothing was started there."""
 
     code = "target-unavailable"
     permanent = False
@@ -141,7 +141,7 @@ class SourceUnavailable(GateError):
 
 
 class BadToken(GateError):
-    """The token proves nothing."""
+    """The token is not valid."""
 
     code = "bad-token"
 

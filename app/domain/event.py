@@ -1,6 +1,6 @@
-"""What a delivery means: who did what to which ref of which repository.
+"""The meaning of a delivery: the actor, the act, the ref and the repository.
 
-Values only; `integrations/forges` makes them from bytes, `pipeline/intake/plan.py` acts on them.
+Values only: `integrations/forges` makes them from bytes, and `pipeline/intake/plan.py` acts on them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _OBJECT_ID = re.compile(r"\A(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
 
 
 class EventKind(StrEnum):
-    """What happened, as far as a deployment can follow from it."""
+    """The kinds of events that can lead to a deployment."""
 
     PUSH = "push"
     TAG = "tag"
@@ -24,8 +24,8 @@ class EventKind(StrEnum):
 class Account:
     """A forge account by its stable number; the login is for people to read and may be recycled.
 
-    `forge` is the configured name of the forge, or `os` for an operating-system user of this machine
-    (then `id` is the login name), or `tidegate` for the gate itself.
+    `forge` is the configured name of the forge. It is `os` for an operating-system user of this machine (then `id` is the
+    login name), and `tidegate` for the gate itself.
     """
 
     forge: str
@@ -38,13 +38,13 @@ class Account:
         return f"{self.forge}:{self.id}"
 
 
-PERSON = "person"  # the forge of who acts at the gate itself, proven by signing in; then `id` is the subject
+PERSON = "person"  # the forge of a person who signed in at the gate itself; then `id` is the subject
 GATE_ACCOUNT = Account(forge="tidegate", id="gate", login="tidegate")
 
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """A repository at a forge. `id` and `owner_id` are stable, the names are renamable and recyclable."""
+    """A repository at a forge. `id` and `owner_id` are stable; names can be changed and reused."""
 
     forge: str
     id: int
@@ -62,8 +62,8 @@ class Repository:
 class Event:
     """An act that may lead to a deployment.
 
-    `ref` is always full (`refs/heads/…`, `refs/tags/…`). `after` is the object that `ref` was set to: a commit, or
-    an annotated tag's own id, or None where the forge does not say (a Gogs release). `before` is None for a new ref.
+    `ref` is always full (`refs/heads/…`, `refs/tags/…`). `after` is the object that `ref` was set to: a commit, an
+    annotated tag's own id, or None if the forge does not say (a Gogs release). `before` is None for a new ref.
     """
 
     kind: EventKind
@@ -76,7 +76,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """A valid delivery from which nothing follows, and why (shown on the forge's delivery page: no personal data)."""
+    """A valid delivery that leads to nothing, and why (shown on the forge's delivery page: no personal data)."""
 
     reason: str
 
@@ -87,5 +87,5 @@ def is_object_id(text: str) -> bool:
 
 
 def is_zero(object_id: str) -> bool:
-    """Tell whether `object_id` is git's null id (a ref that did not or does no longer exist)."""
+    """Tell whether `object_id` is git's null id (the ref did not exist before, or no longer exists)."""
     return set(object_id) == {"0"}

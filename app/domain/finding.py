@@ -1,4 +1,4 @@
-"""What content inspection finds in a push: facts for policies, with file and line. What they mean is for policies to say."""
+"""Findings of content inspection in a push: facts with file and line. Policies say what they mean."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class FindingKind(StrEnum):
-    """What was found; docs/inspection.md says it at length."""
+    """The kinds of findings, described in docs/inspection.md."""
 
     BIDI = "bidi"
     INVISIBLE = "invisible"
@@ -33,10 +33,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What was found, and whether everything was looked at.
+    """The findings in a push, and whether everything was inspected.
 
-    `inspected` is false where a bound was met or something could not be looked at, and `why_not` says so. `paths` are the changed
-    ones as git has them, not made fit to be shown (`plain.spelled`); they are all where `paths_known`.
+    `inspected` is false if a limit was reached or something could not be inspected; `why_not` says which. `paths` are the
+    changed paths as git has them, not yet made fit to show (`text.visible`). They are complete if `paths_known`.
     """
 
     findings: tuple[Finding, ...] = ()

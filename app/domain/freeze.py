@@ -1,7 +1,7 @@
 """Freezes: windows in which policies may forbid what they allow at other times. How they recur: `pipeline/freeze/recurrence.py`.
 
-A window is told by the clock on the wall of its time zone, so that 17:00 stays 17:00 over daylight saving. Where that clock shows
-a time twice or never, a window begins with the earlier reading and ends with the later one: it is never shorter than meant.
+A window is in the local time of its time zone, so that 17:00 stays 17:00 over daylight saving. The local clock may show a time
+twice or never. Then a window begins with the earlier reading and ends with the later one: it is never shorter than meant.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from app.domain.local_time import earliest, latest, time_zone
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """From an instant until another, which is not in it."""
+    """The time from one instant until another. The end is not in it."""
 
     begins_at: datetime
     ends_at: datetime
 
     def holds(self, now: datetime) -> bool:
-        """Tell whether an instant lies in it."""
+        """Tell whether an instant lies in the window."""
         return self.begins_at <= now < self.ends_at
 
 
 @dataclass(frozen=True, slots=True)
 class Freeze:
-    """A window, or many by an RRULE (RFC 5545, 3.3.10), of one environment, or of all where `environment` is None.
+    """A window, or many by an RRULE (RFC 5545, 3.3.10), of one environment; of all environments if `environment` is None.
 
-    `starts_at` (the first start, or what the rule counts from), `lasts` and `until` (the last start; None: it recurs for ever)
-    are told by the clock on the wall in `time_zone`, and have no zone of their own.
+    `starts_at` is the first start, from which the rule counts. `until` is the last start (None: the freeze recurs for ever).
+    These two and `lasts` are in the local time of `time_zone`, and do not carry a zone of their own.
     """
 
     id: str
@@ -47,6 +47,6 @@ class Freeze:
     ended_at: datetime | None = None
 
     def window(self, start: datetime) -> Window:
-        """Return the window that starts at this time on the wall; raises BadRequest (unknown time zone)."""
+        """Return the window that starts at this local time; raises BadRequest (unknown time zone)."""
         zone = time_zone(self.time_zone)
         return Window(earliest(start, zone), latest(start + self.lasts, zone))

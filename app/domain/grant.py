@@ -1,4 +1,4 @@
-"""The credential that a deployment is entitled to: what the token will say. No secret in it."""
+"""The credential that a deployment is entitled to: the claims of its token. It does not hold a secret."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ GRANT_SECONDS = 300
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What one deployment may prove about itself, to one audience, for five minutes from minting."""
+    """The claims that one deployment may prove about itself, to one audience, for five minutes from minting."""
 
     audience: str
     subject: str
@@ -34,8 +34,8 @@ class Grant:
 def subject_for(owner: str, owner_id: int, full_name: str, repository_id: int, environment: str) -> str:
     """Spell `repo:OWNER@ID/REPO@ID:environment:ENV`.
 
-    Ids stand beside the names since names can be recycled, as GitHub does since 2026-07-15
-    (docs.github.com/actions/reference/security/oidc); `:` inside a value is %3A-escaped there and here.
+    Ids stand beside the names since names can be reused. GitHub has done the same since 2026-07-15
+    (docs.github.com/actions/reference/security/oidc). There and here, `:` inside a value is escaped as %3A.
     """
     name = full_name.rpartition("/")[2]
     parts = (_escape(owner), owner_id, _escape(name), repository_id, _escape(environment))

@@ -1,4 +1,4 @@
-"""What people and programs outside are told: that something happened, once for each sink that wants to know."""
+"""Notices to people and programs outside that something happened: one for each sink that wants to know."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from app.domain.text import plain_line
 
 LONGEST_SUBJECT = 200
 MOST_LINES = 50
-_UNTAKEN = {code: "\N{REPLACEMENT CHARACTER}" for code in (0, *range(0xD800, 0xE000))}  # by Postgres, or by UTF-8
+_UNSTORABLE = {code: "\N{REPLACEMENT CHARACTER}" for code in (0, *range(0xD800, 0xE000))}  # in Postgres, or in UTF-8
 
 
 class NoticeEvent(StrEnum):
-    """What sinks are told of beside audit actions. The audit log tells it in the detail of another entry, or not at all."""
+    """Events for sinks that are not audit actions. The audit log has them in the detail of another entry, or not at all."""
 
     DEPLOYMENT_UNCHECKED = "deployment:unchecked"
     NOTICE_TEST = "notice:test"
@@ -24,10 +24,11 @@ class NoticeEvent(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """`event` is an AuditAction (deployment:held) or a NoticeEvent. `subject` is one line and `text` a few, for people.
+    """A message for sinks. `subject` is one line and `text` a few lines, for people; `detail` is for programs.
 
-    `detail` is for programs. An event that is read back may be that of another release, so it is a text. No secret is in it.
-    What outsiders may have put in is made fit to be kept and sent here: a notice never fails its step.
+    `event` is an AuditAction (deployment:held) or a NoticeEvent. Its type is text, since a stored event may be of another
+    release. A notice does not hold a secret. Here, text from outsiders is made fit to store and send, so that a notice never
+    fails its step.
     """
 
     id: str
@@ -40,12 +41,12 @@ class Notice:
     def __post_init__(self) -> None:
         object.__setattr__(self, "subject", plain_line(self.subject, LONGEST_SUBJECT))
         object.__setattr__(self, "text", "\n".join(plain_line(line) for line in self.text.splitlines()[:MOST_LINES]))
-        object.__setattr__(self, "detail", _kept(self.detail))
+        object.__setattr__(self, "detail", _storable(self.detail))
 
 
 @dataclass(frozen=True, slots=True)
 class StoredNotice:
-    """A notice on its way to one sink. Without `due_at` it has ended: `sent_at`, or `given_up_at`."""
+    """A notice on its way to one sink. Without `due_at` it has ended: see `sent_at` or `given_up_at`."""
 
     notice: Notice
     sink: str
@@ -65,14 +66,14 @@ def notice_event(text: str) -> AuditAction | NoticeEvent:
 
 
 def wants(events: tuple[str, ...], event: str) -> bool:
-    """Tell whether one of `events` (`subject:verb`, or `subject:*`) is this one."""
+    """Tell whether one of `events` (`subject:verb`, or `subject:*`) covers this event."""
     return event in events or f"{event.partition(':')[0]}:*" in events
 
 
-def _kept(value: Any) -> Any:
-    """Replace the characters that JSON allows and the database does not take."""
+def _storable(value: Any) -> Any:
+    """Replace the characters that JSON allows and the database does not."""
     if isinstance(value, str):
-        return value.translate(_UNTAKEN)
+        return value.translate(_UNSTORABLE)
     if isinstance(value, dict):
-        return {_kept(key): _kept(each) for key, each in value.items()}
-    return [_kept(each) for each in value] if isinstance(value, list | tuple) else value
+        return {_storable(key): _storable(item) for key, item in value.items()}
+    return [_storable(item) for item in value] if isinstance(value, list | tuple) else value

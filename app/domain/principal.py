@@ -1,4 +1,4 @@
-"""Who acts, proven: an entry of the access map, never a name or an e-mail from a payload."""
+"""Principals, the proven actors: entries of the access map, never a name or an e-mail from a payload."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class PrincipalKind(StrEnum):
-    """What kind of actor a principal is."""
+    """The kinds of principals."""
 
     HUMAN = "human"
     MACHINE = "machine"
@@ -15,7 +15,7 @@ class PrincipalKind(StrEnum):
 
 
 class How(StrEnum):
-    """By what a caller is proven."""
+    """The kinds of proof that a caller can bring."""
 
     BEARER = "bearer"
     SESSION = "session"
@@ -26,7 +26,7 @@ class How(StrEnum):
 class Principal:
     """A person, machine or agent that identity sources vouch for.
 
-    `owner` is the subject of the person who answers for an agent; `why_inactive` says who has what against it.
+    `owner` is the subject of the person who answers for an agent; `why_inactive` names each source's objection.
     """
 
     subject: str
@@ -40,7 +40,7 @@ class Principal:
 
     @property
     def why_barred(self) -> str | None:
-        """Why the principal may do nothing; None if it is active."""
+        """The reason why the principal may not do anything; None if it is active."""
         return None if self.active else f"{self.subject} is not active: {self.why_inactive}"
 
 

@@ -1,4 +1,4 @@
-"""What somebody proposes and a person decides: to go back to a release, or to change a file of policies. Pure."""
+"""Proposals that a person decides: to go back to a release, or to change a file of policies. Pure."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from enum import StrEnum
 
 from app.domain.text import visible
 
-HOLDS = timedelta(days=7)  # what nobody has decided and done by then is over
+HOLDS = timedelta(days=7)  # a proposal that is not decided and done by then has expired
 LONGEST_TEXT = 64 * 1024
 _FILE = re.compile(r"\A[a-z0-9-]{1,100}\.cedar\Z")
 
 
 class ProposalKind(StrEnum):
-    """What is proposed."""
+    """The kinds of proposals."""
 
     ROLLBACK = "rollback"
     POLICY = "policy"
 
 
 class ProposalState(StrEnum):
-    """What became of a proposal. A rollback is planned with its acceptance, a policy is applied after it."""
+    """The state of a proposal. A rollback is planned together with its acceptance; a policy is applied after it."""
 
     OPEN = "open"
     ACCEPTED = "accepted"
@@ -35,7 +35,7 @@ class ProposalState(StrEnum):
 class Proposal:
     """A proposal. Of a rollback: `environment` and `release_id`; of a policy: `file`, its whole new `text`, `policy_digest`.
 
-    `policy_digest` names the policies that the text was last checked with. `deployment_id` is what an accepted rollback became.
+    `policy_digest` names the policies that the text was last checked with. `deployment_id` is that of an accepted rollback.
     """
 
     id: str
@@ -57,12 +57,12 @@ class Proposal:
 
     @property
     def is_policy(self) -> bool:
-        """Tell whether it changes policies."""
+        """Tell whether the proposal changes policies."""
         return self.kind is ProposalKind.POLICY
 
     @property
     def has_ended(self) -> bool:
-        """Tell whether nothing more can come of it, but for its time running out."""
+        """Tell whether the proposal is in a final state. Expiry is not counted (`has_expired`)."""
         if self.is_policy:
             return self.state in (ProposalState.REJECTED, ProposalState.APPLIED)
         return self.state is not ProposalState.OPEN
@@ -73,20 +73,20 @@ class Proposal:
         return hashlib.sha256(self.text.encode()).hexdigest() if self.text is not None else None
 
     def has_expired(self, now: datetime) -> bool:
-        """Tell whether its time ran out before it came to an end."""
+        """Tell whether the proposal's time ran out before it ended."""
         return not self.has_ended and now >= self.expires_at
 
 
 def faults_of_file(name: str, text: str) -> list[str]:
-    """Say what is wrong with a proposed file before anybody parses it; what a reader could not see is refused, with its line."""
+    """List the faults of a proposed file, before it is parsed. Characters that a reader could not see are refused, by line."""
     if not _FILE.match(name):
         return ["a policy file is named NAME.cedar, of a-z, 0-9 and -"]
     if len(text) > LONGEST_TEXT:
         return [f"{name}: is longer than {LONGEST_TEXT} characters"]
     lines = (line.removesuffix("\r").replace("\t", " ") for line in text.split("\n"))
-    faults = (f"{name}:{n}: holds a character that cannot be seen" for n, line in enumerate(lines, 1) if _hides(line))
+    faults = (f"{name}:{n}: contains an invisible character" for n, line in enumerate(lines, 1) if _hides_text(line))
     return list(faults)[:10]
 
 
-def _hides(line: str) -> bool:
+def _hides_text(line: str) -> bool:
     return visible(line, len(line) * 10) != line

@@ -1,4 +1,4 @@
-"""A push that is asked about before the repository takes it: what it would change, and what the forge's git says of that."""
+"""A push that is checked before the repository takes it: its changes, and what the forge's git says about them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from app.domain.event import Account, Repository, is_zero
 
 @dataclass(frozen=True, slots=True)
 class RefUpdate:
-    """One ref that is to be set from `old` to `new` (git's null id: it is not there yet, or any more).
+    """One ref that is to be set from `old` to `new` (git's null id: the ref does not exist before, or after).
 
-    What the instance's git says of that: `commit` is what the tag's own object `new` points to; `forced` whether `old` is left
-    behind; the e-mails of what is new, the paths that it changes, and whether those lists are whole; `changes` for content
-    inspection. What it does not say is None or not whole: unknown.
+    The other fields come from the forge's git; None or not whole means unknown. `commit` is the commit behind a tag object
+    `new`. `forced` tells whether `old` is left behind. `emails` are those of new commits, and `paths` the changed ones;
+    `emails_known` and `paths_known` tell whether these lists are whole. `changes` are for content inspection.
     """
 
     ref: str
@@ -39,12 +39,12 @@ class RefUpdate:
 
     @property
     def sha(self) -> str:
-        """The commit, where it is known to be one, else the object."""
+        """The commit if it is known, else the object."""
         return self.commit or self.new
 
     @property
     def is_forced(self) -> bool:
-        """Tell whether commits are left behind, or may be: a deleted ref leaves all, and a tag must not move."""
+        """Tell whether commits are left behind, or may be. A deleted ref leaves all behind, and a tag must not move."""
         match self.event:
             case "create":
                 return False
@@ -56,7 +56,7 @@ class RefUpdate:
 
 @dataclass(frozen=True, slots=True)
 class PushRequest:
-    """A push: who, by the account that the forge has let in, to which repository, and all refs that are to be changed."""
+    """A push: the account that the forge let in, the repository, and all refs that are to be changed."""
 
     repository: Repository
     account: Account
@@ -65,7 +65,7 @@ class PushRequest:
 
 @dataclass(frozen=True, slots=True)
 class CheckedPush:
-    """A ref that was allowed to be set to a commit, before it was."""
+    """A permission, given before a push, to set a ref to a commit."""
 
     forge: str
     repository_id: int

@@ -1,4 +1,4 @@
-"""A decision as the audit log has it, and the same one made again. Used by `pipeline/ask/replay_decisions.py`."""
+"""A decision as the audit log has it, and the same decision made again. Used by `pipeline/ask/replay_decisions.py`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class RecordedDecision:
-    """One entry that holds a decision. `request` is the engine's whole input as JSON, in one spelling for equal ones."""
+    """One entry that holds a decision. `request` is the engine's whole input as JSON; equal inputs have the same text."""
 
     seq: int
     at: datetime
@@ -23,7 +23,7 @@ class RecordedDecision:
 
 @dataclass(frozen=True, slots=True)
 class Redecision:
-    """What came out when it was decided again. Where nothing could come out, `effect` says why."""
+    """The result of deciding again. If it could not be decided, `effect` says why."""
 
     effect: str
     policies: tuple[str, ...]
@@ -31,9 +31,9 @@ class Redecision:
 
 @dataclass(frozen=True, slots=True)
 class Redecisions:
-    """Decided again under its `own` version (None: that was not kept whole) and under `other` policies (None: none are given).
+    """The results under its `own` version (None: it was not kept whole) and under `other` policies (None: none are given).
 
-    `is_completed`: for the other policies the request was completed with facts that were not recorded then.
+    `is_completed`: for the other policies, the request was completed with facts that were not recorded then.
     """
 
     own: Redecision | None
@@ -43,7 +43,7 @@ class Redecisions:
 
 @dataclass(frozen=True, slots=True)
 class PolicyVersion:
-    """A version of the policies as it is kept. Without its schema, which was not always kept, nothing is decided under it."""
+    """A stored version of the policies. Its schema was not always stored; without it, nothing can be decided under it."""
 
     digest: str
     text: str

@@ -1,4 +1,4 @@
-"""What the gate knows of a SCIM client: its token, and what it has written. Read in `integrations/identity/scim.py`."""
+"""SCIM clients: their tokens, and the resources that they write. Read in `integrations/identity/scim.py`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ USE_NOTED_EVERY = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class ScimToken:
-    """A token as it is known here: whose it is, and for which source it speaks."""
+    """A token as the gate knows it: its client, and the source that it speaks for."""
 
     id: str
     source: str
@@ -26,7 +26,7 @@ class ScimToken:
 
 @dataclass(frozen=True, slots=True)
 class WrittenResource:
-    """What a request wrote: the document as it is now, None if it was deleted."""
+    """A resource that a request wrote: the document as it is now, None if it was deleted."""
 
     type: str
     id: str
@@ -34,5 +34,5 @@ class WrittenResource:
 
 
 def digest_of(token: str) -> str:
-    """Return what is kept of a token. It has 256 random bits, so a plain hash cannot be turned back."""
+    """Return the digest by which a token is stored. A token has 256 random bits, so a plain hash cannot be reversed."""
     return hashlib.sha256(token.encode()).hexdigest()

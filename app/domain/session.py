@@ -1,4 +1,4 @@
-"""A person's session: who signed in, when and from where, by whose word, and whether a second factor was shown. Pure."""
+"""A person's session: the subject, time, place and issuer of the sign-in, and whether a second factor was shown. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MFA_FRESH = timedelta(minutes=15)  # for an override
 MULTI_FACTOR = "mfa"  # RFC 8176 §2
 # Values of `acr` that stand for more than one factor: RFC 9470's and OpenID EAP ACR Values 1.0 §3 (phr, phrh), PAPE 1.0 §4,
 # REFEDS MFA profile, NIST SP 800-63 as login.gov and others spell it, and Okta's (developer.okta.com, step-up authentication).
-# `urn:okta:loa:2fa:any:ifpossible` proves nothing and is not among them.
+# `urn:okta:loa:2fa:any:ifpossible` does not prove a second factor and is not among them.
 MULTI_FACTOR_CLASSES = frozenset(
     {
         "phr",
@@ -30,10 +30,10 @@ MULTI_FACTOR_CLASSES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What is known of a session of somebody who signed in. `mfa_at`: when a second factor was shown, None if it was not.
+    """A signed-in person's session. `mfa_at`: when a second factor was shown, None if it was not.
 
-    `issuer` is the name of a configured one, and `issuer_url` what it was configured with then.
-    `address` and `country` are empty where nobody trusted told them.
+    `issuer` is the name of a configured issuer, and `issuer_url` its URL at sign-in.
+    `address` and `country` are empty if no trusted proxy told them.
     """
 
     id: str
@@ -48,13 +48,13 @@ class Session:
     issuer_url: str
 
     def counts(self, issuers: Mapping[str, str]) -> bool:
-        """Tell whether its issuer is still configured (`issuers`: URLs by name), and is the same one."""
+        """Tell whether the session's issuer is still configured with the same URL (`issuers`: URLs by name)."""
         return issuers.get(self.issuer) == self.issuer_url
 
 
 @dataclass(frozen=True, slots=True)
 class StoredSession:
-    """A session at rest, also one of nobody yet (`facts` is None). `digest` is the SHA-256 of its cookie."""
+    """A stored session, perhaps not signed in yet (`facts` is None). `digest` is the SHA-256 of its cookie."""
 
     id: str
     digest: str
@@ -66,7 +66,7 @@ class StoredSession:
 
 
 def shows_mfa(acr: str, amr: tuple[str, ...]) -> bool:
-    """Tell whether an issuer says that more than one factor was shown; what is not understood says no."""
+    """Tell whether an issuer says that more than one factor was shown; unknown values mean no."""
     return MULTI_FACTOR in amr or acr in MULTI_FACTOR_CLASSES
 
 

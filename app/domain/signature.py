@@ -1,7 +1,7 @@
-"""Signatures of commits and tags: whose key stands behind what is to be deployed. Pure.
+"""Signatures of commits and tags: whose key signed what is to be deployed. Pure.
 
-A key is a principal's because the access map says so. A good signature proves who holds the key, not who is named as the
-committer: an object counts only where both are the same. Verified in `integrations/repositories/signatures.py`.
+The access map links a key to a principal. A good signature proves who holds the key, not who is named as the committer: an
+object counts only if both are the same principal. Verified in `integrations/repositories/signatures.py`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _LONGEST_EMAIL = 254
 
 
 class KeyKind(StrEnum):
-    """Which program makes and checks a key's signatures."""
+    """The program that makes and checks a key's signatures."""
 
     SSH = "ssh"
     GPG = "gpg"
@@ -24,9 +24,9 @@ class KeyKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CommitKey:
-    """A public key that stands for a principal.
+    """A public key that is linked to a principal.
 
-    `public` and `fingerprint` are as `integrations/repositories/public_keys.py` spells them. What a revoked key signs is bad.
+    `public` and `fingerprint` are as `integrations/repositories/public_keys.py` spells them. A revoked key's signatures are bad.
     """
 
     id: str
@@ -38,14 +38,14 @@ class CommitKey:
 
 
 class ObjectKind(StrEnum):
-    """What can be signed."""
+    """The kinds of objects that can be signed."""
 
     COMMIT = "commit"
     TAG = "tag"
 
 
 class SignatureVerdict(StrEnum):
-    """What a signature is worth. BAD: it does not verify, is malformed, or its key has expired or was revoked."""
+    """The verdict on a signature. BAD: it does not verify, is malformed, or its key has expired or was revoked."""
 
     GOOD = "good"
     UNSIGNED = "unsigned"
@@ -55,10 +55,10 @@ class SignatureVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SignedObject:
-    """A commit or an annotated tag, and what its signature is worth.
+    """A commit or an annotated tag, and the verdict on its signature.
 
-    `committer_email` (of a tag: the tagger's) is what the object says, empty where that cannot be read. `signer_subject` is whose
-    key made the signature, None where the key is unknown or it does not verify. `fingerprint` may be empty or a key id.
+    `committer_email` (of a tag: the tagger's) is taken from the object, and empty if it cannot be read. `signer_subject` owns
+    the key of the signature; None if the key is unknown or the signature does not verify. `fingerprint` may be empty or a key id.
     """
 
     id: str
@@ -70,7 +70,7 @@ class SignedObject:
 
 
 class Signatures(StrEnum):
-    """What the signatures of a deployment come to."""
+    """The signatures of a deployment, summed up."""
 
     ALL = "all"
     SOME = "some"
@@ -92,22 +92,22 @@ def summary(objects: Sequence[SignedObject], owners: Mapping[str, str], *, is_wh
 
 
 def objection(signed: SignedObject, owners: Mapping[str, str]) -> str | None:
-    """Say in one line why this object does not count as signed; None where it counts. `owners` as for `summary`."""
-    what = f"{signed.kind} {signed.id}"
+    """Say in one line why this object does not count as signed; None if it counts. `owners` as for `summary`."""
+    name = f"{signed.kind} {signed.id}"
     match signed.verdict:
         case SignatureVerdict.UNSIGNED:
-            return f"{what} is not signed"
+            return f"{name} is not signed"
         case SignatureVerdict.UNKNOWN_KEY:
-            return f"{what} is signed with an unknown key ({signed.fingerprint or 'which one is not known'})"
+            return f"{name} is signed with an unknown key ({signed.fingerprint or 'its fingerprint is not known'})"
         case SignatureVerdict.BAD:
-            return f"{what} has a bad signature" + (f", by a key of {signed.signer_subject}" if signed.signer_subject else "")
+            return f"{name} has a bad signature" + (f", by a key of {signed.signer_subject}" if signed.signer_subject else "")
         case SignatureVerdict.GOOD:
-            return _not_theirs(what, signed, owners)
+            return _mismatch(name, signed, owners)
 
 
-def _not_theirs(what: str, signed: SignedObject, owners: Mapping[str, str]) -> str | None:
-    """Compare who signed with whose e-mail the object carries."""
+def _mismatch(name: str, signed: SignedObject, owners: Mapping[str, str]) -> str | None:
+    """Say that the signer is not the owner of the object's e-mail; None if they are the same."""
     email = signed.committer_email.casefold()
     if email and signed.signer_subject is not None and owners.get(email) == signed.signer_subject:
         return None
-    return f"{what} of {plain_line(email, _LONGEST_EMAIL) or 'no readable e-mail'} is signed by {signed.signer_subject}"
+    return f"{name} of {plain_line(email, _LONGEST_EMAIL) or 'no readable e-mail'} is signed by {signed.signer_subject}"

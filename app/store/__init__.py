@@ -1,1 +1,1 @@
-"""What is remembered: the only room that speaks SQL. Start with `schema/line.py`."""
+"""Everything that is stored; the only room that speaks SQL. Start with `schema/line.py`."""

@@ -1,4 +1,4 @@
-"""The access map at rest: what each source says, whom accounts stand for. Judged in `domain/access.py`."""
+"""The stored access map: each source's statements, and the links of accounts. Judged in `domain/access.py`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.domain.event import Account
 from app.domain.principal import PrincipalKind
 from app.store.schema.access import account_links, identities
 
-_SAID = """
+_STATEMENTS = """
 SELECT i.source, i.external_id, i.subject, i.login, i.name, i.kind, i.owner, i.active, i.gone, i.said_at,
     coalesce(i.confirmed_at, s.refreshed_at) AS confirmed_at,
     ARRAY(SELECT e.email FROM identity_emails e WHERE e.source = i.source AND e.external_id = i.external_id) AS emails,
@@ -24,8 +24,8 @@ SELECT i.source, i.external_id, i.subject, i.login, i.name, i.kind, i.owner, i.a
     ) AS groups
 FROM identities i JOIN sources s ON s.name = i.source
 """
-_OF_SUBJECTS = text(f"{_SAID} WHERE i.subject = ANY(:subjects) ORDER BY i.source, i.external_id")
-_OF_LOGIN = text(f"{_SAID} WHERE lower(i.login) = lower(:login) AND i.login <> '' ORDER BY i.source, i.external_id")
+_OF_SUBJECTS = text(f"{_STATEMENTS} WHERE i.subject = ANY(:subjects) ORDER BY i.source, i.external_id")
+_OF_LOGIN = text(f"{_STATEMENTS} WHERE lower(i.login) = lower(:login) AND i.login <> '' ORDER BY i.source, i.external_id")
 _OWNERS = text("""
 SELECT e.email, i.subject FROM identity_emails e JOIN identities i ON i.source = e.source AND i.external_id = e.external_id
 WHERE e.email = ANY(:emails)
@@ -43,71 +43,68 @@ _RAISE = text(
 
 @dataclass(frozen=True, slots=True)
 class SqlAccess:
-    """Protocol: pipeline.stores.Access."""
+    """The table of identities and links (protocol: `pipeline.ports.stores.access.Access`)."""
 
     connection: Connection
 
     def version(self) -> int:
-        """Return the number of the newest change; one that is not committed yet does not count."""
+        """Return the number of the newest change. A change that is not committed yet does not count."""
         return int(self.connection.execute(_VERSION).scalar_one())
 
     def raise_version(self) -> None:
-        """Make whoever decided by what was known until now ask again; the last write of a transaction, since it locks."""
+        """Make everyone who decided by the older version decide again. Call it last in a transaction, since it locks."""
         self.connection.execute(_RAISE)
 
     def links(self, account: Account) -> list[AccountLink]:
-        """List for whom an account stands, and who says so."""
+        """List the links of an account: each principal, and who linked it."""
         return [_link(row) for row in self.connection.execute(_LINKS, {"forge": account.forge, "id": account.id})]
 
     def links_of(self, subjects: Collection[str] | None) -> list[AccountLink]:
-        """List the accounts that stand for these principals; None: all."""
+        """List the links of accounts to these principals; None: all links."""
         return self._links(*([] if subjects is None else [account_links.c.subject.in_(list(subjects))]))
 
     def statements(self, subjects: Collection[str]) -> dict[str, list[Statement]]:
-        """List what all sources, also those no longer configured, say of these principals."""
+        """List what all sources say about these principals, including sources that are no longer configured."""
         return _by_subject(self.connection.execute(_OF_SUBJECTS, {"subjects": list(subjects)}).all())
 
     def statements_of_login(self, login: str) -> dict[str, list[Statement]]:
-        """List what sources say of those who have this login there (case-insensitive)."""
+        """List what sources say about identities with this login (case-insensitive)."""
         return _by_subject(self.connection.execute(_OF_LOGIN, {"login": login}).all())
 
     def subjects(self, after: str = "", limit: int = 1000) -> list[str]:
-        """List the subjects of whom any source speaks, in order, from behind `after` on."""
+        """List the subjects that any source knows, in order, beginning after `after`."""
         query = select(identities.c.subject).where(identities.c.subject > after).distinct()
         return list(self.connection.execute(query.order_by(identities.c.subject).limit(limit)).scalars())
 
     def owners(self, emails: Collection[str]) -> dict[str, set[str]]:
-        """Return the subjects of whom any source says that these (lower-case) e-mails are theirs."""
-        found: dict[str, set[str]] = {}
+        """Return the subjects of each (lower-case) e-mail, according to any source."""
+        owners: dict[str, set[str]] = {}
         for row in self.connection.execute(_OWNERS, {"emails": list(emails)}):
-            found.setdefault(row.email, set()).add(row.subject)
-        return found
+            owners.setdefault(row.email, set()).add(row.subject)
+        return owners
 
     def unread(self, names: Collection[str]) -> list[str]:
-        """List those of these sources that were never read whole."""
+        """List the sources among `names` that were never read whole."""
         return list(self.connection.execute(_UNREAD, {"names": list(names)}).scalars()) if names else []
 
     def link(self, link: AccountLink) -> bool:
-        """Say for whom an account stands; False if that was already said in the same way, of whomever."""
-        row = _link_row(link)
-        made = self.connection.execute(
-            insert(account_links).values(row).on_conflict_do_nothing().returning(account_links.c.forge)
-        )
-        return made.first() is not None
+        """Link an account to a principal; False if it already has a link of this kind (`how`), to any principal."""
+        statement = insert(account_links).values(_link_row(link)).on_conflict_do_nothing()
+        return self.connection.execute(statement.returning(account_links.c.forge)).first() is not None
 
     def link_all(self, links: Sequence[AccountLink]) -> None:
-        """Say for whom accounts stand of which it is not yet said in the same way."""
+        """Link accounts that do not have a link of the same kind yet."""
         if links:
             self.connection.execute(insert(account_links), [_link_row(link) for link in links])
 
     def unlink(self, account: Account, how: Collection[LinkedBy]) -> list[AccountLink]:
-        """Take back what was said of an account in these ways; return it."""
-        gone = delete(account_links).where(
+        """Remove an account's links of these kinds; return them."""
+        statement = delete(account_links).where(
             account_links.c.forge == account.forge,
             account_links.c.account_id == account.id,
-            account_links.c.how.in_([each.value for each in how]),
+            account_links.c.how.in_([kind.value for kind in how]),
         )
-        return [_link(row) for row in self.connection.execute(gone.returning(account_links))]
+        return [_link(row) for row in self.connection.execute(statement.returning(account_links))]
 
     def _links(self, *where: Any) -> list[AccountLink]:
         query = select(account_links).where(*where).order_by(account_links.c.forge, account_links.c.account_id)
@@ -115,10 +112,10 @@ class SqlAccess:
 
 
 def _by_subject(rows: Sequence[Any]) -> dict[str, list[Statement]]:
-    found: dict[str, list[Statement]] = {}
+    statements: dict[str, list[Statement]] = {}
     for row in rows:
-        found.setdefault(row.subject, []).append(_statement(row))
-    return found
+        statements.setdefault(row.subject, []).append(_statement(row))
+    return statements
 
 
 def _statement(row: Any) -> Statement:
@@ -133,7 +130,7 @@ def _statement(row: Any) -> Statement:
 
 
 def identity_from(row: Any, emails: frozenset[str]) -> Identity:
-    """Read an identity back."""
+    """Read an identity from its row."""
     return Identity(
         external_id=row.external_id,
         subject=row.subject,

@@ -18,23 +18,23 @@ _STANDING = (RequestState.OPEN, RequestState.GRANTED)
 
 @dataclass(frozen=True, slots=True)
 class SqlApprovals:
-    """Protocol: pipeline.approval_stores.Approvals."""
+    """The tables of approvals (protocol: `pipeline.ports.stores.approvals.Approvals`)."""
 
     connection: Connection
 
     def ask(self, request: ApprovalRequest) -> None:
-        """Open a request; the former one of the deployment must be closed."""
+        """Open a request. The deployment's former request must be closed."""
         row = {name: getattr(request, name) for name in ApprovalRequest.__dataclass_fields__} | {"targets": list(request.targets)}
         self.connection.execute(insert(requests).values(row))
 
     def standing(self, deployment_id: str) -> ApprovalRequest | None:
-        """Return the newest request of a deployment, if it is open or was granted."""
+        """Return the newest request of a deployment if it is open or granted."""
         mine = select(requests).where(requests.c.deployment_id == deployment_id)
         row = self.connection.execute(mine.order_by(requests.c.requested_at.desc(), requests.c.id.desc()).limit(1)).first()
         return _request(row) if row is not None and row.state in _STANDING else None
 
     def lock(self, request_id: str) -> tuple[ApprovalRequest, int] | None:
-        """Lock a request; return it as it is now, and how many have voted on it."""
+        """Lock a request; return it as it is now, and the number of its votes."""
         row = self.connection.execute(select(requests).where(requests.c.id == request_id).with_for_update()).first()
         if row is None:
             return None
@@ -42,7 +42,7 @@ class SqlApprovals:
         return _request(row), self.connection.execute(count).scalar_one()
 
     def close(self, deployment_id: str, state: RequestState, at: datetime) -> bool:
-        """Close the open request of a deployment; False where none is open."""
+        """Close the open request of a deployment; False if there is none."""
         mine = (requests.c.deployment_id == deployment_id, requests.c.state == RequestState.OPEN)
         return self.connection.execute(update(requests).where(*mine).values(state=state, closed_at=at)).rowcount == 1
 
@@ -54,7 +54,7 @@ class SqlApprovals:
         return [_request(row) for row in self.connection.execute(query)]
 
     def vote(self, vote: Vote) -> bool:
-        """Keep a vote; False where this person has voted on this request."""
+        """Store a vote; False if this person has already voted on this request."""
         row = {name: getattr(vote, name) for name in Vote.__dataclass_fields__} | {"context": dict(vote.context)}
         statement = insert(votes).values(row).on_conflict_do_nothing().returning(votes.c.id)
         return self.connection.execute(statement).first() is not None
@@ -65,7 +65,7 @@ class SqlApprovals:
         return [vote_from(row) for row in self.connection.execute(query)]
 
     def review(self, deployment_id: str, subject: str, comment: str, *, at: datetime) -> bool:
-        """Note that an override was reviewed; False where it was before."""
+        """Store the review of an override; False if it was reviewed before."""
         values = {"deployment_id": deployment_id, "subject": subject, "comment": comment, "at": at}
         statement = insert(override_reviews).values(values).on_conflict_do_nothing()
         return self.connection.execute(statement.returning(override_reviews.c.deployment_id)).first() is not None
@@ -86,5 +86,5 @@ def _request(row: Any) -> ApprovalRequest:
 
 
 def vote_from(row: Any) -> Vote:
-    """Make a vote of its row."""
+    """Read a vote from its row."""
     return Vote(row.id, row.request_id, row.subject, Verdict(row.verdict), row.comment, row.context, row.at)

@@ -1,4 +1,4 @@
-"""The append-only log: there is an insert here, and nothing else will ever be."""
+"""The append-only log. This file holds an insert; it will never hold an update or a delete."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.store.schema.line import audit_entries
 CONFIGURATION_LOCK = 0x7469_6465_0002
 
 
-# The rows' order is that of `seq`.
+# The order of the rows is the order of `seq`.
 _APPEND = text("""
 INSERT INTO audit_entries (id, at, action, actor, deployment_id, delivery_id, correlation_id, detail)
 SELECT id, at, action, actor, deployment_id, delivery_id, correlation_id, detail
@@ -28,7 +28,7 @@ ORDER BY number
 
 @dataclass(frozen=True, slots=True)
 class SqlAudit:
-    """Protocol: pipeline.stores.Audit."""
+    """The table of audit entries (protocol: `pipeline.ports.stores.line.Audit`)."""
 
     connection: Connection
 
@@ -38,15 +38,15 @@ class SqlAudit:
             self.connection.execute(_APPEND, {"rows": as_json([as_row(e) for e in entries])})
 
     def newest_configuration(self) -> str | None:
-        """Return the digest of the newest `config:taken`; whoever asks next waits for this transaction's end."""
+        """Return the digest of the newest `config:taken`. The next caller waits until this transaction ends."""
         self.connection.execute(select(func.pg_advisory_xact_lock(CONFIGURATION_LOCK)))
-        is_taken = audit_entries.c.action == text(f"'{AuditAction.CONFIG_TAKEN}'")  # as the partial index says it
-        taken = select(audit_entries.c.detail["digest"].astext).where(is_taken)
-        return self.connection.execute(taken.order_by(audit_entries.c.seq.desc()).limit(1)).scalar_one_or_none()
+        is_taken = audit_entries.c.action == text(f"'{AuditAction.CONFIG_TAKEN}'")  # spelled as in the partial index
+        query = select(audit_entries.c.detail["digest"].astext).where(is_taken)
+        return self.connection.execute(query.order_by(audit_entries.c.seq.desc()).limit(1)).scalar_one_or_none()
 
 
 def as_row(entry: AuditEntry) -> dict[str, Any]:
-    """Spell an entry as its row; `seq` is the database's."""
+    """Spell an entry as its row, without `seq`, which the database assigns."""
     return {
         "id": entry.id,
         "at": entry.at,

@@ -1,4 +1,4 @@
-"""Public keys that stand for principals. A revoked key stays known: what it signs is bad, not unknown."""
+"""Public keys that are linked to principals. A revoked key stays known: its signatures are bad, not unknown."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from app.store.schema.access import commit_keys as table
 
 @dataclass(frozen=True, slots=True)
 class SqlCommitKeys:
-    """Protocol: pipeline.stores_access.CommitKeys."""
+    """The table of commit keys (protocol: `pipeline.ports.stores.access.CommitKeys`)."""
 
     connection: Connection
 
     def add(self, key: CommitKey, by: str, at: datetime) -> bool:
-        """Keep a key; False if one of this fingerprint is known, also a revoked one."""
+        """Store a key; False if a key with this fingerprint is known, even a revoked one."""
         row = {
             "id": key.id,
             "subject": key.subject,
@@ -30,19 +30,19 @@ class SqlCommitKeys:
             "added_at": at,
             "added_by": by,
         }
-        kept = insert(table).values(row).on_conflict_do_nothing().returning(table.c.id)
-        return self.connection.execute(kept).first() is not None
+        statement = insert(table).values(row).on_conflict_do_nothing().returning(table.c.id)
+        return self.connection.execute(statement).first() is not None
 
     def all(self, subject: str | None = None) -> list[CommitKey]:
-        """List all keys, or one principal's; oldest first."""
+        """List all keys, or those of one principal, oldest first."""
         query = select(table).order_by(table.c.added_at, table.c.id)
         return self._keys(query if subject is None else query.where(table.c.subject == subject))
 
     def revoke(self, fingerprint: str, by: str, at: datetime) -> CommitKey | None:
-        """Revoke a key; return it, or None where no valid one has this fingerprint."""
-        valid = (table.c.fingerprint == fingerprint, table.c.revoked_at.is_(None))
-        gone = update(table).where(*valid).values(revoked_at=at, revoked_by=by).returning(table)
-        return next(iter(self._keys(gone)), None)
+        """Revoke a key; return it, or None if no valid key has this fingerprint."""
+        is_valid = (table.c.fingerprint == fingerprint, table.c.revoked_at.is_(None))
+        statement = update(table).where(*is_valid).values(revoked_at=at, revoked_by=by).returning(table)
+        return next(iter(self._keys(statement)), None)
 
     def _keys(self, statement: Any) -> list[CommitKey]:
         return [_key(row) for row in self.connection.execute(statement)]

@@ -1,4 +1,4 @@
-"""The inbox as the planner sees it: claim, finish, postpone. Writing new rows: `inbox/inbox.py`."""
+"""The inbox as the planner sees it: claim, finish, postpone. New rows are written by `inbox/inbox.py`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LONGEST_PAUSE = timedelta(minutes=5)
 
 
 def event_as_json(event: Event | None) -> dict[str, Any] | None:
-    """Spell an event as the JSON that the inbox keeps."""
+    """Spell an event as the JSON that the inbox stores."""
     return asdict(event) if event else None
 
 
@@ -54,7 +54,7 @@ def delivery_from(row: Row[Any]) -> Delivery:
 
 _WITHOUT_BODY = [literal_column("''::bytea").label("body") if c.name == "body" else c for c in table.c]
 
-# Jumps from one repository to the next in the index, however many deliveries each has pending.
+# Jumps from one repository to the next in the index, so its cost does not grow with the pending deliveries of each.
 _NEXT_REPOSITORIES = text(f"""
 WITH RECURSIVE found (repository) AS (
     (SELECT {REPOSITORY_OF_DELIVERY} FROM deliveries WHERE state = 'pending' AND {REPOSITORY_OF_DELIVERY} > :after
@@ -86,7 +86,7 @@ FROM unnest(CAST(:ids AS uuid[]), CAST(:reasons AS text[])) AS given (id, reason
 
 @dataclass(frozen=True, slots=True)
 class SqlDeliveries:
-    """Protocol: pipeline.stores.Deliveries."""
+    """The table of deliveries (protocol: `pipeline.ports.stores.line.Deliveries`)."""
 
     connection: Connection
 
@@ -97,14 +97,14 @@ class SqlDeliveries:
         return [delivery_from(row) for row in self.connection.execute(query)]
 
     def claim_fairly(self, now: datetime, limit: int, *, newer_than: int, after: str) -> tuple[list[Delivery], str]:
-        """Lock the oldest one of each of the next repositories after `after`; return how far that went ("": all)."""
-        found = self.connection.execute(_NEXT_REPOSITORIES, {"after": after, "limit": limit}).scalars().all()
-        given = {"repositories": list(found), "newer_than": newer_than, "now": now}
-        rows = self.connection.execute(_OLDEST_OF_EACH, given)
-        return [delivery_from(row) for row in rows], found[-1] if len(found) == limit else ""
+        """Lock the oldest delivery of each of the next repositories after `after`; return the last of them too ("": the end)."""
+        repositories = self.connection.execute(_NEXT_REPOSITORIES, {"after": after, "limit": limit}).scalars().all()
+        parameters = {"repositories": list(repositories), "newer_than": newer_than, "now": now}
+        rows = self.connection.execute(_OLDEST_OF_EACH, parameters)
+        return [delivery_from(row) for row in rows], repositories[-1] if len(repositories) == limit else ""
 
     def reserve(self, delivery_ids: Sequence[str], until: datetime) -> None:
-        """Keep other planners from these until then."""
+        """Keep other planners away from these deliveries for a time."""
         self.connection.execute(update(table).where(table.c.id.in_(delivery_ids)).values(due_at=until))
 
     def claim(self, delivery_id: str) -> Delivery | None:
@@ -113,7 +113,7 @@ class SqlDeliveries:
         return delivery_from(row) if row else None
 
     def get(self, delivery_id: str) -> Delivery | None:
-        """Return a delivery whatever its state."""
+        """Return a delivery in any state."""
         row = self.connection.execute(select(table).where(table.c.id == delivery_id)).first()
         return delivery_from(row) if row else None
 
@@ -123,12 +123,12 @@ class SqlDeliveries:
         return row.id if row else None
 
     def finish(self, reasons: Mapping[str, str | None]) -> None:
-        """Mark each, by its id, as planned, or as ignored where a reason is given."""
+        """Mark each delivery, by id, as planned, or as ignored if a reason is given."""
         if reasons:
             self.connection.execute(_FINISH, {"ids": list(reasons), "reasons": list(reasons.values())})
 
     def postpone(self, delivery_id: str, now: datetime, reason: str) -> int:
-        """Keep pending for a while, twice as long each time up to five minutes; return how often that has happened."""
+        """Keep a delivery pending for a while, twice as long each time, up to five minutes; return the number of tries."""
         pause = func.make_interval(0, 0, 0, 0, 0, 0, func.least(func.power(2, table.c.tries + 1), LONGEST_PAUSE.total_seconds()))
         statement = update(table).where(table.c.id == delivery_id)
         statement = statement.values(due_at=now + pause, reason=reason, tries=table.c.tries + 1)
@@ -137,7 +137,10 @@ class SqlDeliveries:
 
 
 def _due(now: datetime) -> ColumnElement[bool]:
-    """Tell what is due: what is new, whatever the clocks say; a time beyond any pause is of a clock set back since."""
+    """Select what is due. New deliveries are, whatever the clocks say.
+
+    A time beyond any pause comes from a clock that was set back since, and counts as due.
+    """
     return or_(table.c.due_at == table.c.received_at, table.c.due_at <= now, table.c.due_at > now + 2 * LONGEST_PAUSE)
 
 

@@ -27,7 +27,7 @@ INSERT INTO deployments ({_NAMES})
 SELECT {_NAMES} FROM json_populate_recordset(CAST(NULL AS deployments), CAST(:rows AS json))
 ON CONFLICT DO NOTHING RETURNING CAST(id AS text)
 """)  # noqa: S608 - names of ours only
-# Counts with what may be under way only what moved lately: what stands still (its forge is away, say) keeps nobody out.
+# Only deployments that moved lately count as under way. One that stands still (its forge is away, say) does not take a place.
 _ADMIT = text("""
 WITH free AS (
     SELECT name, greatest(0, :window - (
@@ -44,7 +44,7 @@ WITH free AS (
 UPDATE deployments SET due_at = :due_at, updated_at = clock_timestamp() FROM oldest WHERE deployments.id = oldest.id
 RETURNING deployments.id, deployments.correlation_id, deployments.environment, deployments.state, deployments.position
 """).columns(table.c.id, table.c.correlation_id, table.c.environment, table.c.state, table.c.position)
-# Jumps from one environment to the next in the index, however many deployments stand in each lane.
+# Jumps from one environment to the next in the index, so its cost does not grow with the length of the lanes.
 _LANES = text("""
 WITH RECURSIVE found (environment) AS (
     SELECT min(environment) FROM deployments WHERE state = 'planned' AND due_at IS NULL
@@ -55,7 +55,7 @@ WITH RECURSIVE found (environment) AS (
 )
 SELECT environment FROM found WHERE environment IS NOT NULL
 """)
-# The newest by two indexes of their own: a lane of any length costs nothing here.
+# Two indexes of their own find the newest, so a long lane costs nothing here.
 _TURN = text("""
 SELECT (SELECT state FROM deployments WHERE id = :id) AS state,
     (SELECT deployment_id FROM slots WHERE environment = :environment) AS holder,
@@ -74,7 +74,7 @@ SELECT (SELECT state FROM deployments WHERE id = :id) AS state,
     ) AS has_older,
     coalesce((SELECT version FROM access_version), 0) AS access_version
 """).columns(table.c.state, slots.c.deployment_id.label("holder"))
-# One statement, so one transaction or a part of one: the row is locked, and moves only from where it was seen to stand.
+# One statement, so it is atomic: the row is locked, and moves only from the state in which it was read.
 _ADVANCE = text("""
 WITH moved AS (
     UPDATE deployments SET state = :state, due_at = :due_at, reason = :reason,
@@ -140,29 +140,29 @@ def _as_row(deployment: Deployment, due_at: datetime | None) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class SqlDeployments:
-    """Protocol: pipeline.stores.Deployments."""
+    """The tables of deployments and stages (protocol: `pipeline.ports.stores.line.Deployments`)."""
 
     connection: Connection
 
     def add(self, deployment: Deployment, due_at: datetime | None) -> bool:
-        """Insert; False if the same act was already planned (invariant 2). Without a due time it stands in its lane."""
+        """Insert a deployment; False if the act was already planned (invariant 2). Without a due time it waits in its lane."""
         return bool(self._insert([_as_row(deployment, due_at)]))
 
     def add_all(self, deployments: Sequence[Deployment]) -> set[str]:
-        """Insert them in this order, into their lanes; return the ids of those that were not already planned."""
+        """Insert deployments in this order into their lanes; return the ids of those that were not already planned."""
         return self._insert([_as_row(d, None) for d in deployments])
 
     def admit(self, environments: Sequence[str], *, window: int, due_at: datetime) -> list[Wake]:
-        """Let the oldest in these lanes get under way, as far as `window` leaves places; list them.
+        """Start the oldest deployments in these lanes, as far as `window` leaves places; list them.
 
-        Two that admit at the same moment may each fill the same place; then one more is under way for a while.
+        Two callers may fill the same place at the same moment. Then one more deployment is under way for a while.
         """
-        given = {"environments": list(environments), "window": window, "due_at": due_at, "standing": LONGEST_PAUSE}
-        rows = self.connection.execute(_ADMIT, given)
+        parameters = {"environments": list(environments), "window": window, "due_at": due_at, "standing": LONGEST_PAUSE}
+        rows = self.connection.execute(_ADMIT, parameters)
         return [wake_from(row) for row in sorted(rows, key=lambda r: r.position)]
 
     def lanes(self) -> list[str]:
-        """List the environments in whose lanes deployments stand."""
+        """List the environments that have deployments in their lanes."""
         return list(self.connection.execute(_LANES).scalars())
 
     def next_position(self) -> int:
@@ -170,24 +170,24 @@ class SqlDeployments:
         return self.connection.execute(select(positions.next_value())).scalar_one()
 
     def lock(self, deployment_id: str) -> Deployment | None:
-        """Lock the row and return it as it is now."""
+        """Lock a deployment and return it as it is now."""
         return self._first(_LOCKED_BY_ID, deployment_id)
 
     def get(self, deployment_id: str) -> Deployment | None:
-        """Return it without a lock."""
+        """Return a deployment without a lock."""
         return self._first(_BY_ID, deployment_id)
 
     def advance(self, deployment: Deployment, step: Step) -> bool:
-        """Move it on, with its stage's result and the audit entry; False if it stands elsewhere by now (invariant 3)."""
+        """Move a deployment on, with the stage's result and the audit entry; False if it has moved meanwhile (invariant 3)."""
         return self.connection.execute(_ADVANCE, _as_step(deployment, step)).first() is not None
 
     def defer(self, deployment_id: str, due_at: datetime, why: str) -> None:
-        """Set when the sweeper should look again, and say why not before; an ended deployment stays ended."""
+        """Set when the sweeper looks again, and say why not before. An ended deployment stays ended."""
         unended = and_(table.c.id == deployment_id, table.c.state.not_in(ENDED))
         self.connection.execute(update(table).where(unended).values(due_at=due_at, reason=why))
 
     def explain(self, deployment_id: str, why: str) -> None:
-        """Say why it stands still, until it moves; since when is not touched, and an ended one keeps its reason."""
+        """Say why a deployment stands still, until it moves. Its times stay, and an ended one keeps its reason."""
         unended = and_(table.c.id == deployment_id, table.c.state.not_in(ENDED), table.c.reason.is_distinct_from(why))
         self.connection.execute(update(table).where(unended).values(reason=why))
 
@@ -199,46 +199,46 @@ class SqlDeployments:
         return StageResult(Stage(row.stage), row.outcome, row.detail, row.started_at, row.finished_at)
 
     def last_release(self, environment: str, *, unlike_sha: str | None = None) -> Deployment | None:
-        """Return the newest deployment of this environment that succeeded (and has another commit, if asked)."""
+        """Return the newest succeeded deployment of this environment; with `unlike_sha`, the newest of another commit."""
         query = _releases(environment)
         if unlike_sha is not None:
             query = query.where(table.c.sha != unlike_sha)
         return self._one(query.limit(1))
 
     def release(self, environment: str, release: str) -> Deployment | None:
-        """Find a succeeded deployment by its id or a prefix of its commit; newest first."""
+        """Return the newest succeeded deployment with this id, or with a commit that begins so."""
         by_id: ColumnElement[bool] = func.text(table.c.id) == release.lower()
         if len(release) >= SHORTEST_PREFIX:
             by_id = or_(by_id, table.c.sha.startswith(release.lower(), autoescape=True))
         return self._one(_releases(environment).where(by_id).limit(1))
 
     def turn(self, deployment: Deployment) -> Turn:
-        """Tell how it stands in the order (the gate's own redeployments neither outrun nor wait)."""
-        given = {"id": deployment.id, "environment": deployment.environment, "position": deployment.position}
-        row = self.connection.execute(_TURN, given).one()
+        """Tell how a deployment stands in the order. The gate's own redeployments neither outrun others nor wait."""
+        parameters = {"id": deployment.id, "environment": deployment.environment, "position": deployment.position}
+        row = self.connection.execute(_TURN, parameters).one()
         return Turn(State(row.state) if row.state else None, row.holder, row.is_outrun, row.has_older, row.access_version)
 
     def older_waiting(self, environment: str, position: int) -> list[Deployment]:
-        """Lock and list older ones that hold a grant and wait to be dispatched, or that wait for approvals."""
+        """Lock and list older deployments that are granted and wait for dispatch, or that wait for approvals."""
         query = _waiting(environment).where(table.c.position < position, table.c.trigger != Trigger.FAILURE)
         query = query.order_by(table.c.position, table.c.id).with_for_update()
         return [deployment_from(row) for row in self.connection.execute(query)]
 
     def held(self, environment: str) -> list[Deployment]:
-        """Lock and list those that wait for approvals, oldest first."""
+        """Lock and list the deployments that wait for approvals, oldest first."""
         query = select(table).where(table.c.environment == environment, table.c.state == text("'held'"))
         rows = self.connection.execute(query.order_by(table.c.position, table.c.id).with_for_update())
         return [deployment_from(row) for row in rows]
 
     def take_due(self, now: datetime, again_after: timedelta, limit: int) -> list[Wake]:
-        """Claim those that stand still since their due time; the longer they stand, the later their next one.
+        """Claim deployments that stand still past their due time. The longer one stands, the later its next due time.
 
-        Not so what holds a slot: it is one an environment, and all others of the environment wait for it.
+        A deployment that holds the slot is looked at in short intervals: all others of its environment wait for it.
         """
         longer = func.least(func.greatest(again_after, now - table.c.updated_at), LONGEST_PAUSE)
         holds_slot = table.c.state.in_((State.DISPATCHING, State.DISPATCHED))
         again_at = now + case((holds_slot, again_after), else_=longer)
-        # A time beyond any pause is of a clock that has been set back since.
+        # A time beyond any pause comes from a clock that was set back since.
         is_due = or_(table.c.due_at <= now, table.c.due_at > now + 2 * max(LONGEST_PAUSE, again_after))
         due = select(table.c.id).where(is_due).order_by(table.c.due_at).limit(limit)
         statement = update(table).where(table.c.id.in_(due.with_for_update(skip_locked=True))).values(due_at=again_at)
@@ -283,15 +283,16 @@ def _as_step(deployment: Deployment, step: Step) -> dict[str, Any]:
 
 
 def wake_from(row: Row[Any]) -> Wake:
+    """Read the wake of a deployment's next stage from its row."""
     return Wake(row.id, row.correlation_id, row.environment, NEXT_STAGE[State(row.state)])
 
 
 def _releases(environment: str) -> Select[Any]:
     succeeded = select(table).where(table.c.environment == environment, table.c.state == State.SUCCEEDED)
-    # Releases of an environment come in the order of receipt (invariant 6), which no clock can change.
+    # Releases of an environment are in the order of receipt (invariant 6), which does not depend on a clock.
     return succeeded.order_by(table.c.position.desc(), table.c.id.desc())
 
 
 def _waiting(environment: str) -> Select[Any]:
-    waiting = or_(table.c.state == text("'granted'"), table.c.state == text("'held'"))  # as the two partial indexes say it
-    return select(table).where(table.c.environment == environment, waiting)
+    is_waiting = or_(table.c.state == text("'granted'"), table.c.state == text("'held'"))  # spelled as in two partial indexes
+    return select(table).where(table.c.environment == environment, is_waiting)

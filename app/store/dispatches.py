@@ -1,4 +1,4 @@
-"""Slots (one dispatch at a time per environment) and dispatches (intent, lease, fence), by the database's clock."""
+"""Slots (one dispatch at a time in each environment) and dispatches (intent, lease, fence), by the database's clock."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ WHERE id = :id AND fence = :fence
 
 @dataclass(frozen=True, slots=True)
 class SqlSlots:
-    """Protocol: pipeline.stores.Slots."""
+    """The table of slots (protocol: `pipeline.ports.stores.line.Slots`)."""
 
     connection: Connection
 
     def lock(self, environment: str) -> str | None:
-        """Lock the environment's slot until the unit ends; return who holds it."""
+        """Lock the environment's slot until the unit ends; return the id of the deployment that holds it."""
         row = self.connection.execute(_LOCK, {"environment": environment}).first()
-        if row is None:  # the first time that this environment is dispatched to
+        if row is None:  # the first dispatch to this environment
             self.connection.execute(upsert(slots).values(environment=environment).on_conflict_do_nothing())
             row = self.connection.execute(_LOCK, {"environment": environment}).one()
         holder: str | None = row.deployment_id
@@ -69,48 +69,48 @@ class SqlSlots:
         self.connection.execute(_HOLD, {"environment": environment, "id": deployment_id})
 
     def release(self, environment: str, deployment_id: str) -> Wake | None:
-        """Free the (locked) slot if this deployment holds it; where it is free now, return the newest that waits for it."""
+        """Free the (locked) slot if this deployment holds it. If it is free now, return the newest deployment that waits."""
         row = self.connection.execute(_RELEASE, {"environment": environment, "id": deployment_id}).first()
         return wake_from(row) if row else None
 
 
 @dataclass(frozen=True, slots=True)
 class SqlDispatches:
-    """Protocol: pipeline.stores.Dispatches."""
+    """The table of dispatches (protocol: `pipeline.ports.stores.line.Dispatches`)."""
 
     connection: Connection
 
     def intend(self, dispatches: Sequence[Dispatch], holder: str, seconds: float) -> None:
-        """Write down the intent to start; those with an attempt are under `holder`'s lease from the start."""
-        given = {"rows": as_json(dispatches), "holder": holder, "lease": timedelta(seconds=seconds)}
-        self.connection.execute(_INTEND, given)
+        """Store the intent to start. Dispatches with an attempt are under `holder`'s lease from the beginning."""
+        parameters = {"rows": as_json(dispatches), "holder": holder, "lease": timedelta(seconds=seconds)}
+        self.connection.execute(_INTEND, parameters)
 
     def of(self, deployment_id: str) -> list[DispatchRow]:
-        """List them in the order of the environment's targets (their ids are time-ordered)."""
+        """List the dispatches of a deployment in the order of the environment's targets (ids are time-ordered)."""
         return [
             DispatchRow(_dispatch_from(row), Progress(row.progress), row.detail, row.reported_at)
             for row in self.connection.execute(_OF, {"id": deployment_id})
         ]
 
     def claim(self, dispatch_id: str, holder: str, seconds: float) -> Dispatch | None:
-        """Take the lease if nobody's is running and the target has not answered: one more attempt, a higher fence."""
-        given = {"id": dispatch_id, "holder": holder, "lease": timedelta(seconds=seconds)}
-        row = self.connection.execute(_CLAIM, given).first()
+        """Take the lease if none is running and the target has not answered: one more attempt, and a higher fence."""
+        parameters = {"id": dispatch_id, "holder": holder, "lease": timedelta(seconds=seconds)}
+        row = self.connection.execute(_CLAIM, parameters).first()
         return _dispatch_from(row) if row else None
 
     def renew(self, dispatch: Dispatch, seconds: float) -> bool:
         """Extend the lease; False if it was lost to a higher fence."""
-        mine = update(table).where(table.c.id == dispatch.id, table.c.fence == dispatch.fence)
-        mine = mine.values(lease_until=func.clock_timestamp() + timedelta(seconds=seconds))
-        return self.connection.execute(mine.returning(table.c.id)).first() is not None
+        statement = update(table).where(table.c.id == dispatch.id, table.c.fence == dispatch.fence)
+        statement = statement.values(lease_until=func.clock_timestamp() + timedelta(seconds=seconds))
+        return self.connection.execute(statement.returning(table.c.id)).first() is not None
 
     def report(self, dispatch: Dispatch, progress: Progress, detail: str, token_id: str | None) -> bool:
-        """Keep what the target said and end the lease; False if the lease was lost."""
-        given = {"id": dispatch.id, "fence": dispatch.fence, "progress": progress, "token_id": token_id}
-        return self.connection.execute(_REPORT, given | {"detail": detail[:DETAIL_CHARACTERS]}).rowcount == 1
+        """Store the target's answer and end the lease; False if the lease was lost."""
+        parameters = {"id": dispatch.id, "fence": dispatch.fence, "progress": progress, "token_id": token_id}
+        return self.connection.execute(_REPORT, parameters | {"detail": detail[:DETAIL_CHARACTERS]}).rowcount == 1
 
     def observe(self, dispatch_id: str, progress: Progress, detail: str) -> None:
-        """Keep what a poll said."""
+        """Store the answer to a poll."""
         statement = update(table).where(table.c.id == dispatch_id, table.c.progress == Progress.RUNNING)
         values = {"progress": progress, "detail": detail[:DETAIL_CHARACTERS], "reported_at": func.clock_timestamp()}
         self.connection.execute(statement.values(values))

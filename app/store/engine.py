@@ -1,6 +1,6 @@
-"""Engines and transactions: what a connection may take, and one error for "the database is away".
+"""Engines and transactions: the time limits of a connection, and one error for "the database is away".
 
-What a step sees of a transaction is its unit: `unit.py`.
+A step sees a transaction as its unit: `unit.py`.
 """
 
 from __future__ import annotations
@@ -38,23 +38,23 @@ def make_engine(url: str, *, pool_size: int = 10) -> Engine:
 
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Connection]:
-    """Open a transaction; an outage of the database, at any point of it, is StoreUnavailable.
+    """Open a transaction; raises StoreUnavailable on an outage of the database at any point.
 
-    A lost connection during COMMIT leaves the outcome unknown: every caller is written so that doing it again is safe.
+    A lost connection during COMMIT leaves the outcome unknown. Every caller is written so that doing it again is safe.
     """
-    with _one_error(), engine.begin() as connection:
+    with _outage_as_error(), engine.begin() as connection:
         yield connection
 
 
 @contextmanager
 def one_by_one(engine: Engine) -> Iterator[Connection]:
     """Open a connection in which each statement is a transaction of its own: one round trip instead of three."""
-    with _one_error(), engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with _outage_as_error(), engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         yield connection
 
 
 @contextmanager
-def _one_error() -> Iterator[None]:
+def _outage_as_error() -> Iterator[None]:
     try:
         yield
     except PoolTimeout as fault:
@@ -66,7 +66,7 @@ def _one_error() -> Iterator[None]:
 
 
 def _is_outage(fault: DBAPIError) -> bool:
-    """Tell an outage from a row that will never be taken (54…: beyond a limit of the program; PostgreSQL, appendix A)."""
+    """Tell an outage from a row that the database will never accept (54…: program limit exceeded; PostgreSQL, appendix A)."""
     if fault.connection_invalidated:
         return True
     state = getattr(fault.orig, "sqlstate", None) or ""

@@ -21,7 +21,7 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "migrations"
 
 
 def alembic_config(owner_url: str, app_role: str | None) -> Config:
-    """Make Alembic's configuration: there is no alembic.ini, since it would hold a URL."""
+    """Make Alembic's configuration in code: an alembic.ini would hold a URL."""
     config = Config()
     config.set_main_option("script_location", str(SCRIPTS))
     config.attributes["url"] = owner_url
@@ -30,7 +30,7 @@ def alembic_config(owner_url: str, app_role: str | None) -> Config:
 
 
 def upgrade(owner_url: str, app_url: str, revision: str = "head") -> None:
-    """Migrate to `revision` as the owner, and give the application's role what it may have."""
+    """Migrate to `revision` as the owner, and grant the application's role its rights."""
     command.upgrade(alembic_config(owner_url, make_url(app_url).username), revision)
 
 

@@ -1,4 +1,4 @@
-"""The outbox: written in the transaction of the step that it tells of, emptied by whoever claims a row."""
+"""The outbox. A step writes its notices in its own transaction; the sender claims and sends them row by row."""
 
 from __future__ import annotations
 
@@ -40,57 +40,57 @@ _CLAIM = (
 
 @dataclass(frozen=True, slots=True)
 class SqlOutbox:
-    """Protocol: pipeline.notice_stores.Outbox."""
+    """The table of notices (protocol: `pipeline.ports.stores.notices.Outbox`)."""
 
     connection: Connection
 
     def add(self, notice: Notice, sinks: Sequence[str], due_at: datetime) -> None:
-        """Keep a notice, once for each of these sinks."""
+        """Store a notice, once for each of these sinks."""
         rows = [_row(notice) | {"sink": sink, "due_at": due_at} for sink in sinks]
         if rows:
             self.connection.execute(insert(table).values(rows).on_conflict_do_nothing())
 
     def due(self, now: datetime) -> list[str]:
-        """List the sinks for which something is due and nothing is under way."""
+        """List the sinks that have a notice due and no notice under way."""
         return list(self.connection.execute(_DUE, {"now": now}).scalars())
 
     def claim(self, sink: str, now: datetime, until: datetime) -> StoredNotice | None:
-        """Take what is due for this sink, what was tried least first, and let nobody else have it until then."""
+        """Claim a notice that is due for this sink, the least tried first. Other senders skip it until `until`."""
         row = self.connection.execute(_CLAIM, {"of": sink, "now": now, "until": until}).first()
-        return _stored(row) if row is not None else None
+        return _notice_from(row) if row is not None else None
 
     def tries(self, sink: str) -> int:
-        """Count all tries of what this sink has not been told yet."""
+        """Count all tries of this sink's open notices."""
         query = select(func.coalesce(func.sum(table.c.tries), 0)).where(table.c.sink == sink, _IS_OPEN)
         return int(self.connection.execute(query).scalar_one())
 
     def sent(self, claimed: StoredNotice, now: datetime) -> None:
-        """Note that the sink took it: that is true whoever has it by now."""
-        mine = update(table).where(*_same(claimed), _IS_OPEN)
-        self.connection.execute(mine.values(due_at=None, lease_until=None, sent_at=now, fault=None))
+        """Note that the sink accepted a notice. That is true even if another sender has claimed it meanwhile."""
+        statement = update(table).where(*_same(claimed), _IS_OPEN)
+        self.connection.execute(statement.values(due_at=None, lease_until=None, sent_at=now, fault=None))
 
     def postpone(self, claimed: StoredNotice, due_at: datetime, fault: str) -> None:
-        """Give it back, and try nothing of this sink before `due_at`; what others have is left to them."""
-        mine = update(table).where(*_same(claimed), _IS_OPEN, table.c.tries == claimed.tries)
-        self.connection.execute(mine.values(lease_until=None, fault=fault))
+        """Give a notice back, and try nothing for this sink before `due_at`. Rows that others have locked stay as they are."""
+        released = update(table).where(*_same(claimed), _IS_OPEN, table.c.tries == claimed.tries)
+        self.connection.execute(released.values(lease_until=None, fault=fault))
         earlier = select(table.c.id).where(table.c.sink == claimed.sink, table.c.due_at < due_at)
-        those = earlier.with_for_update(skip_locked=True)
-        self.connection.execute(update(table).where(table.c.sink == claimed.sink, table.c.id.in_(those)).values(due_at=due_at))
+        ids = earlier.with_for_update(skip_locked=True)
+        self.connection.execute(update(table).where(table.c.sink == claimed.sink, table.c.id.in_(ids)).values(due_at=due_at))
 
     def give_up(self, claimed: StoredNotice, now: datetime, fault: str) -> bool:
-        """Try it no more; False where it has ended already, or somebody else has it now."""
-        mine = update(table).where(*_same(claimed), _IS_OPEN, table.c.tries == claimed.tries)
-        ended = mine.values(due_at=None, lease_until=None, given_up_at=now, fault=fault)
-        return self.connection.execute(ended).rowcount == 1
+        """Stop trying a notice; False if it has already ended, or if another sender has claimed it meanwhile."""
+        statement = update(table).where(*_same(claimed), _IS_OPEN, table.c.tries == claimed.tries)
+        statement = statement.values(due_at=None, lease_until=None, given_up_at=now, fault=fault)
+        return self.connection.execute(statement).rowcount == 1
 
     def newest(self, limit: int, *, undelivered: bool = False) -> list[StoredNotice]:
-        """List the newest first, only those that no sink took where asked."""
+        """List notices, newest first; with `undelivered`, only those that were not sent."""
         query = select(table).order_by(table.c.at.desc(), table.c.id.desc(), table.c.sink).limit(limit)
         query = query.where(table.c.sent_at.is_(None)) if undelivered else query
-        return [_stored(row) for row in self.connection.execute(query)]
+        return [_notice_from(row) for row in self.connection.execute(query)]
 
     def expire(self, before: datetime) -> int:
-        """Delete what ended before then; return how many."""
+        """Delete notices that ended before this time; return their number."""
         ended = func.coalesce(table.c.sent_at, table.c.given_up_at) < before
         return self.connection.execute(delete(table).where(ended)).rowcount
 
@@ -110,7 +110,7 @@ def _row(notice: Notice) -> dict[str, object]:
     }
 
 
-def _stored(row: Any) -> StoredNotice:
+def _notice_from(row: Any) -> StoredNotice:
     return StoredNotice(
         notice=Notice(row.id, row.at, row.event, row.subject, row.text, row.detail),
         sink=row.sink,

@@ -1,4 +1,4 @@
-"""Pushes that were let through, at rest: kept once, never changed."""
+"""Stored pushes that were allowed: each is stored once and never changed."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from app.store.schema.pushes import checked_pushes as table
 
 @dataclass(frozen=True, slots=True)
 class SqlPushes:
-    """Protocol: pipeline.push_stores.Pushes."""
+    """The table of checked pushes (protocol: `pipeline.ports.stores.pushes.Pushes`)."""
 
     connection: Connection
 
     def keep(self, pushes: Sequence[CheckedPush]) -> None:
-        """Keep what was let through; the first decision about a commit of a ref stays."""
+        """Store allowed pushes. The first decision about a commit of a ref stays."""
         if pushes:
-            self.connection.execute(insert(table).values([asdict(each) for each in pushes]).on_conflict_do_nothing())
+            self.connection.execute(insert(table).values([asdict(push) for push in pushes]).on_conflict_do_nothing())
 
     def is_checked(self, forge: str, repository_id: int, *, ref: str, sha: str) -> bool:
-        """Tell whether this ref was ever allowed to be set to this commit by a push; one look into one index."""
-        named = (table.c.forge == forge, table.c.repository_id == repository_id, table.c.ref == ref, table.c.sha == sha)
-        return bool(self.connection.execute(select(exists().where(*named))).scalar_one())
+        """Tell whether a push was ever allowed to set this ref to this commit; one lookup in one index."""
+        fits = (table.c.forge == forge, table.c.repository_id == repository_id, table.c.ref == ref, table.c.sha == sha)
+        return bool(self.connection.execute(select(exists().where(*fits))).scalar_one())

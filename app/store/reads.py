@@ -1,4 +1,4 @@
-"""What people and probes may look at: read-only queries that return the domain's values."""
+"""Read-only queries for people and probes, which return the domain's values."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NAMED_WITHIN = 60_000  # milliseconds, of the first 48 bits of a UUIDv7
 
 @dataclass(frozen=True, slots=True)
 class DeploymentView:
-    """A deployment with all that happened to it."""
+    """A deployment with its stages, dispatches and votes."""
 
     deployment: Deployment
     stages: tuple[StageResult, ...]
@@ -38,7 +38,7 @@ class DeploymentView:
 
 @dataclass(frozen=True, slots=True)
 class OverrideView:
-    """An override, and who has looked at it afterwards (None: nobody yet)."""
+    """An override and its review (None: not reviewed yet)."""
 
     deployment: Deployment
     review: Review | None
@@ -46,7 +46,7 @@ class OverrideView:
 
 @dataclass(frozen=True, slots=True)
 class QueueAge:
-    """Seconds that the oldest waits: deliveries to be planned, deployments to be ended. 0 where nothing waits."""
+    """Age in seconds of the oldest delivery to be planned, and of the oldest unended deployment; 0 if there is none."""
 
     deliveries: float
     deployments: float
@@ -66,10 +66,10 @@ class Reads:
         return [delivery_from(row) for row in self._rows(query)]
 
     def delivery(self, name: str) -> Delivery:
-        """Return the delivery of this id, or unambiguous beginning or end of one; raises NotFound."""
+        """Return the delivery with this id, or with an unambiguous beginning or end of it; raises NotFound."""
         with transaction(self.engine) as connection:
-            found = _by_id(connection, deliveries, name, "delivery")
-        return delivery_from(found)
+            row = _by_id(connection, deliveries, name, "delivery")
+        return delivery_from(row)
 
     def deployments(
         self, limit: int, environment: str | None = None, delivery_id: str | None = None, *, state: str | None = None
@@ -85,18 +85,18 @@ class Reads:
         return [deployment_from(row) for row in self._rows(query)]
 
     def deployment(self, name: str) -> DeploymentView:
-        """Return the deployment of this id, or unambiguous beginning or end of one; raises NotFound."""
+        """Return the deployment with this id, or with an unambiguous beginning or end of it; raises NotFound."""
         with transaction(self.engine) as connection:
             deployment = deployment_from(_by_id(connection, deployments, name, "deployment"))
-            mine = select(stages).where(stages.c.deployment_id == deployment.id).order_by(stages.c.finished_at)
-            results = tuple(_result_from(row) for row in connection.execute(mine))
-            asked = approval_requests.join(votes, votes.c.request_id == approval_requests.c.id)
-            given = select(votes).select_from(asked).where(approval_requests.c.deployment_id == deployment.id)
-            said = tuple(vote_from(row) for row in connection.execute(given.order_by(votes.c.at, votes.c.id)))
-            return DeploymentView(deployment, results, tuple(SqlDispatches(connection).of(deployment.id)), said)
+            of_stages = select(stages).where(stages.c.deployment_id == deployment.id).order_by(stages.c.finished_at)
+            results = tuple(_result_from(row) for row in connection.execute(of_stages))
+            both = approval_requests.join(votes, votes.c.request_id == approval_requests.c.id)
+            of_votes = select(votes).select_from(both).where(approval_requests.c.deployment_id == deployment.id)
+            cast_votes = tuple(vote_from(row) for row in connection.execute(of_votes.order_by(votes.c.at, votes.c.id)))
+            return DeploymentView(deployment, results, tuple(SqlDispatches(connection).of(deployment.id)), cast_votes)
 
     def overrides(self, limit: int, *, unreviewed: bool = False) -> list[OverrideView]:
-        """List overrides, newest first; only those that nobody has reviewed, where asked."""
+        """List overrides, newest first; with `unreviewed`, only those without a review."""
         review = (override_reviews.c.subject.label("by"), override_reviews.c.comment, override_reviews.c.at)
         both = deployments.outerjoin(override_reviews, override_reviews.c.deployment_id == deployments.c.id)
         query = select(deployments, *review).select_from(both).where(deployments.c.trigger == text(f"'{Trigger.OVERRIDE}'"))
@@ -106,7 +106,7 @@ class Reads:
         return [OverrideView(deployment_from(row), Review(row.by, row.comment, row.at) if row.by else None) for row in rows]
 
     def audit(self, *, deployment_id: str | None = None, delivery_id: str | None = None, limit: int = 100) -> list[AuditEntry]:
-        """List audit entries in order: the last `limit` ones, of one deployment or delivery where asked."""
+        """List the last `limit` audit entries in order, of one deployment or delivery if given."""
         query = select(audit_entries).order_by(audit_entries.c.seq.desc()).limit(limit)
         if deployment_id:
             query = query.where(audit_entries.c.deployment_id == deployment_id)
@@ -117,19 +117,19 @@ class Reads:
     def audit_of_push(self, decision_id: str) -> list[AuditEntry]:
         """List the audit entries of a decision about a push; raises NotFound.
 
-        They were named in the same moment, in the order of time (UUIDv7, RFC 9562 §5.7): so their own index finds them.
+        Their ids were made at the same moment and are time-ordered (UUIDv7, RFC 9562 §5.7), so the index of ids finds them.
         """
         try:
             first = UUID(decision_id)
         except ValueError:
-            raise NotFound(f"{decision_id!r} is not an id of a decision") from None
+            raise NotFound(f"{decision_id!r} is not the id of a decision") from None
         until = UUID(int=min(first.int + (NAMED_WITHIN << 80), 2**128 - 1))
         own = audit_entries.c
         query = select(audit_entries).where(own.id >= str(first), own.id <= str(until), own.correlation_id == str(first))
-        found = [_entry_from(row) for row in self._rows(query.order_by(own.seq)) if row.action.startswith("push:")]
-        if not found:
-            raise NotFound(f"no decision about a push is named {decision_id}")
-        return found
+        entries = [_entry_from(row) for row in self._rows(query.order_by(own.seq)) if row.action.startswith("push:")]
+        if not entries:
+            raise NotFound(f"no decision about a push has the id {decision_id}")
+        return entries
 
     def counts_by_state(self) -> dict[str, int]:
         """Count deployments by state."""
@@ -137,10 +137,10 @@ class Reads:
         return {row[0]: row[1] for row in self._rows(query)}
 
     def queue_age(self) -> QueueAge:
-        """Tell how long the oldest waits."""
+        """Return the age of the oldest delivery and deployment that wait."""
         pending = select(func.min(deliveries.c.received_at)).where(deliveries.c.state == text("'pending'"))
         oldest = select(func.min(deployments.c.created_at))
-        # Two partial indexes hold all that has not ended: what is under way, and what stands in a lane.
+        # Two partial indexes hold all deployments that have not ended: those under way, and those in a lane.
         under_way = oldest.where(deployments.c.due_at.is_not(None))
         in_lane = oldest.where(deployments.c.state == text("'planned'"), deployments.c.due_at.is_(None))
         unended = func.least(under_way.scalar_subquery(), in_lane.scalar_subquery())
@@ -155,12 +155,12 @@ class Reads:
         return [(row[0], float(row[1])) for row in self._rows(query)]
 
     def may_change_audit(self) -> bool:
-        """Tell whether this role could change audit entries (the trigger would still refuse it)."""
+        """Tell whether this role has the right to change audit entries (the trigger would still refuse)."""
         query = select(func.has_table_privilege("audit_entries", "UPDATE, DELETE, TRUNCATE"))
         return bool(self._rows(query)[0][0])
 
     def ping(self) -> None:
-        """Ask for nothing; raises StoreUnavailable."""
+        """Run an empty query; raises StoreUnavailable."""
         self._rows(select(text("1")))
 
     def _rows(self, query: Executable) -> list[Any]:
@@ -173,8 +173,8 @@ def _by_id(connection: Connection, table: Table, name: str, what: str) -> Any:
     wanted = name.strip().lower()
     if len(wanted) < SHORTEST_ID:
         raise NotFound(f"{name!r} is too short for a {what}'s id; give {SHORTEST_ID} characters or more")
-    spelled = cast(table.c.id, Text)
-    fits = or_(spelled.startswith(wanted, autoescape=True), spelled.endswith(wanted, autoescape=True))
+    id_text = cast(table.c.id, Text)
+    fits = or_(id_text.startswith(wanted, autoescape=True), id_text.endswith(wanted, autoescape=True))
     rows = connection.execute(select(table).where(fits).limit(2)).all()
     if len(rows) != 1:
         raise NotFound(f"{'more than one' if rows else 'no'} {what} is named {name}")

@@ -1,4 +1,4 @@
-"""Sessions at rest. A row lives until `ends_at`; what ended is not found any more, and `expire` deletes it."""
+"""Stored sessions. A row lives until `ends_at`: then it is no longer found, and `expire` deletes it."""
 
 from __future__ import annotations
 
@@ -16,54 +16,55 @@ from app.store.schema.access import sessions
 
 @dataclass(frozen=True, slots=True)
 class SqlSessions:
-    """Protocol: pipeline.session_stores.Sessions."""
+    """The table of sessions (protocol: `pipeline.ports.stores.sessions.Sessions`)."""
 
     connection: Connection
 
     def find(self, digest: str, now: datetime) -> StoredSession | None:
         """Return the live session whose cookie has this digest."""
-        live = select(sessions).where(sessions.c.digest == digest, sessions.c.ends_at > now)
-        row = self.connection.execute(live).one_or_none()
-        return _stored(row) if row is not None else None
+        query = select(sessions).where(sessions.c.digest == digest, sessions.c.ends_at > now)
+        row = self.connection.execute(query).one_or_none()
+        return _session_from(row) if row is not None else None
 
     def newest(self, subject: str, now: datetime, issuers: Mapping[str, str]) -> Session | None:
-        """Return the live session that this principal began last with one of these issuers (URLs by name)."""
+        """Return this principal's newest live session with one of these issuers (URLs by name)."""
         return next((s.facts for s in self.of(subject, now) if s.facts is not None and s.facts.counts(issuers)), None)
 
     def of(self, subject: str, now: datetime) -> list[StoredSession]:
         """List the live sessions of a principal, newest first."""
-        live = select(sessions).where(sessions.c.subject == subject, sessions.c.ends_at > now)
-        return [_stored(row) for row in self.connection.execute(live.order_by(sessions.c.signed_in_at.desc(), sessions.c.id))]
+        query = select(sessions).where(sessions.c.subject == subject, sessions.c.ends_at > now)
+        query = query.order_by(sessions.c.signed_in_at.desc(), sessions.c.id)
+        return [_session_from(row) for row in self.connection.execute(query)]
 
     def add(self, session: StoredSession) -> None:
-        """Begin a session."""
+        """Store a new session."""
         self.connection.execute(insert(sessions).values(_row(session)))
 
     def keep(self, session_id: str, data: Mapping[str, Any]) -> None:
-        """Keep what a session holds; one that has ended meanwhile does not come back."""
+        """Store a session's data. A session that has ended meanwhile does not come back."""
         self.connection.execute(update(sessions).where(sessions.c.id == session_id).values(data=dict(data)))
 
     def take(self, session_id: str, name: str) -> bool:
-        """Take one thing out of what a session holds; False where it is not in there (any more)."""
-        held = sessions.c.data.has_key(name)
-        taken = update(sessions).where(sessions.c.id == session_id, held).values(data=sessions.c.data.delete_path([name]))
-        return self.connection.execute(taken).rowcount == 1
+        """Remove one item from a session's data; False if it is not there, or no longer there."""
+        is_there = sessions.c.data.has_key(name)
+        statement = update(sessions).where(sessions.c.id == session_id, is_there)
+        return self.connection.execute(statement.values(data=sessions.c.data.delete_path([name]))).rowcount == 1
 
     def touch(self, session_id: str, now: datetime, ends_at: datetime) -> None:
         """Note that a session is in use."""
         self.connection.execute(update(sessions).where(sessions.c.id == session_id).values(seen_at=now, ends_at=ends_at))
 
     def end(self, session_ids: Collection[str], *, of: str | None = None) -> list[StoredSession]:
-        """Delete sessions (where `of` is given, only those of this principal); return them."""
-        mine = [sessions.c.id.in_(list(session_ids))] + ([] if of is None else [sessions.c.subject == of])
-        return [_stored(row) for row in self.connection.execute(delete(sessions).where(*mine).returning(sessions))]
+        """Delete sessions (with `of`, only those of this principal); return them."""
+        fits = [sessions.c.id.in_(list(session_ids))] + ([] if of is None else [sessions.c.subject == of])
+        return [_session_from(row) for row in self.connection.execute(delete(sessions).where(*fits).returning(sessions))]
 
     def expire(self, now: datetime) -> int:
-        """Delete what has ended; return how many."""
+        """Delete sessions that have ended; return their number."""
         return self.connection.execute(delete(sessions).where(sessions.c.ends_at <= now)).rowcount
 
 
-def _stored(row: Any) -> StoredSession:
+def _session_from(row: Any) -> StoredSession:
     return StoredSession(
         id=row.id,
         digest=row.digest,

@@ -1,4 +1,4 @@
-"""Signing keys: public halves in clear, private ones sealed by whoever hands them in."""
+"""Signing keys: public halves in clear, private halves sealed by the caller."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.store.schema.line import signing_keys
 
 @dataclass(frozen=True, slots=True)
 class StoredSigningKey:
-    """A signing key at rest."""
+    """A stored signing key."""
 
     kid: str
     public_jwk: dict[str, Any]
@@ -24,12 +24,12 @@ class StoredSigningKey:
 
 @dataclass(frozen=True, slots=True)
 class SqlSigningKeys:
-    """The key table."""
+    """The table of signing keys."""
 
     engine: Engine
 
     def newest(self, create: Callable[[], StoredSigningKey], now: datetime) -> StoredSigningKey:
-        """Return the newest key; the first call ever makes one, under a lock so that there is one only."""
+        """Return the newest key. The first call ever makes one, under a lock, so that there is only one."""
         with transaction(self.engine) as connection:
             query = select(signing_keys).order_by(signing_keys.c.created_at.desc()).limit(1)
             row = connection.execute(query).first()

@@ -1,4 +1,4 @@
-"""Units of work: one unit, one short transaction. A new room of the store is one line in `SqlUnit`.
+"""Units of work: each unit is one short transaction. A new room of the store is one line in `SqlUnit`.
 
 Engines and transactions: `engine.py`.
 """
@@ -61,13 +61,13 @@ class SqlUnit:
     scim_tokens = _room(SqlScimTokens)
 
     def __init__(self, connection: Connection, known_versions: frozenset[Version] = frozenset()) -> None:
-        """See the store through `connection`. `known_versions` are certain to be committed and are not written again."""
+        """See the store through `connection`. `known_versions` are surely committed, so they are not written again."""
         self.connection = connection
         self.known_versions = known_versions
         self.new_versions: set[Version] = set()
 
     def remember_version(self, kind: str, digest: str, text: str) -> bool:
-        """Keep a version once; True if it was not known."""
+        """Store a version once; True if it was not known."""
         if (kind, digest) in self.known_versions:
             return False
         self.new_versions.add((kind, digest))
@@ -81,7 +81,7 @@ class SqlStore:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._known_versions: frozenset[Version] = frozenset()  # of which it is certain that they are committed
+        self._known_versions: frozenset[Version] = frozenset()  # those that are surely committed
 
     @contextmanager
     def unit(self) -> Iterator[SqlUnit]:
@@ -98,4 +98,4 @@ class SqlStore:
         with one_by_one(self._engine) as connection:
             yield SqlUnit(connection, self._known_versions)
 
-    reading = single  # for those who only read
+    reading = single  # for callers that only read

@@ -1,7 +1,7 @@
-"""Every write of the store, and how it is audited: by these actions, or not at all for this reason.
+"""Every write of the store, with its audit actions, or with the reason why it is not audited.
 
-The step that writes appends the entry in the same transaction; `tests/store/test_writes.py` walks the store and finds a method
-that writes and has no row here. Messages to the broker are no writes: they hold ids only, and may be lost.
+The step that writes appends the entry in the same transaction. `tests/store/test_writes.py` walks the store and finds each
+method that writes but does not have a row here. Messages to the broker do not count: they hold only ids, and may be lost.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ class Unaudited(StrEnum):
     """Why a write needs no audit entry."""
 
     LOG = "it is the audit log"
-    LEASE = "whose turn it is; a lease ends by itself, and a slot with its deployment"
-    SCHEDULE = "when to look again, and a sentence on why not before"
-    ATTEMPT = "how often it was tried, and when; the result is audited"
-    CURSOR = "how far, or when last, something was heard or used"
-    CACHE = "others have to ask again"
+    LEASE = "a turn; a lease ends by itself, and a slot with its deployment"
+    SCHEDULE = "the time to look again, and the reason for waiting"
+    ATTEMPT = "the number and time of tries; the result is audited"
+    CURSOR = "how far, or when last, something was read or used"
+    CACHE = "it only makes others decide again"
     CONTENT = "a text under its digest; the entry of each decision names the digest"
-    TRANSIT = "a delivery or notice on its way; it is audited where it arrives, or where it comes from"
-    BROWSER = "what a browser's session holds between two requests, before or after sign-in"
-    EXPIRY = "deletes what has ended before"
+    TRANSIT = "a delivery or notice on its way; it is audited at its destination, or at its origin"
+    BROWSER = "data of a browser's session between two requests, before or after sign-in"
+    EXPIRY = "deletes rows that had ended before"
     FIRST_KEY = "made once, by the first process ever; no person acts"
 
 
-_SAID_OF_PEOPLE = (
+_IDENTITY_STATED = (
     AuditAction.ACCESS_IDENTITY_ADDED,
     AuditAction.ACCESS_IDENTITY_CHANGED,
     AuditAction.ACCESS_IDENTITY_ACTIVATED,
     AuditAction.ACCESS_IDENTITY_DEACTIVATED,
 )
-_SAID_OF_GROUPS = (AuditAction.ACCESS_GROUP_ADDED, AuditAction.ACCESS_GROUP_CHANGED)
-_TAKEN_BACK = (AuditAction.ACCESS_IDENTITY_GONE, AuditAction.ACCESS_GROUP_GONE)
-_SAID = (*_SAID_OF_PEOPLE, *_SAID_OF_GROUPS, *_TAKEN_BACK, AuditAction.ACCESS_SUBJECT_PASSED_ON)
+_GROUP_STATED = (AuditAction.ACCESS_GROUP_ADDED, AuditAction.ACCESS_GROUP_CHANGED)
+_WITHDRAWN = (AuditAction.ACCESS_IDENTITY_GONE, AuditAction.ACCESS_GROUP_GONE)
+_STATED = (*_IDENTITY_STATED, *_GROUP_STATED, *_WITHDRAWN, AuditAction.ACCESS_SUBJECT_PASSED_ON)
 _GOES_ON = (
     AuditAction.DEPLOYMENT_IDENTIFIED,
     AuditAction.DEPLOYMENT_HELD,
@@ -86,17 +86,15 @@ WRITES: Mapping[str, tuple[AuditAction | Unaudited, ...]] = MappingProxyType(
         "SqlFreezes.end": (AuditAction.FREEZE_ENDED,),
         "SqlUnit.remember_version": (AuditAction.CONFIG_REFUSED, Unaudited.CONTENT),
         # people
-        "SqlAccess.link": (
-            AuditAction.ACCESS_LINKED,
-            AuditAction.ACCESS_UNLINKED,
-        ),  # a link to nobody keeps a rule from linking anew
+        # Unlinking stores a link to NOBODY, so that no rule links the account again.
+        "SqlAccess.link": (AuditAction.ACCESS_LINKED, AuditAction.ACCESS_UNLINKED),
         "SqlAccess.link_all": (AuditAction.ACCESS_LINKED,),
         "SqlAccess.unlink": (AuditAction.ACCESS_UNLINKED,),
         "SqlAccess.raise_version": (Unaudited.CACHE,),
-        "SqlStatements.say": _SAID,
-        "SqlStatements.forget": _TAKEN_BACK,
+        "SqlStatements.say": _STATED,
+        "SqlStatements.forget": _WITHDRAWN,
         "SqlStatements.withdraw": (AuditAction.ACCESS_IDENTITY_WITHDRAWN,),
-        "SqlStatements.belong": _SAID_OF_GROUPS,
+        "SqlStatements.belong": _GROUP_STATED,
         "SqlStatements.open": (AuditAction.ACCESS_SOURCE_BEGUN_ANEW, Unaudited.CURSOR),
         "SqlStatements.taken_over": (Unaudited.CURSOR,),
         "SqlStatements.lease": (Unaudited.LEASE,),
@@ -107,9 +105,9 @@ WRITES: Mapping[str, tuple[AuditAction | Unaudited, ...]] = MappingProxyType(
         "SqlHints.keep": (Unaudited.CURSOR,),
         "SqlHints.close": (Unaudited.CURSOR,),
         "SqlHints.expire": (Unaudited.EXPIRY,),
-        "SqlScim.create": _SAID,
-        "SqlScim.update": _SAID,
-        "SqlScim.delete": (*_TAKEN_BACK, AuditAction.ACCESS_GROUP_CHANGED),  # out of its groups, too
+        "SqlScim.create": _STATED,
+        "SqlScim.update": _STATED,
+        "SqlScim.delete": (*_WITHDRAWN, AuditAction.ACCESS_GROUP_CHANGED),  # it leaves its groups, too
         "SqlScimTokens.add": (AuditAction.ACCESS_TOKEN_CREATED,),
         "SqlScimTokens.note_use": (Unaudited.CURSOR,),
         "SqlScimTokens.revoke": (AuditAction.ACCESS_TOKEN_REVOKED,),
@@ -135,8 +133,8 @@ WRITES: Mapping[str, tuple[AuditAction | Unaudited, ...]] = MappingProxyType(
 
 ENTRY_ALONE: Mapping[AuditAction, str] = MappingProxyType(
     {
-        AuditAction.PUSH_DENIED: "a push that is refused leaves nothing",
-        AuditAction.CONFIG_TAKEN: "the configuration lies in files",
-        AuditAction.SESSION_REFUSED: "no session begins",
+        AuditAction.PUSH_DENIED: "a refused push is not stored",
+        AuditAction.CONFIG_TAKEN: "the configuration is in files",
+        AuditAction.SESSION_REFUSED: "a refused sign-in does not begin a session",
     }
 )

@@ -1,4 +1,4 @@
-"""What follows where sources do not agree: no source overwrites another, and every doubt denies."""
+"""Sources that do not agree: no source overwrites another, and every doubt denies."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def test_one_source_is_enough() -> None:
     [
         ((said("file"), said("okta", active=False)), "source okta says so"),
         ((said("file", active=False), said("okta")), "source file says so"),
-        ((said("file"), said("directory", gone=True)), "source directory has it no longer"),
-        ((said("file"), said("okta", age=3601)), "source okta is stale: it has not been heard since 2026-11-25 10:59 UTC"),
+        ((said("file"), said("directory", gone=True)), "source directory no longer has this identity"),
+        ((said("file"), said("okta", age=3601)), "source okta is stale: last confirmed 2026-11-25 10:59 UTC"),
     ],
 )
 def test_any_source_can_take_the_power_away(statements: tuple[Statement, ...], reason: str) -> None:
@@ -51,8 +51,11 @@ def test_any_source_can_take_the_power_away(statements: tuple[Statement, ...], r
 
 def test_of_two_whom_a_source_calls_the_same_none_can_act() -> None:
     twin = said("okta", external_id="okta-2")
-    assert active(said("okta"), twin) == (False, "source okta calls 2 of its identities so")
-    assert active(said("okta"), said("okta", external_id="okta-2", gone=True)) == (False, "source okta has it no longer")
+    assert active(said("okta"), twin) == (False, "source okta has 2 identities with this subject")
+    assert active(said("okta"), said("okta", external_id="okta-2", gone=True)) == (
+        False,
+        "source okta no longer has this identity",
+    )
 
 
 def test_a_time_that_has_not_come_yet_confirms_nothing() -> None:
@@ -86,7 +89,7 @@ def test_of_several_kinds_the_most_restricted_counts_and_the_conflict_is_told() 
     standing = judge("alice", statements, [], rules=RULES, unread=(), now=NOW)
     assert standing is not None
     assert (standing.principal.kind, standing.principal.owner) == (PrincipalKind.AGENT, "bob")
-    assert standing.conflicts == ("active according to file, not so according to okta", "is of several kinds: agent, human")
+    assert standing.conflicts == ("active according to file, inactive according to okta", "has several kinds: agent, human")
 
 
 def test_who_has_several_owners_has_none_that_could_answer() -> None:

@@ -1,4 +1,4 @@
-"""Counting votes: every rule is met by people of its own, whoever fits several is put where he is needed."""
+"""Counting votes: every rule needs people of its own; a voter who fits several rules goes to the rule that needs one."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def rules(*wanted: tuple[int, frozenset[str]], count_each: bool = False) -> Appr
     ],
 )
 def test_all_rules_must_be_met(wanted: ApprovalSettings, voters: dict[str, frozenset[str]], met: bool) -> None:
-    found = tally(wanted, voters)
-    assert (found.met, found.count) == (met, len(voters))
-    assert bool(found.missing) is not met
+    result = tally(wanted, voters)
+    assert (result.met, result.count) == (met, len(voters))
+    assert bool(result.missing) is not met
 
 
 def test_what_is_missing_is_said_by_group() -> None:
@@ -67,6 +67,6 @@ def test_a_vote_less_never_meets_more(
     wanted: list[tuple[int, frozenset[str]]], voters: dict[str, frozenset[str]], gone: str
 ) -> None:
     fewer = {voter: groups for voter, groups in voters.items() if voter != gone}
-    for each in (False, True):
-        made = rules(*wanted, count_each=each)
-        assert tally(made, voters).met or not tally(made, fewer).met
+    for count_each in (False, True):
+        approvals = rules(*wanted, count_each=count_each)
+        assert tally(approvals, voters).met or not tally(approvals, fewer).met

@@ -1,4 +1,4 @@
-"""The tables of states and stages: nothing is forgotten, nothing stands in two places."""
+"""The tables of states and stages are complete, and do not contradict each other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an environment deploys from: repository, kind and ref must all fit."""
+"""The events that an environment deploys: repository, kind and ref must all fit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Times on the wall: zones by their names in the IANA database, and both readings of what is shown twice or never."""
+"""Local times: zones by their names in the IANA database, and both readings of a time that occurs twice or never."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A principal that may do nothing says why."""
+"""A principal that may not do anything says why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Token buckets: what a source may take, what time gives back, and that memory and other sources are left alone."""
+"""Token buckets: the burst, the refill over time, a bounded memory, and no effect on other sources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What signatures come to: the table of verdicts, and whose e-mail a key may sign for."""
+"""The sum of signatures: the table of verdicts, and the e-mails that a key may sign for."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_no_e_mail_is_nobodys_even_where_the_map_has_one() -> None:
     [
         (UNSIGNED, "is not signed"),
         (UNKNOWN, "an unknown key (SHA256:x)"),
-        (replace(UNKNOWN, fingerprint=""), "which one is not known"),
+        (replace(UNKNOWN, fingerprint=""), "its fingerprint is not known"),
         (BAD, "bad signature"),
         (replace(BAD, signer_subject="bob"), "by a key of bob"),
         (BY_BOB, "of alice@example.com is signed by bob"),

@@ -1,4 +1,4 @@
-"""Words of outsiders, made fit to be shown."""
+"""Text from outsiders, made fit to show."""
 
 from __future__ import annotations
 

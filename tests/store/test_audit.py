@@ -174,7 +174,7 @@ def test_the_application_may_delete_and_change_only_what_moves_and_what_is_said_
     with engine.connect() as connection:
         found = {(row[0], row[1]) for row in connection.execute(query)}
     line = {(table, "UPDATE") for table in ("deliveries", "deployments", "slots", "dispatches")}
-    # a revoked key, a known source, what was asked of whom and what was proposed stay known
+    # revoked keys, known sources, approval requests and proposals stay known
     kept = {(table, "UPDATE") for table in ("commit_keys", "sources", "approval_requests", "proposals")}
     now = ("access_groups", "access_version", "account_links", "hints", "identities", "identity_emails", "memberships")
     people = {

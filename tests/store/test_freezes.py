@@ -1,4 +1,4 @@
-"""Freezes at rest: what the database itself refuses, and what the application may not do to them."""
+"""Stored freezes: rows that the database itself refuses, and changes that the application may not make."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The queries behind fair shares, at 100,000 waiting rows: from indexes only, and quick."""
+"""The queries behind fair shares, at 100,000 waiting rows: they use indexes only, and are quick."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ FILL = (
 
 @pytest.fixture(scope="module")
 def crowded(postgres: EmbeddedPostgres) -> Iterator[Engine]:
-    """A database in which one environment and one repository have a flood behind them and before them."""
+    """A database in which one environment and one repository have many rows, done and waiting."""
     owner = make_engine(postgres.url("tidegate_owner"), pool_size=2)
     empty_tables(owner)
     with owner.begin() as connection:
@@ -71,7 +71,7 @@ def crowded(postgres: EmbeddedPostgres) -> Iterator[Engine]:
 
 @contextmanager
 def statements(engine: Engine) -> Iterator[list[tuple[str, Any]]]:
-    """Keep what is executed."""
+    """Record the executed statements."""
     seen: list[tuple[str, Any]] = []
 
     def keep(_c: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
@@ -85,7 +85,7 @@ def statements(engine: Engine) -> Iterator[list[tuple[str, Any]]]:
 
 
 def plans(connection: Connection, seen: list[tuple[str, Any]]) -> str:
-    """Ask how each statement is done."""
+    """Return the query plan of each statement."""
     found = []
     for statement, parameters in seen:
         with closing(connection.connection.cursor()) as cursor:
@@ -95,7 +95,7 @@ def plans(connection: Connection, seen: list[tuple[str, Any]]) -> str:
 
 
 def flooded_at(position: int) -> Deployment:
-    """What `turn` looks at of a deployment."""
+    """The fields of a deployment that `turn` reads."""
     return cast(Deployment, SimpleNamespace(id=SystemIds().new(), environment="flooded", position=position))
 
 

@@ -1,4 +1,4 @@
-"""Migrations: up, down and up again, one at a time, and nothing but what `app/store/schema` says."""
+"""Migrations go up, down and up again, one at a time, and make exactly the tables of `app/store/schema`."""
 
 from __future__ import annotations
 
@@ -51,19 +51,19 @@ GRANTS = "SELECT table_name, privilege_type FROM information_schema.role_table_g
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A fresh, empty database of the owner's."""
+    """A new, empty database of the owner."""
 
     owner_url: str
     app_url: str
     engine: Engine
 
     def rows(self, query: str) -> set[tuple[object, ...]]:
-        """Ask the catalogue; Alembic's own table is left out."""
+        """Query the catalogue, without Alembic's own table."""
         with self.engine.connect() as connection:
             return {tuple(row) for row in connection.execute(text(query)) if not str(row[0]).startswith("alembic_version")}
 
     def shape(self) -> dict[str, set[tuple[object, ...]]]:
-        """Tell everything that a migration may have made."""
+        """Describe everything that a migration may have made."""
         queries = (CONSTRAINTS, INDEXES, COLUMNS, SEQUENCES, FUNCTIONS, TRIGGERS, GRANTS)
         return {query: self.rows(query) for query in queries}
 
@@ -141,7 +141,7 @@ def differences(connection: Connection) -> list[object]:
 
 def test_autogenerate_finds_nothing_left_to_migrate(database: Database) -> None:
     with database.engine.connect() as connection:
-        assert differences(connection)  # it does see that an empty database lacks everything
+        assert differences(connection)  # the comparison sees that an empty database lacks everything
     upgrade(database.owner_url, database.app_url)
     with database.engine.connect() as connection:
         assert differences(connection) == []
@@ -210,8 +210,8 @@ def test_two_migrations_at_once_are_made_one_after_the_other(database: Database)
         assert database.rows(COLUMNS) == set()
         gate.execute(text(f"SELECT pg_advisory_unlock({LOCK})"))
         gate.commit()
-        done = [each.result(timeout=150) for each in running]
-    assert [(each.returncode, each.stderr) for each in done] == [(0, ""), (0, "")]
+        results = [future.result(timeout=150) for future in running]
+    assert [(result.returncode, result.stderr) for result in results] == [(0, ""), (0, "")]
     assert both_waited
     with database.engine.connect() as connection:
         newest = ScriptDirectory(str(SCRIPTS)).get_current_head()

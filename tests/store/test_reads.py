@@ -1,4 +1,4 @@
-"""What people and probes see: found by a piece of an id, filtered, counted, and how long the oldest waits."""
+"""Queries for people and probes: rows by a piece of an id, filters, counts, and the age of the oldest row."""
 
 from __future__ import annotations
 
@@ -108,23 +108,23 @@ NEITHER = [
 
 @pytest.mark.parametrize(("name", "found"), PIECES)
 def test_a_delivery_is_found_by_an_unambiguous_beginning_or_end_of_its_id(engine: Engine, name: str, found: str) -> None:
-    for each in (FIRST, SECOND, THIRD):
-        put(engine, id=each)
+    for new_id in (FIRST, SECOND, THIRD):
+        put(engine, id=new_id)
     assert Reads(engine).delivery(name).id == found
 
 
 @pytest.mark.parametrize(("name", "found"), PIECES)
 def test_a_deployment_is_found_by_an_unambiguous_beginning_or_end_of_its_id(engine: Engine, name: str, found: str) -> None:
-    for each in (FIRST, SECOND, THIRD):
-        add(engine, id=each)
+    for new_id in (FIRST, SECOND, THIRD):
+        add(engine, id=new_id)
     assert Reads(engine).deployment(name).deployment.id == found
 
 
 @pytest.mark.parametrize(("name", "why"), NEITHER)
 def test_too_short_ambiguous_and_unknown_ids_are_not_found_and_the_text_says_which(engine: Engine, name: str, why: str) -> None:
-    for each in (FIRST, SECOND, THIRD):
-        put(engine, id=each)
-        add(engine, id=each)
+    for new_id in (FIRST, SECOND, THIRD):
+        put(engine, id=new_id)
+        add(engine, id=new_id)
     for what, read in (("delivery", Reads(engine).delivery), ("deployment", Reads(engine).deployment)):
         with pytest.raises(NotFound) as caught:
             read(name)

@@ -1,4 +1,4 @@
-"""A unit of work opens the rooms that are asked for, and no other."""
+"""A unit of work opens only the rooms that a step uses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No write goes unaudited by mistake: the store is walked, and each method that writes has its row in `app/store/writes.py`."""
+"""No write is unaudited by mistake: a walk over the store finds a row in `app/store/writes.py` for each method that writes."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ Node = ast.FunctionDef | ast.expr
 
 @dataclass
 class Walk:
-    """All that is defined in some modules, by `module:name` or `module:Class.name`, and which of it writes."""
+    """The definitions of some modules, by `module:name` or `module:Class.name`, and those of them that write."""
 
     nodes: dict[str, Node] = field(default_factory=dict)
     imported: dict[str, str] = field(default_factory=dict)
     builders: set[str] = field(default_factory=set)
 
     def read(self, module: str, source: str) -> None:
-        """Take in a module."""
+        """Add the definitions of a module."""
         for statement in ast.parse(source).body:
             match statement:
                 case ast.ImportFrom(module=str(origin)):
@@ -45,20 +45,20 @@ class Walk:
                 case ast.Assign(targets=[ast.Name(id=name)]):
                     self.nodes[f"{module}:{name}"] = statement.value
                 case ast.ClassDef():
-                    methods = [each for each in statement.body if isinstance(each, ast.FunctionDef)]
-                    self.nodes |= {f"{module}:{statement.name}.{each.name}": each for each in methods}
+                    methods = [member for member in statement.body if isinstance(member, ast.FunctionDef)]
+                    self.nodes |= {f"{module}:{statement.name}.{method.name}": method for method in methods}
 
     def writers(self) -> set[str]:
-        """Find what writes by itself, or through something else that is defined here."""
-        found = {place for place, node in self.nodes.items() if self._writes(place, node)}
-        while more := {p for p, node in self.nodes.items() if p not in found and found & set(self._uses(p, node))}:
-            found |= more
-        return found
+        """Find the definitions that write by themselves, or through other definitions here."""
+        writers = {place for place, node in self.nodes.items() if self._writes(place, node)}
+        while more := {p for p, node in self.nodes.items() if p not in writers and writers & set(self._uses(p, node))}:
+            writers |= more
+        return writers
 
     def _writes(self, place: str, node: Node) -> bool:
         module = place.partition(":")[0]
-        for each in ast.walk(node):
-            match each:
+        for part in ast.walk(node):
+            match part:
                 case ast.Constant(value=str(text)) if _SQL.search(text):
                     return True
                 case ast.Call(func=ast.Name(id=name)) if f"{module}:{name}" in self.builders:
@@ -68,10 +68,10 @@ class Walk:
         return False
 
     def _uses(self, place: str, node: Node) -> Iterator[str]:
-        """List what is named within: of the module, of the same object, or imported."""
+        """List the names used within a definition: of the module, of the same object, or imported."""
         module, _, name = place.partition(":")
-        for each in ast.walk(node):
-            match each:
+        for part in ast.walk(node):
+            match part:
                 case ast.Name(id=used):
                     yield self.imported.get(f"{module}:{used}", f"{module}:{used}")
                 case ast.Attribute(value=ast.Name(id="self"), attr=used):
@@ -122,5 +122,5 @@ class Room:
 def put(): Path("x").unlink()
 def harmless(text): return text.replace("a", "b")
 """
-    found = walked({"app.store.room": room, "app.store.other": other})
-    assert found == {"put", *(f"Room.by_{way}" for way in ("text", "builder", "method", "thread", "import"))}
+    writers = walked({"app.store.room": room, "app.store.other": other})
+    assert writers == {"put", *(f"Room.by_{way}" for way in ("text", "builder", "method", "thread", "import"))}

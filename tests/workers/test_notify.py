@@ -1,4 +1,4 @@
-"""The two tasks of notices: the tick finds the sinks for which something is due, and each sink has a message of its own."""
+"""The two tasks of notices: the tick finds the sinks with due notices, and each sink gets a message of its own."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_sink_that_is_away_is_one_line_in_the_log_and_no_error(post: Post, per
     with capture_logs() as lines:
         periodic.notify_sink("ops")
         periodic.notify_sink("ops")
-    assert [(each["outcome"], each["fault"], each["log_level"]) for each in lines] == [
+    assert [(line["outcome"], line["fault"], line["log_level"]) for line in lines] == [
         ("told", "no connection (ConnectError)", "warning")
     ]
 

@@ -14,7 +14,7 @@ from app.domain.errors import GateError, StoreUnavailable
 
 @dataclass
 class Away:
-    """Services whose every use fails in the same way."""
+    """Services that fail in the same way on every use."""
 
     fault: GateError
 

@@ -1,4 +1,4 @@
-"""One at a time: whoever asks is served after the asking, by one thread, and the others go on at once."""
+"""One thread at a time does the work, after every request; the other threads go on at once."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Deliveries from the first commit on: in the database, or on disk while it is away. Start with `inbox.py`."""
+"""Deliveries as they arrive: into the database, or onto disk while it is away. Start with `inbox.py`."""

@@ -1,4 +1,4 @@
-"""Insert a group of deliveries with their audit entries: one statement, one commit, whatever their number."""
+"""Insert a group of deliveries of any size, with their audit entries: one statement, one commit."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from app.store.audit import as_json
 from app.store.engine import one_by_one
 from app.store.schema.line import deliveries as table
 
-# A short, constant text for any number of rows: with parameters for each row, parsing the text was a fifth of the
-# receiver's time (docs/performance.md). The bodies go beside the JSON, as the bytes that they are (%b: psycopg's binary
-# format; written as text, they took longer than all the rest of a delivery's way to the database).
+# A short, constant text for any number of rows. With parameters for each row, parsing the text took a fifth of the
+# receiver's time (docs/performance.md). The bodies go beside the JSON as raw bytes (%b: psycopg's binary format). As text,
+# they took longer than all the rest of a delivery's way to the database.
 _INSERT = """
     WITH came AS (
         SELECT * FROM ROWS FROM (
@@ -45,16 +45,16 @@ _INSERT = """
 def insert_deliveries(
     engine: Engine, deliveries: Sequence[Delivery], entry_for: Callable[[Delivery], AuditEntry]
 ) -> list[Receipt]:
-    """Commit each delivery once per (forge, delivery id), with its audit entry; return what became of each.
+    """Commit each delivery once per (forge, delivery id), with its audit entry; return a receipt for each.
 
-    Raises StoreUnavailable: then it is not known whether they are kept, and doing it again is safe.
+    If it raises StoreUnavailable, it is not known whether they are stored, and doing it again is safe.
     """
-    rows = [_row(each, entry_for(each)) for each in deliveries]
+    rows = [_row(delivery, entry_for(delivery)) for delivery in deliveries]
     with one_by_one(engine) as connection:  # the one statement is a transaction by itself
-        given = {"rows": as_json(rows), "bodies": [d.body for d in deliveries]}
-        kept = set(connection.exec_driver_sql(_INSERT, given).scalars())
-        known = _known(connection, [d for d in deliveries if d.id not in kept])
-    return [_receipt(d, d.id in kept, known.get((d.forge, d.forge_delivery_id))) for d in deliveries]
+        parameters = {"rows": as_json(rows), "bodies": [d.body for d in deliveries]}
+        new_ids = set(connection.exec_driver_sql(_INSERT, parameters).scalars())
+        known = _known_rows(connection, [d for d in deliveries if d.id not in new_ids])
+    return [_receipt(d, d.id in new_ids, known.get((d.forge, d.forge_delivery_id))) for d in deliveries]
 
 
 def _row(delivery: Delivery, entry: AuditEntry) -> dict[str, Any]:
@@ -75,8 +75,8 @@ def _row(delivery: Delivery, entry: AuditEntry) -> dict[str, Any]:
     }
 
 
-def _known(connection: Connection, deliveries: Sequence[Delivery]) -> dict[tuple[str, str], Any]:
-    """Look up what was there before: who was refused a row has waited for the commit of the one in its way."""
+def _known_rows(connection: Connection, deliveries: Sequence[Delivery]) -> dict[tuple[str, str], Any]:
+    """Return the rows that were there before. The refused insert has waited for their commit, so they are visible."""
     if not deliveries:
         return {}
     keys = [(d.forge, d.forge_delivery_id) for d in deliveries]
@@ -85,7 +85,7 @@ def _known(connection: Connection, deliveries: Sequence[Delivery]) -> dict[tuple
     return {(row.forge, row.forge_delivery_id): row for row in rows}
 
 
-def _receipt(delivery: Delivery, is_kept: bool, known: Any) -> Receipt:
-    if is_kept:
+def _receipt(delivery: Delivery, is_new: bool, known: Any) -> Receipt:
+    if is_new:
         return Receipt(delivery.id, is_duplicate=False, reason=delivery.reason)
     return Receipt(known.id, is_duplicate=True, reason=known.reason)

@@ -1,9 +1,9 @@
-"""Write deliveries down before they are answered: those that come together share one commit (group commit).
+"""Store deliveries before they are answered. Deliveries that arrive together share one commit (group commit).
 
-One thread takes whatever waits and commits it; what arrives meanwhile is its next group. The receiver hands over once in
-a turn of its loop (`hand_over_by`). A delivery is answered only after the commit that holds its row (invariant 1) or,
-while the database is away, after it lies synced in the spool: a second thread keeps it there, and watches that nobody
-waits for a database that has fallen silent.
+One thread commits everything that waits; later arrivals are its next group. The receiver hands deliveries over once in each
+turn of its loop (`hand_over_by`). A delivery is answered only after the commit of its row (invariant 1). While the database
+is away, it is answered after it is synced to the spool. A second thread writes the spool. It also watches for a database that
+has fallen silent, so that no delivery waits for it.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ class _Waiting(NamedTuple):
 
 
 class SqlInbox:
-    """Protocol: pipeline.stores.Inbox. Thread-safe; one per process."""
+    """The group commit of deliveries (protocol: `pipeline.ports.stores.line.Inbox`). Thread-safe; one for each process."""
 
     def __init__(self, engine: Engine, entry_for: Callable[[Delivery], AuditEntry], spool: Spool | None = None) -> None:
-        """Without a spool, callers are told when the database is away."""
+        """Without a spool, callers get StoreUnavailable while the database is away."""
         self._engine = engine
         self._entry_for = entry_for
         self._spool = spool
-        self._must_spool = False  # whatever comes goes behind what lies in the spool
-        self._coming: deque[_Waiting] = deque()
-        self._is_told = False
+        self._must_spool = False  # new deliveries go into the spool, behind those that are there
+        self._arrivals: deque[_Waiting] = deque()
+        self._is_announced = False  # `_hand_over` is already to be called
         self._soon: Soon = lambda act: act()
         self._queue: queue.SimpleQueue[_Waiting] = queue.SimpleQueue()
         self._aside: queue.SimpleQueue[_Waiting] = queue.SimpleQueue()
@@ -61,32 +61,32 @@ class SqlInbox:
         self._starting = threading.Lock()
 
     def put(self, delivery: Delivery) -> Future[Receipt]:
-        """Keep the delivery once per (forge, delivery id), with its audit entry; the receipt comes when it is kept.
+        """Store the delivery once per (forge, delivery id), with its audit entry; the receipt comes when it is stored.
 
-        What goes through the spool is answered as new, since only the database knows duplicates; they end there.
-        The future raises StoreUnavailable where it cannot be kept.
+        A spooled delivery is answered as new, since only the database knows duplicates. It drops them later.
+        The future raises StoreUnavailable if the delivery cannot be stored.
         """
         if not self._is_started:
             self._start()
         waiting = _Waiting(delivery, Future())
-        self._coming.append(waiting)
-        if not self._is_told:
-            self._is_told = True
+        self._arrivals.append(waiting)
+        if not self._is_announced:
+            self._is_announced = True
             self._soon(self._hand_over)
         return waiting.receipt
 
     def hand_over_by(self, soon: Soon) -> None:
-        """Let the writer have what comes when `soon` does what it is given, from any thread; else it has each at once.
+        """Hand deliveries to the writer when `soon` calls its argument, from any thread. By default each is handed over at once.
 
-        A writer that begins at the first of many takes the interpreter from whoever puts the others, and commits often.
+        A writer that begins with the first of many deliveries competes with the receiver for the interpreter, and commits often.
         """
         self._soon = soon
 
     def _hand_over(self) -> None:
-        self._is_told = False  # before looking: what comes from here on is told again
-        with contextlib.suppress(IndexError):  # there is no more
+        self._is_announced = False  # before looking: a delivery that comes from here on is announced again
+        with contextlib.suppress(IndexError):  # no more deliveries
             while True:
-                waiting = self._coming.popleft()
+                waiting = self._arrivals.popleft()
                 (self._aside if self._must_spool else self._queue).put(waiting)
 
     def _start(self) -> None:
@@ -100,12 +100,12 @@ class SqlInbox:
     def _write(self) -> None:
         pause = 0.0
         while True:
-            batch = _gathered(self._queue, pause)
+            batch = _take_batch(self._queue, pause)
             if batch:
                 self._at_work = (time.monotonic(), batch)
                 self._flush(batch)
                 self._at_work = None
-            has_just_looked = bool(batch) and not self._must_spool  # the flush has
+            has_just_looked = bool(batch) and not self._must_spool  # the flush has looked into the spool
             pause = LOOK_EVERY if self._spool is None or has_just_looked else self._empty_spool(self._spool)
 
     def _flush(self, batch: Sequence[_Waiting]) -> None:
@@ -122,9 +122,9 @@ class SqlInbox:
                 _answer(waiting, receipt)
 
     def _one_by_one(self, batch: Sequence[_Waiting], fault: Exception) -> None:
-        """Keep one row that the database refuses from taking its neighbours with it."""
+        """Store each alone, so that one row that the database refuses does not fail its neighbours."""
         if len(batch) == 1:
-            _answer(batch[0], fault)  # handed to the caller, whole
+            _answer(batch[0], fault)  # the caller gets the whole exception
             return
         for waiting in batch:
             self._flush([waiting])
@@ -133,25 +133,25 @@ class SqlInbox:
         return insert_deliveries(self._engine, deliveries, self._entry_for)
 
     def _put_aside(self, batch: Sequence[_Waiting], fault: StoreUnavailable) -> None:
-        """Hand on to the spool what the database may or may not have: then it ends there as a duplicate."""
+        """Hand deliveries to the spool. If the database has one already, it later drops the spooled one as a duplicate."""
         self._must_spool = self._spool is not None
         for waiting in batch:
             if self._spool is not None:
                 self._aside.put(waiting)
             else:
-                _answer(waiting, StoreUnavailable(str(fault)))  # one each: they gather tracebacks
+                _answer(waiting, StoreUnavailable(str(fault)))  # a new one for each: exceptions collect tracebacks
 
     def _watch(self) -> None:
         while True:
-            for waiting in _gathered(self._aside, TRY_EVERY):
-                self._keep(waiting)
+            for waiting in _take_batch(self._aside, TRY_EVERY):
+                self._spool_one(waiting)
             at_work = self._at_work
             if at_work is not None and time.monotonic() - at_work[0] > PATIENCE_SECONDS:
                 silent = StoreUnavailable("the database does not answer in time")
                 self._put_aside([w for w in at_work[1] if not w.receipt.done()], silent)
-                self._put_aside(_gathered(self._queue, 0.0), silent)
+                self._put_aside(_take_batch(self._queue, 0.0), silent)
 
-    def _keep(self, waiting: _Waiting) -> None:
+    def _spool_one(self, waiting: _Waiting) -> None:
         assert self._spool is not None
         try:
             if not waiting.receipt.done():
@@ -162,7 +162,7 @@ class SqlInbox:
             _answer(waiting, Receipt(waiting.delivery.id, is_duplicate=False, reason=waiting.delivery.reason))
 
     def _empty_spool(self, spool: Spool) -> float:
-        """Bring what lies in the spool to the database, oldest first; return how long to wait before the next look."""
+        """Bring spooled deliveries to the database, oldest first; return the pause before the next look."""
         try:
             paths = spool.oldest(BATCH)
             self._must_spool = bool(paths)
@@ -186,16 +186,16 @@ class SqlInbox:
             if len(paths) == 1:
                 _log.exception("a delivery cannot be stored and was set aside: %s", spool.refuse(paths[0]))
                 return
-            _log.warning("bringing spooled deliveries one by one: %s", type(fault).__name__)
+            _log.warning("the database refused spooled deliveries, so they are stored one by one: %s", type(fault).__name__)
             for path in paths:
                 self._bring(spool, [path])
             return
         spool.remove(paths)
-        _log.info("%d deliveries came from the spool to the database", len(paths))
+        _log.info("%d deliveries were moved from the spool to the database", len(paths))
 
 
-def _gathered(waiting: queue.SimpleQueue[_Waiting], pause: float) -> list[_Waiting]:
-    """Take what waits, at most a batch; wait up to `pause` seconds for the first."""
+def _take_batch(waiting: queue.SimpleQueue[_Waiting], pause: float) -> list[_Waiting]:
+    """Take waiting deliveries, at most a batch; wait up to `pause` seconds for the first."""
     batch: list[_Waiting] = []
     with contextlib.suppress(queue.Empty):
         batch.append(waiting.get(timeout=pause) if pause else waiting.get_nowait())
@@ -204,10 +204,10 @@ def _gathered(waiting: queue.SimpleQueue[_Waiting], pause: float) -> list[_Waiti
     return batch
 
 
-def _answer(waiting: _Waiting, with_: Receipt | Exception) -> None:
+def _answer(waiting: _Waiting, answer: Receipt | Exception) -> None:
     """Answer once: the spool may have been faster than a database that had fallen silent."""
     with contextlib.suppress(InvalidStateError):
-        if isinstance(with_, Receipt):
-            waiting.receipt.set_result(with_)
+        if isinstance(answer, Receipt):
+            waiting.receipt.set_result(answer)
         else:
-            waiting.receipt.set_exception(with_)
+            waiting.receipt.set_exception(answer)

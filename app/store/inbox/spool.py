@@ -1,7 +1,7 @@
 """Deliveries on local disk while the database is away: one file each, durable before the forge gets its answer.
 
-A file comes in by one rename after it was synced, so it is whole or not there; its name is the delivery's time-ordered
-id, so the folder's order is the order of receipt. All receivers of a machine share the folder; one at a time empties it.
+A file is synced, then renamed into place, so it is whole or not there. Its name is the delivery's time-ordered id, so the
+folder's order is the order of receipt. All receivers of a machine share the folder; one at a time empties it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Spool:
     """A bounded folder of deliveries. Thread-safe, and safe for several processes at once."""
 
     def __init__(self, folder: Path, limit: int) -> None:
-        """Use `folder`, made on first need, for at most about `limit` bytes."""
+        """Use `folder` for at most about `limit` bytes. It is made on first need."""
         self._folder = folder
         self._limit = limit
         self._bytes = 0
@@ -40,23 +40,23 @@ class Spool:
 
     @property
     def bytes(self) -> int:
-        """How much is kept, as far as this process knows; measured anew at most every second."""
+        """The size of the spool, as far as this process knows; measured again at most every second."""
         if time.monotonic() - self._measured_at >= MEASURED_EVERY:
-            self._bytes = sum(size for _, size in self._found())
+            self._bytes = sum(size for _, size in self._files())
             self._measured_at = time.monotonic()
         return self._bytes
 
     @property
     def is_empty(self) -> bool:
-        """Tell whether no delivery lies here now; a folder that cannot be read keeps none."""
+        """Tell whether the folder holds no delivery now; a folder that cannot be read counts as empty."""
         try:
-            return next(self._found(), None) is None
+            return next(self._files(), None) is None
         except OSError:
             return True
 
     def put(self, delivery: Delivery) -> None:
-        """Keep a delivery; on return it survives a power cut. Raises StoreUnavailable where it can't be kept."""
-        content = _spelled(delivery)
+        """Store a delivery; on return it survives a power cut. Raises StoreUnavailable if it cannot be stored."""
+        content = _as_bytes(delivery)
         fresh = self._folder / f"{delivery.id}.new"
         try:
             if self.bytes + len(content) > self._limit:
@@ -72,10 +72,10 @@ class Spool:
         self._bytes += len(content)
 
     def oldest(self, most: int) -> list[Path]:
-        """List the files of the deliveries that came first: at most `most`, and not much more than 16 MiB, but one."""
+        """List the files of the oldest deliveries: at most `most`, and at most 16 MiB together, but always one."""
         files: list[Path] = []
         size = 0
-        for name, length in sorted(self._found())[:most]:
+        for name, length in sorted(self._files())[:most]:
             size += length
             if files and size > GROUP_BYTES:
                 break
@@ -83,28 +83,28 @@ class Spool:
         return files
 
     def read(self, path: Path) -> Delivery:
-        """Read a delivery back; raises ValueError where the file holds none."""
+        """Read a delivery back; raises ValueError if the file does not hold one."""
         head, _, body = path.read_bytes().partition(b"\n")
         try:
-            told = orjson.loads(head)
+            fields = orjson.loads(head)
             return Delivery(
-                **{name: told[name] for name in _TEXTS if name not in ("state", "received_at")},
+                **{name: fields[name] for name in _TEXTS if name not in ("state", "received_at")},
                 body=body,
-                event=event_from_json(told["event"]),
-                state=DeliveryState(told["state"]),
-                received_at=datetime.fromisoformat(told["received_at"]),
+                event=event_from_json(fields["event"]),
+                state=DeliveryState(fields["state"]),
+                received_at=datetime.fromisoformat(fields["received_at"]),
             )
         except (KeyError, TypeError) as fault:
-            raise ValueError(f"{path.name} holds no delivery") from fault
+            raise ValueError(f"{path.name} does not hold a delivery") from fault
 
     def remove(self, paths: list[Path]) -> None:
-        """Forget what the database has now; a crash before the end only leaves duplicates, which the database knows."""
+        """Delete deliveries that the database has now. A crash leaves only duplicates, which the database drops."""
         for path in paths:
             path.unlink(missing_ok=True)
         self._measured_at = -MEASURED_EVERY
 
     def refuse(self, path: Path) -> Path:
-        """Set a file aside that the database will never take, for a person to look at; return where it is."""
+        """Set aside a file that the database will never accept, for a person to look at; return its new path."""
         aside = self._folder / REFUSED / path.name
         aside.parent.mkdir(mode=0o700, exist_ok=True)
         os.replace(path, aside)
@@ -121,7 +121,7 @@ class Spool:
                 is_alone = False
             yield is_alone
 
-    def _found(self) -> Iterator[tuple[str, int]]:
+    def _files(self) -> Iterator[tuple[str, int]]:
         try:
             with os.scandir(self._folder) as entries:
                 for entry in entries:
@@ -132,10 +132,10 @@ class Spool:
             return
 
 
-def _spelled(delivery: Delivery) -> bytes:
+def _as_bytes(delivery: Delivery) -> bytes:
     """Spell a delivery as a line of JSON and the exact bytes of its body."""
-    told = {name: getattr(delivery, name) for name in _TEXTS}
-    return orjson.dumps(told | {"event": event_as_json(delivery.event)}) + b"\n" + delivery.body
+    fields = {name: getattr(delivery, name) for name in _TEXTS}
+    return orjson.dumps(fields | {"event": event_as_json(delivery.event)}) + b"\n" + delivery.body
 
 
 def _write(path: Path, content: bytes) -> None:

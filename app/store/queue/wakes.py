@@ -1,4 +1,4 @@
-"""Wakes: Celery messages with ids only, sent after the commit. Losing one costs time, never a deployment.
+"""Wakes: Celery messages that hold only ids, sent after the commit. Losing one costs time, never a deployment.
 
 The tasks are named here and registered in workers/; `tests/test_architecture.py` keeps the names equal.
 """
@@ -23,7 +23,7 @@ SYNC_DUE = "sync_due"
 EXPIRE = "expire"
 NOTIFY = "notify"
 NOTIFY_DUE = "notify_due"
-WAKE_QUEUE = "wakes"  # what wakes others does not stand in line with those it wakes
+WAKE_QUEUE = "wakes"  # tasks that wake others do not queue behind the tasks that they wake
 STAGE_QUEUE = "stages"
 DEPLOY_QUEUE = "deploys"
 SLOW_DEPLOY_QUEUE = "slow_deploys"
@@ -43,18 +43,18 @@ QUEUES: dict[str, str] = {
 }
 COALESCE_SECONDS = 0.05
 
-MayBlock = Callable[[str, Stage], bool]  # whether this stage of this environment may wait long for others
+MayBlock = Callable[[str, Stage], bool]  # whether this stage of this environment may wait long for an answer from outside
 
 _log = logging.getLogger(__name__)
 
 
 def make_celery(redis_url: str) -> Celery:
-    """Make the Celery app, alike for senders and workers.
+    """Make the Celery app, the same for senders and workers.
 
-    On Redis messages are not acknowledged, elsewhere when a task begins (`broker.py`): what a dying worker had taken is
-    sent again by the sweeper, from what the database knows, and nothing hangs on a visibility timeout. A message is fetched
-    when a thread is free for it: one fetched earlier would wait behind a stage that takes long, in a worker that ends
-    perhaps, while others are idle. JSON only, no result backend.
+    On Redis messages are not acknowledged; on other brokers they are when a task begins (`broker.py`). If a worker dies, the
+    sweeper sends its messages again, from the database, and nothing depends on a visibility timeout. A message is fetched only
+    when a thread is free for it. A message fetched earlier would wait behind a long stage, perhaps in a worker that is
+    stopping, while others are idle. JSON only, no result backend.
     """
     app = Celery("tidegate", broker=redis_url)
     app.conf.update(
@@ -78,7 +78,7 @@ def make_celery(redis_url: str) -> Celery:
         broker_transport_options={
             "visibility_timeout": 3600,
             "socket_connect_timeout": 3,
-            # Whoever sends a wake waits out a blink of the broker and no more: what is not sent, the sweeper sends.
+            # A sender waits out only a short outage of the broker: the sweeper sends the wakes that were not sent.
             "max_retries": 2,
             "interval_start": 0.2,
             "interval_step": 0.3,
@@ -95,13 +95,13 @@ def broker_answers(app: Celery) -> bool:
     try:
         with app.connection_for_write() as connection:
             connection.ensure_connection(max_retries=1, timeout=2)
-    except Exception:  # every transport has its own errors; here they all mean no
+    except Exception:  # every transport has its own errors; here all of them mean no
         return False
     return True
 
 
 def queue_of(stage: Stage, may_block: bool) -> str:
-    """Say which queue a stage's message goes to: what may wait long for others has a pool of its own."""
+    """Return the queue of a stage's message. A stage that may wait long for an answer has a pool of its own."""
     queue = QUEUES[stage]
     return SLOW_DEPLOY_QUEUE if may_block and queue == DEPLOY_QUEUE else queue
 
@@ -118,7 +118,7 @@ def _signature(app: Celery, stage: Stage, wake: Wake, queue: str) -> Any:
 
 
 def _length(connection: Any, queue: str) -> int:
-    """Count the messages that wait; a queue that does not exist is empty."""
+    """Count the waiting messages; a queue that does not exist is empty."""
     try:
         return int(connection.default_channel.queue_declare(queue, passive=True).message_count)
     except connection.channel_errors:
@@ -126,10 +126,10 @@ def _length(connection: Any, queue: str) -> int:
 
 
 class CeleryWakes:
-    """Protocol: pipeline.services.Wakes.
+    """The sender of wakes (protocol: `pipeline.ports.services.Wakes`).
 
-    Wakes of the planner are coalesced: a thread sends the first at once and then at most one every 50 ms, each
-    standing for all rows that came meanwhile (a publish costs more than a commit: docs/performance.md).
+    Wakes of the planner are coalesced: a thread sends the first at once, and then at most one every 50 ms. Each stands for all
+    rows that came meanwhile (a publish costs more than a commit: docs/performance.md).
     """
 
     def __init__(self, app: Celery, may_block: MayBlock, longest_queue: int) -> None:
@@ -142,42 +142,42 @@ class CeleryWakes:
         self._starting = threading.Lock()
 
     def plan(self, delivery_id: str) -> None:
-        """Say that the inbox holds something. Returns at once."""
+        """Say that the inbox holds a new delivery. Returns at once."""
         self._newest = delivery_id
         self._wanted.set()
         if self._thread is None or not self._thread.is_alive():
             self._start()
 
     def run(self, wake: Wake) -> None:
-        """Send the chain of stages from the wake's on; if the broker is away the sweeper will do it again."""
+        """Send the chain of stages from the wake's stage on. If the broker is away, the sweeper sends it later."""
         try:
             chain_from(self._app, wake, self._may_block).apply_async()
         except Exception as fault:
             _log.warning("wake not sent deployment=%s error=%s", wake.deployment_id, type(fault).__name__)
 
     def sync(self, source: str) -> None:
-        """Have a source read again; if the broker is away, beat asks for it by and by."""
+        """Have a source read again. If the broker is away, beat asks for it later."""
         try:
             self._app.send_task(SYNC, args=(source,), queue=QUEUES[SYNC], ignore_result=True, retry=False)
         except Exception as fault:
             _log.warning("wake not sent source=%s error=%s", source, type(fault).__name__)
 
     def notify(self) -> None:
-        """Say that notices are due; if the broker is away, beat asks for it by and by."""
+        """Say that notices are due. If the broker is away, beat asks for them later."""
         try:
             self._app.send_task(NOTIFY_DUE, queue=QUEUES[NOTIFY_DUE], ignore_result=True, retry=False)
         except Exception as fault:
             _log.warning("wake not sent task=%s error=%s", NOTIFY_DUE, type(fault).__name__)
 
     def notify_sink(self, sink: str) -> None:
-        """Have one sink told what is due; if the broker is away, beat asks for it by and by."""
+        """Have one sink's due notices sent. If the broker is away, beat asks for them later."""
         try:
             self._app.send_task(NOTIFY, args=(sink,), queue=QUEUES[NOTIFY], ignore_result=True, retry=False)
         except Exception as fault:
             _log.warning("wake not sent sink=%s error=%s", sink, type(fault).__name__)
 
     def repeat(self, wakes: Sequence[Wake]) -> None:
-        """Send again what may be lost; where the queue is long it is late, not lost, and nothing is sent."""
+        """Send wakes again that may be lost. If a queue is long, they are late, not lost, and nothing is sent to it."""
         if not wakes:
             return
         by_queue: dict[str, list[Wake]] = {}
@@ -189,8 +189,8 @@ class CeleryWakes:
         except Exception as fault:
             _log.warning("wakes not sent count=%d error=%s", len(wakes), type(fault).__name__)
             return
-        for queue, those in by_queue.items():
-            for wake in those[: room[queue]]:
+        for queue, queued in by_queue.items():
+            for wake in queued[: room[queue]]:
                 self.run(wake)
 
     def _start(self) -> None:

@@ -1,1 +1,1 @@
-"""The tables, a file a subject. All of them together: `metadata.py`."""
+"""The tables, one file for each subject. All tables together: `metadata.py`."""

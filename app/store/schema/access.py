@@ -1,6 +1,6 @@
-"""The tables of the access map: what each source says, whom accounts and keys stand for, sessions, SCIM.
+"""The tables of the access map: statements of sources, links of accounts, commit keys, sessions, SCIM.
 
-Rows of one source are written by that source only (domain/access.py).
+Only a source writes its own rows (domain/access.py).
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ memberships = Table(
 )
 Index("ix_memberships_member", memberships.c.source, memberships.c.external_id)
 
-# One row, raised by every change of the access map in the change's own transaction: who decided by an older one asks again.
+# One row. Every change of the access map raises it in its own transaction; a decision by an older version is made again.
 access_version = Table(
     "access_version",
     metadata,
@@ -128,7 +128,7 @@ commit_keys = Table(
 )
 Index("ix_commit_keys_subject", commit_keys.c.subject)
 
-# A session's cookie is not in here: only its SHA-256.
+# The cookie of a session is not stored, only its SHA-256.
 sessions = Table(
     "sessions",
     metadata,
@@ -179,7 +179,7 @@ scim_resources = Table(
 )
 Index("ix_scim_resources_external_id", scim_resources.c.source, scim_resources.c.type, scim_resources.c.external_id)
 
-# Word from a source that something changed, kept until it was read again; the id is the source's own, so it counts once.
+# Hints of a source that something changed, kept until it is read again. The event's id is the source's own, so it counts once.
 hints = Table(
     "hints",
     metadata,

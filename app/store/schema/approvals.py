@@ -1,4 +1,4 @@
-"""The tables of approvals: what is asked of other people, and what each of them said. Rows are never taken away."""
+"""The tables of approvals: requests to other people, their votes, and reviews of overrides. Rows are never deleted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of freezes. Times on the wall stand without a zone, beside the name of theirs (`domain/freeze.py`)."""
+"""The table of freezes. Local times are stored without a zone, beside the name of their zone (`domain/freeze.py`)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from sqlalchemy import CheckConstraint, Column, DateTime, Index, Interval, Table
 
 from app.store.schema.line import ID, TIME, metadata
 
-ON_THE_WALL = DateTime(timezone=False)
+LOCAL_TIME = DateTime(timezone=False)
 
 freezes = Table(
     "freezes",
@@ -16,10 +16,10 @@ freezes = Table(
     Column("environment", Text),
     Column("reason", Text, nullable=False),
     Column("time_zone", Text, nullable=False),
-    Column("starts_at", ON_THE_WALL, nullable=False),
+    Column("starts_at", LOCAL_TIME, nullable=False),
     Column("lasts", Interval, nullable=False),
     Column("rule", Text),
-    Column("until", ON_THE_WALL),
+    Column("until", LOCAL_TIME),
     Column("added_by", Text, nullable=False),
     Column("added_at", TIME, nullable=False),
     Column("ended_by", Text),
@@ -29,5 +29,5 @@ freezes = Table(
     CheckConstraint("until >= starts_at", name="until"),
     CheckConstraint("(ended_by IS NULL) = (ended_at IS NULL)", name="ended"),
 )
-# One of a name at a time; and whoever asks what is in force reads none of those that were ended.
+# One freeze of a name at a time. A query for freezes in force does not read ended ones.
 Index("uq_freezes_name", freezes.c.name, unique=True, postgresql_where=freezes.c.ended_at.is_(None))

@@ -1,4 +1,4 @@
-"""The tables of the line; those of the access map: `access.py`.
+"""The tables of the line. The tables of the access map are in `access.py`.
 
 Constraints live here and in migrations/; `tests/store/test_migrations.py` keeps the two equal.
 """
@@ -50,7 +50,7 @@ def one_of(column: str, values: type[StrEnum]) -> str:
     return f"{column} IN ({', '.join(repr(v.value) for v in values)})"
 
 
-# One order of receipt for deliveries and for deployments that come without one (rollbacks, replays).
+# One order of receipt, for deliveries and for deployments without a delivery (rollbacks, replays).
 positions = Sequence("positions", metadata=metadata, data_type=BigInteger)
 
 deliveries = Table(
@@ -72,7 +72,7 @@ deliveries = Table(
     CheckConstraint(one_of("state", DeliveryState), name="state"),
 )
 Index("ix_deliveries_pending", deliveries.c.position, postgresql_where=deliveries.c.state == text("'pending'"))
-# The planner's way from repository to repository, over those that wait only.
+# For the planner's way from repository to repository, over pending deliveries only.
 REPOSITORY_OF_DELIVERY = "((forge || ':'::text) || (event #>> '{repository,id}'::text[]))"
 Index(
     "ix_deliveries_repository",
@@ -116,7 +116,7 @@ deployments = Table(
     CheckConstraint("sha ~ '^([0-9a-f]{40}|[0-9a-f]{64})$'", name="sha"),
     CheckConstraint("(trigger IN ('rollback', 'failure')) = (release_id IS NOT NULL)", name="release"),
 )
-# Invariant 2: whatever delivery id or event header it comes under, one deployment per environment.
+# Invariant 2: one deployment of an act for each environment, whatever its delivery id or event header.
 Index(
     "uq_deployments_act",
     deployments.c.forge,
@@ -142,7 +142,7 @@ Index(
     postgresql_where=text("state = 'held'"),
 )
 Index("ix_deployments_override", deployments.c.created_at, postgresql_where=text("trigger = 'override'"))
-# A lane: those that are planned and not yet admitted. They have no due time (nor have those that ended).
+# A lane: deployments that are planned and not yet admitted. They do not have a due time (nor do ended ones).
 Index(
     "ix_deployments_lane",
     deployments.c.environment,
@@ -206,7 +206,7 @@ dispatches = Table(
 )
 Index("ix_dispatches_environment", dispatches.c.environment, dispatches.c.position)
 
-# Append-only: the migration takes UPDATE, DELETE and TRUNCATE from the application's role, and a trigger from everybody.
+# Append-only: the migration revokes UPDATE, DELETE and TRUNCATE from the application's role, and a trigger refuses them to all.
 audit_entries = Table(
     "audit_entries",
     metadata,

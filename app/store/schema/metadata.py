@@ -1,4 +1,4 @@
-"""All tables, for those that must know them all: migrations and tests. A new file of tables is one line here."""
+"""All tables, for migrations and tests. A new file of tables is one line here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of notices on their way out: one row for each notice and sink, kept for some days after it ended."""
+"""The table of notices: one row for each notice and sink, kept for some days after it ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of proposals: what was proposed stays as it was; what became of it is written beside it."""
+"""The table of proposals. A proposal's content stays as it was; its state is stored beside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of pushes that were let through before they were taken: one row for each commit that a ref was to be set to."""
+"""The table of pushes that were allowed before the repository took them: one row for each ref and its new commit."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What SCIM clients have written. Start with `resources.py`."""
+"""The resources that SCIM clients have written. Start with `resources.py`."""

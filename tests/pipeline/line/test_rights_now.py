@@ -59,7 +59,7 @@ def test_a_person_deactivated_after_any_stage_is_denied_at_the_very_next_one_tha
     line.run(made, last=stage)
     say(people, PUSHED, Page(gone=("id-alice",)))
     ended = line.run(made)
-    assert (ended.state, ended.reason) == (State.DENIED, "alice is not active: source directory has it no longer")
+    assert (ended.state, ended.reason) == (State.DENIED, "alice is not active: source directory no longer has this identity")
     assert line.target.started == []
 
 

@@ -64,7 +64,7 @@ def test_a_person_disabled_in_one_source_is_active_nowhere(engine: Engine, folde
     assert (alice.active, alice.why_inactive) == (False, "source directory says so")
     assert people.owners_of(["alice@example.com"]) == {}
     standing = people.standing("alice")
-    assert standing is not None and standing.conflicts == ("active according to file, not so according to directory",)
+    assert standing is not None and standing.conflicts == ("active according to file, inactive according to directory",)
     assert told(engine, "directory") == ["access:identity-added", "access:identity-deactivated"]
 
 
@@ -75,7 +75,7 @@ def test_a_person_deleted_in_one_source_is_active_nowhere_until_it_is_made_anew(
     say(people, PUSHED, Page(gone=("id-alice",)))
     alice = people.principal_of(ALICE)
     assert alice is not None
-    assert (alice.active, alice.why_inactive) == (False, "source directory has it no longer")
+    assert (alice.active, alice.why_inactive) == (False, "source directory no longer has this identity")
     assert alice.groups == {"deployers"}
     say(people, PUSHED, Page((somebody("alice", external_id="id-new"),)))
     alice = people.principal_of(ALICE)

@@ -1,4 +1,4 @@
-"""Group commit: those who come together share a commit, and nothing else."""
+"""Group commit: deliveries that arrive together share a commit, and nothing else."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ Result = Receipt | BaseException
 
 
 def put_all(inboxes: Sequence[SqlInbox], deliveries: Sequence[Delivery], threads: int) -> list[Result]:
-    """Put from many threads that begin together; return what each caller got. Nobody may hang."""
+    """Put deliveries from many threads that begin together; return each caller's result. No caller may hang."""
     together = threading.Barrier(threads)
     chunks = [range(start, len(deliveries), threads) for start in range(threads)]
 
@@ -61,7 +61,7 @@ def put_all(inboxes: Sequence[SqlInbox], deliveries: Sequence[Delivery], threads
 
     with ThreadPoolExecutor(threads) as pool:
         running = [pool.submit(put, chunk) for chunk in chunks]
-        found = dict(pair for each in running for pair in each.result(timeout=60))
+        found = dict(pair for future in running for pair in future.result(timeout=60))
     return [found[n] for n in range(len(deliveries))]
 
 
@@ -74,7 +74,7 @@ def outcome(act: Callable[[], Receipt]) -> Result:
 
 @dataclass
 class Group:
-    """Makes one group of exactly these deliveries: a first one is held on its way in until all others wait."""
+    """Makes one group of exactly these deliveries: a first one is held back until all others wait."""
 
     engine: Engine
     asked: list[str] = field(default_factory=list)
@@ -101,10 +101,10 @@ class Group:
             until(lambda: inbox._queue.qsize() == len(deliveries), "all others wait")
             self._all_wait.set()
             assert leading.result(timeout=60) == Receipt(first.id, is_duplicate=False, reason=None)
-            return [each.result(timeout=60) for each in running]
+            return [future.result(timeout=60) for future in running]
 
     def commits(self) -> int:
-        """Count the transactions that wrote the rows that there are."""
+        """Count the transactions that wrote the present rows."""
         with self.engine.connect() as connection:
             return int(connection.execute(text("SELECT count(DISTINCT xmin::text) FROM deliveries")).scalar_one())
 
@@ -160,7 +160,7 @@ def test_what_is_put_before_it_is_handed_over_is_one_group(engine: Engine) -> No
     inbox.hand_over_by(handed_over.append)
     for turn in (1, 2):
         deliveries = [delivery() for _ in range(20)]
-        receipts = [inbox.put(each) for each in deliveries]
+        receipts = [inbox.put(d) for d in deliveries]
         assert not asked
         (hand_over,) = handed_over  # once for all of them, and again for the next ones
         hand_over()
@@ -243,7 +243,7 @@ def test_a_poisoned_row_alone_fails_and_the_next_one_is_taken(engine: Engine) ->
 
 
 def test_a_connection_lost_inside_a_group_fails_all_of_it_and_the_next_group_is_taken(engine: Engine) -> None:
-    """Nothing of the lost transaction may be kept, and nobody may be told that it was."""
+    """No row of the lost transaction may be stored, and no caller may be told that it was."""
     deliveries = [delivery() for _ in range(8)]
     inside, killed = threading.Event(), threading.Event()
 
@@ -269,7 +269,7 @@ def test_a_connection_lost_inside_a_group_fails_all_of_it_and_the_next_group_is_
 
 @pytest.fixture
 def silent_port() -> Iterator[int]:
-    """A port that takes connections and never says a word."""
+    """A port that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0), backlog=128) as server:
         yield int(server.getsockname()[1])
 
@@ -286,7 +286,7 @@ def test_without_postgres_everybody_is_told_so_and_nobody_hangs(kind: str, silen
 
 
 def test_everybody_gets_an_error_of_their_own(engine: Engine) -> None:
-    """One exception object in many threads would gather the tracebacks of all of them."""
+    """One exception object in many threads would collect the tracebacks of all of them."""
     away = make_engine(f"postgresql+psycopg://tidegate_app:x@127.0.0.1:{free_port()}/tidegate")
     results = put_all([SqlInbox(away, entry_for)], [delivery() for _ in range(16)], threads=16)
     assert len({id(r) for r in results}) == 16

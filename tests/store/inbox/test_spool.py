@@ -1,4 +1,4 @@
-"""The spool: whole files in the order of receipt, bounded, private, and emptied by one at a time."""
+"""The spool: whole files in the order of receipt, bounded, private, and emptied by one process at a time."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def test_a_delivery_is_read_back_as_it_was_put(spool: Spool, over: dict[str, obj
 
 def test_the_oldest_come_first_and_a_group_is_bounded_in_bytes(folder: Path) -> None:
     spool = Spool(folder / "spool", 100 * MEGABYTE)
-    made = [delivery(body=b"x" * 9 * MEGABYTE) for _ in range(4)]
-    for each in made:
-        spool.put(each)
-    assert [spool.read(p).id for p in spool.oldest(10)] == [made[0].id]
+    deliveries = [delivery(body=b"x" * 9 * MEGABYTE) for _ in range(4)]
+    for d in deliveries:
+        spool.put(d)
+    assert [spool.read(p).id for p in spool.oldest(10)] == [deliveries[0].id]
     small = Spool(folder / "small", MEGABYTE)
-    for each in [delivery() for _ in range(5)]:
-        small.put(each)
+    for d in [delivery() for _ in range(5)]:
+        small.put(d)
     assert [p.name for p in small.oldest(3)] == sorted(p.name for p in small.oldest(5))[:3]
 
 
@@ -97,30 +97,30 @@ def test_only_one_process_empties_it_at_a_time(spool: Spool, folder: Path) -> No
 
 def test_without_postgres_a_delivery_is_kept_on_disk_before_it_is_answered(spool: Spool) -> None:
     inbox = SqlInbox(nowhere(), entry_for, spool)
-    made = [delivery() for _ in range(64)]
-    assert put_all([inbox], made, threads=16) == [Receipt(d.id, is_duplicate=False, reason=None) for d in made]
-    assert {spool.read(p).id for p in spool.oldest(100)} == {d.id for d in made}
+    deliveries = [delivery() for _ in range(64)]
+    assert put_all([inbox], deliveries, threads=16) == [Receipt(d.id, is_duplicate=False, reason=None) for d in deliveries]
+    assert {spool.read(p).id for p in spool.oldest(100)} == {d.id for d in deliveries}
 
 
 def test_what_lies_in_the_spool_comes_to_the_database_in_order_and_with_its_audit_entry(engine: Engine, spool: Spool) -> None:
-    made = [delivery() for _ in range(250)]
-    for each in made:
-        spool.put(each)
+    deliveries = [delivery() for _ in range(250)]
+    for d in deliveries:
+        spool.put(d)
     inbox = SqlInbox(engine, entry_for, spool)
     last = delivery()
     assert inbox.put(last).result(30) == Receipt(last.id, is_duplicate=False, reason=None)
     until(lambda: not spool.oldest(1), "the spool is empty")
-    found = stored(engine)
-    assert sorted(found, key=lambda i: found[i].position) == [d.id for d in (*made, last)]
-    assert audited(engine) == sorted(found)
-    assert {d.id: replace(d, position=0) for d in found.values()} == {d.id: d for d in (*made, last)}
+    rows = stored(engine)
+    assert sorted(rows, key=lambda i: rows[i].position) == [d.id for d in (*deliveries, last)]
+    assert audited(engine) == sorted(rows)
+    assert {d.id: replace(d, position=0) for d in rows.values()} == {d.id: d for d in (*deliveries, last)}
 
 
 def test_what_the_database_has_already_ends_as_a_duplicate(engine: Engine, spool: Spool) -> None:
     first = delivery("same")
     SqlInbox(engine, entry_for).put(first).result(30)
-    for each in (first, delivery("same"), delivery("other")):
-        spool.put(each)
+    for d in (first, delivery("same"), delivery("other")):
+        spool.put(d)
     SqlInbox(engine, entry_for, spool).put(delivery()).result(30)
     until(lambda: not spool.oldest(1), "the spool is empty")
     assert sorted(d.forge_delivery_id for d in stored(engine).values())[-2:] == ["other", "same"]
@@ -130,29 +130,29 @@ def test_what_the_database_has_already_ends_as_a_duplicate(engine: Engine, spool
 def test_a_file_that_no_database_takes_is_set_aside_and_its_neighbours_come_in(
     engine: Engine, spool: Spool, folder: Path
 ) -> None:
-    made = [delivery(), delivery(event_header="\x00"), delivery()]
-    for each in made:
-        spool.put(each)
+    deliveries = [delivery(), delivery(event_header="\x00"), delivery()]
+    for d in deliveries:
+        spool.put(d)
     (folder / "spool" / "0000-garbage.delivery").write_bytes(b"no delivery at all")
     SqlInbox(engine, entry_for, spool).put(delivery()).result(30)
     until(lambda: not spool.oldest(1), "the spool is empty")
-    assert set(stored(engine)) >= {made[0].id, made[2].id}
+    assert set(stored(engine)) >= {deliveries[0].id, deliveries[2].id}
     aside = sorted(p.name for p in (folder / "spool" / REFUSED).iterdir())
-    assert aside == ["0000-garbage.delivery", f"{made[1].id}.delivery"]
+    assert aside == ["0000-garbage.delivery", f"{deliveries[1].id}.delivery"]
 
 
 def test_when_postgres_comes_back_everything_comes_in_by_itself(postgres: EmbeddedPostgres, engine: Engine, spool: Spool) -> None:
     inbox = SqlInbox(engine, entry_for, spool)
-    made = [delivery() for _ in range(30)]
-    for n, each in enumerate(made):
+    deliveries = [delivery() for _ in range(30)]
+    for n, d in enumerate(deliveries):
         if n == 10:
             postgres.kill()
         if n == 20:
             postgres.start()
-        assert inbox.put(each).result(30).delivery_id == each.id
+        assert inbox.put(d).result(30).delivery_id == d.id
     until(lambda: not spool.oldest(1) and len(_stored(engine)) == 30, "everything is in the database")
-    found = stored(engine)
-    assert sorted(found, key=lambda i: found[i].position) == [d.id for d in made]
+    rows = stored(engine)
+    assert sorted(rows, key=lambda i: rows[i].position) == [d.id for d in deliveries]
 
 
 def test_a_database_that_falls_silent_makes_nobody_wait_long(engine: Engine, spool: Spool) -> None:
@@ -161,15 +161,17 @@ def test_a_database_that_falls_silent_makes_nobody_wait_long(engine: Engine, spo
     inbox.put(delivery()).result(30)
     with engine.connect() as other:
         other.execute(text("LOCK TABLE deliveries IN EXCLUSIVE MODE"))
-        made = [delivery() for _ in range(40)]
-        assert put_all([inbox], made[:20], threads=20) == [Receipt(d.id, is_duplicate=False, reason=None) for d in made[:20]]
+        deliveries = [delivery() for _ in range(40)]
+        assert put_all([inbox], deliveries[:20], threads=20) == [
+            Receipt(d.id, is_duplicate=False, reason=None) for d in deliveries[:20]
+        ]
         began = time.monotonic()
-        put_all([inbox], made[20:], threads=20)
-        assert time.monotonic() - began < 2  # nobody tries the silent database again
+        put_all([inbox], deliveries[20:], threads=20)
+        assert time.monotonic() - began < 2  # the silent database is not tried again
         assert len(spool.oldest(100)) == 40
         other.rollback()
     until(lambda: not spool.oldest(1), "the spool is empty")
-    assert set(stored(engine)) >= {d.id for d in made}
+    assert set(stored(engine)) >= {d.id for d in deliveries}
     assert audited(engine) == sorted(stored(engine))
 
 

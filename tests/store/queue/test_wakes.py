@@ -1,4 +1,4 @@
-"""Wakes on a real Redis: the right queue for each stage, and no repetition into a queue that is long already."""
+"""Wakes on a real Redis: the right queue for each stage, and no repetition into a queue that is already long."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def wakes(name: str, stage: Stage, count: int) -> list[Wake]:
 
 
 def client_of(channel: Any) -> Any:
-    """Give the client of Redis's channel, which kombu's types do not know."""
+    """Return the client of Redis's channel, which kombu's types do not know."""
     return channel.client
 
 
@@ -104,7 +104,7 @@ def test_without_a_broker_nothing_is_raised_and_nobody_waits_long(monkeypatch: p
 
 
 def test_a_message_on_redis_is_gone_once_it_is_read_and_nothing_is_kept_for_an_acknowledgement(celery: Celery) -> None:
-    """The sweeper sends again what is lost; bookkeeping beside it would only cost (ADR 1)."""
+    """The sweeper sends lost wakes again; bookkeeping beside it would only cost time (ADR 1)."""
     chain_from(celery, Wake("d", "c", "fast", Stage.VALIDATE_IDENTITY), may_block).apply_async()
     read: list[Message] = []
     with celery.connection_for_read() as connection, connection.channel() as channel:
@@ -128,7 +128,7 @@ def test_a_channel_keeps_its_client(celery: Celery) -> None:
 
 
 def test_other_brokers_are_acknowledged_and_speak_their_own_transport() -> None:
-    """They push, and hold back only on account of what is not acknowledged."""
+    """Other brokers push messages, and need acknowledgements to know when to hold back."""
     assert make_celery("amqp://127.0.0.1//").amqp.queues[STAGE_QUEUE].no_ack is False
     assert make_celery("amqp://127.0.0.1//").conf.broker_transport is None
     assert make_celery("redis://127.0.0.1/0").amqp.queues[STAGE_QUEUE].no_ack is True

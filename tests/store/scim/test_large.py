@@ -1,4 +1,4 @@
-"""Groups and sources that are larger than what one statement takes in values of their own (65,535)."""
+"""Groups and sources with more members than one statement can take as separate values (65,535)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MANY, BEYOND = 30_000, 66_000
 
 
 def put_users(engine: Engine, count: int) -> None:
-    """Put users in place, with what the access map has of them."""
+    """Insert users, with their rows in the access map."""
     with engine.begin() as connection:
         document = f"""jsonb_build_object('schemas', jsonb_build_array('{USER}'), 'userName', 'u-' || n)"""
         connection.execute(

@@ -108,7 +108,7 @@ def test_okta_provisions(world: World, client: Client) -> None:
     gone = world.principal("alice@example.com")
     assert gone is not None
     assert not gone.active
-    assert "has it no longer" in gone.why_inactive
+    assert "no longer has this identity" in gone.why_inactive
     assert world.audit() == [
         (f"access:{verb}", CLIENT)
         for verb in (
