@@ -52,8 +52,8 @@ def show(name: DEPLOYMENT, as_json: JSON = False) -> None:
         raise NotAllowed(f"deployment {deployment.id} does not wait for approvals, {state}")
     if as_json:
         return print_json(waiting_json(waits))
-    where = f"{deployment.ref} in {deployment.repository.key} to {deployment.environment}"
-    console.print(f"deployment {deployment.id} brings {waits.request.sha} of {where}")
+    change = f"{deployment.ref} in {deployment.repository.key} to {deployment.environment}"
+    console.print(f"deployment {deployment.id} brings {waits.request.sha} of {change}")
     console.print(f"targets    {', '.join(waits.request.targets)}\nwho        {deployment.principal or deployment.actor.key}")
     print_waiting(waits)
     print_votes(waits.votes)

@@ -61,9 +61,9 @@ def show(deployment: str, as_json: JSON = False) -> None:
 def print_view(view: DeploymentView) -> None:
     """Print a deployment as its timeline."""
     deployment = view.deployment
-    where = f"{deployment.ref} in {deployment.repository.key} to {deployment.environment} ({deployment.trigger})"
+    change = f"{deployment.ref} in {deployment.repository.key} to {deployment.environment} ({deployment.trigger})"
     who = f"{deployment.principal or 'not proven'} (account {deployment.actor.key}, login {deployment.actor.login})"
-    console.print(f"deployment {deployment.id}\nbrings     {deployment.sha} of {where}\nwho        {who}")
+    console.print(f"deployment {deployment.id}\nbrings     {deployment.sha} of {change}\nwho        {who}")
     console.print("state     ", coloured(deployment.state), deployment.reason or "")
     if deployment.purpose:
         console.print(f"purpose    {deployment.purpose}")
