@@ -18,7 +18,7 @@ class Answer(BaseModel):
 
 
 class Problem(BaseModel):
-    """A problem document (RFC 9457); `title` is the error's code, `detail` says what is the matter."""
+    """A problem document (RFC 9457); `title` is the error's code, `detail` says what is wrong."""
 
     type: str
     title: str
@@ -26,8 +26,14 @@ class Problem(BaseModel):
     detail: str = ""
 
 
+def fields_json(value: Any) -> Json:
+    """Spell a dataclass as one JSON object."""
+    fields: Json = to_json(value)
+    return fields
+
+
 def to_json(value: Any) -> Any:
-    """Spell the domain's values field by field; bodies are left out."""
+    """Spell a value of the domain field by field; bodies are left out."""
     if is_dataclass(value) and not isinstance(value, type):
         return to_json(asdict(value))
     if isinstance(value, dict):

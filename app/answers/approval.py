@@ -1,4 +1,4 @@
-"""Answers about what waits for approvals, and about votes."""
+"""Answers about deployments that wait for approvals, and about votes."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from datetime import datetime
 
 from pydantic import Field
 
-from app.answers.answer import Answer, Json, to_json
+from app.answers.answer import Answer, Json, fields_json
 from app.answers.people import WhoAnswer, who_answer
 from app.domain.approval import Verdict, Vote
 from app.pipeline.approve.waiting import Waiting
 
 
 class VoteAnswer(Answer):
-    """One person's word, given once."""
+    """One person's vote; it cannot be changed."""
 
     id: str
     subject: str
@@ -24,14 +24,17 @@ class VoteAnswer(Answer):
 
 
 class FallenAnswer(Answer):
-    """Somebody whose vote does not count any more, and why."""
+    """A person whose vote no longer counts, and why."""
 
     subject: str
     why: str
 
 
 class WaitingAnswer(Answer):
-    """A deployment that waits for approvals. `missing` says whose yes it still takes; `why_not`: why the caller may not vote."""
+    """A deployment that waits for approvals.
+
+    `missing` lists the approvals that it still needs; `why_not` says why the caller may not vote.
+    """
 
     deployment: str
     environment: str
@@ -44,7 +47,7 @@ class WaitingAnswer(Answer):
     expires_at: datetime
     reason: str | None
     votes: list[VoteAnswer]
-    valid: list[str] = Field(description="Whose votes count now.")
+    valid: list[str] = Field(description="The people whose votes count now.")
     fallen: list[FallenAnswer]
     missing: list[str]
     may_vote: bool
@@ -52,29 +55,28 @@ class WaitingAnswer(Answer):
 
 
 class ApprovalsAnswer(Answer):
-    """What waits now, oldest first."""
+    """Deployments that wait for approvals now, oldest first."""
 
     approvals: list[WaitingAnswer]
 
 
 def vote_answer(vote: Vote) -> VoteAnswer:
-    """Tell a vote."""
+    """Return a vote."""
     return VoteAnswer(id=vote.id, subject=vote.subject, verdict=vote.verdict, comment=vote.comment, at=vote.at)
 
 
 def vote_json(vote: Vote) -> Json:
-    """Spell it for `--json`: with `request_id`, which the API leaves out."""
-    spelled: Json = to_json(vote)
-    return {name: value for name, value in spelled.items() if name != "context"}
+    """Spell a vote for `--json`, with `request_id`, which the API leaves out."""
+    return {name: value for name, value in fields_json(vote).items() if name != "context"}
 
 
 def approvals_answer(waits: Iterable[Waiting]) -> ApprovalsAnswer:
-    """List what waits."""
+    """List deployments that wait for approvals."""
     return ApprovalsAnswer(approvals=[waiting_answer(waiting) for waiting in waits])
 
 
 def waiting_answer(waiting: Waiting) -> WaitingAnswer:
-    """Tell what waits, flat."""
+    """Return a waiting deployment and its request as one flat answer."""
     deployment, request = waiting.deployment, waiting.request
     return WaitingAnswer(
         deployment=deployment.id,
@@ -97,10 +99,10 @@ def waiting_answer(waiting: Waiting) -> WaitingAnswer:
 
 
 def waiting_json(waiting: Waiting) -> Json:
-    """Spell it for `--json`: deployment and request as a whole, and `fallen` by subject."""
+    """Spell a waiting deployment for `--json`: deployment and request whole, and `fallen` by subject."""
     return {
-        "deployment": to_json(waiting.deployment),
-        "request": to_json(waiting.request),
+        "deployment": fields_json(waiting.deployment),
+        "request": fields_json(waiting.request),
         "votes": [vote_json(vote) for vote in waiting.votes],
         "valid": list(waiting.count.voters),
         "fallen": dict(waiting.count.fallen),

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from app.answers.answer import Json, to_json
+from app.answers.answer import Json, fields_json
 from app.domain.audit import AuditEntry
 
 
 def entry_json(entry: AuditEntry) -> Json:
     """Spell an audit entry for `--json`."""
-    spelled: Json = to_json(entry)
-    return spelled
+    return fields_json(entry)
 
 
 def entries_json(entries: Iterable[AuditEntry]) -> list[Json]:

@@ -1,10 +1,10 @@
-"""Answers about deliveries: what came in, and what followed from it. Only `--json` asks; the body is never in them."""
+"""Answers about deliveries, and what followed from them. Only `--json` uses them; they never hold the body."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from app.answers.answer import Json, to_json
+from app.answers.answer import Json, fields_json
 from app.answers.audit import entries_json
 from app.answers.deployment import deployment_json
 from app.domain.audit import AuditEntry
@@ -14,8 +14,7 @@ from app.domain.deployment import Deployment
 
 def delivery_json(delivery: Delivery) -> Json:
     """Spell a delivery."""
-    spelled: Json = to_json(delivery)
-    return spelled
+    return fields_json(delivery)
 
 
 def detail_json(delivery: Delivery, deployments: Iterable[Deployment], entries: Iterable[AuditEntry]) -> Json:

@@ -1,4 +1,4 @@
-"""Answers about deployments: what is deployed where, why, and by whose word."""
+"""Answers about deployments: what is deployed where and why, and who decided it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from app.answers.answer import Answer, Json, to_json
+from app.answers.answer import Answer, Json, fields_json
 from app.answers.approval import VoteAnswer, WaitingAnswer, vote_answer, waiting_answer
 from app.answers.audit import entries_json
 from app.answers.people import WhoAnswer, who_answer
@@ -52,7 +52,7 @@ class StageAnswer(Answer):
 
 
 class DecisionAnswer(Answer):
-    """What policies said: to the deployment itself, or (`approval:…`) to somebody who voted."""
+    """A decision of the policies: about the deployment itself, or (`approval:…`) about a voter."""
 
     at: datetime
     action: str
@@ -63,7 +63,7 @@ class DecisionAnswer(Answer):
 
 
 class FindingAnswer(Answer):
-    """What content inspection found."""
+    """A finding of content inspection."""
 
     kind: FindingKind
     where: str
@@ -72,7 +72,7 @@ class FindingAnswer(Answer):
 
 
 class DeploymentDetail(DeploymentAnswer):
-    """A deployment with what was decided, found and said. `waits` is there while it waits for approvals."""
+    """A deployment with its stages, decisions, findings and votes. `waits` is set while it waits for approvals."""
 
     stages: list[StageAnswer]
     decisions: list[DecisionAnswer]
@@ -82,14 +82,13 @@ class DeploymentDetail(DeploymentAnswer):
 
 
 def deployment_answer(deployment: Deployment) -> DeploymentAnswer:
-    """Tell of a deployment: its repository and account by their keys, the earlier release as `release`."""
+    """Return a deployment: repository and account by their keys, the earlier release as `release`."""
     return DeploymentAnswer(**deployment_fields(deployment))
 
 
 def deployment_json(deployment: Deployment) -> Json:
-    """Spell it for `--json`: every field, repository and account with theirs, the earlier release as `release_id`."""
-    spelled: Json = to_json(deployment)
-    return spelled
+    """Spell a deployment for `--json`: every field, repository and account whole, the earlier release as `release_id`."""
+    return fields_json(deployment)
 
 
 def deployments_answer(deployments: Iterable[Deployment]) -> DeploymentsAnswer:
@@ -98,8 +97,8 @@ def deployments_answer(deployments: Iterable[Deployment]) -> DeploymentsAnswer:
 
 
 def detail_answer(view: DeploymentView, entries: Sequence[AuditEntry], waiting: Waiting | None) -> DeploymentDetail:
-    """Tell all of a deployment that the API tells: decisions and findings by themselves."""
-    identified = next((stage.detail for stage in view.stages if stage.stage is Stage.VALIDATE_IDENTITY), {})
+    """Return all that the API tells about a deployment, with decisions and findings in lists of their own."""
+    evidence = next((stage.detail for stage in view.stages if stage.stage is Stage.VALIDATE_IDENTITY), {})
     is_held = view.deployment.state is State.HELD
     return DeploymentDetail(
         **deployment_fields(view.deployment),
@@ -107,20 +106,19 @@ def detail_answer(view: DeploymentView, entries: Sequence[AuditEntry], waiting: 
             StageAnswer(stage=s.stage, outcome=s.outcome, started_at=s.started_at, finished_at=s.finished_at) for s in view.stages
         ],
         decisions=[decision_answer(entry) for entry in entries if "effect" in entry.detail],
-        findings=[FindingAnswer(**finding) for finding in identified.get("findings", [])],
+        findings=[FindingAnswer(**finding) for finding in evidence.get("findings", [])],
         votes=[vote_answer(vote) for vote in view.votes],
         waits=waiting_answer(waiting) if waiting is not None and is_held else None,
     )
 
 
 def detail_json(view: DeploymentView, entries: Sequence[AuditEntry]) -> Json:
-    """Spell all of it for `--json`: stages and votes as they are kept, dispatches, and the whole audit trail."""
-    spelled: Json = to_json(view)
-    return spelled | {"audit": entries_json(entries)}
+    """Spell a deployment whole for `--json`: stages and votes as they are stored, dispatches, and the audit trail."""
+    return fields_json(view) | {"audit": entries_json(entries)}
 
 
 def decision_answer(entry: AuditEntry) -> DecisionAnswer:
-    """Tell of a decision by its audit entry."""
+    """Return a decision, as its audit entry records it."""
     detail = entry.detail
     return DecisionAnswer(
         at=entry.at,

@@ -1,4 +1,4 @@
-"""Answers about the gate itself: its configuration, and the check that it puts into Gogs. Only `--json` asks."""
+"""Answers about the gate itself: its configuration, and its check inside Gogs. Only `--json` uses them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def configuration_json(digest: str, environments: Sequence[Environment]) -> Json
 
 
 def installed_json(repository: Path, *, is_closed: bool, kept: Path | None) -> Json:
-    """Spell that the check was installed; `kept`: the script that it has replaced."""
+    """Spell that the check was installed; `kept` is the script that it replaced."""
     return {"installed": str(repository), "fails": "closed" if is_closed else "open", "kept": _path(kept)}
 
 
 def removed_json(removal: Removal) -> Json:
-    """Spell that the check was removed; `restored`: the script that is back."""
+    """Spell that the check was removed; `restored` is the script that is back."""
     return {"removed": removal.was_there, "restored": _path(removal.restored)}
 
 

@@ -1,11 +1,11 @@
-"""Answers about overrides, and about who has looked at them afterwards."""
+"""Answers about overrides and their reviews."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
 
-from app.answers.answer import Answer, Json, to_json
+from app.answers.answer import Answer, Json, fields_json
 from app.answers.audit import entry_json
 from app.answers.deployment import DeploymentAnswer, deployment_fields
 from app.domain.audit import AuditEntry
@@ -13,7 +13,7 @@ from app.store.reads import OverrideView
 
 
 class ReviewAnswer(Answer):
-    """Another person's look at an override."""
+    """Another person's review of an override."""
 
     subject: str
     comment: str
@@ -21,7 +21,7 @@ class ReviewAnswer(Answer):
 
 
 class OverrideAnswer(DeploymentAnswer):
-    """An override, and who has reviewed it (null: nobody yet)."""
+    """An override with its review (null: not reviewed yet)."""
 
     review: ReviewAnswer | None
 
@@ -33,16 +33,15 @@ class OverridesAnswer(Answer):
 
 
 def override_answer(view: OverrideView) -> OverrideAnswer:
-    """Tell of an override: a deployment with its review, flat."""
-    review = view.review
-    seen = ReviewAnswer(subject=review.subject, comment=review.comment, at=review.at) if review is not None else None
-    return OverrideAnswer(**deployment_fields(view.deployment), review=seen)
+    """Return an override: the fields of its deployment, with the review beside them."""
+    stored = view.review
+    review = ReviewAnswer(subject=stored.subject, comment=stored.comment, at=stored.at) if stored is not None else None
+    return OverrideAnswer(**deployment_fields(view.deployment), review=review)
 
 
 def override_json(view: OverrideView) -> Json:
-    """Spell it for `--json`: the deployment under `deployment`, the review beside it."""
-    spelled: Json = to_json(view)
-    return spelled
+    """Spell an override for `--json`: the deployment under `deployment`, the review beside it."""
+    return fields_json(view)
 
 
 def overrides_answer(views: Iterable[OverrideView]) -> OverridesAnswer:
@@ -51,10 +50,10 @@ def overrides_answer(views: Iterable[OverrideView]) -> OverridesAnswer:
 
 
 def review_answer(entry: AuditEntry) -> ReviewAnswer:
-    """Tell of a review by its audit entry."""
+    """Return a review, as its audit entry records it."""
     return ReviewAnswer(subject=entry.actor, comment=entry.detail["comment"], at=entry.at)
 
 
 def review_json(entry: AuditEntry) -> Json:
-    """Spell it for `--json`: the whole audit entry."""
+    """Spell a review for `--json`: the whole audit entry."""
     return entry_json(entry)

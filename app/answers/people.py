@@ -1,11 +1,11 @@
-"""Answers about people: who calls, whose an account is, what identity sources say, and who may do what."""
+"""Answers about people: callers, linked accounts, what identity sources say, and who may do what."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from app.answers.answer import Answer, Json, to_json
+from app.answers.answer import Answer, Json, fields_json, to_json
 from app.domain.access import AccountLink, LinkedBy, SourceRule, SourceState, Standing
 from app.domain.deployment import Deployment
 from app.domain.principal import How, Principal, PrincipalKind
@@ -17,7 +17,7 @@ from app.pipeline.people.sync import Reading
 
 
 class WhoAnswer(Answer):
-    """Who asks: the proven principal (null: not proven), and the account."""
+    """The proven principal who asks (null: not proven), and the account."""
 
     subject: str | None
     account: str
@@ -25,7 +25,7 @@ class WhoAnswer(Answer):
 
 
 class LinkAnswer(Answer):
-    """A forge account that stands for somebody."""
+    """A forge account that is linked to a person."""
 
     forge: str
     account_id: str
@@ -61,7 +61,7 @@ class TokenAnswer(Answer):
 
 
 class MeAnswer(Answer):
-    """Who calls, and how the gate knows."""
+    """The caller, and how the gate knows who it is."""
 
     subject: str
     kind: PrincipalKind
@@ -74,23 +74,22 @@ class MeAnswer(Answer):
 
 
 def who_answer(deployment: Deployment) -> WhoAnswer:
-    """Tell who asks for a deployment."""
+    """Return the principal and the account that ask for a deployment."""
     return WhoAnswer(subject=deployment.principal, account=deployment.actor.key, login=deployment.actor.login)
 
 
 def link_answer(link: AccountLink) -> LinkAnswer:
-    """Tell whose an account is to its owner, without the owner's name."""
+    """Return a link for its owner, without the owner's subject."""
     return LinkAnswer(forge=link.forge, account_id=link.account_id, how=link.how, by=link.by, at=link.at)
 
 
 def link_json(link: AccountLink) -> Json:
-    """Spell it for `--json`: with the subject."""
-    spelled: Json = to_json(link)
-    return spelled
+    """Spell a link for `--json`, with the subject."""
+    return fields_json(link)
 
 
 def links_answer(links: Sequence[AccountLink]) -> LinksAnswer:
-    """List one's own linked accounts."""
+    """List the caller's own linked accounts."""
     return LinksAnswer(links=[link_answer(link) for link in links])
 
 
@@ -103,7 +102,7 @@ def me_answer(
     csrf_token: str | None,
     token: VerifiedToken | None,
 ) -> MeAnswer:
-    """Tell a caller who the gate takes it for, and why."""
+    """Return the principal that the gate takes the caller for, and the proof."""
     return MeAnswer(
         subject=principal.subject,
         kind=principal.kind,
@@ -117,7 +116,7 @@ def me_answer(
 
 
 def session_answer(session: Session) -> SessionAnswer:
-    """Tell of a sign-in."""
+    """Return a sign-in."""
     return SessionAnswer(
         id=session.id,
         issuer=session.issuer,
@@ -131,29 +130,25 @@ def session_answer(session: Session) -> SessionAnswer:
 
 
 def standing_json(standing: Standing) -> Json:
-    """Spell a principal, and what each source says of it, for `--json`."""
-    spelled: Json = to_json(standing)
-    return spelled
+    """Spell a principal, and what each source says about it, for `--json`."""
+    return fields_json(standing)
 
 
 def rights_json(rights: Rights, shown: Sequence[PrincipalRight]) -> Json:
-    """Spell who may, for `--json`: only the rights that are `shown`."""
-    spelled: Json = to_json(rights)
-    return spelled | {"answers": [to_json(right) | {"allowed": right.allowed} for right in shown]}
+    """Spell everybody's rights for `--json`; only those that are `shown` are listed."""
+    return fields_json(rights) | {"answers": [fields_json(right) | {"allowed": right.allowed} for right in shown]}
 
 
 def sources_json(rules: Mapping[str, SourceRule], states: Mapping[str, SourceState]) -> Json:
-    """Spell the configured sources by name, for `--json`; the state of one that was never heard is null."""
+    """Spell the configured sources by name, for `--json`; a source that was never read has the state null."""
     return {name: {"rule": to_json(rule), "state": to_json(states.get(name))} for name, rule in rules.items()}
 
 
 def reading_json(reading: Reading) -> Json:
-    """Spell what came of reading a source, for `--json`."""
-    spelled: Json = to_json(reading)
-    return spelled
+    """Spell the result of reading a source, for `--json`."""
+    return fields_json(reading)
 
 
 def key_json(key: CommitKey) -> Json:
     """Spell a public key that signs commits, for `--json`."""
-    spelled: Json = to_json(key)
-    return spelled
+    return fields_json(key)

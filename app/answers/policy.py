@@ -1,10 +1,10 @@
-"""Answers about policies: checked, tested, compared, explained, and what they would have answered. Only `--json` asks."""
+"""Answers about policies: checks, tests, comparisons, explanations, simulations, replays. Only `--json` uses them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from app.answers.answer import Json, to_json
+from app.answers.answer import Json, fields_json, to_json
 from app.domain.audit import AuditEntry
 from app.domain.decision import Decision
 from app.integrations.policy.protocol import Policy
@@ -20,7 +20,7 @@ def check_json(policy: Policy, notes: Sequence[str]) -> Json:
 
 
 def outcome_json(name: str, decision: Decision, fault: str | None) -> Json:
-    """Spell the result of one test; without a fault it is as expected."""
+    """Spell the result of one test; without a fault, the decision is as expected."""
     return {"name": name, "decision": to_json(decision), "fault": fault}
 
 
@@ -30,9 +30,8 @@ def change_json(what: str, policy: str, place: str, lines: Sequence[str]) -> Jso
 
 
 def simulation_json(simulation: Simulation) -> Json:
-    """Spell what would be answered, and what would change it."""
-    spelled: Json = to_json(simulation)
-    return spelled
+    """Spell a simulated decision, and what would change it."""
+    return fields_json(simulation)
 
 
 def explanation_json(entry: AuditEntry, now: Decision, *, places: Mapping[str, str], ways: Iterable[Sequence[str]]) -> Json:
@@ -49,7 +48,7 @@ def explanation_json(entry: AuditEntry, now: Decision, *, places: Mapping[str, s
 
 
 def replay_json(result: ReplayResult, seconds: float) -> Json:
-    """Spell what came of making decisions again."""
+    """Spell the result of replaying recorded decisions."""
     changes = [
         {"was": was, "would_be": after, "environment": environment, "policy": policy, "count": count}
         for (was, after, environment, policy), count in result.changes.most_common()

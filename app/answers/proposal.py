@@ -1,4 +1,4 @@
-"""Answers about proposals: what agents and people propose, and what became of it."""
+"""Answers about proposals of agents and people, and what became of them."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from app.answers.answer import Answer, Json, to_json
+from app.answers.answer import Answer, Json, fields_json
 from app.domain.proposal import Proposal, ProposalKind, ProposalState
 from app.pipeline.approve.decide_proposal import apply_command
 
-_ALIKE = ("id", "kind", "proposer", "reason", "state", "made_at", "expires_at", "environment", "file")
+_PROPOSED = ("id", "kind", "proposer", "reason", "state", "made_at", "expires_at", "environment", "file")
 _DECIDED = ("decided_by", "decided_at", "comment")
 
 
 class ProposalAnswer(Answer):
-    """A proposal. `deployment` is what an accepted rollback became; `apply` is the command that an accepted policy awaits."""
+    """A proposal. `deployment`: what an accepted rollback started. `apply`: the command that an accepted policy waits for."""
 
     id: str
     kind: ProposalKind
@@ -36,7 +36,7 @@ class ProposalAnswer(Answer):
 
 
 class ProposalDetail(ProposalAnswer):
-    """A proposal with the whole text of a policy, and how that differs from the file in force (unified diff)."""
+    """A proposal with the whole text of a policy, and its unified diff to the file in force."""
 
     text: str | None
     diff: str | None
@@ -49,14 +49,13 @@ class ProposalsAnswer(Answer):
 
 
 def proposal_answer(proposal: Proposal, now: datetime) -> ProposalAnswer:
-    """Tell of a proposal."""
+    """Return a proposal."""
     return ProposalAnswer(**_fields(proposal, now))
 
 
 def proposal_json(proposal: Proposal) -> Json:
-    """Spell what was decided for `--json`: every field but the text, `release_id` and `deployment_id` by those names."""
-    spelled: Json = to_json(proposal)
-    return {name: value for name, value in spelled.items() if name != "text"}
+    """Spell a proposal for `--json`: every field but the text, under the names `release_id` and `deployment_id`."""
+    return {name: value for name, value in fields_json(proposal).items() if name != "text"}
 
 
 def proposals_answer(proposals: Iterable[Proposal], now: datetime) -> ProposalsAnswer:
@@ -65,26 +64,26 @@ def proposals_answer(proposals: Iterable[Proposal], now: datetime) -> ProposalsA
 
 
 def listed_json(proposal: Proposal, now: datetime) -> Json:
-    """Spell one of a list for `--json`."""
+    """Spell a proposal of a list for `--json`."""
     return proposal_json(proposal) | {"expired": proposal.has_expired(now)}
 
 
 def detail_answer(proposal: Proposal, now: datetime, diff: str | None) -> ProposalDetail:
-    """Tell of a proposal with its text, and what that would change."""
+    """Return a proposal with its text, and what the text would change."""
     return ProposalDetail(**_fields(proposal, now), text=proposal.text, diff=diff)
 
 
 def detail_json(proposal: Proposal, now: datetime, diff: str | None) -> Json:
-    """Spell it for `--json`."""
+    """Spell a proposal with its text for `--json`."""
     return listed_json(proposal, now) | {"text": proposal.text, "diff": diff}
 
 
 def _fields(proposal: Proposal, now: datetime) -> dict[str, Any]:
-    awaits = proposal.is_policy and proposal.state is ProposalState.ACCEPTED
+    is_to_apply = proposal.is_policy and proposal.state is ProposalState.ACCEPTED
     return {
-        **{name: getattr(proposal, name) for name in (*_ALIKE, *_DECIDED)},
+        **{name: getattr(proposal, name) for name in (*_PROPOSED, *_DECIDED)},
         "expired": proposal.has_expired(now),
         "release": proposal.release_id,
         "deployment": proposal.deployment_id,
-        "apply": apply_command(proposal) if awaits else None,
+        "apply": apply_command(proposal) if is_to_apply else None,
     }

@@ -21,7 +21,7 @@ class _Model(BaseModel):
 
 
 class DecideFinding(_Model):
-    """One thing that content inspection found."""
+    """One finding of content inspection."""
 
     kind: str
     where: str
@@ -30,7 +30,7 @@ class DecideFinding(_Model):
 
 
 class DecideDecision(_Model):
-    """What was decided about one ref."""
+    """The decision about one ref."""
 
     ref: str
     effect: Literal["allow", "deny", "hold"]
@@ -40,7 +40,7 @@ class DecideDecision(_Model):
 
 
 class DecideAnswer(_Model):
-    """Whether the push may be taken: only if every ref may be changed."""
+    """The decision about a push, which is allowed only if every ref may be changed."""
 
     id: str = Field(description="names the decision in the audit log")
     allowed: bool
@@ -48,19 +48,19 @@ class DecideAnswer(_Model):
 
 
 def push_answer(answer: PushAnswer) -> DecideAnswer:
-    """Tell what was decided about a push."""
+    """Return the decision about a push."""
     return DecideAnswer(id=answer.id, allowed=answer.allowed, decisions=[_decision(decision) for decision in answer.decisions])
 
 
 def push_text(answer: PushAnswer) -> str:
-    """Say it in a few lines to the person who pushes: `ok`, or what is denied and why."""
+    """Spell the decision in a few lines for the person who pushes: `ok`, or what is denied and why."""
     lines = ["ok"] if answer.allowed else ["denied"]
     denied = [decision for decision in answer.decisions if decision.effect.value != "allow"]
     for decision in denied[:MOST_SHOWN]:
         lines.append(f"{visible(decision.ref, LONGEST_REF)}: {decision.reason}")
         lines += [_line(finding) for finding in decision.findings[:MOST_SHOWN]]
     if len(denied) > MOST_SHOWN:
-        lines.append(f"and {len(denied) - MOST_SHOWN} refs more")
+        lines.append(f"and {len(denied) - MOST_SHOWN} more refs")
     if denied:
         lines.append(f"tidegate policy explain {answer.id}")
     return "\n".join(lines) + "\n"

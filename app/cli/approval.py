@@ -1,4 +1,4 @@
-"""`tidegate approval …`: what waits for other people's yes, and giving or refusing it."""
+"""`tidegate approval …`: deployments that wait for approvals, and votes about them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.cli.operator import acting_operator
 from app.cli.output import JSON, coloured, command, console, listing, print_json, process, short, when
 from app.domain.approval import Verdict, Vote
 from app.domain.errors import NotAllowed
-from app.pipeline.approve.vote import vote
+from app.pipeline.approve.vote import vote as cast_vote
 from app.pipeline.approve.waiting import Waiting, waiting, waiting_one
 
 app = typer.Typer(no_args_is_help=True, help="Deployments that wait for approvals: list, approve, reject.")
@@ -52,8 +52,8 @@ def show(name: DEPLOYMENT, as_json: JSON = False) -> None:
         raise NotAllowed(f"deployment {deployment.id} does not wait for approvals, {state}")
     if as_json:
         return print_json(waiting_json(waits))
-    where = f"{deployment.ref} in {deployment.repository.key} to {deployment.environment}"
-    console.print(f"deployment {deployment.id} brings {waits.request.sha} of {where}")
+    change = f"{deployment.ref} in {deployment.repository.key} to {deployment.environment}"
+    console.print(f"deployment {deployment.id} brings {waits.request.sha} of {change}")
     console.print(f"targets    {', '.join(waits.request.targets)}\nwho        {deployment.principal or deployment.actor.key}")
     print_waiting(waits)
     print_votes(waits.votes)
@@ -77,29 +77,29 @@ def reject(deployment: DEPLOYMENT, comment: COMMENT = "", as_json: JSON = False)
 def print_waiting(waits: Waiting) -> None:
     """Print what is missing, and until when."""
     console.print(f"waits      until {when(waits.request.expires_at)}: {waits.deployment.reason or ''}")
-    console.print(f"missing    {', '.join(waits.missing) or 'to be decided anew'}")
+    console.print(f"missing    {', '.join(waits.missing) or 'nothing; it will be decided again'}")
     for subject, why in waits.count.fallen:
-        console.print(f"fallen     the vote of {subject}: {why}")
+        console.print(f"void       the vote of {subject}: {why}")
 
 
 def print_votes(votes: tuple[Vote, ...]) -> None:
-    """Print who said what."""
-    for given in votes:
-        comment = f": {given.comment}" if given.comment else ""
-        console.print("vote      ", coloured(given.verdict), f"by {given.subject} at {when(given.at)}{comment}")
+    """Print the votes, one a line."""
+    for vote in votes:
+        comment = f": {vote.comment}" if vote.comment else ""
+        console.print("vote      ", coloured(vote.verdict), f"by {vote.subject} at {when(vote.at)}{comment}")
 
 
 def _vote(name: str, verdict: Verdict, comment: str, as_json: bool) -> None:
     running = process()
     deployment = running.reads.deployment(name).deployment
-    given = vote(running.services, deployment.id, acting_operator(running), verdict, comment)
+    vote = cast_vote(running.services, deployment.id, acting_operator(running), verdict, comment)
     if as_json:
-        return print_json(vote_json(given))
-    console.print(f"{given.subject}: {given.verdict} deployment {deployment.id}. {_next(running, deployment.id)}")
+        return print_json(vote_json(vote))
+    console.print(f"{vote.subject}: {vote.verdict} deployment {deployment.id}. {_next_step(running, deployment.id)}")
 
 
-def _next(running: Process, deployment_id: str) -> str:
+def _next_step(running: Process, deployment_id: str) -> str:
     waits = waiting_one(running.services, lambda: acting_operator(running), deployment_id)
-    return (
-        f"It takes {', '.join(waits.missing)}" if waits is not None and waits.missing else "Follow it: tidegate deployment watch"
-    )
+    if waits is not None and waits.missing:
+        return f"It still needs {', '.join(waits.missing)}"
+    return f"Follow it: tidegate deployment watch {short(deployment_id)}"

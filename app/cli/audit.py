@@ -7,14 +7,14 @@ import typer
 from app.answers.audit import entries_json
 from app.cli.output import JSON, LIMIT, command, console, listing, print_json, process, when
 
-ABOUT = ("reason", "subject", "account", "group", "client")  # the first of these says most
+ABOUT = ("reason", "subject", "account", "group", "client")  # of these, the first that is there is shown
 
 app = typer.Typer(no_args_is_help=True, help="The append-only log.")
 
 
 @app.callback()
 def _noun() -> None:
-    """Keep `show` a verb of its own."""
+    """Keep `show` a subcommand: without a callback, typer drops the name of an only command."""
 
 
 @app.command()
@@ -29,7 +29,7 @@ def show(deployment: str | None = None, delivery: str | None = None, limit: LIMI
     )
     if as_json:
         return print_json(entries_json(entries))
-    table = listing("seq", "at", "action", "actor", "environment", "reason or whom")
+    table = listing("seq", "at", "action", "actor", "environment", "reason or subject")
     for entry in entries:
         detail = entry.detail
         row = (str(entry.seq), when(entry.at), entry.action, entry.actor, detail.get("environment", ""))

@@ -1,4 +1,4 @@
-"""`tidegate config …`: check what the gate goes by, before it does."""
+"""`tidegate config …`: check the configuration before the gate uses it."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def example(folder: Path = Path()) -> None:
 
 
 def _warn(settings: Settings, configuration: Configuration) -> None:
-    """Say what is allowed and not wise."""
+    """Print settings that are allowed but risky."""
     for warning in unwise(settings):
         errors.print(f"warning: {warning}")
-    beside = settings.config.parent / "people.toml"
-    if configuration.people is None and beside.exists():
-        errors.print(f'warning: {beside} does not count; `people = "people.toml"` in tidegate.toml makes it a source again')
+    unread = settings.config.parent / "people.toml"
+    if configuration.people is None and unread.exists():
+        errors.print(f'warning: {unread} is not read; set `people = "people.toml"` in tidegate.toml to make it a source again')
     try:
         if build(settings, pool_size=1).reads.may_change_audit():
             errors.print("warning: this database role may change audit entries; use a role that does not own the tables")

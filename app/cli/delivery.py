@@ -1,4 +1,4 @@
-"""`tidegate delivery …`: what came in, what followed from it, and running one again."""
+"""`tidegate delivery …`: deliveries, what followed from them, and running one again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.pipeline.intake.replay import replay as replay_delivery
 app = typer.Typer(no_args_is_help=True, help="Deliveries of the forges, and what followed from them.")
 
 
-DELIVERY = Annotated[str, typer.Argument(metavar="delivery")]
+DELIVERY = Annotated[str, typer.Argument(metavar="delivery", help="The delivery's id, or an unambiguous beginning or end of it.")]
 
 
 @app.command("list")

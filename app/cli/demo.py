@@ -1,4 +1,4 @@
-"""`tidegate demo`: the whole line at work on scratch data, every claim checked as it happens."""
+"""`tidegate demo`: show the whole line at work on scratch data, and check every claim as it happens."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def demo(keep: Annotated[bool, typer.Option(help="Leave it running until Ctrl-C.
         _show_urls(scene)
         if keep:
             _wait()
-    if not all(true for _, true in checks):
+    if not all(holds for _, holds in checks):
         raise typer.Exit(FAILED)
 
 
@@ -41,7 +41,7 @@ def _play(scene: Scene, process: Process) -> list[Check]:
     first = _follow(process, scene.push("first release", account=scene.alice))
     checks = [("an allowed push was deployed", first.state is State.SUCCEEDED and scene.deployed() == first.sha)]
 
-    _headline("2. mallory pushes to main: nobody vouches for that account")
+    _headline("2. mallory pushes to main: that account is not linked to a person")
     denied = _follow(process, scene.push("not mine to deploy", account=scene.mallory))
     stayed = scene.deployed() == first.sha
     checks.append(
@@ -54,9 +54,9 @@ def _play(scene: Scene, process: Process) -> list[Check]:
     again = _follow(process, _redeployment(process, broken))
     checks.append(("the last good release came back by itself", again.state is State.SUCCEEDED and scene.deployed() == first.sha))
 
-    _headline("4. alice mends it, and an operator goes back all the same")
+    _headline("4. alice fixes it, and an operator rolls it back all the same")
     fixed = _follow(process, scene.push("second release", account=scene.alice))
-    checks.append(("the mended release was deployed", fixed.state is State.SUCCEEDED and scene.deployed() == fixed.sha))
+    checks.append(("the fixed release was deployed", fixed.state is State.SUCCEEDED and scene.deployed() == fixed.sha))
     back = _follow(process, rollback(process.services, scene.environment, first.id, operator()).id)
     checks.append(
         ("an operator's rollback was authorised and done", back.state is State.SUCCEEDED and scene.deployed() == first.sha)
@@ -74,13 +74,13 @@ def _play(scene: Scene, process: Process) -> list[Check]:
 
 
 def _follow(process: Process, deployment_id: str) -> Deployment:
-    """Print what happens as it happens, until the end."""
-    seen, pause = 0, threading.Event()
+    """Print the audit entries of a deployment as they come, until it has ended."""
+    last_seq, pause = 0, threading.Event()
     for _ in range(600):
         deployment = process.reads.deployment(deployment_id).deployment
         for entry in process.reads.audit(deployment_id=deployment_id):
-            if entry.seq > seen:
-                seen = entry.seq
+            if entry.seq > last_seq:
+                last_seq = entry.seq
                 state = entry.action.partition(":")[2]
                 console.print(f"  {entry.at:%H:%M:%S.%f}", coloured(state), entry.detail.get("reason", ""))
         if deployment.has_ended:
@@ -90,10 +90,10 @@ def _follow(process: Process, deployment_id: str) -> Deployment:
 
 
 def _redeployment(process: Process, failed: Deployment) -> str:
-    planned = [d for d in process.reads.deployments(20) if d.trigger is Trigger.FAILURE and d.position == failed.position]
-    if not planned:
+    followers = [d for d in process.reads.deployments(20) if d.trigger is Trigger.FAILURE and d.position == failed.position]
+    if not followers:
         raise GateError("no redeployment was planned")
-    return planned[0].id
+    return followers[0].id
 
 
 def _headline(text: str) -> None:
@@ -102,8 +102,8 @@ def _headline(text: str) -> None:
 
 def _show_checks(checks: list[Check]) -> None:
     console.print()
-    for text, true in checks:
-        console.print(f"{'yes' if true else 'NO '} {text}", style="green" if true else "red")
+    for text, holds in checks:
+        console.print(f"{'yes' if holds else 'NO '} {text}", style="green" if holds else "red")
 
 
 def _show_urls(scene: Scene) -> None:

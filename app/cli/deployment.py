@@ -1,4 +1,4 @@
-"""`tidegate deployment …`: what was, is and will be deployed, and going back."""
+"""`tidegate deployment …`: list, show and follow deployments, and go back to an earlier release."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ def show(deployment: str, as_json: JSON = False) -> None:
 def print_view(view: DeploymentView) -> None:
     """Print a deployment as its timeline."""
     deployment = view.deployment
-    where = f"{deployment.ref} in {deployment.repository.key} to {deployment.environment} ({deployment.trigger})"
+    change = f"{deployment.ref} in {deployment.repository.key} to {deployment.environment} ({deployment.trigger})"
     who = f"{deployment.principal or 'not proven'} (account {deployment.actor.key}, login {deployment.actor.login})"
-    console.print(f"deployment {deployment.id}\nbrings     {deployment.sha} of {where}\nwho        {who}")
+    console.print(f"deployment {deployment.id}\nbrings     {deployment.sha} of {change}\nwho        {who}")
     console.print("state     ", coloured(deployment.state), deployment.reason or "")
     if deployment.purpose:
         console.print(f"purpose    {deployment.purpose}")
@@ -105,7 +105,7 @@ def rollback(
 
 
 def _release(running: Process, name: str | None) -> str | None:
-    """Take the name of a release as a deployment's, and where there is none of that name as a commit's."""
+    """Return the id of the deployment that is named; if there is none, take the name for a commit."""
     try:
         return running.reads.deployment(name).deployment.id if name else None
     except NotFound:
@@ -113,13 +113,13 @@ def _release(running: Process, name: str | None) -> str | None:
 
 
 def _follow(running: Process, deployment_id: str, timeout: float, as_json: bool) -> None:
-    seen = 0
+    last_seq = 0
     until = time.monotonic() + timeout
     while time.monotonic() < until:
         deployment = running.reads.deployment(deployment_id).deployment
         for entry in running.reads.audit(deployment_id=deployment_id):
-            if entry.seq > seen:
-                seen = entry.seq
+            if entry.seq > last_seq:
+                last_seq = entry.seq
                 _print_entry(entry, as_json)
         if deployment.has_ended:
             _end(deployment)

@@ -46,12 +46,13 @@ def add(
     length = _length(lasts) if lasts is not None else None
     draft = FreezeDraft(name, environment, reason, starts, ends, length, every, zone)
     running = process()
-    added = freeze(running.services, draft, operator())
-    status = status_of(added, running.clock.now())
-    _warn_of_unheeded(running.services.guard(), added)
+    new_freeze = freeze(running.services, draft, operator())
+    status = status_of(new_freeze, running.clock.now())
+    _warn_if_unheeded(running.services.guard(), new_freeze)
     if as_json:
         return print_json(freeze_json(status))
-    console.print(f"{added.name} freezes {_scope(added)}: {_state(status)}{f', {added.rule}' if added.rule else ''}")
+    recurs = f", {new_freeze.rule}" if new_freeze.rule else ""
+    console.print(f"{new_freeze.name} freezes {_scope(new_freeze)}: {_state(status)}{recurs}")
 
 
 @app.command("list")
@@ -79,19 +80,19 @@ def end_(
     name: Annotated[str, typer.Argument(metavar="NAME_OR_ID", help="Its name, its id or the end of its id.")],
     as_json: JSON = False,
 ) -> None:
-    """End a freeze for good, now; audited in your name."""
+    """End a freeze for good, now. Audited in your name."""
     ended = end(process().services, name, operator())
     if as_json:
         return print_json(freeze_json(Upcoming(ended, is_in_force=False, window=None)))
     console.print(f"{ended.name} no longer freezes {_scope(ended)}")
 
 
-def _warn_of_unheeded(guard: Guard, added: Freeze) -> None:
-    """Name the environments of a freeze where no policy would forbid anything for it."""
+def _warn_if_unheeded(guard: Guard, new_freeze: Freeze) -> None:
+    """Warn about each environment of a freeze whose policies never ask about freezes."""
     for environment in guard.environments:
-        if added.environment in (None, environment.name) and not _is_heeded(guard.policy, environment):
+        if new_freeze.environment in (None, environment.name) and not _is_heeded(guard.policy, environment):
             why = f"no policy about {environment.name} asks for context.frozen"
-            errors.print(f"warning: {why}, so this freeze holds up nothing there")
+            errors.print(f"warning: {why}, so this freeze stops nothing there")
 
 
 def _is_heeded(policy: PolicyText, environment: Environment) -> bool:
@@ -109,11 +110,11 @@ def _state(status: Upcoming) -> str:
         return f"in force until {ends}" if status.is_in_force else f"from {begins} until {ends}"
     if frozen.ended_at is not None:
         return f"ended {_local(frozen.ended_at, frozen)} by {frozen.ended_by}"
-    return f"in force, since it is not understood: {status.fault}" if status.fault else "over"
+    return f"in force, because it cannot be evaluated: {status.fault}" if status.fault else "over"
 
 
 def _local(moment: datetime, frozen: Freeze) -> str:
-    """Spell a time in the freeze's zone; in the machine's own where that is not known here."""
+    """Spell a time in the freeze's zone, or in the machine's own if that zone is not known here."""
     try:
         local = moment.astimezone(time_zone(frozen.time_zone))
     except BadRequest:
@@ -124,6 +125,6 @@ def _local(moment: datetime, frozen: Freeze) -> str:
 def _length(text: str) -> timedelta:
     match = _LENGTH.match(text.strip().lower())
     if not text.strip() or match is None:
-        raise BadRequest(f"{text[:40]!r} is not a length: 65h, 90m, 2d, 1w2d12h")
+        raise BadRequest(f"{text[:40]!r} is not a length, such as 65h, 90m, 2d or 1w2d12h")
     weeks, days, hours, minutes = (int(part or 0) for part in match.groups())
     return timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes)

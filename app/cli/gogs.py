@@ -1,4 +1,4 @@
-"""`tidegate gogs …`: what is put into Gogs itself."""
+"""`tidegate gogs …`: the gate's check inside Gogs."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from app.settings import load_settings
 app = typer.Typer(no_args_is_help=True, help="The gate's check inside Gogs.")
 
 CANNOT_STOP = """\
-It is asked for pushes over HTTP and SSH and for the web editor. Gogs does not run it for merges of pull requests, for branches
-that are deleted and tags that are made by a release in its pages, for mirrors, and for who pushes on the server itself: those are
-met when they would be deployed, and reported there (context.checked_at_push, and the event deployment:unchecked)."""
+The gate is asked about pushes over HTTP and SSH, and about changes in the web editor. Gogs does not ask about merges of pull
+requests, branches that are deleted or tags that a release makes on its pages, mirrors, and pushes on the server itself.
+Those are judged when they would be deployed, and reported then (context.checked_at_push, and the event deployment:unchecked)."""
 
 
 @app.command("install-hook")
@@ -82,4 +82,4 @@ def _seconds(text: str) -> int:
     try:
         return round(TypeAdapter(Seconds).validate_python(text))
     except ValidationError:
-        raise BadRequest(f"{text[:40]!r} is not a time limit: 5s") from None
+        raise BadRequest(f"{text[:40]!r} is not a time limit, such as 5s") from None

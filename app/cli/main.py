@@ -1,4 +1,4 @@
-"""The `tidegate` command: nouns with verbs. Exit codes: 0 done, 1 failed or denied, 2 configuration, 3 not found, 4 away."""
+"""Tidegate, a deployment gate. Exit codes: 0 done, 1 failed or denied, 2 bad configuration, 3 not found, 4 unavailable."""
 
 from __future__ import annotations
 
@@ -31,5 +31,5 @@ app.add_typer(scim.app, name="scim")
 
 def main() -> None:
     """Run the command line."""
-    logging.getLogger("app").addHandler(logging.NullHandler())  # commands speak for themselves, on one line
+    logging.getLogger("app").addHandler(logging.NullHandler())  # a command prints its own line about a fault
     app()

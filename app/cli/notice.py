@@ -1,4 +1,4 @@
-"""`tidegate notice …`: what sinks were told, what they were not, and whether one can be told anything."""
+"""`tidegate notice …`: notices to sinks, delivered or not, and a test of one sink."""
 
 from __future__ import annotations
 
@@ -41,23 +41,23 @@ def list_(
 @command
 def try_(sink: str, as_json: JSON = False) -> None:
     """Send a test notice to a sink now, and show the result."""
-    this = process()
-    binding = this.services.guard().sinks.get(sink)
+    running = process()
+    binding = running.services.guard().sinks.get(sink)
     if binding is None:
         raise NotFound(f"there is no [sinks.{sink}] in the configuration")
     sender = operator().key
     notice = Notice(
-        id=this.ids.new(),
-        at=this.clock.now(),
+        id=running.ids.new(),
+        at=running.clock.now(),
         event=NoticeEvent.NOTICE_TEST,
         subject="Tidegate: a test",
-        text=f"{sender} tries whether the sink {sink} takes notices.\nNothing has happened.",
+        text=f"{sender} tests whether the sink {sink} accepts notices.\nNothing has happened.",
         detail={"sink": sink, "by": sender},
     )
     binding.sink().emit(notice)
     if as_json:
         return print_json(sent_json(sink, notice))
-    console.print(f"{sink} took notice {notice.id}")
+    console.print(f"{sink} accepted notice {notice.id}")
 
 
 def _state(stored: StoredNotice) -> str:

@@ -1,4 +1,4 @@
-"""Who sits at this machine, as a person who decides: the operating-system user, and the newest sign-in at the gate."""
+"""The operator as a person who decides: the operating-system user, with the newest sign-in at the gate."""
 
 from __future__ import annotations
 

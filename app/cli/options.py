@@ -1,4 +1,4 @@
-"""Options of commands that ask policies: a time as a place's clock shows it, other policies, how long ago."""
+"""Options of commands that ask policies: a time in an environment's zone, other policies, how long ago."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 
 
 def moment(text: str | None, zone: str) -> datetime | None:
-    """Read a time, in this zone where it names none; raises BadRequest."""
+    """Read a time, in `zone` if it names none; raises BadRequest."""
     if text is None:
         return None
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise BadRequest(f'{text[:40]!r} is not a time: "2026-12-24 18:00"') from None
+        raise BadRequest(f'{text[:40]!r} is not a time, such as "2026-12-24 18:00"') from None
     return time if time.tzinfo is not None else time.replace(tzinfo=time_zone(zone))
 
 
@@ -39,11 +39,11 @@ def ago(text: str | None) -> timedelta | None:
         return None
     match = _AGO.match(text.strip().lower())
     if match is None:
-        raise BadRequest(f"{text[:40]!r} is not a length: 90d, 12h, 5m")
+        raise BadRequest(f"{text[:40]!r} is not a length, such as 90d, 12h or 5m")
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
 def zone_of(guard: Guard, environment: str | None) -> str:
-    """Return the time zone of an environment, UTC where there is no such."""
-    place = guard.environment(environment) if environment is not None else None
-    return place.time_zone if place is not None else "UTC"
+    """Return the time zone of an environment; UTC if there is no environment of this name."""
+    known = guard.environment(environment) if environment is not None else None
+    return known.time_zone if known is not None else "UTC"

@@ -1,4 +1,4 @@
-"""What commands share: the process behind them, errors as one line and an exit code, and output for machines."""
+"""Shared by all commands: the process behind them, faults as one line and an exit code, and output for people and machines."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ JSON = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 LIMIT = Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")]
 MARK = "\N{REPLACEMENT CHARACTER}"
-PIPE_WIDTH = 1000  # where there is no terminal, nothing is cut off for the width of one
+PIPE_WIDTH = 1000  # without a terminal, nothing is cut to the width of one
 
 
 class PlainConsole(Console):
-    """Shows texts that come from outside: `[x]` in them is text, and what a terminal would obey is shown as a mark."""
+    """Shows texts from outside as they are: `[x]` is text, and a character that a terminal would obey becomes a mark."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(highlight=False, markup=False, emoji=False, **options)
@@ -53,7 +53,7 @@ R = TypeVar("R")
 
 
 def command(function: Callable[P, R]) -> Callable[P, R]:
-    """Turn the gate's errors into one line on stderr and an exit code: 1 failed, 2 configuration, 3 not found, 4 away."""
+    """Turn the gate's errors into one line on stderr and the exit code of `exit_code`."""
 
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -67,7 +67,7 @@ def command(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def exit_code(fault: GateError) -> int:
-    """Return the exit code that stands for an error."""
+    """Return the exit code of an error: 1 failed or denied, 2 bad configuration, 3 not found, 4 unavailable."""
     match fault:
         case BadConfiguration():
             return USAGE
@@ -80,7 +80,7 @@ def exit_code(fault: GateError) -> int:
 
 
 def process() -> Process:
-    """Put this command's process together."""
+    """Build this command's process."""
     return build(load_settings(), pool_size=2)
 
 
@@ -95,7 +95,7 @@ def when(moment: datetime) -> str:
 
 
 def listing(*columns: str) -> Table:
-    """Make a table whose last column takes what room there is, and whose others are never cut."""
+    """Make a table: the last column takes the room that is left, the others are never cut."""
     table = Table(box=None, pad_edge=False)
     for name in columns:
         table.add_column(name, no_wrap=name != columns[-1], overflow="fold")
@@ -103,7 +103,7 @@ def listing(*columns: str) -> Table:
 
 
 def short(identifier: str) -> str:
-    """Give the end of an id, which tells ids of one hour apart and is taken by every command."""
+    """Return the end of an id: it tells ids of one hour apart, and every command takes it for the id."""
     return identifier[-12:]
 
 

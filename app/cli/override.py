@@ -1,4 +1,4 @@
-"""`tidegate override …`: deploy what is held or denied all the same, in sight of everybody, and look at it afterwards."""
+"""`tidegate override …`: deploy despite a hold or a denial, in everybody's sight, and review it afterwards."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def make(
     """Deploy it as your own act. Needs a fresh second factor and the right `override`."""
     running = process()
     held = running.reads.deployment(deployment).deployment
-    made = override(running.services, held.id, acting_operator(running), purpose)
+    own = override(running.services, held.id, acting_operator(running), purpose)
     if as_json:
-        return print_json(deployment_json(made))
-    console.print(f"deployment {made.id} overrides; another person reviews it: tidegate override review {short(made.id)}")
+        return print_json(deployment_json(own))
+    console.print(f"deployment {own.id} overrides; another person reviews it: tidegate override review {short(own.id)}")
 
 
 @app.command("list")
@@ -45,9 +45,10 @@ def list_(
         return print_json([override_json(view) for view in overrides])
     table = listing("created", "deployment", "environment", "commit", "who", "state", "reviewed by", "purpose")
     for view in overrides:
-        made = view.deployment
-        row = (when(made.created_at), short(made.id), made.environment, made.sha[:12], made.actor.id, coloured(made.state))
-        table.add_row(*row, view.review.subject if view.review else "nobody", made.purpose or "")
+        deployment = view.deployment
+        row = (when(deployment.created_at), short(deployment.id), deployment.environment, deployment.sha[:12])
+        reviewer = view.review.subject if view.review else "nobody"
+        table.add_row(*row, deployment.actor.id, coloured(deployment.state), reviewer, deployment.purpose or "")
     console.print(table)
 
 

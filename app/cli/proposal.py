@@ -1,4 +1,4 @@
-"""`tidegate proposal …`: what agents and people propose, deciding on it, and applying what was accepted."""
+"""`tidegate proposal …`: proposals of agents and people: list, decide, and apply accepted changes."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def list_(
 @app.command()
 @command
 def show(name: PROPOSAL, as_json: JSON = False) -> None:
-    """Show one proposal, and what a policy would change of the file in force."""
+    """Show one proposal; for a policy, with the changes to the file in force."""
     running = process()
     proposal, now = proposal_named(running.services, name), running.clock.now()
     diff = diff_of(running.services.guard().policy, proposal)
@@ -62,7 +62,7 @@ def show(name: PROPOSAL, as_json: JSON = False) -> None:
     console.print(f"who        {proposal.proposer} at {when(proposal.made_at)}\nreason     {proposal.reason}")
     comment = f": {proposal.comment}" if proposal.comment else ""
     decider = f" by {proposal.decided_by}{comment}" if proposal.decided_by else ""
-    console.print("state     ", coloured(_state(proposal, now)), f"{decider} (holds until {when(proposal.expires_at)})")
+    console.print("state     ", coloured(_state(proposal, now)), f"{decider} (expires {when(proposal.expires_at)})")
     if diff:
         console.print(diff)
 
@@ -77,7 +77,7 @@ def accept_(proposal: PROPOSAL, comment: COMMENT = "", as_json: JSON = False) ->
         return print_json(proposal_json(accepted.proposal))
     if accepted.deployment is not None:
         return console.print(f"deployment {accepted.deployment.id} brings back {accepted.deployment.sha[:12]}, as your own act")
-    console.print(f"accepted; it is in force after: {apply_command(accepted.proposal)}")
+    console.print(f"accepted; to put it in force: {apply_command(accepted.proposal)}")
 
 
 @app.command("reject")
@@ -105,11 +105,11 @@ def apply_(proposal: PROPOSAL, as_json: JSON = False) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all, for whoever could read it before; raises NotAllowed."""
+    """Write a file whole or not at all, with the mode that it had; raises NotAllowed if it cannot be written."""
     fresh = path.with_name(f".{path.name}.new")
     try:
         if path.is_symlink():
-            raise NotAllowed(f"{path} is a link: change by hand what it leads to")
+            raise NotAllowed(f"{path} is a link; change the file that it points to by hand")
         mode = path.stat().st_mode & 0o777 if path.exists() else READABLE
         with fresh.open("w", encoding="utf-8", newline="") as file:
             file.write(text)

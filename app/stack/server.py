@@ -18,7 +18,7 @@ STOP_SECONDS = 10.0
 
 
 class Server:
-    """One server process. `name` and `setting` are for messages: what it is, and what sets its port."""
+    """One server process. `name` and `setting` are for messages: the server's name, and the setting of its port."""
 
     def __init__(self, name: str, setting: str, port: int, log: Path) -> None:
         self.name = name
@@ -61,7 +61,7 @@ class Server:
         time.sleep(0.05)
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """Ask the process to end, and make it after ten seconds."""
+        """Ask the process to end, and kill it after ten seconds."""
         if self._process is None or not self.is_running:
             return
         self._process.send_signal(how)
@@ -79,7 +79,7 @@ class Server:
 
 
 def answers(port: int) -> bool:
-    """Tell whether somebody listens on this port of 127.0.0.1."""
+    """Tell whether a program listens on this port of 127.0.0.1."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1):
             return True
@@ -88,7 +88,7 @@ def answers(port: int) -> bool:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on now."""
+    """Return a port on which no program listens now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""Run the Procfile: start every line, restart what dies, stop everything and nothing else."""
+"""Run the Procfile: start every line, restart processes that die, and stop all of them and nothing else."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def read_procfile(path: Path) -> dict[str, str]:
 
 
 def arguments(command: str, env: Mapping[str, str]) -> list[str]:
-    """Split a command line as a shell would, with $NAME and ${NAME:-default} from `env`, and no shell."""
+    """Split a command line as a shell would, without a shell; $NAME and ${NAME:-default} come from `env`."""
 
-    def value(found: re.Match[str]) -> str:
-        return env.get(found[1] or found[3]) or found[2] or ""
+    def value(match: re.Match[str]) -> str:
+        return env.get(match[1] or match[3]) or match[2] or ""
 
     return [_VARIABLE.sub(value, part) for part in shlex.split(command)]
 
@@ -58,7 +58,7 @@ class _Child:
 
 
 class Supervisor:
-    """Runs the commands of a Procfile, each in a session of its own; output goes to `out`, each line with its name."""
+    """Runs the commands of a Procfile, each in its own session. Output goes to `log` or stdout, each line with its name."""
 
     def __init__(
         self, commands: Mapping[str, str], env: Mapping[str, str], *, log: Path | None = None, stop_within: float | None = None
@@ -78,19 +78,18 @@ class Supervisor:
             self._launch(child)
 
     def stop(self) -> None:
-        """Ask everything to end; kill what has not in time."""
+        """Ask all processes to end; kill those that have not ended in time."""
         self._stopping.set()
-        everything = [*self._children.values(), *self._retiring]
-        _end(everything, self._stop_within)
+        _end([*self._children.values(), *self._retiring], self._stop_within)
 
     def names(self) -> list[str]:
-        """List the commands."""
+        """List the names of the commands."""
         return list(self._children)
 
     def replace(self, name: str, *, drain_within: float) -> None:
-        """Start a successor, wait until it says that it is at work, and only then ask the first one to end.
+        """Start a successor, wait until it says that it is at work, and only then ask the old process to end.
 
-        Raises GateError where the successor does not get to work; then the first one stays.
+        Raises GateError if the successor does not get to work; then the old process stays.
         """
         with self._replacing, TemporaryDirectory(prefix="tidegate-") as folder:
             old = self._children[name]
@@ -104,7 +103,7 @@ class Supervisor:
             self._retire(old, drain_within)
 
     def renew(self, name: str) -> None:
-        """End a process and start it anew: for those of which there must not be two."""
+        """End a process and start it anew; for processes of which there must not be two."""
         with self._replacing:
             self._retire(self._children[name], self._stop_within)
             new = _Child(name, self._children[name].argv)
@@ -125,7 +124,7 @@ class Supervisor:
         return child.alive
 
     def _retire(self, child: _Child, within: float) -> None:
-        """Let a process end what it is at; kill it after its time."""
+        """Let a process finish its work; kill it after its time."""
         self._retiring.append(child)
         _end([child], within)
         self._retiring.remove(child)
@@ -178,7 +177,7 @@ class Supervisor:
             child.alive = True
         reader = threading.Thread(target=self._relay, args=(child, child.process), daemon=True)
         reader.start()
-        # Whatever the child leaves behind is killed while its process group still bears its number.
+        # Processes that the child leaves behind are killed while their process group still has its number.
         os.waitid(os.P_PID, child.process.pid, os.WEXITED | os.WNOWAIT)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.process.pid, signal.SIGKILL)
@@ -204,9 +203,9 @@ class Supervisor:
 
 
 def _end(children: list[_Child], within: float) -> None:
-    """Ask processes to end, and kill them with all that is theirs when the time is over.
+    """Ask processes to end; kill them and their children when the time is over.
 
-    Only the process itself is asked, not what it has started: a stage that it wants to finish needs its git.
+    Only the process itself is asked, not its children: a stage that it wants to finish needs its git.
     """
     for child in children:
         child.retired.set()
@@ -234,7 +233,7 @@ def _ask(child: _Child) -> None:
 
 
 def _signal(child: _Child, how: signal.Signals) -> None:
-    # Not asked by poll(), which would take the dead child away from the thread that waits for it.
+    # `alive` instead of poll(): that would take the dead child away from the thread that waits for it.
     if child.alive and child.process is not None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.process.pid, how)

@@ -38,7 +38,7 @@ DEFAULT_PORTS = {
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What runs, for the person who started it. `flower_password` is set on the first start only."""
+    """What the person who started it is shown. `flower_password` is set on the first start only."""
 
     web_url: str
     flower_url: str
@@ -50,10 +50,10 @@ class Running:
 
 
 class Stack:
-    """Everything on one machine. `environ` is the caller's; children get it with what the stack adds."""
+    """Everything on one machine. `environ` is the caller's; child processes get it with what the stack adds."""
 
     def __init__(self, environ: Mapping[str, str], *, log: Path | None = None) -> None:
-        self._given = dict(environ)
+        self._environ = dict(environ)
         self.state = Path(environ.get("TIDEGATE_STATE_DIR", ".tidegate")).resolve()
         self.ports = {name: _port(environ, name) for name in DEFAULT_PORTS}
         self.postgres: EmbeddedPostgres | None = None
@@ -73,7 +73,7 @@ class Stack:
         for name in ("TIDEGATE_WEB_PORT", "TIDEGATE_FLOWER_PORT"):
             if answers(self.ports[name]):
                 raise BadConfiguration([f"port {self.ports[name]} is taken by another program; set {name}"])
-        env = self._servers(say)
+        env = self._start_servers(say)
         say("migrating the schema")
         self._migrate(env)
         written = write_example(Path.cwd()) if "TIDEGATE_CONFIG" not in env else []
@@ -101,7 +101,7 @@ class Stack:
         )
 
     def restart(self, say: Callable[[str], None]) -> threading.Thread:
-        """Migrate, then replace every process by a new one of the code and settings of now, without a gap; in a thread."""
+        """Migrate, then replace every process by one with the present code and settings, without a gap; in a thread."""
         return self._in_background(self._restart, say)
 
     def _restart(self, say: Callable[[str], None]) -> None:
@@ -152,14 +152,16 @@ class Stack:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise BadConfiguration([f"it already runs on {self.state}; set TIDEGATE_STATE_DIR for a second one"]) from None
+            raise BadConfiguration(
+                [f"another `tidegate up` runs on {self.state}; set TIDEGATE_STATE_DIR for a second one"]
+            ) from None
         self._lock.truncate(0)
         self._lock.write(str(os.getpid()))
         self._lock.flush()
 
-    def _servers(self, say: Callable[[str], None]) -> dict[str, str]:
-        """Start the embedded servers that are wanted; return the environment for everything else."""
-        env = dict(self._given)
+    def _start_servers(self, say: Callable[[str], None]) -> dict[str, str]:
+        """Start the embedded servers that are needed; return the environment for everything else."""
+        env = dict(self._environ)
         load_or_make_secret(self.state / "secrets" / "master.key", size=32, urlsafe=False)
         env.setdefault("TIDEGATE_MASTER_KEY", f"file:{self.state}/secrets/master.key")
         env["TIDEGATE_STATE_DIR"] = str(self.state)
@@ -185,7 +187,7 @@ class Stack:
             raise GateError(f"the schema could not be migrated: {''.join(last)}")
 
     def _write_connections(self, env: Mapping[str, str]) -> None:
-        """Leave the settings for the command line in the state folder, for its owner only."""
+        """Write the settings that the command line needs into the state folder, for its owner only."""
         names = ("TIDEGATE_DATABASE_URL", "TIDEGATE_REDIS_URL", "TIDEGATE_MASTER_KEY", "TIDEGATE_PUBLIC_URL")
         write_private(self.state / CONNECTIONS, "".join(f"{name}={env[name]}\n" for name in names))
 

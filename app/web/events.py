@@ -1,4 +1,4 @@
-"""Where identity sources say that something changed: Okta's event hooks, EventBridge's API destinations."""
+"""`/events/<source>`: identity sources report changes here (Okta's event hooks, EventBridge's API destinations)."""
 
 from __future__ import annotations
 

@@ -27,12 +27,12 @@ POOL_SIZE = 4  # group commit needs one connection; probes and key look-ups a fe
 
 
 def _in_a_thread(act: Callable[[], None]) -> None:
-    """Do what may wait for the database without a delivery waiting for it."""
+    """Run `act` in a thread, so that no delivery waits while it waits for the database."""
     threading.Thread(target=act, daemon=True).start()
 
 
 def create_app(process: Process | None = None) -> Flask:
-    """Make the receiver. Raises BadConfiguration where settings or tidegate.toml have faults."""
+    """Make the receiver. Raises BadConfiguration if settings or tidegate.toml have faults."""
     if process is None:
         settings = load_settings()
         configure_logs(settings.log_format, settings.log_level)
@@ -53,13 +53,13 @@ def create_app(process: Process | None = None) -> Flask:
 def create_front(app: Flask) -> Front:
     """Put the front before the app that `create_app` has made."""
     process: Process = app.config["PROCESS"]
-    given = process.settings
-    limits = FrontLimits(given.max_body_bytes, given.body_seconds, given.max_bytes_in_flight)
+    settings = process.settings
+    limits = FrontLimits(settings.max_body_bytes, settings.body_seconds, settings.max_bytes_in_flight)
     return Front(app, limits, each_turn=process.inbox.hand_over_by, is_quick=Quick(process))
 
 
 def _refuse_faulty() -> None:
-    """Raise what the front found wrong with the request; the hooks do it themselves, to answer in their own words."""
+    """Raise the fault that the front found in the request. The hooks raise it themselves, to answer in their own words."""
     fault = request.environ.get(FAULT)
     if fault is not None and request.blueprint != "hooks":
         raise fault

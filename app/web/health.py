@@ -1,4 +1,4 @@
-"""Probes: `/healthz` asks this process only, `/readyz` all that it needs to take a delivery and to have it done."""
+"""Probes: `/healthz` asks this process only, `/readyz` all that it needs to take a delivery and have it carried out."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def make_blueprint(process: Process) -> Blueprint:
     @blueprint.get("/readyz")
     def readyz() -> tuple[Response, int]:
         checks = {
-            "database": _works(process.reads.ping),
-            "migrations": _is_true(lambda: is_current(process.engine), "the schema is not at its newest version"),
-            "broker": _is_true(lambda: broker_answers(process.celery), "the broker does not answer"),
+            "database": _status(process.reads.ping),
+            "migrations": _status_unless(lambda: is_current(process.engine), "the schema is not at its newest version"),
+            "broker": _status_unless(lambda: broker_answers(process.celery), "the broker does not answer"),
         }
-        ready = all(said == "ok" for said in checks.values())
+        ready = all(status == "ok" for status in checks.values())
         return jsonify(ready=ready, checks=checks), 200 if ready else 503
 
     return blueprint
 
 
-def _works(check: Callable[[], object]) -> str:
+def _status(check: Callable[[], object]) -> str:
     try:
         check()
     except GateError as fault:
@@ -41,7 +41,7 @@ def _works(check: Callable[[], object]) -> str:
     return "ok"
 
 
-def _is_true(check: Callable[[], bool], otherwise: str) -> str:
+def _status_unless(check: Callable[[], bool], otherwise: str) -> str:
     try:
         return "ok" if check() else otherwise
     except GateError as fault:

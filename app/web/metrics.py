@@ -1,7 +1,7 @@
 """`/metrics` for Prometheus. Deliveries are counted here; the rest is read from the database at each scrape.
 
-Stage durations are observed from the rows that ended since the last scrape, so one receiver tells about the workers of
-all hosts. With several receivers scrape one for them, since each tells all.
+Stage durations are observed from the rows that ended since the last scrape, so one receiver reports the workers of all
+hosts. With several receivers, scrape these metrics from one of them: each reports all.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _deliveries = Counter("tidegate_deliveries", "Deliveries by outcome.", ["forge",
 
 
 def count_delivery(forge: str, outcome: str) -> None:
-    """Count a delivery; `forge` is a configured name or `unknown`, so that strangers cannot make labels."""
+    """Count a delivery; `forge` is a configured name or `unknown`, so that strangers cannot add labels."""
     _deliveries.labels(forge, outcome).inc()
 
 
@@ -38,14 +38,16 @@ class Metrics:
         self._stages = Histogram(
             "tidegate_stage_seconds", "How long stages took.", ["stage"], buckets=BUCKETS, registry=self._registry
         )
-        self._age = Gauge("tidegate_queue_age_seconds", "How long the oldest waits.", ["queue"], registry=self._registry)
+        self._age = Gauge("tidegate_queue_age_seconds", "How long the oldest one has waited.", ["queue"], registry=self._registry)
         self._states = Gauge("tidegate_deployments", "Deployments by state.", ["state"], registry=self._registry)
-        self._spool = Gauge("tidegate_spool_bytes", "Deliveries on disk until the database is back.", registry=self._registry)
+        self._spool = Gauge(
+            "tidegate_spool_bytes", "Bytes of deliveries that wait on disk for the database.", registry=self._registry
+        )
         self._up = Gauge("tidegate_database_up", "Whether the database answers.", registry=self._registry)
         self._read_until: datetime = process.clock.now() - MARGIN
 
     def text(self) -> bytes:
-        """Render, with what the database says if it says anything."""
+        """Render the metrics; those of the database are left as they were if it does not answer."""
         with self._lock:
             self._spool.set(self._process.spool.bytes if self._process.spool else 0)
             try:

@@ -64,7 +64,7 @@ WAITING = Waiting(
     (VOTE,),
     VoteCount(Tally(1, False, ("leads",), ("1 more of leads",)), REQUEST, 2, ("bob",), (("eve", "eve is not active"),)),
     ("1 more of leads",),
-    "bob has already voted on this",
+    "bob has voted on this already",
 )
 ENTRY = AuditEntry(
     "e-1",

@@ -61,7 +61,7 @@ def test_a_freeze_that_no_policy_asks_for_is_warned_about(desk: Desk) -> None:
     policy.write_text(heeded.replace("context.frozen", "context.forced"))
     code, out, err = desk.run("add", "unheeded", "--everywhere", "--for", "1h", "--reason", "r")
     assert code == 0 and out.startswith("unheeded freezes everywhere")
-    assert err == "warning: no policy about production asks for context.frozen, so this freeze holds up nothing there\n"
+    assert err == "warning: no policy about production asks for context.frozen, so this freeze stops nothing there\n"
 
 
 def test_machines_read_it_as_json(desk: Desk) -> None:
@@ -104,7 +104,7 @@ def test_a_freeze_may_recur(desk: Desk, every: str, window: list[str]) -> None:
         (("add", "x", "--reason", "r", "--for", "1h"), 1, "give either --environment or --everywhere"),
         (("add", "x", "--reason", "r", "--for", "1h", "--everywhere", "--environment", "production"), 1, "either --environment"),
         (("add", "x", "--reason", "r", "--for", "1h", "--environment", "nowhere"), 3, "there is no environment nowhere"),
-        (("add", "x", "--reason", "r", "--for", "1 hour", "--everywhere"), 1, "'1 hour' is not a length: 65h, 90m"),
+        (("add", "x", "--reason", "r", "--for", "1 hour", "--everywhere"), 1, "'1 hour' is not a length, such as 65h, 90m"),
         (("add", "x", "--reason", "r", "--for", "", "--everywhere"), 1, "'' is not a length"),
         (("add", "x", "--reason", "r", "--for", "0h", "--everywhere"), 1, "a freeze ends after it starts"),
         (("add", "x", "--reason", "r", "--for", "9999w9999d99999h", "--everywhere"), 1, "lasts at most 3660 days"),

@@ -56,7 +56,7 @@ recipients = ["ops@shop.example"]
 def test_a_test_notice_really_arrives(cli: Cli, receivers: Receivers) -> None:
     chat, mail, as_json = cli.each(("notice", "test", "chat"), ("notice", "test", "mail"), ("notice", "test", "chat", "--json"))
     assert chat.code == mail.code == 0
-    assert chat.text.startswith("chat took notice ") and mail.text.startswith("mail took notice ")
+    assert chat.text.startswith("chat accepted notice ") and mail.text.startswith("mail accepted notice ")
     judge = standardwebhooks.Webhook(SIGNING_SECRET.decode())
     told = [judge.verify(each.body, each.headers) for each in receivers.service.requests]
     assert {each["data"]["event"] for each in told} == {"notice:test"}

@@ -28,7 +28,7 @@ def test_a_token_is_made_listed_and_revoked(cli: Cli, engine: Engine) -> None:
     assert made["token"] not in listed.text + shown.text
     assert made["id"][-12:] in shown.text
     assert cli("scim", "token", "revoke", made["id"][-12:], "--json").json["revoked"]["id"] == made["id"]
-    assert cli("scim", "token", "revoke", made["id"]).text == "it was revoked before\n"
+    assert cli("scim", "token", "revoke", made["id"]).text == "it was already revoked\n"
     with engine.connect() as connection:
         entries = connection.execute(
             text("SELECT action, actor, detail FROM audit_entries WHERE action LIKE 'access:%' ORDER BY seq")

@@ -260,4 +260,4 @@ def test_restart_says_where_nothing_runs(folder: Path) -> None:
     env = os.environ | {"TIDEGATE_STATE_DIR": str(folder / "none")}
     done = subprocess.run([tidegate, "restart"], env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "nothing runs on" in done.stderr
+    assert "no `tidegate up` runs on" in done.stderr

@@ -1,1 +1,1 @@
-"""`tidegate access …`: who people are and who may do what. Start with `commands.py`."""
+"""`tidegate access …`: people, and who may do what. Start with `commands.py`."""

@@ -1,4 +1,4 @@
-"""`tidegate access …`: who people are, according to whom, and who may do what."""
+"""`tidegate access …`: people, what identity sources say about them, and who may do what."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ def show(subject: SUBJECT, as_json: JSON = False) -> None:
     if as_json:
         return print_json(standing_json(standing))
     who = standing.principal
-    console.print(f"subject    {who.subject} ({who.kind.value})" + (f", answered for by {who.owner}" if who.owner else ""))
+    console.print(f"subject    {who.subject} ({who.kind.value})" + (f", owned by {who.owner}" if who.owner else ""))
     console.print("active    ", "yes" if who.active else f"no: {who.why_inactive}")
     console.print(f"groups     {_join(who.groups)}\ne-mails    {_join(who.emails)}")
     for link in standing.links:
         console.print(f"account    {link.key}, by {link.how.value} ({link.by}) since {when(link.at)}")
-    table = listing("source", "its id", "login", "says", "groups", "said", "confirmed")
+    table = listing("source", "id there", "login", "says", "groups", "since", "confirmed")
     for statement in standing.statements:
         identity, groups = statement.identity, _join(statement.groups)
         word = "gone" if statement.is_gone else "active" if identity.is_active else "inactive"
@@ -83,7 +83,7 @@ def who_can(
     policies: POLICIES = None,
     as_json: JSON = False,
 ) -> None:
-    """List who may deploy to an environment now: everybody's rights, asked of the policies in force."""
+    """List people who may deploy to an environment now, by the policies in force."""
     running = process()
     zone = zone_of(running.services.guard(), environment)
     other = load(policies) if policies is not None else None
@@ -102,20 +102,20 @@ def who_can(
 @command
 def link(account: ACCOUNT, subject: SUBJECT, as_json: JSON = False) -> None:
     """Link an account to a person. Audited in your name."""
-    linked = link_by_admin(process().services, _account(account), subject, operator())
+    new_link = link_by_admin(process().services, _account(account), subject, operator())
     if as_json:
-        return print_json(link_json(linked))
-    console.print(f"{linked.key} stands for {linked.subject}")
+        return print_json(link_json(new_link))
+    console.print(f"{new_link.key} is linked to {new_link.subject}")
 
 
 @app.command()
 @command
 def unlink(account: ACCOUNT, as_json: JSON = False) -> None:
     """Unlink an account. A link that stands in people.toml is changed there."""
-    unlinked = unlink_by_admin(process().services, _account(account), operator())
+    former_links = unlink_by_admin(process().services, _account(account), operator())
     if as_json:
-        return print_json([link_json(former) for former in unlinked])
-    for former in unlinked:
+        return print_json([link_json(former) for former in former_links])
+    for former in former_links:
         console.print(f"{former.key} is no longer linked to {former.subject}")
 
 
@@ -133,7 +133,7 @@ def sync(
         return print_json(reading_json(reading))
     if reading.is_taken:
         return console.print(f"{source} is being read by another process")
-    how = "whole" if reading.is_whole else "as far as was due"
+    how = "whole" if reading.is_whole else "for changes"
     console.print(f"{source} was read {how}: {reading.identities} identities, {reading.groups} groups, {reading.changes} changes")
 
 
@@ -147,7 +147,7 @@ def sources(as_json: JSON = False) -> None:
         states = {state.name: state for state in unit.statements.states()}
     if as_json:
         return print_json(sources_json(rules, states))
-    table = listing("source", "kind", "heard", "read whole", "stale after", "fault")
+    table = listing("source", "kind", "last read", "read whole", "stale after", "fault")
     for name, rule in rules.items():
         state = states.get(name)
         row = (name, rule.kind.value, _last_heard(state), when(state.reconciled_at) if state and state.reconciled_at else "")

@@ -1,4 +1,4 @@
-"""`tidegate access key …`: the public keys that stand for people when commits and tags are signed."""
+"""`tidegate access key …`: the public keys of people who sign commits and tags."""
 
 from __future__ import annotations
 

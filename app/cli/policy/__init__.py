@@ -1,1 +1,1 @@
-"""`tidegate policy …`: one file a verb that needs more than a few lines. Start with `commands.py`."""
+"""`tidegate policy …`: a verb of more than a few lines has its own file. Start with `commands.py`."""

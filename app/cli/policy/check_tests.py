@@ -1,4 +1,4 @@
-"""`tidegate policy test`: what policies must answer, written down beside them and asked of them as the gate would ask."""
+"""`tidegate policy test`: answers that are expected of policies, kept in a file and asked for as the gate would ask."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from app.pipeline.decide.tally import why_no_voter
 from app.pipeline.decide.what_if import explain
 from app.toml_lines import line_of, lines_of
 
-# What is asked unless a test says otherwise: a push to main on a Wednesday morning with nothing the matter, by somebody who has
-# not signed in at the gate.
+# The request unless a test says otherwise: a push to main on a Wednesday morning, with nothing wrong, by a person who has not
+# signed in at the gate.
 ORDINARY: Mapping[str, Any] = {**ABSENT, **BEST, "event": "push"}
 WEDNESDAY = datetime(2026, 1, 14, 10, tzinfo=UTC)
-_OWN = {"ref", "branch", "tag", "session", "approvals", "hour", "minute", "weekday", "date"}  # said in other ways
+_OWN = {"ref", "branch", "tag", "session", "approvals", "hour", "minute", "weekday", "date"}  # a test has other keys for these
 
 
 class _Table(BaseModel):
@@ -62,8 +62,8 @@ class _Session(_Table):
     country: str | None = None
 
 
-class _Given(_Table):
-    """What is asked; in `[defaults]` for all tests."""
+class _Question(_Table):
+    """What a test asks; in `[defaults]`, what all tests ask."""
 
     who: str | None = None
     action: Annotated[Action, Field(strict=False)] | None = None
@@ -76,8 +76,8 @@ class _Given(_Table):
     authors: list[str] = []
 
 
-class PolicyTest(_Given):
-    """One test. `by`: the policies that decide, exactly these; without it any may."""
+class PolicyTest(_Question):
+    """One test. `by` lists exactly the policies that must decide; without it, any may."""
 
     name: str
     expect: Effect = Field(strict=False)
@@ -88,13 +88,13 @@ class _File(_Table):
     policies: Path = Field(Path(), strict=False)
     people: dict[str, _Person] = {}
     environments: dict[str, _Place] = {}
-    defaults: _Given = _Given()
+    defaults: _Question = _Question()
     test: list[PolicyTest] = Field(min_length=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came out, and why that is not what was expected (None: it is)."""
+    """The decision of one test, and how it differs from the expected one (None: it does not)."""
 
     name: str
     decision: Decision
@@ -102,7 +102,7 @@ class Result:
 
 
 def run_tests(path: Path, policies: Path | None) -> list[Result]:
-    """Run the tests of a file, on the policies that it names or on others; raises BadConfiguration (FILE:LINE: what)."""
+    """Run the tests of a file, on the policies that it names or on others; raises BadConfiguration (FILE:LINE: fault)."""
     text = _read(path)
     try:
         file = _File.model_validate(tomllib.loads(text))
@@ -114,7 +114,7 @@ def run_tests(path: Path, policies: Path | None) -> list[Result]:
             [f"{path}:{line_of(lines, e['loc'])}: {_name_of_key(e['loc'])}: {e['msg']}" for e in fault.errors()]
         ) from None
     lines = lines_of(text)
-    faults = [f"{path}:{line_of(lines, where)}: {what}" for where, what in _faults(file)]
+    faults = [f"{path}:{line_of(lines, key)}: {fault}" for key, fault in _faults(file)]
     if faults:
         raise BadConfiguration(faults)
     policy = load(policies or path.parent / file.policies)
@@ -128,12 +128,12 @@ def _read(path: Path) -> str:
         raise BadConfiguration([f"{path}: cannot be read: {fault}"]) from None
 
 
-def _name_of_key(where: tuple[str | int, ...]) -> str:
-    return ".".join(map(str, where))
+def _name_of_key(key: tuple[str | int, ...]) -> str:
+    return ".".join(map(str, key))
 
 
 def _faults(file: _File) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Find names of nobody and nothing: a test that asks about them would prove nothing."""
+    """Find names that the file does not define; a test that asks about them would prove nothing."""
     for index, case in enumerate(file.test):
         who, environment = case.who or file.defaults.who, case.environment or file.defaults.environment
         for name in filter(None, [who, *(case.votes or ()), *(file.defaults.votes or ()), *case.authors, *file.defaults.authors]):
@@ -143,8 +143,8 @@ def _faults(file: _File) -> Iterator[tuple[tuple[str | int, ...], str]]:
             yield ("test", index), f"{case.name}: `who` is missing"
         if environment not in file.environments:
             yield ("test", index), f"{case.name}: `environment` must be one of {', '.join(file.environments) or '[environments]'}"
-        for where, facts in (("test", case.facts), ("defaults", file.defaults.facts)):
-            yield from (((where, index), f"{case.name}: {what}") for what in _bad_facts(facts))
+        for table, facts in (("test", case.facts), ("defaults", file.defaults.facts)):
+            yield from (((table, index), f"{case.name}: {fault}") for fault in _bad_facts(facts))
     names = [case.name for case in file.test]
     for index, name in enumerate(names):
         if name in names[:index]:
@@ -154,7 +154,7 @@ def _faults(file: _File) -> Iterator[tuple[tuple[str | int, ...], str]]:
 def _bad_facts(facts: Mapping[str, object]) -> Iterator[str]:
     for name, value in facts.items():
         if name in _OWN:
-            yield f"{name} is not an entry of `facts`: ref, at, session and votes stand beside it"
+            yield f"{name} is not an entry of `facts`: ref, at, session and votes are keys of the test itself"
         elif name not in ORDINARY:
             yield f"there is no fact {name!r}"
         elif type(value) is not type(ORDINARY[name]):
@@ -202,7 +202,7 @@ def _context(file: _File, case: PolicyTest, name: str, place: _Place) -> dict[st
         "targets": place.targets,
         "zones": place.zones,
         **ref_facts(ref),
-        **local_time("UTC", at.replace(tzinfo=UTC)),  # as the clock of the environment shows it, whatever zone is written
+        **local_time("UTC", at.replace(tzinfo=UTC)),  # `at` is what the environment's clock shows; a zone in it is ignored
         **frozen,
         **facts,
         "session": _session(file.defaults.session, case.session),
@@ -210,7 +210,7 @@ def _context(file: _File, case: PolicyTest, name: str, place: _Place) -> dict[st
 
 
 def _session(*sessions: _Session | None) -> dict[str, Any]:
-    """Spell a session; there is none where no test and no default speaks of it. A second factor has to be said."""
+    """Spell a session; without one in the test and in the defaults, there is none. A second factor must be written."""
     if not any(session is not None for session in sessions):
         return dict(ABSENT["session"])
     facts = {**ABSENT["session"], "present": True, "age": 0}
@@ -222,12 +222,12 @@ def _session(*sessions: _Session | None) -> dict[str, Any]:
 def _approvals(
     policy: Decider, file: _File, closed_to: set[str | None], *, voters: list[str], name: str, context: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Count votes as the gate does: of people whom policy lets approve, and who had no hand in it."""
-    place, counted = file.environments[name], {}
+    """Count votes as the gate does: only of people whom the policies let approve, and who had no hand in the deployment."""
+    place, groups_by_voter = file.environments[name], {}
     for voter in (_principal(file, subject) for subject in dict.fromkeys(voters)):
         is_involved = voter.subject in closed_to
         request = DecisionRequest(voter, Action.APPROVE, name, place.repository, {**context, "involved": is_involved})
         if voter.active and why_no_voter(voter, policy.decide(request), is_involved=is_involved) is None:
-            counted[voter.subject] = voter.groups
+            groups_by_voter[voter.subject] = voter.groups
     rules = tuple(ApprovalRule(rule.count, frozenset(rule.groups)) for rule in place.rules)
-    return tally(ApprovalSettings(rules, count_each=place.count_each), counted).as_fact()
+    return tally(ApprovalSettings(rules, count_each=place.count_each), groups_by_voter).as_fact()

@@ -1,4 +1,4 @@
-"""`tidegate policy …`: check, test, explain and try out what decides."""
+"""`tidegate policy …`: check, test, explain and try out policies."""
 
 from __future__ import annotations
 
@@ -115,9 +115,7 @@ def simulate_(
         return print_json([simulation_json(simulation) for simulation in simulations])
     for simulation in simulations:
         _print(simulation, action)
-    console.print(
-        "supposed   commits that known people wrote and signed, with nothing the matter but what was said, and no votes"
-    )
+    console.print("assumed    commits that known people wrote and signed, nothing wrong but what the options say, and no votes")
 
 
 def _print(simulation: Simulation, action: Action) -> None:
@@ -128,13 +126,13 @@ def _print(simulation: Simulation, action: Action) -> None:
 
 
 def _only(guard: Guard, repository: str) -> str | None:
-    """Name the environment of a repository where there is one alone: its clock is meant."""
+    """Return the environment of a repository if it has only one: times are then read by its clock."""
     names = [e.name for e in guard.environments if e.repository.casefold() == repository.casefold()]
     return names[0] if len(names) == 1 else None
 
 
 def _commit_facts(paths: list[str], findings: list[str], forced: bool) -> dict[str, Any]:
-    """Spell what commits bring as evidence is spelled; raises BadRequest where it is nothing that could be brought."""
+    """Spell the facts of commits as evidence spells them; raises BadRequest if a path cannot be one."""
     for name in paths:
         if not name or name.startswith("/"):
             raise BadRequest(f"{name!r} is not a path within a repository")
@@ -147,12 +145,12 @@ def _commit_facts(paths: list[str], findings: list[str], forced: bool) -> dict[s
 def _notes_by_configuration(policy: PolicyText) -> list[str]:
     try:
         return list(_notes(policy, process().services.guard()))
-    except GateError as fault:  # policies may be checked where nothing else of a gate is
+    except GateError as fault:  # policies may be checked on a machine without a gate
         return [f"these policies were not checked against a gate: {fault}"]
 
 
 def _notes(policy: PolicyText, guard: Guard) -> Iterator[str]:
-    """Note what is not a fault and may be forgotten."""
+    """Note what is not a fault but looks forgotten."""
     groups = {group for standing in guard.identity.everybody() for group in standing.principal.groups}
     yield from (f'policies name the group "{name}", which has no members' for name in sorted(policy.groups - groups))
     known = {e.repository for e in guard.environments}
@@ -166,4 +164,4 @@ def _notes(policy: PolicyText, guard: Guard) -> Iterator[str]:
 def _idle_rules(policy: PolicyText, environments: Iterable[Environment]) -> Iterator[str]:
     for environment in environments:
         if environment.approvals.rules and not policy.asks("approvals", Action.DEPLOY, environment.resources):
-            yield f"environment {environment.name} has rules for approvals, and no policy about it asks for context.approvals"
+            yield f"environment {environment.name} has rules for approvals, but no policy about it asks for context.approvals"

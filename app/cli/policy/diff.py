@@ -23,7 +23,7 @@ VERSION = "A folder, or the digest of a kept version."
 @command
 def diff(
     one: Annotated[str, typer.Argument(help=VERSION)],
-    other: Annotated[str | None, typer.Argument(help=f"{VERSION} Else the policies in force.")] = None,
+    other: Annotated[str | None, typer.Argument(help=f"{VERSION} By default, the policies in force.")] = None,
     as_json: JSON = False,
 ) -> None:
     """Compare two versions policy by policy, without layout and comments. Exit status 1 if they differ."""
@@ -47,7 +47,7 @@ def _pieces(name: str | None) -> dict[str, Piece]:
 
 def _files(name: str | None) -> Mapping[str, str]:
     if name is not None and Path(name).is_dir():
-        return load(Path(name)).files  # takes no gate, and so no database
+        return load(Path(name)).files  # needs no gate, and so no database
     running = process()
     return running.services.guard().policy.files if name is None else policy_named(Decisions(running.engine), name).files
 

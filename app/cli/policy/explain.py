@@ -1,4 +1,4 @@
-"""`tidegate policy explain`: why a deployment was answered so, what would have changed it, and what the answer is today."""
+"""`tidegate policy explain`: why a deployment was allowed, held or denied, what would have changed that, and today's answer."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def explain(
         console.print("state     ", coloured(deployment.state), deployment.reason or "")
     if not decisions:
         reasons = "; ".join(dict.fromkeys(entry.detail["reason"] for entry in entries if entry.detail.get("reason")))
-        return console.print(f"no policy was asked about it: {reasons or 'it has not come to that yet'}")
+        return console.print(f"no policy was asked about it: {reasons or 'it has not reached that stage yet'}")
     for entry in decisions:
         _print(entry, versions[entry.detail["policy_digest"]])
     now = _decide_now(running, decisions[-1])
-    console.print("\npolicies in force today, asked the same:", coloured(now.effect), now.reason)
+    console.print("\nthe policies in force today answer:", coloured(now.effect), now.reason)
 
 
 def _read(running: Process, name: str) -> tuple[Deployment | None, list[AuditEntry]]:
@@ -85,7 +85,7 @@ def _print(entry: AuditEntry, policy: CedarPolicy | None) -> None:
 
 def _ways(policy: Policy | None, request: dict[str, Any]) -> str:
     if policy is None:
-        return "its policies were not kept whole"
+        return "unknown, since its policies were not kept whole"
     return as_sentence(what_would_help(policy, request)) or "nothing was found that would change it"
 
 
@@ -97,7 +97,7 @@ def _decide_now(running: Process, entry: AuditEntry) -> Decision:
 def _version(running: Process, digest: str) -> CedarPolicy | None:
     try:
         return policy_of(Decisions(running.engine).version(digest))
-    except (NotFound, BadConfiguration):  # `replay` tells of damage
+    except (NotFound, BadConfiguration):  # `replay` reports damage
         return None
 
 

@@ -25,14 +25,14 @@ _TIME = "90d, 12h, or a time: 2026-09-01"
 def replay(
     since: Annotated[str, typer.Option(help=f"How far back: {_TIME}.")] = "90d",
     until: Annotated[str | None, typer.Option(help="Until when; by default, now.")] = None,
-    environment: Annotated[str | None, typer.Option(help="Only decisions about this one.")] = None,
+    environment: Annotated[str | None, typer.Option(help="Only decisions about this environment.")] = None,
     policies: Annotated[str | None, typer.Option(help="Other policies: a folder, or the digest of a kept version.")] = None,
     examples: Annotated[int, typer.Option(min=0, max=1000, help="How many examples to list of each kind of change.")] = 10,
     as_json: JSON = False,
 ) -> None:
     """Make every recorded decision again under its own policies, and show what other policies would change.
 
-    Exit status 1 if one differs from its record.
+    Exit status 1 if a decision differs from its record.
     """
     running = process()
     decisions = Decisions(running.engine)
@@ -77,7 +77,7 @@ def _print(result: ReplayResult, seconds: float, *, is_compared: bool) -> None:
     console.print(f"{result.reproduced} came out as they were recorded, {result.not_reproduced} did not")
     for digest, count in sorted(result.unkept.items()):
         console.print(f"{count} were not made again: version {digest[:12]} was kept without its schema")
-    _print_differences("recorded otherwise than they come out; the log or a kept version was changed:", result.differences)
+    _print_differences("these differ from their record; the log or a kept version was changed:", result.differences)
     if not is_compared:
         return
     console.print(f"\nother policies change {result.changed} answers, and the policies behind {result.by_other_policies} more")
@@ -88,7 +88,7 @@ def _print(result: ReplayResult, seconds: float, *, is_compared: bool) -> None:
         console.print(table)
     _print_differences("examples:", result.examples)
     if result.completed:
-        console.print(f"{result.completed} were recorded without facts that are asked about today; these were taken as not known")
+        console.print(f"{result.completed} were recorded without some of today's facts; those facts were taken as unknown")
 
 
 def _print_differences(title: str, differences: list[Difference]) -> None:

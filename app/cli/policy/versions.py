@@ -11,9 +11,9 @@ from app.store.decisions import Decisions
 
 
 def policy_of(version: PolicyVersion) -> CedarPolicy:
-    """Return a kept version as it decided then; raises NotFound where it was kept without its schema, and BadConfiguration."""
+    """Return a kept version as it decided then; raises NotFound if it was kept without its schema, and BadConfiguration."""
     if version.schema is None:
-        raise NotFound(f"version {version.digest[:12]} was kept without its schema: nothing can be decided by it")
+        raise NotFound(f"version {version.digest[:12]} was kept without its schema, so it cannot decide anything")
     return CedarPolicy.kept(version.text, version.schema, version.digest)
 
 

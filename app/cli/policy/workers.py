@@ -1,4 +1,4 @@
-"""Decide recorded requests again on all cores: one process a core, a bounded number of batches under way."""
+"""Decide recorded requests again on all cores: one process a core, with a bounded number of batches under way."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ from app.integrations.policy.cedar import CedarPolicy
 from app.pipeline.ask.redecide import Redecider
 from app.pipeline.ask.replay_decisions import Batch, Decide
 
-AT_ONCE = 3  # batches that one process does by itself: starting others takes as long
+AT_ONCE = 3  # so few batches are done in this process: starting others would take as long
 AHEAD = 2  # batches that wait for each process
 VERSIONS_HELD = 32
 
 
 class Versions(NamedTuple):
-    """What it takes to decide: the kept versions, and the files of other policies where there are any."""
+    """The policies to decide by: the kept versions, and the files of other policies, if any."""
 
     kept: Mapping[str, PolicyVersion]
     other: Mapping[str, str] | None
 
 
 def decider(versions: Versions) -> Decide:
-    """Return what decides batches again, in order: a few here, more of them in processes of their own.
+    """Return a function that decides batches again, in order: a few in this process, more in processes of their own.
 
-    Raises GateError where a process dies.
+    The function raises GateError if a process dies.
     """
 
     def decide(batches: Iterable[Batch]) -> Iterator[tuple[Batch, Sequence[Redecisions]]]:
         source = iter(batches)
         first = list(islice(source, AT_ONCE + 1))
         if len(first) <= AT_ONCE:
-            here = redecider(versions)
-            yield from ((batch, here.answers(batch)) for batch in first)
+            local = redecider(versions)
+            yield from ((batch, local.answers(batch)) for batch in first)
         else:
             yield from _in_processes(versions, chain(first, source))
 
@@ -51,7 +51,7 @@ def decider(versions: Versions) -> Decide:
 
 
 def redecider(versions: Versions) -> Redecider:
-    """Return what decides here; each version is parsed once."""
+    """Return the redecider of one process; it parses each version once."""
 
     @lru_cache(VERSIONS_HELD)
     def version(digest: str) -> CedarPolicy | None:
@@ -83,16 +83,16 @@ def _next(under_way: deque[tuple[Batch, Future[list[Redecisions]]]]) -> tuple[Ba
     try:
         return batch, future.result()
     except BrokenProcessPool:
-        raise GateError("a process that decided again has died; is there enough memory?") from None
+        raise GateError("a process of the replay has died; is there enough memory?") from None
 
 
-_answer: Callable[[Batch], list[Redecisions]]  # of a process of the pool
+_answer: Callable[[Batch], list[Redecisions]]  # set in each process of the pool
 
 
 def _begin(versions: Versions) -> None:
     global _answer
     with suppress(ValueError):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's to hear; it ends the pool
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the command, which ends the pool
     _answer = redecider(versions).answers
 
 

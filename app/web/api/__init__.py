@@ -1,1 +1,1 @@
-"""`/api/v1`: one file a subject. Start with `api.py`; what it can do: `operations.py`."""
+"""`/api/v1`: one file a subject. Start with `api.py`; all operations are listed in `operations.py`."""

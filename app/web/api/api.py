@@ -1,4 +1,4 @@
-"""`/api/v1`: JSON for programs and people's own scripts. Who calls: `people/callers.py`. Every error is a problem document."""
+"""`/api/v1`: JSON for programs and people's own scripts. Every error is a problem document. Callers: `people/callers.py`."""
 
 from __future__ import annotations
 

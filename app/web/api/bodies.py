@@ -1,4 +1,4 @@
-"""What `/api/v1` takes: bodies, strict and whole, and parameters behind the `?`. What is not named here is refused."""
+"""Bodies and query parameters of `/api/v1`. A field that is not named here is refused."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ class Body(BaseModel):
 
 
 class LinkBody(Body):
-    """One's own forge account, by a token of it."""
+    """The caller's own forge account, proven by a token of it."""
 
     forge: Annotated[str, Field(min_length=1, max_length=63)]
     token: Annotated[str, Field(min_length=1, max_length=255)]
 
 
 class VoteBody(Body):
-    """One's word on a deployment that waits."""
+    """A vote on a deployment that waits."""
 
     verdict: Verdict
     comment: Comment = ""
 
 
 class OverrideBody(Body):
-    """Why this cannot wait."""
+    """The purpose: why the deployment cannot wait."""
 
     purpose: Annotated[str, Field(min_length=10, max_length=2000)]
 
 
 class RollbackBody(Body):
-    """Which release comes back; null: the newest one with another commit than now."""
+    """The release to bring back; null: the newest one with another commit than now."""
 
     release: Release | None
 
@@ -56,7 +56,7 @@ class CommentBody(Body):
 
 
 class RollbackProposal(Body):
-    """To bring an earlier release back; null: the newest one with another commit than now."""
+    """Bring an earlier release back; null: the newest one with another commit than now."""
 
     kind: Literal["rollback"]
     environment: Name
@@ -65,7 +65,7 @@ class RollbackProposal(Body):
 
 
 class PolicyProposal(Body):
-    """To change a file of policies: its whole new text."""
+    """Change a file of policies: `text` is its whole new text."""
 
     kind: Literal["policy"]
     file: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,100}\.cedar$")]
@@ -74,23 +74,23 @@ class PolicyProposal(Body):
 
 
 class ProposalBody(RootModel[Annotated[RollbackProposal | PolicyProposal, Field(discriminator="kind")]]):
-    """Something that a person is to decide."""
+    """A proposal, for a person to decide."""
 
 
 class Query(BaseModel):
-    """Parameters behind the `?`."""
+    """Query parameters."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class ApprovalsQuery(Query):
-    """Which approvals."""
+    """Narrows the list of approvals."""
 
     environment: Name | None = None
 
 
 class DeploymentsQuery(Query):
-    """Which deployments, newest first."""
+    """Narrows the list of deployments."""
 
     environment: Name | None = None
     state: State | None = None
@@ -98,14 +98,14 @@ class DeploymentsQuery(Query):
 
 
 class OverridesQuery(Query):
-    """Which overrides, newest first."""
+    """Narrows the list of overrides."""
 
     unreviewed: bool = False
     limit: Annotated[int, Field(ge=1, le=200)] = 50
 
 
 class ProposalsQuery(Query):
-    """Which proposals, newest first; open are those that may still come to something."""
+    """Narrows the list of proposals. `open`: only those that can still be decided or carried out."""
 
     open: bool = False
     limit: Annotated[int, Field(ge=1, le=200)] = 50

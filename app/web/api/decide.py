@@ -1,6 +1,6 @@
-"""`POST /api/v1/decide`: a forge's instance asks whether a push may be taken. Next: `pipeline/ask/decide_push.py`.
+"""`POST /api/v1/decide`: a forge's instance asks whether it may take a push. Next: `pipeline/ask/decide_push.py`.
 
-The secret stands for the instance, not for a person: what it says of accounts and commits is believed as the forge's word.
+The secret proves the instance, not a person: what the instance says about accounts and commits is believed as the forge's word.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ _READERS = {"application/json": read_json, "application/x-www-form-urlencoded": 
 
 @dataclass(slots=True)
 class Instances:
-    """Tells instances by their secrets, and how often somebody may ask."""
+    """Recognises instances by their secrets, and limits how often they may ask."""
 
     process: Process
     _pushes: Buckets = field(default_factory=lambda: Buckets(PUSHES_A_SECOND, PUSHES_AT_ONCE))
     _unknown: Buckets = field(default_factory=lambda: Buckets(UNKNOWN_A_SECOND, UNKNOWN_AT_ONCE))
 
-    def proven(self) -> frozenset[str]:
-        """Return the forges whose secret was brought, before anything else is read; raises BadToken or SecretUnavailable.
+    def proven_forges(self) -> frozenset[str]:
+        """Return the forges whose secret was sent, before anything else is read; raises BadToken or SecretUnavailable.
 
-        The secret is looked at first: who shares an address with somebody who guesses does not notice it.
+        The secret is checked before any limit, so a guesser does not shut out others who share the address.
         """
-        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        scheme, _, sent = request.headers.get("Authorization", "").partition(" ")
         forges, unread = set(), None
         for name, forge in self.process.services.guard().forges.items():
             try:
@@ -48,7 +48,7 @@ class Instances:
             except SecretUnavailable as fault:
                 unread = fault
                 continue
-            if any([is_authentic(given.strip(), secret) for secret in secrets]) and scheme.lower() == "bearer":
+            if any([is_authentic(sent.strip(), secret) for secret in secrets]) and scheme.lower() == "bearer":
                 forges.add(name)
         if not forges:
             self._refuse(unread)
@@ -57,13 +57,13 @@ class Instances:
     def _refuse(self, unread: SecretUnavailable | None) -> None:
         address = origin_of(request.remote_addr or "", request.headers, self.process.settings).address
         _limit(self._unknown.take(address, time.monotonic()), "too many requests without a valid secret")
-        raise unread or BadToken("the Authorization header is missing, or not a secret of decide_secrets")
+        raise unread or BadToken("the Authorization header is missing, or is not one of the forge's decide_secrets")
 
-    def admit(self, wanted: PushRequest, proven: frozenset[str]) -> None:
-        """Make sure that the instance asks about itself, and that the account does not keep it asking."""
-        if wanted.repository.forge not in proven:
+    def admit(self, push: PushRequest, proven_forges: frozenset[str]) -> None:
+        """Make sure that the instance asks about itself, and that no account makes it ask too often."""
+        if push.repository.forge not in proven_forges:
             raise BadToken("the secret is not one of this forge's")
-        _limit(self._pushes.take(wanted.account.key, time.monotonic()), "this account pushes more often than it may")
+        _limit(self._pushes.take(push.account.key, time.monotonic()), "this account pushes more often than it may")
 
 
 def make_blueprint(process: Process) -> Blueprint:
@@ -73,10 +73,10 @@ def make_blueprint(process: Process) -> Blueprint:
 
     @blueprint.post("/api/v1/decide")
     def decide() -> Response:
-        proven = instances.proven()
-        wanted = _read()
-        instances.admit(wanted, proven)
-        answer = decide_push(process.services, wanted)
+        proven_forges = instances.proven_forges()
+        push = _read()
+        instances.admit(push, proven_forges)
+        answer = decide_push(process.services, push)
         if request.accept_mimetypes.best == "text/plain":
             return Response(push_text(answer), content_type="text/plain; charset=utf-8")
         return jsonify(push_answer(answer).model_dump())

@@ -1,4 +1,4 @@
-"""What `POST /api/v1/decide` takes as JSON: the models that its description is made from. Its answers: `app/answers/push.py`."""
+"""The JSON that `POST /api/v1/decide` takes: models, from which its description is made. Its answers: `app/answers/push.py`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.domain.event import Account, Repository, is_object_id
 from app.domain.push import PushRequest, RefUpdate
 from app.integrations.inspection.patch import parse
 
-MOST_SENT = 5_000  # refs of one push; of more than a few nothing is decided but that they are too many
+MOST_SENT = 5_000  # refs of one push; if there are more than a few, the answer only says that they are too many
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -26,17 +26,17 @@ def _object_id(value: str) -> str:
 
 def _one_line(value: str) -> str:
     if _CONTROL.search(value):
-        raise ValueError("must hold no control character")
+        raise ValueError("must not hold a control character")
     return value
 
 
 def _without_nul(value: str) -> str:
     if "\0" in value:
-        raise ValueError("must hold no NUL")
+        raise ValueError("must not hold a NUL")
     return value
 
 
-ObjectId = Annotated[str, AfterValidator(_object_id), Field(description="an object id; all zeros: there is none")]
+ObjectId = Annotated[str, AfterValidator(_object_id), Field(description="an object id; all zeros if there is none")]
 Ref = Annotated[str, AfterValidator(_one_line), Field(pattern=r"^refs/.", max_length=1_000)]
 Short = Annotated[str, AfterValidator(_one_line), Field(min_length=1, max_length=255)]
 Email = Annotated[str, AfterValidator(_without_nul), Field(max_length=1_000)]
@@ -57,35 +57,35 @@ class DecideRepository(_Model):
 
 
 class DecideAccount(_Model):
-    """The account that pushes, as the forge has let it in."""
+    """The account that pushes, as the forge has authenticated it."""
 
     id: Number = Field(description="its stable number at the forge")
     login: Short
 
 
 class DecideUpdate(_Model):
-    """One ref that is to be changed. What is left out counts as unknown, which denies where a policy asks about it."""
+    """One ref to change. A field that is left out counts as unknown, which denies if a policy asks about it."""
 
     ref: Ref
     old: ObjectId
     new: ObjectId
     commit: ObjectId | None = Field(None, description="the commit that an annotated tag points to")
     forced: bool | None = Field(None, description="whether `old` is not an ancestor of `new`")
-    emails: list[Email] = Field([], description="of authors and committers of the new commits")
+    emails: list[Email] = Field([], description="e-mails of authors and committers of the new commits")
     emails_known: bool = Field(False, description="whether no e-mail is missing")
-    paths: list[Path] = Field([], description="that the new commits change")
+    paths: list[Path] = Field([], description="paths that the new commits change")
     paths_known: bool = Field(False, description="whether no path is missing")
     log: str | None = Field(None, description="the new commits as `git log` writes them for content inspection")
 
     def to_domain(self, changes: Changes | None = None) -> RefUpdate:
-        """Return it as the domain's value, with the changes where they came beside; raises BadRequest where `log` is none."""
+        """Return the domain's value, with `changes` if there is no `log`; raises BadRequest if `log` cannot be read."""
         fields = self.model_dump(exclude={"log", "emails", "paths"})
         changes = parse(self.log.encode()) if self.log is not None else changes
         return RefUpdate(**fields, emails=tuple(self.emails), paths=tuple(self.paths), changes=changes)
 
 
 class DecideRequest(_Model):
-    """A push, before it is taken."""
+    """A push, before the forge takes it."""
 
     action: Literal["push"] = "push"
     forge: Short = Field(description="the name of the forge in tidegate.toml")
@@ -94,7 +94,7 @@ class DecideRequest(_Model):
     updates: list[DecideUpdate] = Field(min_length=1, max_length=MOST_SENT)
 
     def to_domain(self, changes: Sequence[Changes | None] = ()) -> PushRequest:
-        """Return it as the domain's value, with the updates' changes where they came beside; raises BadRequest."""
+        """Return the domain's value; `changes` are those of the updates, if they came beside. Raises BadRequest."""
         repository = self.repository
         return PushRequest(
             Repository(self.forge, repository.id, f"{repository.owner}/{repository.name}", repository.owner, 0),

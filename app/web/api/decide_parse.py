@@ -1,9 +1,9 @@
-"""Read what `POST /api/v1/decide` is sent: JSON (`decide_bodies.py`), or the form that the pre-receive check sends.
+"""Read the body of `POST /api/v1/decide`: JSON (`decide_bodies.py`), or the form that the pre-receive check sends.
 
 The form, as `app/integrations/forges/pre_receive.sh` writes it: `updates` has one line for each ref, `OLD NEW FORCED COMMIT REF`
-(FORCED: yes, no or unknown; COMMIT may be `-`). `emails.N`, `paths.N` and `log.N` (`log_part.N` where something is cut off)
-belong to its N-th line; as `emails_part.N` and so on they may not be all. Of the first two each line is one, e-mails in
-`<>`, paths as git quotes them. Forms know bytes only, and so does git.
+(FORCED: yes, no or unknown; COMMIT may be `-`). `emails.N`, `paths.N` and `log.N` belong to its N-th line. If some are missing
+or cut off, the field is `emails_part.N`, `paths_part.N` or `log_part.N`. E-mails stand in `<>`, and paths as git quotes them,
+one a line. Everything is bytes, in forms as in git.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from app.web.api.decide_bodies import DecideRequest
 
 MOST_FIELDS = 400
 LONGEST_EMAIL = 254
-CUT_OFF = "what is new is more than the check sends, or than git could tell in time"
+CUT_OFF = "the new content is more than the check sends, or more than git could list in time"
 _EMAIL = re.compile(rb"<(.*)>\Z", re.DOTALL)
 _FORCED = {"yes": True, "no": False}
 
 
 def read_json(body: bytes) -> PushRequest:
-    """Read JSON; raises BadRequest that names what is wrong and no value."""
+    """Read JSON; raises BadRequest, which names the fault but no value."""
     try:
         return DecideRequest.model_validate_json(body).to_domain()
     except ValidationError as fault:
@@ -39,7 +39,7 @@ def read_json(body: bytes) -> PushRequest:
 
 
 def read_form(body: bytes) -> PushRequest:
-    """Read the check's form; raises BadRequest that names what is wrong and no value."""
+    """Read the check's form; raises BadRequest, which names the fault but no value."""
     fields = _fields(body)
     lines = [line for line in _text(fields.get("updates", b"")).split("\n") if line]
     updates = [_update(line, fields, number) for number, line in enumerate(lines, 1)]
@@ -63,7 +63,7 @@ def _fields(body: bytes) -> dict[str, bytes]:
         raise BadRequest("the form cannot be read, or has too many fields") from None
     fields = {name: value.encode("latin-1") for name, value in pairs}
     if len(fields) != len(pairs):
-        raise BadRequest("a field of the form is there more than once")
+        raise BadRequest("a field of the form appears more than once")
     return fields
 
 
@@ -89,7 +89,7 @@ def _update(line: str, fields: Mapping[str, bytes], number: int) -> dict[str, An
 
 
 def _changes(fields: Mapping[str, bytes], number: int) -> Changes | None:
-    """Read a log, whole or cut off; what cannot be read, from a git that writes otherwise, say, counts as not looked at."""
+    """Read a log, whole or cut off. A log that cannot be read (of a git that writes another format) counts as not inspected."""
     log, part = fields.get(f"log.{number}"), fields.get(f"log_part.{number}")
     try:
         if log is not None:
@@ -102,7 +102,7 @@ def _changes(fields: Mapping[str, bytes], number: int) -> Changes | None:
 
 
 def _lines(fields: Mapping[str, bytes], name: str, number: int) -> tuple[list[bytes], bool]:
-    """List what is told, and tell whether that is all: what is whole has another name, so that no line can say so."""
+    """Return the lines of a field, and whether they are all. A whole field has its own name, so no line can claim that."""
     whole, part = fields.get(f"{name}.{number}"), fields.get(f"{name}_part.{number}")
     if whole is None:
         return _split(part or b""), False
@@ -127,7 +127,7 @@ def _text(value: bytes) -> str:
 
 
 def _bad_request(fault: ValidationError) -> BadRequest:
-    """Say what is wrong; what the JSON parser says could quote the body."""
+    """Name the faults; the JSON parser's own message is left out, since it could quote the body."""
     faults = {
         f"{'.'.join(map(str, error['loc'])) or 'body'}: {'not JSON' if error['type'] == 'json_invalid' else error['msg']}"
         for error in fault.errors(include_url=False, include_input=False)

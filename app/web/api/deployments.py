@@ -1,4 +1,4 @@
-"""`/api/v1/deployments` and going back: what is deployed where, why, and by whose word."""
+"""`/api/v1/deployments`, `/approvals` and rollbacks: what is deployed where and why, votes, and going back."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MOST_ENTRIES = 500
 
 
 def add_routes(blueprint: Blueprint, process: Process) -> None:
-    """Add them to the API's room."""
+    """Add these routes to the API."""
 
     @blueprint.get("/approvals")
     def approvals() -> Response:

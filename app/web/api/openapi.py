@@ -1,4 +1,4 @@
-"""`/api/v1/openapi.json`: what the API takes and answers (OpenAPI 3.1), made from the models and one table (`operations.py`)."""
+"""`/api/v1/openapi.json`: the API's description (OpenAPI 3.1), made from the models and one table (`operations.py`)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SECURITY: dict[Needs, list[dict[str, list[str]]]] = {
 
 
 def add_routes(blueprint: Blueprint, process: Process) -> None:
-    """Add it to the API's room. It holds no secret, and is told to anybody."""
+    """Add this route to the API. Anybody may read the description, since it holds no secret."""
 
     @blueprint.get("/openapi.json")
     def openapi() -> Response:
@@ -42,7 +42,7 @@ def add_routes(blueprint: Blueprint, process: Process) -> None:
 
 @cache
 def describe(public_url: str, cookie: str) -> dict[str, Any]:
-    """Describe the API of a gate at this URL, whose session's cookie is called so."""
+    """Describe the API of a gate at this URL, with this name of the session's cookie."""
     models = _models(OPERATIONS)
     schemas, definitions = models_json_schema(models, ref_template=REFERENCE)
     paths: dict[str, dict[str, Any]] = {}
@@ -68,7 +68,7 @@ def _models(operations: Iterable[Operation]) -> list[tuple[type[BaseModel], Mode
 def _operation(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     problem = {"application/problem+json": {"schema": schemas[Problem, "serialization"]}}
     statuses = sorted({*UNIVERSAL, *operation.problems})
-    described: dict[str, Any] = {
+    description: dict[str, Any] = {
         "operationId": operation.name,
         "summary": operation.summary,
         "security": SECURITY[operation.needs],
@@ -80,8 +80,8 @@ def _operation(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     }
     if operation.body is not None:
         content = {"application/json": {"schema": schemas[operation.body, "validation"]}}
-        described["requestBody"] = {"required": True, "content": content}
-    return described
+        description["requestBody"] = {"required": True, "content": content}
+    return description
 
 
 def _success(operation: Operation, schemas: Schemas) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def _in_path(path: str) -> list[dict[str, Any]]:
 
 
 def _in_query(query: type[BaseModel] | None) -> list[dict[str, Any]]:
-    """Spell each field of the model as a parameter, with what it refers to written out."""
+    """Spell each field of the model as a parameter, with its references written out."""
     if query is None:
         return []
     whole = query.model_json_schema()
@@ -133,5 +133,10 @@ def _schemes(cookie: str) -> dict[str, Any]:
         "csrf": {"type": "apiKey", "in": "header", "name": CSRF_HEADER, "description": proof},
         "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "A token of a configured issuer."},
         "instance": {"type": "http", "scheme": "bearer", "description": "One of the forge's `decide_secrets`."},
-        "access": {"type": "apiKey", "in": "header", "name": ASSERTION, "description": "What Cloudflare Access puts in."},
+        "access": {
+            "type": "apiKey",
+            "in": "header",
+            "name": ASSERTION,
+            "description": "The assertion that Cloudflare Access adds.",
+        },
     }

@@ -1,4 +1,4 @@
-"""All that `/api/v1` can do, one line each: from this table and the models its description is made (`openapi.py`)."""
+"""All operations of `/api/v1`, in one table. Its description is made from this table and the models (`openapi.py`)."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ UNIVERSAL = (400, 401, 403, 429, 500, 503)
 
 
 class Needs(StrEnum):
-    """Who may call it."""
+    """The proof that an operation needs."""
 
-    NOBODY = "nobody"  # in particular
-    CALLER = "caller"  # anybody active: a session, a token or an assertion
-    INTENT = "intent"  # the same, and whoever comes with a session shows its CSRF token
+    NOBODY = "nobody"  # none: anybody may call
+    CALLER = "caller"  # an active principal: a session, a token or an assertion
+    INTENT = "intent"  # the same; a session also needs its CSRF token
     PERSON = "person"  # a person with a session and its CSRF token
     INSTANCE = "instance"  # a forge that asks about pushes to itself, with one of its `decide_secrets`
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation. `problems` are the statuses beside those that any may answer with."""
+    """One operation. `problems` are its own statuses, beside those of every operation."""
 
     method: str
     path: str
@@ -42,13 +42,13 @@ class Operation:
 WRITING = (404, 409, 413, 415)
 
 ACCOUNT = (
-    Operation("get", "/me", "whoAmI", "Who calls, and the session's CSRF token.", people.MeAnswer),
+    Operation("get", "/me", "whoAmI", "The caller, and the session's CSRF token.", people.MeAnswer),
     Operation("get", "/links", "listLinks", "The caller's linked forge accounts.", people.LinksAnswer),
     Operation(
         "post",
         "/links",
         "linkAccount",
-        "Link one's own forge account by a token of it, which is used once.",
+        "Link the caller's own forge account by a token of it, which is used once.",
         people.LinkAnswer,
         needs=Needs.INTENT,
         body=bodies.LinkBody,
@@ -59,7 +59,7 @@ ACCOUNT = (
         "delete",
         "/links/{forge}/{account_id}",
         "unlinkAccount",
-        "Take back a link that one made oneself.",
+        "Remove a link that the caller made.",
         None,
         needs=Needs.INTENT,
         status=204,
@@ -77,7 +77,12 @@ DEPLOYMENTS = (
         problems=(404,),
     ),
     Operation(
-        "get", "/deployments", "listDeployments", "Deployments.", deployment.DeploymentsAnswer, query=bodies.DeploymentsQuery
+        "get",
+        "/deployments",
+        "listDeployments",
+        "Deployments, newest first.",
+        deployment.DeploymentsAnswer,
+        query=bodies.DeploymentsQuery,
     ),
     Operation(
         "get",
@@ -91,7 +96,7 @@ DEPLOYMENTS = (
         "post",
         "/deployments/{deployment}/votes",
         "vote",
-        "Approve or reject a deployment that waits; given once.",
+        "Approve or reject a deployment that waits. A vote cannot be changed.",
         approval.VoteAnswer,
         needs=Needs.PERSON,
         body=bodies.VoteBody,
@@ -122,12 +127,14 @@ DEPLOYMENTS = (
     ),
 )
 OVERRIDES = (
-    Operation("get", "/overrides", "listOverrides", "Overrides.", override.OverridesAnswer, query=bodies.OverridesQuery),
+    Operation(
+        "get", "/overrides", "listOverrides", "Overrides, newest first.", override.OverridesAnswer, query=bodies.OverridesQuery
+    ),
     Operation(
         "post",
         "/overrides/{deployment}/review",
         "reviewOverride",
-        "Note that another person has looked at an override.",
+        "Record the caller's review of another person's override.",
         override.ReviewAnswer,
         needs=Needs.PERSON,
         body=bodies.CommentBody,
@@ -136,12 +143,14 @@ OVERRIDES = (
     ),
 )
 PROPOSALS = (
-    Operation("get", "/proposals", "listProposals", "Proposals.", proposal.ProposalsAnswer, query=bodies.ProposalsQuery),
+    Operation(
+        "get", "/proposals", "listProposals", "Proposals, newest first.", proposal.ProposalsAnswer, query=bodies.ProposalsQuery
+    ),
     Operation(
         "post",
         "/proposals",
         "propose",
-        "Propose a rollback or a change of policies; agents may, and a person decides.",
+        "Propose a rollback or a change of policies, for a person to decide. Agents may propose, too.",
         proposal.ProposalDetail,
         needs=Needs.INTENT,
         body=bodies.ProposalBody,
@@ -160,7 +169,7 @@ PROPOSALS = (
         "post",
         "/proposals/{proposal}/accept",
         "acceptProposal",
-        "Accept: a rollback becomes the caller's own; a policy may then be applied on the gate's machine.",
+        "Accept a proposal. A rollback becomes the caller's own act; a policy can then be applied on the gate's machine.",
         proposal.ProposalAnswer,
         needs=Needs.PERSON,
         body=bodies.CommentBody,
@@ -170,7 +179,7 @@ PROPOSALS = (
         "post",
         "/proposals/{proposal}/reject",
         "rejectProposal",
-        "Reject.",
+        "Reject a proposal.",
         proposal.ProposalAnswer,
         needs=Needs.PERSON,
         body=bodies.CommentBody,
@@ -183,7 +192,7 @@ PUSHES = (
         "post",
         "/decide",
         "decide",
-        "Whether a push may be taken; asked by the forge, before it takes it.",
+        "Decide whether the forge may take a push.",
         push.DecideAnswer,
         needs=Needs.INSTANCE,
         body=decide_bodies.DecideRequest,

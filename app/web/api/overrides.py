@@ -1,4 +1,4 @@
-"""`/api/v1/overrides`: what was deployed in spite of the rules, and who has looked at it afterwards."""
+"""`/api/v1/overrides`: deployments in spite of the rules, and their reviews."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.web.people.in_person import person_here
 
 
 def add_routes(blueprint: Blueprint, process: Process) -> None:
-    """Add them to the API's room."""
+    """Add these routes to the API."""
 
     @blueprint.get("/overrides")
     def overrides() -> Response:

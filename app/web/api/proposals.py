@@ -1,4 +1,4 @@
-"""`/api/v1/proposals`: what agents and people propose, and what a person says to it."""
+"""`/api/v1/proposals`: proposals of agents and people, and the decisions about them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LARGEST = 4 * LONGEST_TEXT  # bytes: JSON spells some characters at length
 
 
 def add_routes(blueprint: Blueprint, process: Process) -> None:
-    """Add them to the API's room."""
+    """Add these routes to the API."""
     services = process.services
 
     @blueprint.get("/proposals")

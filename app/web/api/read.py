@@ -1,4 +1,4 @@
-"""How `/api/v1` reads what is sent and writes what it answers, by models from which its description is made (`openapi.py`)."""
+"""Read requests of `/api/v1` and write its answers, by the models from which its description is made (`openapi.py`)."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from app.domain.errors import BadRequest, TooLarge, UnsupportedContent
 from app.web.people.protect import LARGEST_REQUEST
 
 Model = TypeVar("Model", bound=BaseModel)
-# What pydantic says of these would repeat what was sent.
+# Pydantic's own messages for these would repeat the input.
 _OWN_WORDS = {
     "json_invalid": "not JSON",
-    "union_tag_invalid": "not one of those that there are",
+    "union_tag_invalid": "not one of the known kinds",
     "union_tag_not_found": "Field required",
 }
 
 
 def read_body(model: type[Model], largest: int = LARGEST_REQUEST) -> Model:
-    """Read the request's JSON; raises UnsupportedContent, TooLarge, or BadRequest that names what is wrong and no value."""
+    """Read the request's JSON; raises UnsupportedContent, TooLarge, or BadRequest, which names the fault but no value."""
     if request.mimetype != "application/json":
         raise UnsupportedContent("the body must be application/json")
     request.max_content_length = largest
@@ -34,7 +34,7 @@ def read_body(model: type[Model], largest: int = LARGEST_REQUEST) -> Model:
 
 
 def read_query(model: type[Model]) -> Model:
-    """Read what stands behind the `?`; raises BadRequest that names what is wrong and no value."""
+    """Read the query parameters; raises BadRequest, which names the fault but no value."""
     several = [name for name, values in request.args.lists() if len(values) > 1]
     if several:
         raise BadRequest("a parameter is given more than once")

@@ -1,1 +1,1 @@
-"""People and programs that call: sign-in, sessions, proof of who calls. Start with `callers.py`."""
+"""People and programs that call: sign-in, sessions, and proof of the caller. Start with `callers.py`."""

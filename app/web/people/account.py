@@ -1,4 +1,4 @@
-"""`/account`: who I am here, which forge accounts stand for me, and where I am signed in. Every form calls a pipeline verb."""
+"""`/account`: the signed-in person, linked forge accounts, and sessions. Every form calls one function of the pipeline."""
 
 from __future__ import annotations
 
@@ -24,61 +24,61 @@ def make_blueprint(process: Process) -> Blueprint:
 
     @blueprint.get("/account")
     def account() -> Response:
-        proofs = proofs_of(process.services.guard())  # one that is bad is told, not led round in circles
+        proofs = proofs_of(process.services.guard())  # a bad proof is refused: signing in again would lead in circles
         if not any(proof.how is How.SESSION for proof in proofs):
             return to(f"/login?next={quote(request.path, safe='')}")
         return _page(process, caller(process))
 
     @blueprint.post("/account/links")
     def link() -> Response:
-        subject = _signed_in(process).principal.subject
+        subject = _caller_with_session(process).principal.subject
         forge, token = (request.form.get(name, "").strip() for name in ("forge", "token"))
         prove_account(process.services, subject, forge=forge, token=token)
         return to("/account")
 
     @blueprint.post("/account/links/remove")
     def unlink() -> Response:
-        subject = _signed_in(process).principal.subject
+        subject = _caller_with_session(process).principal.subject
         unlink_account(process.services, subject, Account(request.form.get("forge", ""), request.form.get("account_id", ""), ""))
         return to("/account")
 
     @blueprint.post("/account/sessions/end")
     def end() -> Response:
-        found = _signed_in(process)
-        mine = _sessions(process, found)
+        who = _caller_with_session(process)
+        mine = _sessions(process, who)
         session_id = request.form.get("session", "")
         if session_id not in {session.id for session in mine}:
-            raise BadRequest("there is no such session of yours")
-        end_sessions(process.services, found.principal.subject, [session_id], why="ended by its owner")
-        if found.session is not None and found.session.id == session_id:
+            raise BadRequest("you have no such session")
+        end_sessions(process.services, who.principal.subject, [session_id], why="ended by its owner")
+        if who.session is not None and who.session.id == session_id:
             current().forget()
         return to("/account")
 
     return blueprint
 
 
-def _signed_in(process: Process) -> Caller:
-    """Return the caller, who must have a session: forms are bound to it. Raises BadToken and what `caller` raises."""
-    found = caller(process)
-    if found.session is None:
+def _caller_with_session(process: Process) -> Caller:
+    """Return the caller, who must have a session, since forms are bound to it. Raises BadToken, and the errors of `caller`."""
+    who = caller(process)
+    if who.session is None:
         raise BadToken("sign in to see this page")
-    return found
+    return who
 
 
-def _sessions(process: Process, found: Caller) -> list[StoredSession]:
+def _sessions(process: Process, who: Caller) -> list[StoredSession]:
     with process.services.store.reading() as unit:
-        return unit.sessions.of(found.principal.subject, process.clock.now())
+        return unit.sessions.of(who.principal.subject, process.clock.now())
 
 
-def _page(process: Process, found: Caller) -> Response:
-    services, principal = process.services, found.principal
+def _page(process: Process, who: Caller) -> Response:
+    services, principal = process.services, who.principal
     return render(
         "account.html",
         principal=principal,
         groups=sorted(principal.groups),
         links=links_of(services, principal),
         forges=sorted(services.guard().forges),
-        here=found.session,
-        sessions=_sessions(process, found),
+        here=who.session,
+        sessions=_sessions(process, who),
         csrf_token=current().csrf_token,
     )

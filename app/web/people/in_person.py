@@ -1,4 +1,4 @@
-"""A person who is there now: what takes somebody's word takes a sign-in in a browser, not a token that anybody may hold."""
+"""A person who is present: decisions of people need a sign-in with a browser, not a token that anybody may hold."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from app.web.people.callers import CSRF_HEADER, Caller, caller, check_origin
 from app.web.people.sessions import current
 
 NOT_HERE = (
-    "this takes your own session here (sign in with a browser): a token or an assertion does not show that a person decides"
+    "this needs your own session here (sign in with a browser): a token or an assertion does not show that a person decides"
 )
 
 
 def person_here(process: Process) -> Person:
-    """Return the caller as a person with this session, who meant it; raises Forbidden with what is missing.
+    """Return the caller as a person with this session, who meant the request; raises Forbidden with what is missing.
 
-    Also beside a bearer token, which elsewhere stands for intent, the session's own token is asked for.
+    The session's CSRF token is required even beside a bearer token, which proves intent elsewhere.
     """
-    found = viewer(process, caller(process))
+    person = viewer(process, caller(process))
     check_origin(process.settings)
     current().check_csrf(request.headers.get(CSRF_HEADER, ""))
-    return found
+    return person
 
 
-def viewer(process: Process, found: Caller) -> Person:
-    """Return the caller as a person with this session, for telling what that person may do; raises Forbidden."""
-    if found.session is None:
+def viewer(process: Process, who: Caller) -> Person:
+    """Return the caller as a person with this session, to tell what that person may do; raises Forbidden."""
+    if who.session is None:
         raise Forbidden(NOT_HERE)
     services = process.services
-    return acting_person(services, services.guard(), found.principal, found.session)
+    return acting_person(services, services.guard(), who.principal, who.session)

@@ -23,19 +23,19 @@ from app.web.wire.origin import origin_of
 from app.web.wire.request import sender_of
 
 HOME = "/account"
-RATE, BURST = 0.5, 30.0  # sign-ins that one browser may begin: in a second for long, and at once
-ADDRESS_RATE, ADDRESS_BURST = 5.0, 300.0  # that browsers without a session may begin from one address, which many may share
+RATE, BURST = 0.5, 30.0  # sign-ins that one browser may begin: a second in the long run, and at once
+ADDRESS_RATE, ADDRESS_BURST = 5.0, 300.0  # the same for browsers without a session at one address, which many may share
 _LONGEST_PATH = 512
 _PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@%?-][A-Za-z0-9._~!$&'()*+,;=:@%?/-]*)?")
 
 _log = structlog.get_logger("tidegate.login")
 
 
-def safe_path(given: str) -> str:
-    """Return a path of this very site to go on to; anything that a browser could read in another way gives the usual one."""
-    plain = unquote(given)
+def safe_path(path: str) -> str:
+    """Return a path of this site to go on to; `HOME` if a browser could read the path in another way."""
+    plain = unquote(path)
     is_odd = plain.startswith("//") or "\\" in plain or not plain.isprintable()
-    return given if len(given) <= _LONGEST_PATH and _PATH.fullmatch(given) and not is_odd else HOME
+    return path if len(path) <= _LONGEST_PATH and _PATH.fullmatch(path) and not is_odd else HOME
 
 
 def make_blueprint(process: Process) -> Blueprint:
@@ -56,7 +56,8 @@ def make_blueprint(process: Process) -> Blueprint:
         place = origin_of(request.remote_addr or "", request.headers, process.settings)
         session_id, now = current().id, time.monotonic()
         if wait := by_session.take(session_id, now) if session_id else by_address.take(sender_of(place.address), now):
-            raise RateLimited(f"too many sign-ins were begun {'here' if session_id else 'from this address'}", retry_after=wait)
+            place_name = "in this browser" if session_id else "from this address"
+            raise RateLimited(f"too many sign-ins were begun {place_name}", retry_after=wait)
         return make_response(clients.of(issuer).start(callback_of(process, issuer), safe_path(request.args.get("next", ""))))
 
     @blueprint.get("/login/<issuer>/callback")
@@ -82,7 +83,7 @@ def make_blueprint(process: Process) -> Blueprint:
 
 
 def callback_of(process: Process, issuer: str) -> str:
-    """Return where an issuer sends browsers back to: by the public URL, not by what a request says of its host."""
+    """Return the URL to which an issuer sends browsers back; it is made from the public URL, not from a request's Host."""
     return f"{str(process.settings.public_url).rstrip('/')}/login/{issuer}/callback"
 
 

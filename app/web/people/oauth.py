@@ -1,7 +1,7 @@
 """Sign-in with an issuer by Authlib's Flask client: code and PKCE (RFC 7636), state, nonce, and `iss` in the answer (RFC 9207).
 
-Authlib keeps the state and asks the issuer; the ID token is checked by the gate's own validator, and every request goes out
-through the gate's own HTTP client. Used by `login.py`.
+Authlib keeps the state and asks the issuer. The gate's own validator checks the ID token, and every request goes out through
+the gate's own HTTP client. Used by `login.py`.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ from app.web.people.sessions import current
 
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 5.0
-KEEP = timedelta(minutes=10)  # how long an issuer's description counts
+KEEP = timedelta(minutes=10)  # how long a client, and with it the issuer's description, is kept
 MOST_BEGUN = 4  # sign-ins that a browser may have begun and not finished
-_STATE = "_state_"  # how Authlib names what it keeps in the session
-_ASKED = frozenset({"accept", "authorization", "content-type", "user-agent"})
+_STATE = "_state_"  # Authlib's prefix for its entries in the session
+_SENT_HEADERS = frozenset({"accept", "authorization", "content-type", "user-agent"})
 
 _log = logging.getLogger(__name__)
 logging.getLogger("authlib").setLevel(logging.WARNING)  # at DEBUG it logs code verifiers
 
 
 class _Adapter(BaseAdapter):  # type: ignore[misc] # requests is untyped
-    """Sends what Authlib asks through the one outbound HTTP client: no redirects, no proxies, bounded in size and time."""
+    """Sends Authlib's requests through the one outbound HTTP client: no redirects, no proxies, bounded in size and time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,25 +55,25 @@ class _Adapter(BaseAdapter):  # type: ignore[misc] # requests is untyped
 
     def send(self, request: PreparedRequest, **_: object) -> Answer:
         """Send one request; raises RequestException."""
-        headers = {name.lower(): value for name, value in request.headers.items() if name.lower() in _ASKED}
+        headers = {name.lower(): value for name, value in request.headers.items() if name.lower() in _SENT_HEADERS}
         body = request.body or b""
         content = body.encode() if isinstance(body, str) else bytes(body)
         try:
             if request.method == "GET":
-                said = self._client.get(request.url, headers=headers)
+                received = self._client.get(request.url, headers=headers)
             else:
-                said = self._client.post(request.url, content=content, headers=headers)
+                received = self._client.post(request.url, content=content, headers=headers)
         except (NotSent, Unanswered) as fault:
             raise RequestException(str(fault)) from None
-        if not said.is_whole or 300 <= said.status < 400:
-            raise RequestException(f"HTTP {said.status}, redirected or too large")
+        if not received.is_whole or 300 <= received.status < 400:
+            raise RequestException(f"HTTP {received.status}, redirected or too large")
         answer = Answer()
-        answer.status_code, answer.url, answer.request = said.status, request.url, request
-        answer.headers, answer._content = CaseInsensitiveDict(said.headers), said.body
+        answer.status_code, answer.url, answer.request = received.status, request.url, request
+        answer.headers, answer._content = CaseInsensitiveDict(received.headers), received.body
         return answer
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """Do nothing: no connection is kept open."""
 
 
 class _Session(OAuth2Session):  # type: ignore[misc] # Authlib is untyped
@@ -101,38 +101,38 @@ class LoginClient(FlaskOAuth2App):  # type: ignore[misc] # Authlib is untyped
         )
         self.issuer, self._validator = options.issuer, validator
         self._fetches = Fetches(clock)
-        self._described: dict[str, Any] | None = None
+        self._description: dict[str, Any] | None = None
         self._fault = "cannot be asked now"
 
     def load_server_metadata(self) -> dict[str, Any]:
-        """Return the issuer's description; raises IssuerUnavailable. One thread asks, and after a fault nobody for a while."""
-        if self._described is None:
-            self._fetches.run(self._describe, wait=WAIT_SECONDS)
-        if self._described is None:
+        """Return the issuer's description; raises IssuerUnavailable. One thread asks; after a fault, none does for a while."""
+        if self._description is None:
+            self._fetches.run(self._fetch_description, wait=WAIT_SECONDS)
+        if self._description is None:
             raise IssuerUnavailable(f"issuer {self.name} {self._fault}")
-        return self._described
+        return self._description
 
-    def _describe(self) -> None:
+    def _fetch_description(self) -> None:
         """Ask the issuer for its description, in which it must name itself (OpenID Connect Discovery 1.0 §4.3)."""
-        if self._described is not None:
-            return  # by the thread that this one has waited for
+        if self._description is not None:
+            return  # another thread fetched it while this one waited
         try:
-            found = cast(dict[str, Any], super().load_server_metadata())
+            metadata = cast(dict[str, Any], super().load_server_metadata())
         except (RequestException, ValueError, TypeError, AttributeError):
             self._fault = "cannot be asked now"
             return
-        places = [found.get(name) for name in ("authorization_endpoint", "token_endpoint")]
+        endpoints = [metadata.get(name) for name in ("authorization_endpoint", "token_endpoint")]
         is_local = self.issuer.startswith("http://")
-        if found.get("issuer") != self.issuer or not all(
-            isinstance(p, str) and is_fetchable(p, loopback=is_local) for p in places
+        if metadata.get("issuer") != self.issuer or not all(
+            isinstance(url, str) and is_fetchable(url, loopback=is_local) for url in endpoints
         ):
             self.server_metadata.clear()
-            self._fault = "describes itself in a way that cannot be used"
+            self._fault = "has an OpenID configuration that cannot be used"
             return
-        self._described = found
+        self._description = metadata
 
     def _get_oauth_client(self, **metadata: Any) -> Any:
-        """Take only what is needed from the description: Authlib would hand all of it to the session as options."""
+        """Use only the fields that are needed: Authlib would hand all of the description to the session as options."""
         methods = metadata.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
         chosen = "none" if self.client_secret is None else "client_secret_basic"
         if self.client_secret is not None and "client_secret_basic" not in methods and "client_secret_post" in methods:
@@ -140,26 +140,26 @@ class LoginClient(FlaskOAuth2App):  # type: ignore[misc] # Authlib is untyped
         return super()._get_oauth_client(token_endpoint=metadata["token_endpoint"], token_endpoint_auth_method=chosen)
 
     def parse_id_token(self, token: Mapping[str, Any], nonce: str, **_: object) -> VerifiedToken:
-        """Check the ID token by the one validator there is; raises BadToken or IssuerUnavailable."""
-        given = token["id_token"]
-        if not isinstance(given, str) or not nonce:
-            raise BadToken("the answer holds no ID token")
-        return self._validator.validate(given, nonce=nonce)
+        """Check the ID token by the gate's own validator; raises BadToken or IssuerUnavailable."""
+        id_token = token["id_token"]
+        if not isinstance(id_token, str) or not nonce:
+            raise BadToken("the issuer's answer does not hold an ID token")
+        return self._validator.validate(id_token, nonce=nonce)
 
     def start(self, callback: str, next_path: str) -> Response:
-        """Send the browser to the issuer, and remember in its session what the answer must fit."""
-        # With `max_age` an issuer must say in `auth_time` when somebody signed in there (OpenID Connect Core 1.0 §3.1.2.1).
-        made = self.create_authorization_url(callback, max_age=str(math.ceil(current().longest.total_seconds())))
+        """Send the browser to the issuer, and keep in its session what the answer must fit."""
+        # With `max_age` an issuer must say in `auth_time` when the person signed in there (OpenID Connect Core 1.0 §3.1.2.1).
+        authorization = self.create_authorization_url(callback, max_age=str(math.ceil(current().longest.total_seconds())))
         _forget_oldest()
-        kept = {name: made[name] for name in ("state", "nonce", "code_verifier")}
-        self.save_authorize_data(redirect_uri=callback, next=next_path, **kept)
-        return redirect(made["url"])
+        state = {name: authorization[name] for name in ("state", "nonce", "code_verifier")}
+        self.save_authorize_data(redirect_uri=callback, next=next_path, **state)
+        return redirect(authorization["url"])
 
     def finish(self) -> tuple[VerifiedToken, str]:
         """Return what the issuer's answer proves, and where to go next; raises BadRequest, BadToken, IssuerUnavailable."""
         state = request.args.get("state", "")
         begun = self.framework.get_state_data(current(), state)
-        # Out of the database before the issuer is asked: one answer that comes many times at once is asked about once.
+        # Taken out of the database before the issuer is asked: an answer that comes many times at once is asked about once.
         if not begun or not current().take(f"{_STATE}{self.name}_{state}"):
             raise BadRequest("this sign-in was not begun in this browser, was finished already, or took too long")
         try:
@@ -174,17 +174,17 @@ class LoginClient(FlaskOAuth2App):  # type: ignore[misc] # Authlib is untyped
         finally:
             self.framework.clear_state_data(current(), state)
         if not isinstance(answer.get("userinfo"), VerifiedToken):
-            raise BadToken("the answer holds no ID token")
+            raise BadToken("the issuer's answer does not hold an ID token")
         return answer["userinfo"], str(begun["next"])
 
     def _check_iss(self) -> None:
-        """Check whose answer it is (RFC 9207 §2.4); Authlib does not."""
-        given = request.args.get("iss")
-        promised = self.load_server_metadata().get("authorization_response_iss_parameter_supported") is True
-        if given is None and not promised:
+        """Check which issuer the answer comes from (RFC 9207 §2.4); Authlib does not."""
+        issuer = request.args.get("iss")
+        is_promised = self.load_server_metadata().get("authorization_response_iss_parameter_supported") is True
+        if issuer is None and not is_promised:
             return
-        if given is None or not hmac.compare_digest(given.encode(), self.issuer.encode()):
-            raise BadRequest("the answer is of another issuer than the one that was asked")
+        if issuer is None or not hmac.compare_digest(issuer.encode(), self.issuer.encode()):
+            raise BadRequest("the answer comes from another issuer than the one that was asked")
 
 
 def _forget_oldest() -> None:
@@ -194,8 +194,8 @@ def _forget_oldest() -> None:
         session.pop(name)
 
 
-def _made(name: str, options: LoginSettings, *, validator: LoginValidator, clock: Clock) -> LoginClient:
-    """Make a client; where its secret lies is told to the log, not to whoever wants to sign in."""
+def _make_client(name: str, options: LoginSettings, *, validator: LoginValidator, clock: Clock) -> LoginClient:
+    """Make a client; raises IssuerUnavailable. A fault of its secret goes to the log, not to people who want to sign in."""
     try:
         return LoginClient(name, options, validator=validator, clock=clock)
     except SecretUnavailable as fault:
@@ -204,7 +204,7 @@ def _made(name: str, options: LoginSettings, *, validator: LoginValidator, clock
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _CachedClient:
     digest: str
     until: datetime
     client: LoginClient
@@ -216,7 +216,7 @@ class LoginClients:
     def __init__(self, process: Process) -> None:
         self._process = process
         self._lock = threading.Lock()
-        self._kept: dict[str, _Kept] = {}
+        self._cache: dict[str, _CachedClient] = {}
 
     def names(self) -> list[str]:
         """List the issuers with which people can sign in."""
@@ -228,10 +228,10 @@ class LoginClients:
         guard, now = self._process.services.guard(), self._process.clock.now()
         binding = guard.issuers.get(name)
         if binding is None or binding.logins is None:
-            raise NotFound("there is no such way to sign in")
+            raise NotFound("there is no such issuer to sign in with")
         with self._lock:
-            kept = self._kept.get(name)
-            if kept is None or kept.digest != guard.digest or not now < kept.until:
-                client = _made(name, binding.client, validator=binding.logins, clock=self._process.clock)
-                kept = self._kept[name] = _Kept(guard.digest, now + KEEP, client)
-            return kept.client
+            cached = self._cache.get(name)
+            if cached is None or cached.digest != guard.digest or not now < cached.until:
+                client = _make_client(name, binding.client, validator=binding.logins, clock=self._process.clock)
+                cached = self._cache[name] = _CachedClient(guard.digest, now + KEEP, client)
+            return cached.client

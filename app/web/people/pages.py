@@ -1,4 +1,4 @@
-"""Pages for people: one way to render them, under headers that let nothing else run in them, frame them or keep them."""
+"""Render pages for people, with headers that keep browsers from running other code in them, framing or storing them."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ HEADERS = {
 
 
 def make_room(name: str) -> Blueprint:
-    """Make a blueprint whose answers are pages, errors too."""
+    """Make a blueprint whose answers are pages, errors included."""
     blueprint = Blueprint(name, __name__)
     blueprint.register_error_handler(GateError, refusal)
     blueprint.register_error_handler(HTTPException, _http_refusal)
     blueprint.register_error_handler(Exception, _unknown)
-    blueprint.after_request(_under_headers)
+    blueprint.after_request(_add_headers)
     return blueprint
 
 
-def render(template: str, **known: object) -> Response:
+def render(template: str, **values: object) -> Response:
     """Render a page."""
-    return make_response(render_template(template, **known))
+    return make_response(render_template(template, **values))
 
 
 def to(place: str) -> Response:
@@ -41,7 +41,7 @@ def to(place: str) -> Response:
 
 
 def refusal(fault: GateError) -> Response:
-    """Say why not, as a page. It looks at no session: the database may be away."""
+    """Render a refusal as a page. It reads no session, since the database may be away."""
     status = status_of(fault)
     return _refusal_page(status, fault.code, str(fault) if status != 500 else "")
 
@@ -64,6 +64,6 @@ def _refusal_page(status: int, code: str, reason: str) -> Response:
     return answer
 
 
-def _under_headers(response: Response) -> Response:
+def _add_headers(response: Response) -> Response:
     response.headers.update(HEADERS)
     return response

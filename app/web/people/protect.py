@@ -1,4 +1,4 @@
-"""How each room of the web is protected: one table, asked before every request. A room that is not in it takes no changes.
+"""How each room of the web is protected: one table, looked up before every request. A room outside it accepts no changes.
 
 Rooms are blueprints by name. `tests/web/people/test_protect.py` walks all routes.
 """
@@ -20,10 +20,10 @@ _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class RequiredProof(StrEnum):
-    """What a request that changes something must bring."""
+    """The proof that a request must bring if it changes something."""
 
     SIGNATURE = "signature"  # over its exact bytes
-    HEADER = "header"  # of which only the source knows the value
+    HEADER = "header"  # a value that only the source knows
     BEARER = "bearer"  # a token made for this client alone
     CALLER = "caller"  # a bearer token, or a session with its CSRF token
     FORM = "form"  # the CSRF token of the session, in the form
@@ -36,7 +36,7 @@ CHECKED_THERE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class ProtectedRoom:
-    """What changes need, and whether nobody gets in but through the `access_issuer` of the configuration."""
+    """The proof that changes need, and whether every request must come through the configured `access_issuer`."""
 
     changes: RequiredProof
     is_behind_access: bool = True
@@ -54,7 +54,7 @@ ROOMS = {
 
 
 def protect(app: Flask, process: Process) -> None:
-    """Ask before every request of the app what its room demands; what does not bring it never reaches a view."""
+    """Check every request of the app for what its room demands, before it reaches a view."""
 
     def check() -> None:
         room = ROOMS.get(request.blueprint or "")

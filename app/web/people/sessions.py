@@ -1,7 +1,7 @@
 """Sessions in the database (Flask's SessionInterface). The cookie is a random number; only its SHA-256 is stored.
 
-A session is read at the first look at it and made when something is put into it, so probes and deliveries cost nothing.
-Where the database is away nobody is anybody: it is StoreUnavailable, never a session of nobody. Next: `callers.py`.
+A session is read when it is first used, and made when something is put into it, so probes and deliveries cost nothing.
+If the database is away, using it raises StoreUnavailable; it never looks like an empty session. Next: `callers.py`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 @dataclass(frozen=True, slots=True)
 class Cookie:
-    """How the cookie is called and whether it is Secure: always, but for plain http that stays on this machine."""
+    """The cookie's name, and whether it is Secure: always, except for plain http that stays on this machine."""
 
     name: str
     is_secure: bool
@@ -52,12 +52,12 @@ class Cookie:
 
 
 def digest_of(cookie: str) -> str:
-    """Return what is stored of a cookie."""
+    """Return the digest that is stored in place of a cookie."""
     return hashlib.sha256(cookie.encode()).hexdigest()
 
 
 class WebSession(SessionMixin):
-    """One browser's session, read when it is first looked at. Every look may raise StoreUnavailable."""
+    """One browser's session, read when it is first used. Every use may raise StoreUnavailable."""
 
     def __init__(self, services: Services, idle: timedelta, longest: timedelta, *, cookie: str | None) -> None:
         self._services = services
@@ -72,13 +72,13 @@ class WebSession(SessionMixin):
 
     @property
     def id(self) -> str | None:
-        """Its id, or None where there is no session (yet)."""
+        """Its id, or None if there is no session (yet)."""
         self._open()
         return self._row.id if self._row else None
 
     @property
     def facts(self) -> Session | None:
-        """Who signed in, or None; whether that still counts is `callers.py`'s to say."""
+        """The sign-in, or None; `callers.py` decides whether it still counts."""
         self._open()
         return self._row.facts if self._row else None
 
@@ -90,14 +90,14 @@ class WebSession(SessionMixin):
             return ""
         return _text(hmac.digest(self._cookie.encode(), b"tidegate csrf token", "sha256"))
 
-    def check_csrf(self, given: str) -> None:
+    def check_csrf(self, token: str) -> None:
         """Compare the token that a form or request carries, in constant time; raises Forbidden."""
         expected = self.csrf_token
-        if not expected or not hmac.compare_digest(expected.encode(), given.encode()):
+        if not expected or not hmac.compare_digest(expected.encode(), token.encode()):
             raise Forbidden("the request does not carry this session's token; load the page again")
 
     def rotate(self, begin: Callable[[str, str | None], StoredSession]) -> None:
-        """Put another session in this one's place: `begin` gets its digest and the id of the former one, which it ends."""
+        """Replace this session by a new one: `begin` gets the new digest and the id of the former session, which it ends."""
         self._open()
         fresh = _text(random_bytes(COOKIE_BYTES))
         self._row = begin(digest_of(fresh), self._row.id if self._row else None)
@@ -105,7 +105,7 @@ class WebSession(SessionMixin):
         self._data, self.modified = {}, False
 
     def take(self, name: str) -> bool:
-        """Take something out at once and for good; of requests that do so at the same time only one is told True."""
+        """Take an entry out for good; of several requests that do so at the same time, only one gets True."""
         self._open()
         if self._row is None:
             return False
@@ -118,7 +118,7 @@ class WebSession(SessionMixin):
         self.modified, self.is_ended, self.is_opened = False, True, True
 
     def save(self) -> None:
-        """Write down what was put in; raises StoreUnavailable, or BadRequest where it is too much."""
+        """Store what was put in; raises StoreUnavailable, or BadRequest if it is too much."""
         if not self.modified:
             return
         if len(json.dumps(self._data)) > LARGEST:
@@ -186,11 +186,11 @@ class WebSessions(SessionInterface):
         self._longest = timedelta(seconds=process.settings.session_longest)
 
     def open_session(self, app: Flask, request: Request) -> WebSession:
-        """Make the session that is read when somebody looks at it."""
+        """Make a session, which is read when it is first used."""
         return WebSession(self._services, self._idle, self._longest, cookie=request.cookies.get(self.cookie.name))
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
-        """Write down what was put in; where that fails the answer is the error, since what it says has not happened."""
+        """Store what was put in. If that fails, the error becomes the answer, since what the answer says did not happen."""
         assert isinstance(session, WebSession)
         try:
             session.save()

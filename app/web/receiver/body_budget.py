@@ -1,9 +1,9 @@
-"""Room for bodies: how many bytes of them are held at once, who waits for room, and who has to leave.
+"""A budget for bodies: how many bytes of them are held at once, which bodies wait, and which are cut off.
 
-A body takes its announced size before it is read and gives it back once it is answered, so those that are let in can
-always be read to their end. While others wait, a body that is behind the pace at which it would be whole in time is cut
-off; one that keeps the pace never is. Of those that wait, the address that holds least comes next, and there the
-smallest body, so that nobody is starved by another's many. Used by `front.py`, in one thread.
+A body takes its announced size before it is read and gives it back once it is answered, so an admitted body can always
+be read to its end. While others wait, a body that is behind the pace at which it would be whole in time is cut off; one
+that keeps the pace never is. Of those that wait, the address that holds least comes next, and of its bodies the
+smallest, so that no address starves another. Used by `front.py`, in one thread.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class BodyBudget:
         await place.turn
 
     def leave(self, place: Reservation) -> None:
-        """Give the bytes back and let in who waits."""
+        """Give the bytes back, and admit bodies that wait."""
         self._places.discard(place)
         if place.admitted_at is None:
             if place in self._waiting:
@@ -65,7 +65,7 @@ class BodyBudget:
         if not self._held[place.address]:
             del self._held[place.address]
         while self._waiting:
-            following = min(self._waiting, key=lambda each: (self._held[each.address], each.size))  # of equals the first
+            following = min(self._waiting, key=self._rank)  # of equals the first
             if following.size > self._free:
                 return
             self._waiting.remove(following)
@@ -75,7 +75,7 @@ class BodyBudget:
                 following.turn.set_result(None)
 
     def sweep(self, now: float) -> None:
-        """Cut off what is late, and what is behind while others wait."""
+        """Cut off bodies that are late, and bodies that are behind while others wait."""
         for place in list(self._places):
             if place.is_whole or place.fault is not None:
                 continue
@@ -86,6 +86,9 @@ class BodyBudget:
 
     def _is_behind(self, place: Reservation, elapsed: float) -> bool:
         return elapsed > GRACE_SECONDS and place.received * self._seconds < place.size * elapsed
+
+    def _rank(self, place: Reservation) -> tuple[int, int]:
+        return self._held[place.address], place.size
 
     def _admit(self, place: Reservation) -> None:
         place.admitted_at = asyncio.get_running_loop().time()

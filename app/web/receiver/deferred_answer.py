@@ -1,7 +1,7 @@
-"""An answer that is not there yet: the view has done its part, and something else is still on its way.
+"""An answer that is not ready yet: the view has ended, and the answer still waits for a future.
 
-Under a plain WSGI server the thread waits for it. `front.py` waits for it without a thread: it puts `DEFER` into the
-environ and is handed the deferred answer instead.
+Under a plain WSGI server the thread waits for it. `front.py` waits without a thread: it puts `DEFER` into the environ,
+and gets the deferred answer instead.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 DEFER = "tidegate.defer"
-_NEVER_SENT = Headers({"Content-Type": "text/plain"})  # werkzeug takes long to find out that there is none
+_NEVER_SENT = Headers({"Content-Type": "text/plain"})  # without one, werkzeug takes long to make one
 
 
 class PlainAnswer(NamedTuple):
-    """What is sent; a werkzeug response costs ten times as much to make (docs/performance.md)."""
+    """An answer as it is sent; a werkzeug response costs ten times as much to make (docs/performance.md)."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -29,11 +29,11 @@ class PlainAnswer(NamedTuple):
 
     @classmethod
     def of(cls, response: Response) -> PlainAnswer:
-        """Take over what a response says."""
+        """Copy a response."""
         return cls(response.status_code, list(response.headers), response.get_data())
 
     def response(self) -> Response:
-        """Say it as Flask wants it."""
+        """Return it as a response of Flask."""
         return Response(self.body, self.status, Headers(self.headers))
 
 
@@ -46,11 +46,11 @@ class Deferred(Response):
         self._answer_by = answer_by
 
     def settle(self) -> PlainAnswer:
-        """Make the answer; waits where `awaited` is not done yet."""
+        """Make the answer; waits if `awaited` is not done yet."""
         return self._answer_by(self.awaited)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Hand itself to whoever asked for that, or wait."""
+        """Hand itself to the front if it asked for that with `DEFER`; else wait."""
         defer = environ.get(DEFER)
         if defer is None:
             return self.settle().response()(environ, start_response)

@@ -1,9 +1,9 @@
 """The receiver's front (RSGI): read a request whole, waiting for its bytes without a thread, and only then call Flask.
 
 A thread that reads from a slow client cannot be interrupted, and a few dozen slow clients would hold them all. Here a
-slow body costs a small object until its time is up. Nor does a thread wait for each delivery's commit: handing Python's
-lock around between them cost more than all the rest (docs/performance.md). What is wrong with a request is handed to
-Flask as well, so that every answer, count and log line comes from one place. Next: `body_budget.py`.
+slow body costs a small object until its time is up. No thread waits for a delivery's commit, either: passing Python's
+lock between threads cost more than all the rest (docs/performance.md). Faulty requests go to Flask as well, so that
+every answer, count and log line comes from one place. Next: `body_budget.py`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from app.web.receiver.threads import Threads
 from app.web.wire.request import BODY, FAULT, Scope, announced_length, environ_of, sender_of
 
 SMALL_BYTES = 64 * 1024  # nearly every delivery; these never wait for large ones
-SMALL_SHARE = 4  # of the room, this part is theirs
+SMALL_SHARE = 4  # one part in four of the budget is theirs
 SWEEP_SECONDS = 0.25
 THREADS = 32
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -37,7 +37,7 @@ WsgiApp = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 
 
 class Exchange(Protocol):
-    """What RSGI calls protocol: the body comes in, the answer goes out, from any thread."""
+    """RSGI's protocol object: the body comes in, and the answer goes out from any thread."""
 
     async def __call__(self) -> bytes:
         """Return the whole body."""
@@ -54,7 +54,7 @@ class Exchange(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FrontLimits:
-    """How much may come in: the largest body, the seconds it has to arrive, and the bytes of bodies held at once."""
+    """The limits of what comes in: the largest body, the seconds it has to arrive, and the bytes of bodies held at once."""
 
     body_bytes: int
     body_seconds: float
@@ -72,9 +72,9 @@ class Front:
         *,
         is_quick: Callable[[str], bool] = lambda path: path.startswith("/hooks/"),
     ) -> None:
-        """Tell `each_turn` how to have something done at the end of a turn of the loop: for all that came in it, once.
+        """Give `each_turn` a function that runs a callback at the end of a turn of the loop, once for all that came in it.
 
-        `is_quick` tells of a path whether a small POST to it waits for nothing: a delivery does not, all else may.
+        `is_quick` tells whether the app answers a small POST to a path without waiting: so it does deliveries; others may wait.
         """
         self._app = app
         self._is_quick = is_quick
@@ -131,7 +131,7 @@ class Front:
                 raise
             place.reader.uncancel()
             raise place.fault from None
-        except RuntimeError:  # what RSGI raises where the client has gone
+        except RuntimeError:  # RSGI raises it if the client has gone
             body = b""
         place.is_whole = True
         if length is not None and len(body) != length:
@@ -157,7 +157,7 @@ class Front:
             _call(self._app, environ, exchange)  # a fraction of a millisecond that waits for nothing: no thread is faster
         else:
             await self._threads.run(partial(_call, self._app, environ, exchange))
-        if FAULT in environ:  # where it was raised holds the exchange: until garbage is collected, the connection stays open
+        if FAULT in environ:  # its traceback holds the exchange: the connection would stay open until garbage is collected
             environ[FAULT].__traceback__ = environ[FAULT].__context__ = None
         if deferred:
             await self._threads.until(deferred[0].awaited)
@@ -172,18 +172,18 @@ class Front:
 
 def _call(app: WsgiApp, environ: dict[str, Any], exchange: Exchange) -> None:
     """Call the WSGI app (PEP 3333) and answer, unless the answer is deferred."""
-    said: list[Any] = []
+    head: list[Any] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], _fault: object = None) -> None:
-        said[:] = int(status[:3]), headers
+        head[:] = int(status[:3]), headers
 
     try:
         parts = app(environ, start_response)
         body = b"".join(parts)
         if close := getattr(parts, "close", None):
             close()
-        if said:
-            exchange.response_bytes(said[0], said[1], body)
+        if head:
+            exchange.response_bytes(head[0], head[1], body)
     except Exception as fault:  # Flask answers its own errors; without an answer the client would wait
         _log.exception("a request could not be answered: %s", type(fault).__name__)
         exchange.response_bytes(500, [], b"")

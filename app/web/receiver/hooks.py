@@ -30,7 +30,7 @@ from app.web.wire.request import BODY, FAULT, HEADERS
 RETRY_AFTER_SECONDS = 30
 LOOK_SECONDS = 1.0
 PATIENCE_SECONDS = 12.0  # forges give up after 15 s at the latest
-# what a stranger can bring about; all other outcomes follow a proven signature
+# outcomes that a stranger can cause; all others follow a proven signature
 STRANGERS = frozenset(
     {
         "bad-signature",
@@ -60,19 +60,19 @@ def make_blueprint(process: Process) -> Blueprint:
         try:
             _check_access(process, forge)
             body = _read_body(process.settings.max_body_bytes)
-            kept = receive(process.services, UnverifiedDelivery(forge, _headers(), body), correlation_id)
+            receipt = receive(process.services, UnverifiedDelivery(forge, _headers(), body), correlation_id)
         except GateError as fault:
             known = forge if forge in process.services.guard().forges else "unknown"
             return _refusal(known, correlation_id, fault).response()
-        return Deferred(outcomes.of(kept), lambda done: _answer_by(forge, correlation_id, done))
+        return Deferred(outcomes.of(receipt), lambda outcome: _answer_by(forge, correlation_id, outcome))
 
     return blueprint
 
 
 class Quick:
-    """Tells of a path whether a small delivery to it waits for nothing. Where a token comes with it, its issuer may be asked.
+    """Tells whether a small delivery to a path is taken without waiting. If a token must come with it, its issuer may be asked.
 
-    It looks at the configuration once a second, since a look takes some system calls: at worst the loop waits once.
+    The configuration is looked at once a second, since a look takes some system calls: at worst the loop waits once.
     """
 
     def __init__(self, process: Process) -> None:
@@ -81,7 +81,7 @@ class Quick:
         self._until = 0.0
 
     def __call__(self, path: str) -> bool:
-        """Tell it of this path."""
+        """Tell whether this path is quick."""
         now = time.monotonic()
         if now >= self._until:
             forges = self._process.services.guard().forges
@@ -91,7 +91,7 @@ class Quick:
 
 
 def _check_access(process: Process, forge: str) -> None:
-    """Refuse what does not come through the access issuer of this forge; raises BadToken and IssuerUnavailable."""
+    """Refuse a delivery that does not come through the access issuer of this forge; raises BadToken and IssuerUnavailable."""
     guard = process.services.guard()
     binding = guard.forges.get(forge)
     if binding is not None and binding.access_issuer is not None:
@@ -99,7 +99,7 @@ def _check_access(process: Process, forge: str) -> None:
 
 
 def _answer_by(forge: str, correlation_id: str, outcome: Future[Outcome]) -> PlainAnswer:
-    """Answer by what became of the delivery; waits for it."""
+    """Answer by the outcome of the delivery; waits for it."""
     try:
         return _acceptance(forge, *outcome.result(PATIENCE_SECONDS))
     except GateError as fault:
@@ -111,15 +111,15 @@ def _answer_by(forge: str, correlation_id: str, outcome: Future[Outcome]) -> Pla
 
 
 def _headers() -> Mapping[str, str]:
-    given: Mapping[str, str] | None = request.environ.get(HEADERS)
-    return {name.lower(): value for name, value in request.headers.items()} if given is None else given
+    headers: Mapping[str, str] | None = request.environ.get(HEADERS)
+    return {name.lower(): value for name, value in request.headers.items()} if headers is None else headers
 
 
 def _read_body(limit: int) -> bytes:
-    """Return the body, never more than a byte beyond the limit; raises what the front found wrong with the request.
+    """Return the body, never more than a byte beyond the limit; raises the fault that the front found in the request.
 
-    Behind another server than granian nobody has read it: then werkzeug refuses an announced length above its limit,
-    but cuts a chunked body off there without a word (`LimitedStream.readall`); so it is given one byte more, which tells.
+    Under a server other than granian, the body is not read yet. Werkzeug refuses an announced length above its limit, but
+    cuts a chunked body off there without a word (`LimitedStream.readall`). So its limit is one byte more, which shows it.
     """
     if fault := request.environ.get(FAULT):
         raise fault
@@ -156,7 +156,7 @@ def _refusal(forge: str, correlation_id: str, fault: GateError) -> PlainAnswer:
 
 
 def _answer(forge: str, correlation_id: str, status: int, outcome: str, text: str, *, is_kept: bool = False) -> PlainAnswer:
-    """Answer; what is kept can be looked at with the command in the last line."""
+    """Answer; the last line is the command that shows the delivery, if it was kept."""
     count_delivery(forge, outcome)
     if _is_logged(forge, outcome):
         _log.info("delivery", forge=forge, delivery=correlation_id, correlation=correlation_id, outcome=outcome, status=status)
@@ -170,8 +170,8 @@ def _answer(forge: str, correlation_id: str, status: int, outcome: str, text: st
 
 
 def _is_logged(forge: str, outcome: str) -> bool:
-    """Tell whether this delivery gets a line; first say how many did not in the stretch of time that has ended."""
+    """Tell whether this delivery gets a log line; first log how many got none in the stretch of time that has ended."""
     now = time.monotonic()
-    for (one, other), count in _refusals.left_out(now).items():
-        _log.warning("refusals left out of the log", forge=one, outcome=other, count=count)
-    return outcome not in STRANGERS or _refusals.is_told((forge, outcome), now)
+    for (other_forge, other_outcome), count in _refusals.left_out(now).items():
+        _log.warning("refusals left out of the log", forge=other_forge, outcome=other_outcome, count=count)
+    return outcome not in STRANGERS or _refusals.is_logged((forge, outcome), now)

@@ -1,7 +1,7 @@
-"""What became of a delivery that comes once more, for whoever looks at the forge's delivery page. Used by `hooks.py`.
+"""The outcome of a delivery that arrives again, for people who look at the forge's delivery page. Used by `hooks.py`.
 
-The page is shown to everybody who may see the repository's settings: it names environments, states and policies, and no person.
-It is looked up beside the receiver's loop, for a few at a time and not for long; where that cannot be the answer goes without it.
+The page is shown to everybody who may see the repository's settings: it names environments, states and policies, but no person.
+The outcome is looked up beside the receiver's loop, for a few at a time and not for long. If that fails, the answer goes without.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Outcome = tuple[Receipt, Sequence[str]]
 
 
 class Outcomes:
-    """Adds to the receipt of a duplicate what became of its delivery. Thread-safe; one per process."""
+    """Adds the outcome of its delivery to the receipt of a duplicate. Thread-safe; one per process."""
 
     def __init__(self, look: Callable[[str], Sequence[str]], *, seconds: float = LOOK_SECONDS) -> None:
         """`look` takes a delivery's id and returns lines; it may wait, and fail."""
@@ -39,13 +39,13 @@ class Outcomes:
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="outcomes")
 
     def of(self, receipt: Future[Receipt]) -> Future[Outcome]:
-        """Return the receipt with its lines, or its fault; with none where it is new, or where looking takes too long."""
+        """Return the receipt with its lines, or its fault. There are no lines if it is new, or if looking takes too long."""
         outcome: Future[Outcome] = Future()
-        receipt.add_done_callback(lambda done: self._tell(done, outcome))
+        receipt.add_done_callback(lambda done: self._complete(done, outcome))
         return outcome
 
-    def _tell(self, done: Future[Receipt], outcome: Future[Outcome]) -> None:
-        """Go on where the receipt came from: there is no time to lose there."""
+    def _complete(self, done: Future[Receipt], outcome: Future[Outcome]) -> None:
+        """Complete the outcome, in the thread that made the receipt: it must not wait."""
         fault = done.exception()
         if fault is not None:
             return outcome.set_exception(fault)
@@ -69,7 +69,7 @@ class Outcomes:
 
 
 def outcome_lines(reads: Reads, delivery_id: str, policy: Policy) -> list[str]:
-    """Say in a line each what became of a delivery's deployments, and what would change that. Raises StoreUnavailable."""
+    """Describe each deployment of a delivery in one line, with what would change its state. Raises StoreUnavailable."""
     deployments = reads.deployments(MOST, delivery_id=delivery_id)
     is_explained = any(deployment.state in _EXPLAINED for deployment in deployments)
     entries = reads.audit(delivery_id=delivery_id) if is_explained else []
@@ -94,13 +94,13 @@ def _line(deployment: Deployment, entries: Sequence[AuditEntry], policy: Policy,
 
 
 def _change(detail: Mapping[str, Any], policy: Policy, most: int) -> str:
-    """Say what would change it, where the policies are still those that decided."""
+    """Say what would change the decision, if the policies are still those that made it."""
     if detail.get("policy_digest") != policy.digest:
         return ""
-    return as_sentence(what_would_help(policy, detail["request"], most=most, who="whoever acts")[:MOST_TOLD])
+    return as_sentence(what_would_help(policy, detail["request"], most=most, who="the one who acts")[:MOST_TOLD])
 
 
 def _settle(outcome: Future[Outcome], value: Outcome) -> None:
-    """Answer once: the look may come after the time for it is over."""
+    """Set the outcome once: the look may end after its time is over."""
     with suppress(InvalidStateError):
         outcome.set_result(value)

@@ -1,5 +1,6 @@
-"""Which refusals are logged: some of each kind in a stretch of time, and how many were left out, so that strangers
-cannot fill a disk. Deliveries that were proven are always logged, and the metrics count every one. Used by `hooks.py`.
+"""Choose the refusals that are logged: some of each kind in a stretch of time, and how many were left out.
+
+So strangers cannot fill a disk. Proven deliveries are always logged, and the metrics count every one. Used by `hooks.py`.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ class Refusals:
         self._until = 0.0
         self._seen: Counter[tuple[str, str]] = Counter()
 
-    def is_told(self, kind: tuple[str, str], now: float) -> bool:
-        """Count one, and tell whether it is among those that get a line."""
+    def is_logged(self, kind: tuple[str, str], now: float) -> bool:
+        """Count a refusal, and tell whether it gets a line."""
         with self._lock:
             if not self._seen:
                 self._until = now + STRETCH_SECONDS
@@ -28,7 +29,7 @@ class Refusals:
             return self._seen[kind] <= MOST
 
     def left_out(self, now: float) -> dict[tuple[str, str], int]:
-        """Return, once a stretch is over, how many of each kind got no line in it; call it before `is_told`."""
+        """Return, once a stretch is over, how many of each kind got no line in it; call it before `is_logged`."""
         if not self._seen or now < self._until:  # without the lock: the next request looks again
             return {}
         with self._lock:

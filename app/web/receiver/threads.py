@@ -20,7 +20,7 @@ class Threads:
         self._loop = loop
         self._queue: SimpleQueue[tuple[asyncio.Future[None], Work] | None] = SimpleQueue()
         self._ended: deque[asyncio.Future[None]] = deque()
-        self._is_told = False
+        self._is_woken = False
         self._threads = [threading.Thread(target=self._work, name=f"web-{n}", daemon=True) for n in range(count)]
         for thread in self._threads:
             thread.start()
@@ -53,12 +53,12 @@ class Threads:
 
     def _end(self, future: asyncio.Future[None]) -> None:
         self._ended.append(future)
-        if not self._is_told:
-            self._is_told = True
-            self._loop.call_soon_threadsafe(self._tell)
+        if not self._is_woken:
+            self._is_woken = True
+            self._loop.call_soon_threadsafe(self._resolve)
 
-    def _tell(self) -> None:
-        self._is_told = False  # before looking: who ends from here on tells again
+    def _resolve(self) -> None:
+        self._is_woken = False  # before looking: work that ends from here on wakes the loop again
         while self._ended:
             future = self._ended.popleft()
             if not future.done():

@@ -1,4 +1,4 @@
-"""Who speaks to the SCIM server: a bearer token decides the client and its source, and how often it may come.
+"""Clients of the SCIM server: a bearer token decides the client and its source, and how often it may call.
 
 Next: `pipeline/people/scim_token.py`.
 """
@@ -21,30 +21,30 @@ _BEARER = re.compile(r"bearer +([\x21-\x7e]{1,200})", re.IGNORECASE)
 
 @dataclass(slots=True)
 class Clients:
-    """Tells callers by their tokens, and how often they may come."""
+    """Recognises clients by their tokens, and limits how often they may call."""
 
     services: Services
     _requests: Buckets = field(default_factory=lambda: Buckets(REQUESTS_A_SECOND, REQUESTS_AT_ONCE))
     _unknown: Buckets = field(default_factory=lambda: Buckets(UNKNOWN_A_SECOND, UNKNOWN_AT_ONCE))
 
     def admit(self, authorization: str, address: str) -> ScimCaller:
-        """Return who calls; raises BadToken, Forbidden, RateLimited or StoreUnavailable.
+        """Return the caller; raises BadToken, Forbidden, RateLimited or StoreUnavailable.
 
-        The token is looked up first: who shares an address with somebody who guesses does not notice it.
+        The token is looked up before any limit, so a guesser does not shut out others who share the address.
         """
-        found = _BEARER.fullmatch(authorization.strip())
-        token = valid_token(self.services, found[1]) if found else None
+        match = _BEARER.fullmatch(authorization.strip())
+        token = valid_token(self.services, match[1]) if match else None
         if token is None:
-            _limited(self._unknown.take(address, time.monotonic()), "too many requests without a valid token")
-            raise BadToken("a bearer token is needed that is known here and not revoked")
-        _limited(self._requests.take(token.id, time.monotonic()), "this client sends more than it may")
+            _limit(self._unknown.take(address, time.monotonic()), "too many requests without a valid token")
+            raise BadToken("send a bearer token that is known here and not revoked")
+        _limit(self._requests.take(token.id, time.monotonic()), "this client sends more requests than it may")
         return caller_of(self.services, token)
 
-    def heard(self, caller: ScimCaller) -> None:
-        """Note that a client was heard."""
+    def note(self, caller: ScimCaller) -> None:
+        """Note that a client has called."""
         note_use(self.services, caller)
 
 
-def _limited(wait: float, why: str) -> None:
+def _limit(wait: float, why: str) -> None:
     if wait:
         raise RateLimited(why, retry_after=wait)

@@ -1,7 +1,7 @@
 """The SCIM 2.0 server at `/scim/v2` (RFC 7643, RFC 7644): identity providers write users and groups, and the access map follows.
 
-What a request writes, what it says to the access map and its audit entries are one transaction: a deactivation holds when it
-is answered. The protocol is scim2-server's; here is who may call, what is recorded, and how refusals look. Next:
+A request's writes, its statements to the access map and its audit entries are one transaction: a deactivation holds when it is
+answered. The protocol is scim2-server's. This file decides who may call, what is recorded, and how refusals look. Next:
 `clients.py`, `turns.py`, `pipeline/people/serve_scim.py`, `store/scim/resources.py`.
 """
 
@@ -54,21 +54,21 @@ class _Handler:
         self._storage_of = process.scim_storages(service.provider)
 
     def __getattr__(self, operation: str) -> Any:
-        """Give an operation of the library's handler (ScimHandler)."""
+        """Return an operation of the library's handler (ScimHandler)."""
 
-        def serve(asked: ScimRequest) -> Any:
-            storage = self._storage_of(ScimWriter.of(self._services, asked.subject))
-            return getattr(ScimHandler(self._service, storage), operation)(asked)
+        def serve(scim_request: ScimRequest) -> Any:
+            storage = self._storage_of(ScimWriter.of(self._services, scim_request.subject))
+            return getattr(ScimHandler(self._service, storage), operation)(scim_request)
 
         return serve
 
 
 class _Server(ScimServer):
-    """The library's routes, with our callers, limits and words."""
+    """The library's routes, with our callers, limits and errors."""
 
     def __init__(self, process: Process) -> None:
         provider = make_provider()
-        super().__init__(InMemoryStorage(), provider, url_prefix=PREFIX)  # that storage is never asked: see _Handler
+        super().__init__(InMemoryStorage(), provider, url_prefix=PREFIX)  # this storage is never used: see _Handler
         self.service = Service(provider)
         self.handler = cast(ScimHandler, _Handler(process, self.service))
         self._clients = Clients(process.services)
@@ -77,14 +77,14 @@ class _Server(ScimServer):
         self._base_url = str(process.settings.public_url).rstrip("/") + PREFIX
 
     def enter(self) -> None:
-        """Let in whoever has a valid token, one request of a source at a time; raises GateError. Strangers wait for nobody."""
+        """Admit a request with a valid token, one of each source at a time; raises GateError. Strangers are refused at once."""
         if fault := request.environ.get(FAULT):
             raise fault
         address = origin_of(request.remote_addr or "", request.headers, self._settings).address
         caller = self._clients.admit(request.headers.get("Authorization", ""), sender_of(address))
         self._places.take(caller.token.source)
         g.scim_caller = caller
-        self._clients.heard(caller)
+        self._clients.note(caller)
 
     def leave(self, _fault: BaseException | None) -> None:
         """Make room for the next one."""
@@ -92,14 +92,14 @@ class _Server(ScimServer):
             self._places.leave(caller.token.source)
 
     def get_subject(self) -> ScimCaller:
-        """Return who calls."""
+        """Return the caller."""
         return cast(ScimCaller, g.scim_caller)
 
     def read_request(self) -> ScimRequest:
-        """Read the request; its locations are those that others reach, whatever its Host header says."""
-        asked = super().read_request()
-        asked.base_url = self._base_url
-        return asked
+        """Read the request; locations in the answer have the public URL, whatever the Host header says."""
+        scim_request = super().read_request()
+        scim_request.base_url = self._base_url
+        return scim_request
 
     def read_body(self, scim_request: ScimRequest) -> bytes:
         """Read the body; raises PayloadTooLargeException."""
@@ -128,7 +128,7 @@ class _Server(ScimServer):
         return answer
 
     def unknown(self, fault: Exception) -> Response:
-        """Log what nobody foresaw, and answer without detail."""
+        """Log an unexpected error, and answer without detail."""
         _log.error("unexpected error: %s", type(fault).__name__, exc_info=fault)
         return self._to_response(self.service.error_response(fault))
 
@@ -151,7 +151,7 @@ def _scim_error(fault: GateError) -> SCIMException:
             return UnauthorizedException(detail=str(fault))
         case BadRequest():
             return InvalidValueException(detail=str(fault))
-        case NotAllowed():  # all that the state of things forbids to a client is a second one of the same (RFC 7644 §3.12)
+        case NotAllowed():  # the only thing that a present state forbids is a duplicate (RFC 7644 §3.12)
             return UniquenessException(detail=str(fault))
         case _:
             status = status_of(fault)

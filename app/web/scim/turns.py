@@ -1,7 +1,7 @@
-"""How many SCIM requests are at the database at once: one of each source, and a few in all. Whoever comes on top waits a moment.
+"""Limit the SCIM requests at the database: one of each source, and a few in all. Any further one waits a moment.
 
-Writers of one source would wait for each other inside the database, each with one of the process's few connections. Those who
-wait here hold a thread that answers probes too, so few may, and not for long.
+Writers of one source would wait for each other inside the database, each with one of the process's few connections. A request
+that waits here holds a thread, which probes need too. So only a few may wait, and not for long.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import Counter
 
 from app.domain.errors import Overloaded
 
-AT_ONCE = 2  # of a process, whose connections are four: the rest of them is for deliveries
+AT_ONCE = 2  # in a process, which has four connections: the others are for deliveries
 MOST_WAITING = 8  # of a source: as many as a provider sends side by side
 PATIENCE_SECONDS = 2.0
 
@@ -25,7 +25,7 @@ class Turns:
         self._waiting: Counter[str] = Counter()
 
     def take(self, source: str) -> None:
-        """Take the source's place, which is given back with `leave`; raises Overloaded where it does not become free soon."""
+        """Take the source's turn, which `leave` gives back; raises Overloaded if it does not become free soon."""
         with self._turn:
             if not self._is_free(source) and not self._wait(source):
                 raise Overloaded("too many SCIM requests at once")

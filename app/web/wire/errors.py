@@ -1,4 +1,4 @@
-"""The only map from the gate's errors to HTTP: problem documents (RFC 9457); what is unknown is a 500 without detail."""
+"""The only map from the gate's errors to HTTP: problem documents (RFC 9457). An unknown error is a 500 without detail."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 
 
 def status_of(fault: GateError) -> int:
-    """Return the HTTP status of an error; 500 where none is laid down."""
+    """Return the HTTP status of an error; 500 if the table has none."""
     return STATUS.get(fault.code, 500)
 
 
@@ -53,9 +53,9 @@ def problem_of(fault: GateError) -> Response:
     """Render an error as a problem document."""
     status = status_of(fault)
     answer = _problem(status, fault.code, str(fault) if status != 500 else "")
-    if status == 401:  # RFC 6750 §3: no error is named to who brought nothing
-        said = ', error="invalid_token"' if "Authorization" in request.headers else ""
-        answer.headers["WWW-Authenticate"] = f'Bearer realm="tidegate"{said}'
+    if status == 401:  # RFC 6750 §3: a request without credentials gets no error code
+        error = ', error="invalid_token"' if "Authorization" in request.headers else ""
+        answer.headers["WWW-Authenticate"] = f'Bearer realm="tidegate"{error}'
     if isinstance(fault, RateLimited):
         answer.headers["Retry-After"] = str(math.ceil(fault.retry_after))
     return answer
@@ -70,7 +70,7 @@ def _http_error(fault: HTTPException) -> Response:
 
 
 def unknown_error(fault: Exception) -> Response:
-    """Log what nobody foresaw, and answer without detail."""
+    """Log an unexpected error, and answer without detail."""
     _log.error("unexpected error: %s", type(fault).__name__, exc_info=fault)
     return _problem(500, "internal", "")
 

@@ -1,6 +1,6 @@
-"""Where a request comes from: the connection's own address, or what the trusted edge in front of the gate says in headers.
+"""The origin of a request: the connection's own address, or the one that the trusted edge before the gate writes into headers.
 
-Headers of anybody else are not read: whoever connects directly could write anything into them.
+Headers from any other address are not read: a client that connects directly could write anything into them.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _COUNTRY = re.compile(r"[A-Z][A-Z0-9]")
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """An address, and a country (ISO 3166-1, or T1 for Tor) where the edge has said one."""
+    """An address, and a country (ISO 3166-1, or T1 for Tor) if the edge names one."""
 
     address: str
     country: str
 
 
 def origin_of(peer: str, headers: Headers, settings: Settings) -> Origin:
-    """Say where the request comes from. `peer` is the address of who is connected."""
+    """Return the origin of a request. `peer` is the address of the connection."""
     networks = settings.proxies
     connected = _address(peer)
     if connected is None or not _is_within(connected, networks):
@@ -39,20 +39,20 @@ def origin_of(peer: str, headers: Headers, settings: Settings) -> Origin:
 
 
 def _first_stranger(chain: Sequence[str], networks: Sequence[IPv4Network | IPv6Network]) -> IPv4Address | IPv6Address | None:
-    """Return the last address in the chain that is not the edge's own: what stands before it anybody may have written."""
+    """Return the last address in the chain that is not the edge's own; anybody may have written those before it."""
     for text in reversed(chain):
-        found = _address(text)
-        if found is None or not _is_within(found, networks):
-            return found
+        address = _address(text)
+        if address is None or not _is_within(address, networks):
+            return address
     return None
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:
     try:
-        found = ip_address(text.strip().strip("[]"))
+        address = ip_address(text.strip().strip("[]"))
     except ValueError:
         return None
-    return (found.ipv4_mapped or found) if isinstance(found, IPv6Address) else found
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
 
 
 def _is_within(address: IPv4Address | IPv6Address, networks: Sequence[IPv4Network | IPv6Network]) -> bool:

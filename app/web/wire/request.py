@@ -1,6 +1,6 @@
-"""A request as the server hands it over, made into a WSGI environment, or refused where it says two things at once.
+"""A request as the server hands it over, made into a WSGI environment, or refused if it contradicts itself.
 
-Two readers of one ambiguous request (a proxy and we) must not take it for two different ones: RFC 9112 §6.3 and §11.2.
+A proxy and the gate must not read one ambiguous request as two different ones: RFC 9112 §6.3 and §11.2.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _BASE: dict[str, Any] = {
     "wsgi.input_terminated": True,
 }
 FAULT = "tidegate.fault"
-# what the environment holds in another shape as well, as it was: werkzeug would copy the body three times
+# body and headers as they came, beside WSGI's own forms of them: werkzeug would copy the body three times
 BODY = "tidegate.body"
 HEADERS = "tidegate.headers"
 
 
 class Headers(Protocol):
-    """What RSGI calls headers: names are lower case; a value that is not visible ASCII is left out."""
+    """RSGI's headers: names are lower case; a value that is not visible ASCII is left out."""
 
     def items(self) -> list[tuple[str, str]]:
         """List names and values, repeated ones too."""
@@ -38,7 +38,7 @@ class Headers(Protocol):
 
 
 class Scope(Protocol):
-    """What RSGI tells of a request (granian's docs/spec/RSGI.md)."""
+    """RSGI's description of a request (granian's docs/spec/RSGI.md)."""
 
     http_version: str
     server: str
@@ -55,7 +55,7 @@ class Scope(Protocol):
 
 
 def environ_of(scope: Scope) -> dict[str, Any]:
-    """Make the WSGI environment, without a body; what is wrong with the request stands in it as `FAULT`."""
+    """Make the WSGI environment, without a body; a fault of the request stands in it under `FAULT`."""
     host, _, port = scope.server.rpartition(":")
     environ = _BASE | {
         "REQUEST_METHOD": scope.method,
@@ -70,7 +70,7 @@ def environ_of(scope: Scope) -> dict[str, Any]:
     headers: dict[str, str] = {}
     repeated: str | None = None
     for name, value in scope.headers.items():
-        if "_" in name:  # it would pass for the one with a hyphen
+        if "_" in name:  # WSGI could not tell it from the name with a hyphen
             continue
         if name in headers:
             value = f"{headers[name]}, {value}"
@@ -78,7 +78,7 @@ def environ_of(scope: Scope) -> dict[str, Any]:
                 repeated = name
         headers[name] = environ[_variable(name)] = value
     environ[HEADERS] = headers
-    fault = BadDelivery(f"the header {repeated} is there more than once") if repeated else _contradiction(headers)
+    fault = BadDelivery(f"the header {repeated} appears more than once") if repeated else _contradiction(headers)
     if fault is not None:
         environ[FAULT] = fault
     return environ
@@ -94,16 +94,16 @@ def _contradiction(headers: dict[str, str]) -> GateError | None:
     coding = headers.get("transfer-encoding")
     if coding is not None:
         if "content-length" in headers:
-            return BadDelivery("the length is told in two ways: Content-Length and Transfer-Encoding")
+            return BadDelivery("the length is given twice: in Content-Length and by Transfer-Encoding")
         if coding.strip().lower() != "chunked":
-            return BadDelivery("the only transfer coding is chunked")
+            return BadDelivery("the only transfer coding that is accepted is chunked")
     if "content-encoding" in headers and headers["content-encoding"].strip().lower() not in ("", "identity"):
-        return UnsupportedContent("a body is taken as it is, in no content encoding")
+        return UnsupportedContent("a body must not have a content encoding")
     return None
 
 
 def announced_length(environ: dict[str, Any]) -> int | None:
-    """Return the length that the body is announced with, 0 where there is none, None where it comes in chunks."""
+    """Return the announced length of the body: 0 if there is none, None if it comes in chunks."""
     if "HTTP_TRANSFER_ENCODING" in environ:
         return None
     return int(environ.get("CONTENT_LENGTH") or 0)  # the server has checked that it is a number
@@ -111,7 +111,7 @@ def announced_length(environ: dict[str, Any]) -> int | None:
 
 @lru_cache(maxsize=1024)
 def sender_of(address: str) -> str:
-    """Say who counts as one sender: an IPv4 address, or an IPv6 network of 64 bits, as one customer has it."""
+    """Return what counts as one sender: an IPv4 address, or an IPv6 network of 64 bits, as one customer has it."""
     bare = address.strip("[]")
     if ":" not in bare:
         return bare

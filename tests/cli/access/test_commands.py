@@ -39,7 +39,7 @@ def desk(folder: Path, postgres: EmbeddedPostgres, engine: Engine, monkeypatch: 
 
 
 def test_an_administrator_links_an_account_and_sees_who_can(desk: Desk) -> None:
-    assert desk.run("link", "gogs:7", "bob@example.com") == (0, "gogs:7 stands for bob@example.com\n", "")
+    assert desk.run("link", "gogs:7", "bob@example.com") == (0, "gogs:7 is linked to bob@example.com\n", "")
     asked = desk.json("who-can", "production")
     assert [(a["subject"], a["accounts"]) for a in asked["answers"]] == [("alice", ["gogs:1"]), ("bob@example.com", ["gogs:7"])]
     code, out, _ = desk.run("who-can", "production", "--explain")

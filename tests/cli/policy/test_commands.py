@@ -273,7 +273,7 @@ def test_a_decision_is_explained_with_its_place_its_facts_and_what_would_change_
     assert "may alice (human, in team) deploy to production?" in out
     assert "facts    approvals={count=0, met=no}" in out
     assert "change   it would be allowed if enough other people approve" in out
-    assert 'policies in force today, asked the same: allow permitted by "team-deploys"' in out
+    assert 'the policies in force today answer: allow permitted by "team-deploys"' in out
     (told,) = desk.json("explain", deployment.id)
     assert told["places"]["two-people"] == "own.cedar:3" and told["now"]["effect"] == "allow"
 

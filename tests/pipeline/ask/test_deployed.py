@@ -133,7 +133,7 @@ def test_a_commit_that_was_allowed_onto_another_ref_is_not_checked_on_this_one(a
             "alice",
             POLICIES
             + '@id("owners") forbid (principal, action == Action::"deploy", resource) unless { principal in Group::"x" };',
-            'production: denied by "owners"; it would be allowed if whoever acts is a member of x',
+            'production: denied by "owners"; it would be allowed if the one who acts is a member of x',
         ),
         ("charlie", POLICIES, "production: denied, before any policy was asked"),
         (

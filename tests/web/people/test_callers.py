@@ -96,7 +96,7 @@ def test_a_programs_token_never_passes_as_a_person(gate: Gate, edge: Service, sa
         {ASSERTION: assertion(gate, service="abc.access")},
     ):
         answer = get(gate, **given)
-        assert answer.status_code == 403 and "the token is of a program" in answer.json()["detail"]
+        assert answer.status_code == 403 and "the token belongs to a program" in answer.json()["detail"]
 
 
 def test_without_the_issuers_keys_it_is_503_and_not_401(gate: Gate) -> None:

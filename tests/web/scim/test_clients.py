@@ -146,15 +146,15 @@ def held(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     world.token("second", client="entra")
     world.token("other", source="other")
     arrived, go, answers = threading.Event(), threading.Event(), []
-    heard = scim_clients.Clients.heard
+    note = scim_clients.Clients.note
 
     def hold(self: scim_clients.Clients, caller: ScimCaller) -> None:
         if not arrived.is_set():
             arrived.set()
             go.wait(30)
-        heard(self, caller)
+        note(self, caller)
 
-    monkeypatch.setattr("app.web.scim.clients.Clients.heard", hold)
+    monkeypatch.setattr("app.web.scim.clients.Clients.note", hold)
     first = threading.Thread(target=lambda: answers.append(world.client().send("GET", "/Users").status_code))
     first.start()
     assert arrived.wait(30)
@@ -182,7 +182,7 @@ def test_strangers_do_not_wait_for_a_place(held: World, monkeypatch: pytest.Monk
 def test_who_fails_inside_gives_the_place_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.token()
     with monkeypatch.context() as patched:
-        patched.setattr("app.web.scim.clients.Clients.heard", lambda *_: 1 / 0)
+        patched.setattr("app.web.scim.clients.Clients.note", lambda *_: 1 / 0)
         assert [world.client().send("GET", "/Users").status_code for _ in range(3)] == [500, 500, 500]
     assert world.client().send("GET", "/Users").status_code == 200
 
