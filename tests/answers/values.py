@@ -64,7 +64,7 @@ WAITING = Waiting(
     (VOTE,),
     VoteCount(Tally(1, False, ("leads",), ("1 more of leads",)), REQUEST, 2, ("bob",), (("eve", "eve is not active"),)),
     ("1 more of leads",),
-    "bob has voted on this already",
+    "bob has already voted on this",
 )
 ENTRY = AuditEntry(
     "e-1",
