@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 READ_LIMIT = 64 * 1024
-SLACK = 0.1  # seconds by which httpx's own limit, which names itself, comes first
+SLACK = 0.1  # seconds: httpx's own limit comes first, because its error says which limit it was
 
 
 class NotSent(Exception):
@@ -22,12 +22,15 @@ class NotSent(Exception):
 
 
 class Unanswered(Exception):
-    """The request went out and no whole answer came back: it may or may not have been processed."""
+    """The request was sent, but no complete answer came back. It may or may not have been processed."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """A status, the beginning of the body, whether that is all of it, and the headers, with names in lower case."""
+    """An answer: its status, the beginning of its body, and its headers, with names in lower case.
+
+    `is_whole`: the beginning is the whole body.
+    """
 
     status: int
     body: bytes
@@ -36,7 +39,7 @@ class HttpAnswer:
 
 
 class HttpClient:
-    """Sends requests, each on a connection of its own. Error texts name neither URL credentials nor headers."""
+    """Sends requests, each on a connection of its own. Error texts hold neither URL credentials nor headers."""
 
     def __init__(self, *, connect_timeout: float, read_timeout: float) -> None:
         """Wait `connect_timeout` seconds for a connection, and `read_timeout` for the whole exchange on it."""
@@ -77,12 +80,12 @@ class HttpClient:
 
 @cache
 def _tls() -> ssl.SSLContext:
-    """Read the authorities that are trusted, once: reading them for each request cost more than the rest of a stage."""
+    """Read the trusted authorities, once: reading them for each request cost more than the rest of a stage."""
     return httpx.create_ssl_context(trust_env=False)
 
 
 class _Deadline:
-    """Ends an exchange `seconds` after it was connected: httpx's own limits begin anew with every byte that comes."""
+    """Ends an exchange `seconds` after its connection was made. httpx's own limits start again with every byte."""
 
     def __init__(self, seconds: float) -> None:
         self._timer = threading.Timer(seconds + SLACK, self._end)
@@ -101,7 +104,7 @@ class _Deadline:
         if name in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
             self._socket = info["return_value"].get_extra_info("socket")
             if self.has_passed:
-                self._end()  # while TLS was being agreed on
+                self._end()  # the time ran out during the TLS handshake
             elif not self._timer.is_alive():
                 self._timer.start()
 
@@ -113,7 +116,7 @@ class _Deadline:
 
 
 def _beginning(answer: httpx.Response, limit: int) -> bytes:
-    """Read what is wanted of the body as it comes, and perhaps a little more: unpacking would be without a bound."""
+    """Read the first `limit` bytes of the body, and perhaps a few more, undecoded: decoding would not be bounded."""
     pieces, size = [], 0
     for piece in answer.iter_raw():
         pieces.append(piece)
@@ -124,13 +127,13 @@ def _beginning(answer: httpx.Response, limit: int) -> bytes:
 
 
 class HealthProbe:
-    """Asks a service whether it is well (protocol: pipeline.services.HealthProbe)."""
+    """Asks a service for its health (protocol: pipeline.ports.services.HealthProbe)."""
 
     def __init__(self, client: HttpClient) -> None:
         self._client = client
 
     def check(self, url: str) -> tuple[bool, str]:
-        """Tell whether `url` answers 2xx now, and what it said in one line."""
+        """Tell whether `url` answers 2xx now, and describe its answer in one line."""
         try:
             answer = self._client.get(url)
         except (NotSent, Unanswered) as fault:

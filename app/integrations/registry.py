@@ -1,4 +1,4 @@
-"""Which adapter stands behind a configured kind; imported on first use (the only dynamic import).
+"""The adapter of each configured kind, imported on first use (the only dynamic import).
 
 A new kind is one entry of a table; a new sort of adapter is one more table.
 """
@@ -26,7 +26,7 @@ Adapter = TypeVar("Adapter")
 
 
 class TargetClass(Protocol):
-    """How a target's class is called. `options` are an instance of its module's `Options`."""
+    """The signature of a target's class. `options` are an instance of its module's `Options`."""
 
     def __call__(
         self, name: str, options: BaseModel, *, state_dir: Path, clock: Clock, secret: Callable[[str], Secret]
@@ -36,7 +36,7 @@ class TargetClass(Protocol):
 
 
 class SourceClass(Protocol):
-    """How an identity source's class is called. `options` are an instance of its module's `Options`."""
+    """The signature of an identity source's class. `options` are an instance of its module's `Options`."""
 
     def __call__(self, options: BaseModel, tools: Tools) -> IdentitySource:
         """Make the source."""
@@ -44,7 +44,7 @@ class SourceClass(Protocol):
 
 
 class SinkClass(Protocol):
-    """How a sink's class is called. `options` are an instance of its module's `Options`."""
+    """The signature of a sink's class. `options` are an instance of its module's `Options`."""
 
     def __call__(self, options: BaseModel, *, clock: Clock, secret: Callable[[str], Secret]) -> Sink:
         """Make the sink."""
@@ -91,9 +91,9 @@ class Adapters(Generic[Adapter]):
 
 @cache
 def _load(place: str) -> object:
-    module, _, name = place.partition(":")
-    found: object = import_module(module)
-    return getattr(found, name) if name else found
+    path, _, name = place.partition(":")
+    module: object = import_module(path)
+    return getattr(module, name) if name else module
 
 
 FORGES: Adapters[Callable[[], Forge]] = Adapters(
@@ -134,10 +134,10 @@ HINT_READERS: Adapters[HintReader] = Adapters(
         "aws_iam": "app.integrations.identity.aws.events",
     },
 )
-# Kinds whose start waits for an answer, as long as their `timeout` says; the others return as soon as they have begun.
+# A start of these kinds waits for an answer, up to their `timeout`; the others return as soon as the work has begun.
 SLOW_TARGETS = frozenset({"webhook"})
 
 
 def is_slow(kind: str, pool: str | None) -> bool:
-    """Tell whether a start on such a target may take long: by what is configured, else by its kind."""
+    """Tell whether a start on such a target may take long: by its configured pool, else by its kind."""
     return pool == "slow" if pool else kind in SLOW_TARGETS

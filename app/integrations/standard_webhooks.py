@@ -1,4 +1,4 @@
-"""Sign what is posted after the Standard Webhooks specification, for whichever kind posts it.
+"""Sign webhooks by the Standard Webhooks specification, for targets and sinks.
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md: headers webhook-id,
 webhook-timestamp and webhook-signature (`v1,` and base64 of HMAC-SHA256 over `id.timestamp.body`).

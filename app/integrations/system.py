@@ -18,12 +18,12 @@ class SystemClock:
     """The wall clock of this machine (protocol: domain.clock.Clock)."""
 
     def now(self) -> datetime:
-        """Return the time, in UTC with its zone set."""
+        """Return the current time, in UTC with its zone set."""
         return datetime.now(UTC)
 
 
 class SystemIds:
-    """Time-ordered UUIDs (version 7, RFC 9562 §5.7), growing within a process (§6.2 method 1; protocol: clock.Ids)."""
+    """Time-ordered UUIDs (version 7, RFC 9562 §5.7) that grow within a process (§6.2 method 1; protocol: clock.Ids)."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -32,7 +32,7 @@ class SystemIds:
     def new(self) -> str:
         """Return a new UUID as text."""
         with self._lock:
-            # 48 bits of milliseconds and 12 of a counter, never going back even if the clock does
+            # 48 bits of milliseconds and 12 of a counter; never goes back, even if the clock does
             self._last = max(self._last + 1, time.time_ns() // 1_000_000 << 12)
             stamp = self._last
         value = (stamp >> 12) << 80 | 0x7 << 76 | (stamp & 0xFFF) << 64 | 0b10 << 62 | secrets.randbits(62)
@@ -51,7 +51,7 @@ def random_bytes(count: int) -> bytes:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read (mode 0600), whole or not at all; makes its folder (0700)."""
+    """Write a file that only its owner can read (mode 0600), completely or not at all. Make its folder (0700) if needed."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, fresh = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)  # made with mode 0600
     try:
@@ -66,6 +66,6 @@ def write_private(path: Path, text: str) -> None:
 
 
 def operator() -> Account:
-    """Return who runs this command: the operating-system user, whom people.toml links as `os:NAME`."""
+    """Return the account that runs this command: the operating-system user, which people.toml links as `os:NAME`."""
     name = pwd.getpwuid(os.getuid()).pw_name
     return Account("os", name, name)

@@ -258,7 +258,7 @@ def test_an_emptied_policies_folder_leaves_the_former_rules_in_force(rules: Path
     shutil.rmtree(rules / "policies")
     (rules / "policies").mkdir()
     assert guards() is former
-    assert "holds no *.cedar file" in audited(engine)[-1].detail["faults"]
+    assert "has no *.cedar file" in audited(engine)[-1].detail["faults"]
 
 
 def test_a_faulty_first_version_is_refused_at_every_call(rules: Path, engine: Engine) -> None:

@@ -1,1 +1,1 @@
-"""One file a product for what a forge says: verify signatures and parse deliveries. Start with `protocol.py`."""
+"""The forges, one file a product: verify signatures and parse deliveries. Start with `protocol.py`."""

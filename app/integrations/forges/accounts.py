@@ -1,4 +1,4 @@
-"""Whose a forge's personal access token is: one question to the forge, and the token is forgotten (protocol: AccountProof).
+"""Find the owner of a forge's personal access token by one request; the token is not kept (protocol: AccountProof).
 
 Gogs, Gitea and Forgejo answer alike: `GET /api/v1/user` under `Authorization: token TOKEN` gives the token's owner
 (gogs: internal/route/api/v1/user/user.go `GetAuthenticatedUser`; gitea: docs.gitea.com/api, userGetCurrent).
@@ -27,7 +27,7 @@ class _User(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class ForgeAccounts:
-    """Asks the forge that is configured as `name`."""
+    """Asks the forge that the configuration calls `name`."""
 
     name: str
     url: str
@@ -36,8 +36,8 @@ class ForgeAccounts:
     def account_of(self, token: str) -> Account:
         """Return the account that the token belongs to.
 
-        Raises BadRequest (the forge does not take the token) or SourceUnavailable (the forge cannot be asked now). No text
-        holds the token.
+        Raises BadRequest (the forge does not accept the token) or SourceUnavailable (the forge cannot be asked now). No error
+        text holds the token.
         """
         if not _TOKEN.fullmatch(token):
             raise BadRequest("this is not an access token of a forge")
@@ -46,11 +46,11 @@ class ForgeAccounts:
         except (NotSent, Unanswered) as fault:
             raise SourceUnavailable(f"forge {self.name} cannot be asked now ({fault})") from None
         if answer.status in (401, 403):
-            raise BadRequest(f"forge {self.name} does not take this token")
+            raise BadRequest(f"forge {self.name} does not accept this token")
         if answer.status != 200 or not answer.is_whole:
             raise SourceUnavailable(f"forge {self.name} cannot be asked now (HTTP {answer.status})")
         try:
             user = _User.model_validate_json(answer.body)
         except ValidationError:
-            raise SourceUnavailable(f"forge {self.name} did not say whose token this is") from None
+            raise SourceUnavailable(f"forge {self.name} did not name the owner of this token") from None
         return Account(self.name, str(user.id), user.login)

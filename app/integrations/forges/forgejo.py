@@ -12,9 +12,9 @@ class Forgejo:
     """Deliveries of Forgejo (protocol: Forge)."""
 
     def verify(self, unverified: UnverifiedDelivery, secrets: list[bytes]) -> VerifiedPayload:
-        """Prove the signature; raises BadSignature, UnsupportedContent or BadDelivery."""
+        """Verify the signature; raises BadSignature, UnsupportedContent or BadDelivery."""
         return verify(unverified, secrets, "forgejo")
 
     def parse(self, payload: VerifiedPayload) -> Event | Ignored:
-        """Say what the payload means; raises BadDelivery."""
+        """Return the meaning of the payload; raises BadDelivery."""
         return parse(payload)

@@ -1,8 +1,8 @@
-"""What deliveries of Gogs, Gitea and Forgejo say: parse the JSON that all three share.
+"""Parse the JSON of deliveries, which Gogs, Gitea and Forgejo share.
 
-Tolerant of fields that are not used, strict about those that are. The event is told by the body's shape, since the
-header is not signed; the two must agree. The traps that are heeded here were seen on a real Gogs: `pusher` is not who
-merged, `commits` is cut and may name commits that are not on the branch, so neither is read.
+The parser is tolerant of unused fields and strict about used ones. The body's shape tells the event, since the header is not
+signed; the two must agree. Two traps were seen on a real Gogs: `pusher` is not the person who merged, and `commits` is cut
+and may name commits that are not on the branch. So neither is read.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from app.integrations.forges.protocol import VerifiedPayload
 _FORBIDDEN = re.compile(
     r"[\x00-\x20\x7f-\x9f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(?:/|\Z)|\A[-/.]|[/.]\Z"
 )  # git-check-ref-format(1), C1
-_WITHOUT_DEPLOYMENT = {
+_EVENTS_WITHOUT_DEPLOYMENT = {
     "issues", "issue_comment", "pull_request", "fork", "delete", "repository", "wiki", "package", "status",
     "pull_request_approved", "pull_request_rejected", "pull_request_comment", "pull_request_sync",
     "pull_request_review_approved", "pull_request_review_rejected", "pull_request_review_comment",
@@ -76,7 +76,7 @@ class _Release(_Part):
 
 
 class _Delivery(_Part):
-    """The union of all shapes; which fields are there tells the event."""
+    """The union of all shapes. The fields that are present tell the event."""
 
     ref: Annotated[str, Field(max_length=1024)] | None = None
     ref_type: str | None = None
@@ -95,9 +95,9 @@ class _Delivery(_Part):
 
 
 def parse(payload: VerifiedPayload) -> Event | Ignored:
-    """Say what a delivery means; raises BadDelivery, and nothing else, where it cannot be understood."""
+    """Return the meaning of a delivery; raises BadDelivery, and nothing else, if it cannot be understood."""
     try:
-        if payload.event_header in _WITHOUT_DEPLOYMENT:
+        if payload.event_header in _EVENTS_WITHOUT_DEPLOYMENT:
             return _without_deployment(payload)
         delivery = _Delivery.model_validate_json(payload.json)
         return _meaning(payload, delivery)
@@ -110,7 +110,7 @@ def parse(payload: VerifiedPayload) -> Event | Ignored:
 
 
 def _without_deployment(payload: VerifiedPayload) -> Ignored:
-    """Read such a body as far as to see that it is not a push, tag or release under a false header."""
+    """Read the body only to make sure that it is not a push, tag or release under a false header."""
     shape = _Shape.model_validate_json(payload.json)
     if shape.looks_like_a_ref_update():
         raise BadDelivery(f"the header says {payload.event_header}, but the body is another event's")
@@ -144,7 +144,7 @@ def _meaning(payload: VerifiedPayload, delivery: _Delivery) -> Event | Ignored:
         raise BadDelivery(f"the header says {payload.event_header}, but the body is a {shape}")
     repository = delivery.repository
     if repository.mirror:
-        return Ignored("mirror: nobody pushed this")
+        return Ignored("mirror: this was not pushed by a person")
     if repository.fork:
         return Ignored("forks never deploy")
     if delivery.sender.id <= 0:
@@ -167,7 +167,7 @@ def _shape_of(delivery: _Delivery) -> str | None:
 def _push(payload: VerifiedPayload, delivery: _Delivery) -> Event | Ignored:
     ref, before, after = delivery.ref or "", delivery.before or "", delivery.after or ""
     if not ref.startswith("refs/"):
-        return Ignored("mirror sync: nobody pushed this")
+        return Ignored("mirror sync: this was not pushed by a person")
     if not ref.startswith(("refs/heads/", "refs/tags/")):
         return Ignored("only branches and tags deploy")
     if not (is_object_id(before) and is_object_id(after)):

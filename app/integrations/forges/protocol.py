@@ -1,4 +1,4 @@
-"""What every forge adapter does: prove a delivery's signature and say what it means (pure, no network), and who owns a token."""
+"""The protocols of forges: verify and parse deliveries (pure, no network), and find the owner of a token."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.domain.event import Account, Event, Ignored
 
 @dataclass(frozen=True, slots=True)
 class UnverifiedDelivery:
-    """A request as it came in. Header names are lower case; nothing in here is proven."""
+    """A request as it came in. Header names are in lower case; nothing in it is proven."""
 
     forge: str
     headers: Mapping[str, str]
@@ -20,9 +20,9 @@ class UnverifiedDelivery:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedPayload:
-    """JSON bytes whose signature fitted, with the (unsigned) delivery id and event header beside them.
+    """JSON bytes with a valid signature, and the delivery id and event header, which are not signed.
 
-    `secret` tells which of the secrets fitted, by the beginning of its digest.
+    `secret` names the secret that made the signature, by the beginning of its digest.
     """
 
     forge: str
@@ -36,7 +36,7 @@ class Forge(Protocol):
     """One kind of forge."""
 
     def verify(self, unverified: UnverifiedDelivery, secrets: list[bytes]) -> VerifiedPayload:
-        """Prove the signature with any of `secrets` (newest first), in constant time.
+        """Verify the signature with any of `secrets` (newest first), in constant time.
 
         Raises BadSignature (missing, empty, wrong, or several that disagree), UnsupportedContent (content type) and
         BadDelivery (no delivery id, unreadable form).
@@ -44,16 +44,16 @@ class Forge(Protocol):
         ...
 
     def parse(self, payload: VerifiedPayload) -> Event | Ignored:
-        """Say what the payload means. Raises BadDelivery, and nothing else, for anything it cannot understand."""
+        """Return the meaning of the payload. Raises BadDelivery, and nothing else, if it cannot be understood."""
         ...
 
 
 class AccountProof(Protocol):
-    """Asks a forge whose a personal access token is."""
+    """Asks a forge for the owner of a personal access token."""
 
     def account_of(self, token: str) -> Account:
         """Return the account that the token belongs to.
 
-        Raises BadRequest (the forge does not take the token) or SourceUnavailable (the forge cannot be asked now).
+        Raises BadRequest (the forge does not accept the token) or SourceUnavailable (the forge cannot be asked now).
         """
         ...

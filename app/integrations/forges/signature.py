@@ -1,4 +1,4 @@
-"""Prove a delivery: HMAC-SHA256 in bare hex over the JSON bytes, as Gogs, Gitea and Forgejo all send it.
+"""Verify a delivery: HMAC-SHA256 in bare hex over the JSON bytes, as Gogs, Gitea and Forgejo all send it.
 
 Sources: gogs internal/database/webhook.go; gitea and forgejo services/webhook/deliver.go (addDefaultHeaders). The
 signature covers the JSON only, not the delivery id, the event header or the URL.
@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from app.domain.errors import BadDelivery, BadSignature, UnsupportedContent
 from app.integrations.forges.protocol import UnverifiedDelivery, VerifiedPayload
 
-KINDS = ("forgejo", "gitea", "gogs")  # the most specific first: each later one's headers are sent by those before
+KINDS = ("forgejo", "gitea", "gogs")  # the most specific first: each product also sends the headers of the later ones
 MOST_FIELDS = 8
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})|[\r\n]")
 _DELIVERY_ID = re.compile(r"\A[\x21-\x7e]{1,128}\Z")
@@ -24,51 +24,51 @@ _EVENT = re.compile(r"\A[a-z_]{1,64}\Z")
 
 
 def verify(unverified: UnverifiedDelivery, secrets: list[bytes], kind: str) -> VerifiedPayload:
-    """Prove the signature with one of `secrets`, and that the headers are of `kind`.
+    """Verify the signature with one of `secrets`, and check that the headers are of `kind`.
 
     Raises BadSignature, UnsupportedContent or BadDelivery.
     """
     headers = unverified.headers
     signatures = _signatures(headers)
     payload = _payload(unverified)
-    fitting = next((secret for secret in secrets if secret and _all_fit(payload, signatures, secret)), None)
-    if fitting is None:
+    secret = next((secret for secret in secrets if secret and _all_match(payload, signatures, secret)), None)
+    if secret is None:
         raise BadSignature
     sender = kind_of(headers)
     if sender != kind:
         raise BadDelivery(f"this is a delivery of {sender}, but {unverified.forge} is configured as {kind}")
-    return VerifiedPayload(unverified.forge, payload, _delivery_id(headers), _event(headers, kind), _name_of(fitting))
+    return VerifiedPayload(unverified.forge, payload, _delivery_id(headers), _event(headers, kind), _secret_name(secret))
 
 
 def kind_of(headers: Mapping[str, str]) -> str:
-    """Tell the forge's kind by its own headers."""
+    """Return the forge's kind, by its own headers."""
     return next((kind for kind in KINDS if f"x-{kind}-delivery" in headers), "an unknown forge")
 
 
-def _name_of(secret: bytes) -> str:
-    """Tell secrets apart without keeping them: 32 bits of a digest."""
+def _secret_name(secret: bytes) -> str:
+    """Name a secret without revealing it, by 32 bits of its digest."""
     return hashlib.sha256(secret).hexdigest()[:8]
 
 
 def _signatures(headers: Mapping[str, str]) -> list[tuple[str, str]]:
-    """List (algorithm, hex) of every signature header; one that is present but empty is a refusal."""
-    found = [("sha256", headers[name]) for kind in KINDS if (name := f"x-{kind}-signature") in headers]
+    """List (algorithm, hex) of every signature header; raises BadSignature if one is empty or none is SHA-256."""
+    signatures = [("sha256", headers[name]) for kind in KINDS if (name := f"x-{kind}-signature") in headers]
     for name, algorithm in (("x-hub-signature-256", "sha256"), ("x-hub-signature", "sha1")):
         if name in headers:
             prefix, _, digest = headers[name].partition("=")
-            found.append((algorithm, digest if prefix == algorithm else ""))
-    if not any(algorithm == "sha256" for algorithm, _ in found) or not all(digest for _, digest in found):
+            signatures.append((algorithm, digest if prefix == algorithm else ""))
+    if not any(algorithm == "sha256" for algorithm, _ in signatures) or not all(digest for _, digest in signatures):
         raise BadSignature
-    return found
+    return signatures
 
 
-def _all_fit(payload: bytes, signatures: list[tuple[str, str]], secret: bytes) -> bool:
-    """Compare every signature under this one secret, in constant time each."""
-    fits = [
+def _all_match(payload: bytes, signatures: list[tuple[str, str]], secret: bytes) -> bool:
+    """Tell whether every signature is of this one secret, each in constant time."""
+    matches = [
         hmac.compare_digest(hmac.digest(secret, payload, algorithm).hex().encode(), digest.encode())
         for algorithm, digest in signatures
     ]
-    return all(fits)
+    return all(matches)
 
 
 def _payload(unverified: UnverifiedDelivery) -> bytes:
@@ -86,23 +86,23 @@ def _payload(unverified: UnverifiedDelivery) -> bytes:
 def _form_payload(body: bytes) -> bytes:
     """Return the one field `payload` of a form; raises BadDelivery.
 
-    Anybody may send a form, and urllib's parser makes an object of every escape: 2 GB and seconds for one of 25 MB.
+    Any sender may post a form, and urllib's parser makes an object of every escape: 2 GB and seconds for a form of 25 MB.
     """
     fields = body.split(b"&", MOST_FIELDS)
     try:
         if len(fields) > MOST_FIELDS or not body.isascii():
             raise ValueError
         pairs = [field.split(b"=", 1) for field in fields]
-        (payload,) = [value for name, value in pairs if value and _unescaped(name) == b"payload"]
-        unescaped = _unescaped(payload)
+        (payload,) = [value for name, value in pairs if value and _unescape(name) == b"payload"]
+        unescaped = _unescape(payload)
         unescaped.decode()
     except ValueError:
         raise BadDelivery("the form holds no readable field `payload`") from None
     return unescaped
 
 
-def _unescaped(text: bytes) -> bytes:
-    """Undo `+` and `%XX` (WHATWG URL §5.1). Quoted-printable is the same with `=`, and done in C."""
+def _unescape(text: bytes) -> bytes:
+    """Undo `+` and `%XX` (WHATWG URL §5.1). Quoted-printable is the same with `=`, and is decoded in C."""
     if _BAD_ESCAPE.search(text):
         raise ValueError
     return a2b_qp(text.replace(b"=", b"%3D").replace(b"+", b" ").replace(b"%", b"="))

@@ -23,9 +23,7 @@ def _subject(value: str) -> str:
     if value == GATE_PRINCIPAL.subject:
         raise ValueError(f"the subject {value!r} is already taken")
     if value != subject_from(value):
-        raise ValueError(
-            f"must be printable, of 1 to {LONGEST_SUBJECT} characters, in lower case: subjects of all sources are compared so"
-        )
+        raise ValueError(f"must be printable, in lower case and of 1 to {LONGEST_SUBJECT} characters, as in all sources")
     return value
 
 
@@ -51,7 +49,7 @@ class _File(BaseModel):
 
 
 class FilePeople:
-    """One version of people.toml (protocol: pipeline.take_over.FilePeople)."""
+    """One version of people.toml (protocol: pipeline.people.adopt_file.PeopleFile)."""
 
     def __init__(self, people: list[_Person], digest: str, path: Path) -> None:
         self.digest = digest
@@ -66,11 +64,11 @@ class FilePeople:
             return False
 
     def identities(self) -> tuple[Identity, ...]:
-        """List the people; the file's own id of a person is the subject."""
+        """List the people. A person's id within this source is the subject."""
         return tuple(_identity(person) for person in self._people)
 
     def groups(self) -> tuple[Group, ...]:
-        """List the groups that it names."""
+        """List the groups that the file names."""
         members: dict[str, set[str]] = {}
         for person in self._people:
             for group in person.groups:
@@ -78,9 +76,9 @@ class FilePeople:
         return tuple(Group(name, name, frozenset(members[name])) for name in sorted(members))
 
     def accounts(self) -> list[tuple[Account, str]]:
-        """List accounts with the subjects for whom they stand."""
-        named = ((account.partition(":"), person.subject) for person in self._people for account in person.accounts)
-        return [(Account(forge, number, ""), subject) for (forge, _, number), subject in named]
+        """List the accounts, each with the subject of its person."""
+        accounts = ((account.partition(":"), person.subject) for person in self._people for account in person.accounts)
+        return [(Account(forge, number, ""), subject) for (forge, _, number), subject in accounts]
 
 
 def load(path: Path) -> FilePeople:
@@ -92,13 +90,13 @@ def load(path: Path) -> FilePeople:
     except OSError as fault:
         raise BadConfiguration([f"{path}: cannot be read: {fault.strerror}"]) from None
     except ValidationError as fault:
-        faults = [_located(path, raw.decode(), e["loc"], e["msg"].removeprefix("Value error, ")) for e in fault.errors()]
+        faults = [_located_fault(path, raw.decode(), e["loc"], e["msg"].removeprefix("Value error, ")) for e in fault.errors()]
         raise BadConfiguration(faults) from None
     except (ValueError, RecursionError) as fault:  # not TOML, not UTF-8, nested too deep, or a number too long to read
-        found = re.search(r"\(at line (\d+)", str(fault))
-        raise BadConfiguration([f"{path}:{found[1] if found else 1}: not TOML: {fault}"]) from None
-    faults = [_located(path, raw.decode(), where, what) for where, what in bad_places(data)]
-    faults += [_located(path, raw.decode(), ("people", index), what) for index, what in _clashes(file.people)]
+        line = re.search(r"\(at line (\d+)", str(fault))
+        raise BadConfiguration([f"{path}:{line[1] if line else 1}: not TOML: {fault}"]) from None
+    faults = [_located_fault(path, raw.decode(), where, what) for where, what in bad_places(data)]
+    faults += [_located_fault(path, raw.decode(), ("people", index), what) for index, what in _clashes(file.people)]
     if faults:
         raise BadConfiguration(faults)
     return FilePeople(file.people, hashlib.sha256(raw).hexdigest(), path)
@@ -117,7 +115,7 @@ def _identity(person: _Person) -> Identity:
 
 
 def _clashes(people: list[_Person]) -> list[tuple[int, str]]:
-    """Find what would make it unclear who acts: a subject or an account that two people have."""
+    """Find subjects and accounts that two people have, since it would be unclear who acts."""
     faults: list[tuple[int, str]] = []
     subjects: set[str] = set()
     owners: dict[str, str] = {GATE_ACCOUNT.key: GATE_PRINCIPAL.subject}
@@ -132,8 +130,8 @@ def _clashes(people: list[_Person]) -> list[tuple[int, str]]:
     return faults
 
 
-def _located(path: Path, text: str, where: tuple[str | int, ...], what: str) -> str:
-    """Name the line of the key in its [[people]] table, or of the table."""
+def _located_fault(path: Path, text: str, where: tuple[str | int, ...], what: str) -> str:
+    """Spell a fault with its line: that of the key in its [[people]] table, else that of the table."""
     index = where[1] if len(where) > 1 and isinstance(where[1], int) else None
     key = where[2] if len(where) > 2 else None
     current, line_found = -1, 1

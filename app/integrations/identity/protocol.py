@@ -1,4 +1,4 @@
-"""What the pipeline asks of the access map, and what a system that knows people answers when it is read."""
+"""Protocols of the access map, and of the systems that know people and sign tokens about them."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ from app.integrations.secrets.protocol import Secret
 
 
 class AccessMap(Protocol):
-    """What all configured sources together say, as of this moment. Every method may raise StoreUnavailable."""
+    """All that the configured sources say at this moment. Every method may raise StoreUnavailable."""
 
     def principal_of(self, account: Account) -> Principal | None:
-        """Return who is linked to this account (forge and stable id, never name or e-mail), or None."""
+        """Return the principal that is linked to this account (by forge and stable id, never by name or e-mail), or None."""
         ...
 
     def principal(self, subject: str) -> Principal | None:
-        """Return the principal of this subject, or None where no source speaks of it."""
+        """Return the principal of this subject, or None if no source names it."""
         ...
 
     def standing(self, subject: str) -> Standing | None:
-        """Return a principal with all that is said of it."""
+        """Return a principal with all that the sources say about it."""
         ...
 
     def everybody(self) -> list[Standing]:
-        """Return all principals of whom a configured source speaks, by subject."""
+        """Return all principals that a configured source names, by subject."""
         ...
 
     def owners_of(self, emails: Collection[str]) -> dict[str, str]:
-        """Return, for each of these e-mails (in lower case) that exactly one active principal owns, that subject.
+        """Return the owner's subject for each of these e-mails (in lower case) that exactly one active principal owns.
 
-        Evidence about authors, not identity.
+        This is evidence about authors, not identity.
         """
         ...
 
     def claimants_of(self, emails: Collection[str]) -> list[Principal]:
-        """Return everybody, active or not, of whom any source says that one of these e-mails (in lower case) is theirs."""
+        """Return every principal, active or not, to whom any source gives one of these e-mails (in lower case)."""
         ...
 
     def commit_keys(self) -> list[CommitKey]:
-        """List the keys that stand for anybody, revoked ones too."""
+        """List the keys of all principals, revoked keys included."""
         ...
 
     @property
@@ -58,7 +58,7 @@ class AccessMap(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SourceEvent:
-    """One event of a source's notice. It may come twice under the same id; no hints: nothing that is read has changed."""
+    """One event of a source's notice. It may come twice under the same id. Without hints, nothing that is read has changed."""
 
     id: str
     hints: tuple[Hint, ...]
@@ -66,7 +66,7 @@ class SourceEvent:
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What sources are made with: secrets by reference, the time, sleeping (for rate limits), and HTTP."""
+    """The tools that every source gets: secrets by reference, the time, sleeping (for rate limits), and HTTP."""
 
     secret: Callable[[str], Secret]
     clock: Clock
@@ -75,38 +75,38 @@ class Tools:
 
 
 class IdentitySource(Protocol):
-    """A system that is read. Every method raises SourceUnavailable where it cannot be read now, or not whole."""
+    """A system that is read. Every method raises SourceUnavailable if it cannot be read now, or not completely."""
 
     def read_all(self) -> Iterator[Page]:
-        """Read everything, identities before the groups that name them; what no page names is gone."""
+        """Read everything, identities before the groups that name them. Whatever no page names is gone."""
         ...
 
     def read_changes(self, since: datetime) -> Iterator[Page] | None:
-        """Read what changed since then, and perhaps more; None where only the whole can be read."""
+        """Read all changes since then, and perhaps more. None: the source can only be read as a whole."""
         ...
 
     def read_again(self, hint: Hint) -> Iterator[Page] | None:
-        """Read again what a hint is about; None where only the whole can be read."""
+        """Read the subject of a hint again. None: the source can only be read as a whole."""
         ...
 
 
 class Documents(Protocol):
-    """Reads the documents that a client writes to its source: such a source speaks by itself (SCIM)."""
+    """Reads the documents that a client writes to its source. Such a source is written to, not read (SCIM)."""
 
     def identity(self, user_id: str, document: Mapping[str, Any]) -> Identity:
         """Read a user; raises BadRequest if it names no principal."""
         ...
 
     def group(self, group_id: str, document: Mapping[str, Any]) -> Group:
-        """Read a group; raises BadRequest if its name is none."""
+        """Read a group; raises BadRequest if its name cannot be a group's name."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedToken:
-    """What a token proves. `issuer` is the name of the profile that took it, `sub` the claim as it stands there.
+    """The facts that a token proves. `issuer` is the name of the profile that accepted it, `sub` the claim as the token has it.
 
-    `is_service`: it speaks for a program; that must never pass as a person. `email` is empty unless the issuer has verified it.
+    `is_service`: the token is a program's, which must never pass as a person. `email` is empty unless the issuer has verified it.
     """
 
     issuer: str
@@ -127,7 +127,7 @@ class VerifiedToken:
 
 
 class TokenValidator(Protocol):
-    """Checks tokens of one issuer, or of all that are configured."""
+    """Checks tokens of one issuer, or of all configured issuers."""
 
     def validate(self, token: str) -> VerifiedToken:
         """Return what the token proves; raises BadToken or IssuerUnavailable."""
@@ -135,7 +135,7 @@ class TokenValidator(Protocol):
 
 
 class LoginSettings(Protocol):
-    """What the gate is configured with as a client of one issuer, with which people sign in."""
+    """The gate's configuration as a client of one issuer, with which people sign in."""
 
     @property
     def issuer(self) -> str:
@@ -144,17 +144,17 @@ class LoginSettings(Protocol):
 
     @property
     def client_id(self) -> str | None:
-        """The name under which the issuer knows the gate; None: nobody signs in with it."""
+        """The name under which the issuer knows the gate. None: people do not sign in with this issuer."""
         ...
 
     @property
     def client_secret(self) -> str | None:
-        """A reference to the secret that belongs to it; None: the issuer gave none."""
+        """A reference to the client's secret. None: the issuer gave none."""
         ...
 
     @property
     def scopes(self) -> Sequence[str]:
-        """What a sign-in asks for."""
+        """The scopes that a sign-in asks for."""
         ...
 
 

@@ -1,6 +1,6 @@
-"""What a SCIM client says of people and groups (RFC 7643 §4). Pure; served in `web/scim/`, kept in `store/scim/`.
+"""People and groups as a SCIM client writes them (RFC 7643 §4). Pure; served in `web/scim/`, kept in `store/scim/`.
 
-Such a source speaks by itself: it is never read.
+The client writes to the gate, so such a source is never read.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _KINDS = {kind.value: kind for kind in (PrincipalKind.AGENT, PrincipalKind.MACHI
 
 
 class Options(BaseModel):
-    """The own keys of `[identity.NAME]` with `kind = "scim"`.
+    """A SCIM source's own keys (`[identity.NAME]` with `kind = "scim"`).
 
-    `subject` is the attribute that names the principal: one that the client vouches for and that is unique; an e-mail is
+    `subject` is the attribute that names the principal. The client must vouch for it, and it must be unique; an e-mail is
     neither. `group_prefix` stands before every group's name, so that policies can tell this source's groups from others'.
     """
 
@@ -39,11 +39,11 @@ class Scim:
     """A source that is not read (protocol: identity.protocol.IdentitySource)."""
 
     def __init__(self, options: BaseModel, tools: Tools) -> None:
-        """Take what every source is made of; none of it is needed."""
+        """Accept the arguments that every source gets; none of them is needed."""
 
     def read_all(self) -> Iterator[Page]:
         """Raise SourceUnavailable."""
-        raise SourceUnavailable("a SCIM source speaks by itself and is not read")
+        raise SourceUnavailable("a SCIM source cannot be read: its client writes to the gate")
 
     def read_changes(self, since: datetime) -> Iterator[Page] | None:
         """Raise SourceUnavailable."""
@@ -56,7 +56,7 @@ class Scim:
 
 @dataclass(frozen=True, slots=True)
 class ScimDocuments:
-    """Reads what the client of one source writes (protocol: identity.protocol.Documents)."""
+    """Reads the documents that the client of one source writes (protocol: identity.protocol.Documents)."""
 
     options: Options
 
@@ -70,10 +70,10 @@ class ScimDocuments:
 
 
 def identity_from(user_id: str, document: Mapping[str, Any], options: Options) -> Identity:
-    """Read a User document; raises BadRequest where its subject can be none.
+    """Read a User document; raises BadRequest if the subject cannot name a principal.
 
-    Active where it does not say otherwise: the attribute is optional (RFC 7643 §4.1.1), and clients that leave it out mean so
-    when they create somebody. A change that leaves it out changes nothing of it: see `store/scim/resources.py`.
+    A user is active unless the document says otherwise. The attribute `active` is optional (RFC 7643 §4.1.1), and clients that
+    create a user without it mean an active one. A change without it leaves it as it was: see `store/scim/resources.py`.
     """
     subject = subject_from(str(document.get(options.subject) or ""))
     if subject is None:
@@ -90,7 +90,7 @@ def identity_from(user_id: str, document: Mapping[str, Any], options: Options) -
 
 
 def group_from(group_id: str, document: Mapping[str, Any], options: Options) -> Group:
-    """Read a Group document; raises BadRequest where its name is none."""
+    """Read a Group document; raises BadRequest if its name cannot be a group's name."""
     name = str(document.get("displayName") or "")
     if not name.strip() or not name.isprintable():
         raise BadRequest("displayName names the group: it must be printable and not blank")

@@ -1,11 +1,11 @@
 """Words aimed at AI agents, in messages and in the files that agents take for instructions.
 
-A tripwire and no proof. It knows how such words are commonly put (OWASP LLM01:2025, "Prompt Injection"; Greshake et al.,
-arXiv:2302.12173), in English and in a few spellings. Whoever words it anew, or in another language, is not seen; and
-whoever writes about the matter is.
+This is a tripwire, not a proof. It knows common wordings (OWASP LLM01:2025, "Prompt Injection"; Greshake et al.,
+arXiv:2302.12173), in English and in a few spellings. A new wording, or one in another language, is not found. A text about
+the matter is.
 
-Hidden characters are taken out before, tag characters read as the letters that they hide, and letters that look Latin as those.
-What the rule files of agents rightly say ("you are an AI assistant") is looked for in messages only.
+First, hidden characters are removed, tag characters are read as the letters that they hide, and letters that look Latin as
+Latin ones. Wordings that belong in the rule files of agents ("you are an AI assistant") are looked for in messages only.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _GAP = r"[\s>#*/\"'`-]{1,12}"  # between two words: a line may end there, and a 
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """One way to put it; each pattern is linear in the length of the text, but for bounded looks ahead."""
+    """One sort of wording. Its pattern is linear in the length of the text, except for bounded look-aheads."""
 
     what: str
     pattern: re.Pattern[str]
@@ -40,7 +40,7 @@ class _Words:
     in_rules: bool
 
 
-def _words(what: str, *patterns: str, in_messages: bool = True, in_rules: bool = True) -> _Words:
+def _words_like(what: str, *patterns: str, in_messages: bool = True, in_rules: bool = True) -> _Words:
     spelled_out = "|".join(patterns).replace("~", _GAP)
     return _Words(what, re.compile(spelled_out, re.IGNORECASE), in_messages, in_rules)
 
@@ -56,27 +56,27 @@ _AGENTS = (
 _PEOPLE = r"(?:users?|humans?|developers?|reviewers?|maintainers?|operators?)\b"
 _SECRETS = r"(?:secrets?|credentials?|tokens?|api[ _-]?keys?|environment~variables|\.env|private~keys?|ssh~keys?)\b"
 _ALL = (
-    _words(
+    _words_like(
         "tells its reader to ignore instructions",
         rf"{_DISREGARD}{_MANY}(?:{_EARLIER}~(?:(?:and|or)~)?){{1,3}}(?:\w{{1,20}}~)?{_ORDERS}",
         rf"{_DISREGARD}{_MANY}{_ORDERS}~(?:above|before|so~far|(?:that~)?(?:you~)?(?:were|was|have~been)~(?:given|told))\b",
         rf"{_DISREGARD}(?:everything|anything|all)~(?:(?:that~)?you~(?:were|have~been)|above|before~this)\b",
     ),
-    _words(
+    _words_like(
         "gives its reader new instructions",
         r"\bnew~(?:system~)?(?:instructions?|prompt)[ ]?:",
         r"\byour~(?:new|real|true|actual)~(?:instructions?|task|goal|objective)~(?:is|are)\b",
     ),
-    _words(
-        "tells its reader to keep something from people",
+    _words_like(
+        "tells its reader to hide something from people",
         r"\b(?:do~not|don['’]?t|never|without)~(?:tell|mention|inform|reveal|notify|alert|show|disclose|report)(?:ing)?~"
         rf"(?:(?:this|it|that|anything|of|these|changes?|about|to|the|any|your)~){{0,6}}{_PEOPLE}",
     ),
-    _words(
-        "is after the system prompt",
+    _words_like(
+        "asks for the system prompt",
         r"\b(?:reveal|print|show|leak|repeat|output|dump|send|replace|override)~(?:(?:me|the|your|any|all|full|entire)~){0,3}system~prompt\b",
     ),
-    _words(
+    _words_like(
         "speaks to AI agents",
         rf"\b(?:attention|note|notice|message|instructions?|important|reminder)~(?:to|for)~{_MANY}{_AGENTS}[^\n]{{0,40}}?[:,!]",
         rf"(?:^|\n)[ \t>#*-]{{0,12}}(?:dear|hey|hello)~{_AGENTS}",
@@ -84,45 +84,45 @@ _ALL = (
         rf"\b{_AGENTS}[,:]?~(?:please~)?(?:you~)?(?:must|should|shall|have~to)~(?:always~|now~|immediately~)?(?:approve|merge|accept|ignore|skip|disable|run|execute|deploy|push)\b",
         in_rules=False,
     ),
-    _words(
+    _words_like(
         "tells its reader what it is",
         r"\byou~are~(?:now~)?(?:(?:an?|the)~)?(?:\w{1,20}~)?(?:ai|llm|language~model|chatbot|(?:ai|coding|code)~(?:assistant|agent|reviewer))\b",
         r"\byou~are~(?:now~)?(?:claude|chatgpt|copilot|gemini|codex)\b",
         in_rules=False,
     ),
-    _words(
-        "tells its reader to break its bounds",
+    _words_like(
+        "tells its reader to break its limits",
         r"\byou~are~now~(?:in~)?(?:dan\b|developer~mode|jailbroken|unrestricted|no~longer~bound)",
     ),
-    _words(
+    _words_like(
         "holds the marks of a chat with a model",
         r"<\|?/?(?:system|system-reminder|im_start|im_end|assistant)\|?>|(?-i:\[/?INST\])|<</?sys>>",
         r"(?:^|\n)[ \t>#*-]{0,12}(?:system|assistant)[ ]?:[ ]*you~are\b",
     ),
-    _words(
+    _words_like(
         "hides instructions in a comment that is not shown",
         rf"<!--(?:(?!-->|<!--)[\s\S]){{0,2000}}?\b(?:{_AGENTS}|you~(?:must|should|are|will|have~to)\b)",
     ),
-    _words(
-        "has something decoded and followed",
+    _words_like(
+        "asks to decode something and to obey it",
         r"\b(?:base64|atob|b64decode|decode)\b[^\n]{0,120}?\b(?:run|execute|eval|exec|sh|bash|follow|obey)\b",
         r"\b(?:run|execute|follow|obey)\b[^\n]{0,60}?\b(?:decoded|base64)\b",
     ),
-    _words(
-        "has something fetched and run",
+    _words_like(
+        "asks to fetch something and to run it",
         r"\b(?:curl|wget)\b[^\n|]{0,300}\|[ ]*(?:sudo[ ]+)?(?:ba|z|da|k|fi)?sh\b",
         r"\b(?:ba|z)?sh[ ]+(?:-c[ ]+)?[\"']?(?:<\(|\$\()[ ]*(?:curl|wget)\b",
         r"\b(?:iex|invoke-expression)\b[^\n]{0,100}?\b(?:iwr|downloadstring|invoke-webrequest)\b",
     ),
-    _words(
-        "has secrets sent away",
+    _words_like(
+        "asks to send secrets away",
         rf"\b(?:send|post|upload|exfiltrate|transmit|forward)\b[^\n]{{0,80}}?{_SECRETS}[^\n]{{0,80}}?https?://",
     ),
 )
 
 
 def look(seen: Passage, *, is_message: bool) -> Iterator[Finding]:
-    """List what is aimed at agents, one finding a pattern, at the line where it begins first."""
+    """List the words aimed at agents, one finding for each sort, at the line of the first match."""
     plain = passage(seen.where, tuple((number, _plain(text)) for number, text in seen.lines))
     for words in _ALL:
         if (words.in_messages if is_message else words.in_rules) and (found := words.pattern.search(plain.text)):

@@ -1,8 +1,8 @@
-"""Commits by agents: by their e-mails and names, and by what their tools write into messages.
+"""Commits by agents, recognised by e-mails and names, and by the marks that their tools leave in messages.
 
-All of it is what the commit says of itself; whoever wants to hide an agent leaves it out. Sources: what Claude Code, Codex
-(openai/codex, pull request 11617), Cursor, Devin and Copilot write; aider.chat/docs/git.html; GitHub's "[bot]" accounts;
-`Assisted-by:` as in the kernel's Documentation/process/coding-assistants.rst; `Generated-by:` as in
+The commit itself makes all these statements, so a person who wants to hide an agent leaves them out. Sources: the marks of
+Claude Code, Codex (openai/codex, pull request 11617), Cursor, Devin and Copilot; aider.chat/docs/git.html; GitHub's "[bot]"
+accounts; `Assisted-by:` as in the kernel's Documentation/process/coding-assistants.rst; `Generated-by:` as in
 apache.org/legal/generative-tooling.html.
 """
 
@@ -20,7 +20,7 @@ _EMAIL = re.compile(
     r"|[^@]*@aider\.chat|openhands@all-hands\.dev|amp@ampcode\.com|agent@replit\.com"
     r"|(?:\d+\+)?(?:copilot|codex)@users\.noreply\.github\.com|[^@]*\[bot\]@users\.noreply\.[^@]*"
 )
-_NAME = re.compile(  # no given names: a Claude, a Devin and a Jules may be people, and then only an e-mail tells
+_NAME = re.compile(  # no given names: a Claude, a Devin or a Jules may be a person, so only an e-mail tells
     r"claude[ -](?:code|opus|sonnet|haiku|\d).*|(?:github )?copilot|cursor agent|(?:openai )?codex|chatgpt|gpt-\d.*|devin ai"
     r"|gemini[ -](?:cli|code|pro|flash|\d).*|google gemini|aider(?: \(.*\))?|openhands|.*\(aider\)|.*\[bot\]"
 )
@@ -38,7 +38,7 @@ LONGEST_TOKEN = 100
 
 
 def look(message: CommitMessage, where: str, agents: frozenset[str]) -> Iterator[Finding]:
-    """Say by what a commit gives itself away as an agent's; the first such thing only."""
+    """Report the first sign that a commit is an agent's, if there is one."""
     what = _by_identity(message, agents) or _by_trailer(message.text, agents)
     if what is None and _MADE_WITH.search(message.text):
         what = "the message says that it was made with an AI agent"
@@ -49,7 +49,7 @@ def look(message: CommitMessage, where: str, agents: frozenset[str]) -> Iterator
 def _by_identity(message: CommitMessage, agents: frozenset[str]) -> str | None:
     for role, email in (("author", message.author_email), ("committer", message.committer_email)):
         if email.strip().lower() in agents:
-            return f"the {role} is an agent of the access map"
+            return f"the {role} is an agent in the access map"
         if _EMAIL.fullmatch(email.strip().lower()):
             return f"the {role}'s e-mail is an agent's"
     return "the author's name is an agent's" if _NAME.fullmatch(message.author_name.strip().lower()) else None
@@ -73,10 +73,10 @@ def _names_agent(token: str, value: str, agents: frozenset[str]) -> bool:
 def trailers(text: str) -> list[tuple[str, str]]:
     """Read the trailers of a message as git does (git-interpret-trailers(1), DESCRIPTION).
 
-    They are the last paragraph, unless that is the first; all its lines are trailers, or a quarter is and one is of git's own.
+    They are the last paragraph, unless that is the first. All its lines must be trailers, or a quarter and one of git's own.
     """
     block = _last_paragraph(text)
-    found: list[tuple[str, str]] = []
+    pairs: list[tuple[str, str]] = []
     others = continuing = 0
     has_gits_own = False
     for line in reversed(block):
@@ -85,18 +85,18 @@ def trailers(text: str) -> list[tuple[str, str]]:
         if line[0].isspace():
             continuing += 1
         elif own or matched:
-            found.append((matched[1], matched[2].strip()) if matched else ("", line))
+            pairs.append((matched[1], matched[2].strip()) if matched else ("", line))
             continuing = 0
         else:
             others += 1 + continuing
             continuing = 0
     others += continuing
-    is_block = bool(found) and (not others or (has_gits_own and len(found) * 3 >= others))
-    return [(token, value) for token, value in reversed(found) if token] if is_block else []
+    is_block = bool(pairs) and (not others or (has_gits_own and len(pairs) * 3 >= others))
+    return [(token, value) for token, value in reversed(pairs) if token] if is_block else []
 
 
 def _last_paragraph(text: str) -> list[str]:
-    """Return its lines; none where it is the title. Comments are no lines."""
+    """Return the lines of the last paragraph, without comments; none if it is the title."""
     lines = [line.rstrip("\r") for line in text.rstrip().split("\n") if not line.startswith("#")]
     blank = next((n for n in range(len(lines) - 1, -1, -1) if not lines[n].strip()), None)
     has_title = blank is not None and any(line.strip() for line in lines[:blank])

@@ -1,12 +1,12 @@
-"""Secrets in what is added, by the detectors of detect-secrets (1.5.0): those whose secrets bear a mark of their own.
+"""Secrets in added lines, by those detectors of detect-secrets (1.5.0) whose secrets bear a mark of their own.
 
-Left out: the ones that take names and randomness for secrets (keywords, entropy), public IP addresses, and four whose pattern is
-any string beside a word such as `key` (Artifactory, Cloudant, IBM, SoftLayer); docs/inspection.md has the figures. A few marks
-that the library does not know are added, each from its vendor's page.
+Left out are the detectors that take names and randomness for secrets (keywords, entropy), public IP addresses, and four whose
+pattern is any string beside a word such as `key` (Artifactory, Cloudant, IBM, SoftLayer); docs/inspection.md has the figures.
+A few marks that the library does not know are added, each from its vendor's page.
 
-Only `analyze_string` is called: it is a regular expression and nothing more. The library's `analyze_line` may ask a vendor
-over the network whether a secret is valid, and reads settings that all threads share; its `pragma: allowlist` comments, with
-which a pusher would let himself through, are read elsewhere and not here. What is found stays in this function.
+Only `analyze_string` is called, which is a regular expression and nothing more. The library's `analyze_line` may ask a vendor
+over the network whether a secret is valid, and reads settings that all threads share. Its `pragma: allowlist` comments, which
+would let a pusher allow himself, are not read by `analyze_string`. A secret that is found does not leave this module.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class MoreKeysDetector(RegexBasedDetector):
 
 @dataclass(frozen=True, slots=True)
 class _Mark:
-    """A detector, and texts without one of which (in lower case) it finds nothing: most passages need no look at their lines."""
+    """A detector, and texts (in lower case): without one of them it finds nothing, so most passages are skipped quickly."""
 
     detector: RegexBasedDetector
     texts: tuple[str, ...]
@@ -72,7 +72,7 @@ class _Mark:
         return any(text in lowered for text in self.texts)
 
     def is_anywhere_in(self, text: str) -> bool:
-        """Tell whether a pattern fits somewhere, at most over a line's end: in a line it fits, it fits here."""
+        """Tell whether a pattern matches anywhere, also across a line's end. A match in a single line is a match here too."""
         return any(pattern.search(text) for pattern in self.detector.denylist)
 
 
@@ -103,23 +103,23 @@ _MARKS = (
 )
 
 
-def look(seen: Passage) -> Iterator[Finding]:
-    """List one finding a line and kind of secret."""
-    lowered = seen.text.lower()
+def look(passage: Passage) -> Iterator[Finding]:
+    """List one finding for each line and kind of secret."""
+    lowered = passage.text.lower()
     for mark in _MARKS:
-        if mark.may_be_in(lowered) and mark.is_anywhere_in(seen.text):
+        if mark.may_be_in(lowered) and mark.is_anywhere_in(passage.text):
             what = f"looks like a secret: {mark.detector.secret_type}"
-            for number, text in seen.lines:
+            for number, text in passage.lines:
                 if _has_secret(mark.detector, text):
-                    yield Finding(FindingKind.SECRET, seen.where, number, what)
+                    yield Finding(FindingKind.SECRET, passage.where, number, what)
 
 
 def _has_secret(detector: RegexBasedDetector, text: str) -> bool:
-    """Tell whether there is one, but for a password in a URL that stands for another, such as `${PASSWORD}`."""
+    """Tell whether a line holds a secret. A placeholder for a password in a URL, such as `${PASSWORD}`, does not count."""
     try:
-        found = detector.analyze_string(text)
+        secrets = detector.analyze_string(text)
         if isinstance(detector, BasicAuthDetector):
-            return any(not is_templated_secret(f) and not is_prefixed_with_dollar_sign(f) for f in found)
-        return any(True for _ in found)
-    except RecursionError:  # a "JSON Web Token" of a thousand brackets: no token, and nothing that comes by chance
+            return any(not is_templated_secret(s) and not is_prefixed_with_dollar_sign(s) for s in secrets)
+        return any(True for _ in secrets)
+    except RecursionError:  # a "JSON Web Token" of a thousand brackets: not a token, but not there by chance either
         return True

@@ -1,6 +1,6 @@
-"""Changed files that change the rules: those of agents, of the gate, of CI. Told by their paths alone, in any case of letters.
+"""Changed files that hold rules: those of agents, of the gate, of CI. The path alone decides, and its case does not matter.
 
-A folder's name also matches by itself: a link or a submodule may stand in its place.
+A folder's name also matches by itself, since a link or a submodule may stand in its place.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from app.domain.finding import Finding, FindingKind
 from app.domain.text import visible
 
-# Where the makers say: https://agents.md; code.claude.com/docs (memory, settings); cursor.com/docs/context/rules;
+# The makers' pages: https://agents.md; code.claude.com/docs (memory, settings); cursor.com/docs/context/rules;
 # docs.github.com "repository custom instructions"; docs.windsurf.com (memories); geminicli.com/docs (GEMINI.md);
 # docs.cline.bot (.clinerules); docs.roocode.com; jetbrains.com/help/junie; kiro.dev/docs/steering; modelcontextprotocol.io.
 _AGENT_RULES = re.compile(
@@ -29,7 +29,7 @@ _AGENT_RULES = re.compile(
 _GATE_FILES = re.compile(
     r"(?:^|/)(?:tidegate\.toml|people\.toml)$|\.cedar(?:schema(?:\.json)?)?$|(?:^|/)(?:policies|\.tidegate)$|(?:^|/)\.tidegate/"
 )
-# Where the makers say: docs.github.com, docs.gitea.com and forgejo.org/docs (actions); woodpecker-ci.org/docs; docs.drone.io;
+# The makers' pages: docs.github.com, docs.gitea.com and forgejo.org/docs (actions); woodpecker-ci.org/docs; docs.drone.io;
 # docs.gitlab.com/ci/yaml; jenkins.io/doc/book/pipeline/jenkinsfile; circleci.com/docs; and so on.
 _CI_FILES = re.compile(
     r"^\.(?:github|gitea|forgejo|gogs)(?:$|/(?:workflows|actions)(?:/|$))"
@@ -40,14 +40,14 @@ _CI_FILES = re.compile(
     r"|^\.(?:travis|cirrus|build)\.ya?ml$|^\.cirrus\.star$"
 )
 _SORTS = (
-    (FindingKind.AGENT_RULES, _AGENT_RULES, "rules of AI agents are changed"),
-    (FindingKind.GATE_FILES, _GATE_FILES, "what the gate goes by is changed"),
-    (FindingKind.CI_FILES, _CI_FILES, "what CI runs is changed"),
+    (FindingKind.AGENT_RULES, _AGENT_RULES, "a file with rules for AI agents changes"),
+    (FindingKind.GATE_FILES, _GATE_FILES, "a file with the gate's rules changes"),
+    (FindingKind.CI_FILES, _CI_FILES, "a file that CI runs changes"),
 )
 
 
 def look(path: str) -> Iterator[Finding]:
-    """List what sorts of rules a changed path belongs to."""
+    """List the sorts of rules that a changed path belongs to."""
     folded = path.casefold()
     for kind, pattern, what in _SORTS:
         if pattern.search(folded):

@@ -1,4 +1,4 @@
-"""Runs every detector over what a push brings, within bounds of time and of findings, and says where it came short."""
+"""Runs every detector over the changes of a push, within bounds of time and of findings, and says what was not inspected."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from app.integrations.inspection import authorship, credentials, files, names, u
 from app.integrations.inspection.protocol import passages
 
 MOST_SECONDS = 10.0
-MOST_OF_A_KIND = 50  # each kind counts by itself, so that none crowds out another
+MOST_OF_A_KIND = 50  # each kind counts by itself, so that one does not crowd out another
 MOST_REASONS = 5
 LONGEST_WHERE = 300  # characters
 
 
 @dataclass
-class _Found:
-    """What was found so far, each thing once, and why that is not all."""
+class _Findings:
+    """The findings so far, each once, and the reasons why they are not all."""
 
     ends: float
     clock: Callable[[], float]
@@ -46,15 +46,15 @@ class _Found:
 
 
 class ContentInspector:
-    """Looks at changes in this thread (protocol: Inspector). Holds no state: safe for many threads."""
+    """Inspects changes in the caller's thread (protocol: Inspector). It holds no state, so threads may share it."""
 
     def __init__(self, most_seconds: float = MOST_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
         self._most_seconds = most_seconds
         self._clock = clock
 
     def inspect(self, changes: Changes, *, agents: frozenset[str]) -> Inspection:
-        """List what is found in `changes`. Never raises."""
-        found = _Found(self._clock() + self._most_seconds, self._clock)
+        """List the findings in `changes`. Never raises."""
+        found = _Findings(self._clock() + self._most_seconds, self._clock)
         if not changes.is_whole:
             found.reasons[changes.why_not or "not everything that changed could be read"] = None
         for look in _steps(changes, agents, found):
@@ -65,13 +65,13 @@ class ContentInspector:
         return _inspection(changes, found)
 
 
-def _steps(changes: Changes, agents: frozenset[str], found: _Found) -> Iterator[Iterator[Finding]]:
-    """Give one piece of the work after the other; the cheap and the telling come first."""
+def _steps(changes: Changes, agents: frozenset[str], found: _Findings) -> Iterator[Iterator[Finding]]:
+    """Yield one piece of the work after the other; the cheap and the informative ones come first."""
     for file in changes.files:
         yield files.look(file.path)
         yield unicode.name(file.path)
         if file.kind in NOT_LOOKED_AT:
-            found.reasons[f"{visible(file.path, LONGEST_WHERE)} is {_SAID[file.kind]}"] = None
+            found.reasons[f"{visible(file.path, LONGEST_WHERE)} is {_DESCRIPTIONS[file.kind]}"] = None
     yield names.look(file.path for file in changes.files if file.kind is not FileKind.GONE)
     for message in changes.messages:
         yield from _message(message, agents)
@@ -86,7 +86,11 @@ def _steps(changes: Changes, agents: frozenset[str], found: _Found) -> Iterator[
                 yield instructions.look(passage, is_message=False)
 
 
-_SAID = {FileKind.BINARY: "binary", FileKind.LARGE: "too large to be looked at", FileKind.UNREAD: "beyond what is read"}
+_DESCRIPTIONS = {
+    FileKind.BINARY: "binary",
+    FileKind.LARGE: "too large to be inspected",
+    FileKind.UNREAD: "beyond the limit of reading",
+}
 
 
 def _message(message: CommitMessage, agents: frozenset[str]) -> Iterator[Iterator[Finding]]:
@@ -104,7 +108,7 @@ def _words(where: str, text: str) -> Iterator[Iterator[Finding]]:
         yield instructions.look(passage, is_message=True)
 
 
-def _inspection(changes: Changes, found: _Found) -> Inspection:
+def _inspection(changes: Changes, found: _Findings) -> Inspection:
     reasons = list(found.reasons)
     more = f"; and {len(reasons) - MOST_REASONS} more reasons" if len(reasons) > MOST_REASONS else ""
     return Inspection(

@@ -1,7 +1,7 @@
-"""Changes from text alone, for a check before a push is taken, which has no mirror: what `git log` writes when asked as here.
+"""Changes from text alone, for a check before a push is accepted, which has no mirror. `git log` writes the text, see below.
 
-Nothing in a message or a file can pass for structure: fields end with NUL, which git prints in none of them; the lines of a hunk
-are counted by its header; and a path is read from the line `diff --git`, both halves of which must agree.
+No message or file can pass for structure. Fields end with NUL, which git never prints within one. The header of a hunk counts
+its lines. A path is read from the line `diff --git`, whose two halves must agree.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ _MODES = {b"120000": FileKind.LINK, b"160000": FileKind.SUBMODULE}
 
 @dataclass(slots=True)
 class _File:
-    """One path over all commits; they come newest first, so the first to name it says what it is now."""
+    """One path over all commits. They come newest first, so the first that names the path says its kind now."""
 
     named_in: int
     kind: FileKind
@@ -82,7 +82,7 @@ class _Enough(Exception):
 
 @dataclass
 class _Reader:
-    """The text, and how far it was read."""
+    """The text, and the offset up to which it was read."""
 
     text: bytes
     at: int = 0
@@ -94,9 +94,9 @@ class _Reader:
         end = self.text.find(mark, self.at)
         if end < 0:
             raise _EndedEarly
-        found = self.text[self.at : end]
+        piece = self.text[self.at : end]
         self.at = end + len(mark)
-        return found
+        return piece
 
     def skip_blank(self) -> None:
         while self.starts(b"\n"):
@@ -107,7 +107,7 @@ class _Reader:
 
 
 class _Log:
-    """What was read so far."""
+    """The changes that were read so far."""
 
     def __init__(self, text: bytes) -> None:
         self.reader = _Reader(text)
@@ -130,36 +130,36 @@ class _Log:
         if not self.reader.starts(b"\0"):
             raise self.reader.refuse("commit")
         self.reader.at += 1
-        sha, *who, said = (self.reader.until(b"\0") for _ in range(_FIELDS))
+        sha, *identity, message = (self.reader.until(b"\0") for _ in range(_FIELDS))
         if not _COMMIT.match(sha):
             raise self.reader.refuse("commit before")
         if len(self.messages) >= MOST_COMMITS:
             raise _Enough(f"there are more than {MOST_COMMITS} new commits")
-        if len(said) > LONGEST_MESSAGE:
-            self.reasons[f"the message of commit {sha[:12].decode()} is not read to its end"] = None
-        name, author, committer = (each[:LONGEST_NAME].decode(errors="replace") for each in who)
-        text = said[:LONGEST_MESSAGE].decode(errors="replace")
+        if len(message) > LONGEST_MESSAGE:
+            self.reasons[f"the message of commit {sha[:12].decode()} is too long and was not read to its end"] = None
+        name, author, committer = (field[:LONGEST_NAME].decode(errors="replace") for field in identity)
+        text = message[:LONGEST_MESSAGE].decode(errors="replace")
         self.messages.append(CommitMessage(sha.decode(), text, name, author, committer))
         self._spend(len(text))
 
     def _file(self) -> None:
         path = self._path(self.reader.until(b"\n").removeprefix(b"diff --git "))
         kind = self._kind()
-        file = self._named(path, kind)
+        file = self._file_of(path, kind)
         while self.reader.starts(b"@@ "):
             self._hunk(file if kind not in _BY_PATH_ONLY else None)
 
-    def _named(self, path: bytes, kind: FileKind) -> _File:
+    def _file_of(self, path: bytes, kind: FileKind) -> _File:
         number = len(self.messages)
         if path not in self.files and len(self.files) >= MOST_FILES:
             raise _Enough(f"more than {MOST_FILES} files are changed")
         file = self.files.setdefault(path, _File(number, kind))
         if kind is FileKind.BINARY or (file.named_in == number and file.kind is FileKind.GONE):
-            file.kind = kind  # a file that becomes a link is told as gone and made, in one commit
+            file.kind = kind  # git reports a file that becomes a link as deleted and created, in one commit
         return file
 
     def _path(self, both: bytes) -> bytes:
-        """Read `a/PATH b/PATH`; quoted where git quotes (git-config(1), core.quotePath)."""
+        """Read `a/PATH b/PATH`, which git may have quoted (git-config(1), core.quotePath)."""
         half = len(both) // 2
         first, second = both[:half], both[half + 1 :]
         if quoted := _BOTH_QUOTED.match(both):
@@ -192,7 +192,7 @@ class _Log:
             line = self.reader.until(b"\n")
             sign = line[:1]
             if sign == b"+":
-                self._added(file, number, line[1:])
+                self._add_line(file, number, line[1:])
             elif sign not in {b"-", b" ", b"\\"}:
                 raise self.reader.refuse("line of a hunk before")
             old -= sign in {b"-", b" "}
@@ -201,7 +201,7 @@ class _Log:
         if old < 0 or new < 0:
             raise self.reader.refuse("hunk of the length that it says before")
 
-    def _added(self, file: _File | None, number: int, line: bytes) -> None:
+    def _add_line(self, file: _File | None, number: int, line: bytes) -> None:
         self._spend(len(line) + 1)
         if file is None:
             return
@@ -218,9 +218,9 @@ class _Log:
 
 
 def parse(text: bytes) -> Changes:
-    """Read what `git` with GIT_ARGUMENTS writes; raises BadRequest where it is something else.
+    """Read the output of `git` with GIT_ARGUMENTS; raises BadRequest if it is something else.
 
-    Lines have the numbers of the commit that adds them. What is cut off or beyond a bound makes the answer not whole.
+    Lines have the numbers of the commit that adds them. If text is cut off or beyond a bound, the answer is not whole.
     """
     log = _Log(text[:LARGEST_PATCH])
     is_read = False
@@ -233,25 +233,25 @@ def parse(text: bytes) -> Changes:
         log.reasons[str(bound)] = None
     if len(text) > LARGEST_PATCH:
         log.reasons["the text is longer than what is read"] = None
-    files = tuple(_changed(path, file) for path, file in log.files.items())
+    files = tuple(_changed_file(path, file) for path, file in log.files.items())
     return Changes(files, tuple(log.messages), (), not log.reasons, is_read, "; ".join(log.reasons))
 
 
-def _changed(path: bytes, file: _File) -> ChangedFile:
+def _changed_file(path: bytes, file: _File) -> ChangedFile:
     name = path.decode(errors="replace")
     lines = read_text(b"\n".join(line for _, line in file.added))
     texts = lines.split("\n") if lines is not None and file.added else []
-    if len(texts) != len(file.added):  # no text, or one whose lines git does not see
+    if len(texts) != len(file.added):  # not text, or text whose lines git counts otherwise
         return ChangedFile(name, FileKind.BINARY)
     added: tuple[Line, ...] = tuple((number, text) for (number, _), text in zip(file.added, texts, strict=True))
     return ChangedFile(name, file.kind, added)
 
 
 def unquoted(quoted: bytes) -> bytes:
-    """Read what stands between the quotes of a path that git has quoted (git-config(1), core.quotePath)."""
+    """Undo the escapes between the quotes of a path that git has quoted (git-config(1), core.quotePath)."""
 
-    def meant(escape: re.Match[bytes]) -> bytes:
-        said = escape[1]
-        return bytes([int(said, 8) & 0xFF]) if len(said) == 3 else _ESCAPES.get(said, said)
+    def unescape(escape: re.Match[bytes]) -> bytes:
+        code = escape[1]
+        return bytes([int(code, 8) & 0xFF]) if len(code) == 3 else _ESCAPES.get(code, code)
 
-    return _ESCAPE.sub(meant, quoted)
+    return _ESCAPE.sub(unescape, quoted)

@@ -1,4 +1,4 @@
-"""What the pipeline asks of content inspection, and what the detectors are given: passages, cut into pieces."""
+"""The protocol of content inspection, and the passages that the detectors get."""
 
 from __future__ import annotations
 
@@ -11,41 +11,41 @@ from typing import Protocol
 from app.domain.change import Changes, Line
 from app.domain.finding import Inspection
 
-LONGEST_LINE = 2_000  # characters; a longer one is looked at in pieces
-OVERLAP = 250  # characters: nothing that is looked for in a line is longer, but some tokens, which are found by their beginning
+LONGEST_LINE = 2_000  # characters; a longer line is inspected in pieces
+OVERLAP = 250  # characters: no pattern within a line is longer, except some tokens, which are found by their beginning
 PASSAGE = 64 * 1024  # characters, about
-LINES_BEFORE = 8  # of the passage before, since a sentence may go over its end
+LINES_BEFORE = 8  # of the passage before, since a sentence may cross its end
 
 
 class Inspector(Protocol):
-    """Looks at what a push brings."""
+    """Inspects the changes of a push."""
 
     def inspect(self, changes: Changes, *, agents: frozenset[str]) -> Inspection:
-        """List what is found. Never raises; `agents` are e-mails, in lower case, of principals that are agents."""
+        """List the findings. Never raises. `agents` are e-mails, in lower case, of principals that are agents."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """Some lines of one file or message, and the same as one text."""
+    """Some lines of one file or message, and the same lines as one text."""
 
     where: str
     lines: tuple[Line, ...]
     text: str
 
     def line_at(self, offset: int) -> int:
-        """Tell in which line the character at `offset` of the text stands."""
+        """Return the number of the line that holds the character at `offset` of the text."""
         starts = list(accumulate((len(text) + 1 for _, text in self.lines), initial=0))
         return self.lines[bisect_right(starts, offset) - 1][0]
 
 
 def passage(where: str, lines: tuple[Line, ...]) -> Passage:
-    """Make a passage of lines as they are."""
+    """Make one passage of all lines."""
     return Passage(where, lines, "\n".join(text for _, text in lines))
 
 
 def passages(where: str, lines: tuple[Line, ...]) -> Iterator[Passage]:
-    """Cut lines into passages of bounded size that overlap: what is found twice is found at the same line."""
+    """Cut lines into overlapping passages of bounded size. A finding in two passages has the same line in both."""
     whole = passage(where, lines)
     if len(whole.text) <= PASSAGE and all(len(text) <= LONGEST_LINE for _, text in lines):
         yield whole

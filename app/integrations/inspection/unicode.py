@@ -2,13 +2,13 @@
 
 - Bidirectional controls: "Trojan Source", CVE-2021-42574, https://trojansource.codes; Unicode Standard Annex #9 §2; UTS #55 §3.
 - Invisible: Unicode Standard §23.2 (layout controls), §23.3 (deprecated format characters), §18.6 (Hangul fillers); control
-  codes, which a terminal obeys (§23.1). Joiners are let be where emoji (UTS #51 §2.3) or cursive and Indic scripts
+  codes, which a terminal obeys (§23.1). Joiners are allowed if emoji (UTS #51 §2.3) or cursive and Indic scripts
   (UAX #31 §2.3.1) need them.
-- Tags: Unicode Standard §23.9. Let be in the three flags that are recommended for interchange (UTS #51, RGI emoji tag sequences).
-- Variation selectors: one after a character is how it is meant (Unicode Standard §23.4; UTS #37); more in a row, or those of the
-  supplement after anything but an ideograph, only hide data.
+- Tags: Unicode Standard §23.9. Allowed in the three flags recommended for interchange (UTS #51, RGI emoji tag sequences).
+- Variation selectors: one after a character is their proper use (Unicode Standard §23.4; UTS #37). More in a row, or those of
+  the supplement after anything but an ideograph, only hide data.
 
-Whoever writes Hebrew or Arabic may mean a mark that is reported here: policy decides what a fact means.
+A Hebrew or Arabic text may hold a mark that is reported here and is meant. Policy decides what a finding means.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _INVISIBLE = re.compile(
     "[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]|\r(?!\\Z)"  # neither tab nor form feed, nor a carriage return that ends the line
     "|[\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180e\u200b\u2028\u2029\u2060-\u2065\u206a-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb"
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0080-\U000e00ff\U000e01f0-\U000e0fff]"
-    "|(?<![\u2801-\u28ff])\u2800(?![\u2801-\u28ff])"  # a blank in Braille is one
+    "|(?<![\u2801-\u28ff])\u2800(?![\u2801-\u28ff])"  # among Braille, it is a blank
     f"|(?<![{_JOINING}])\u200c"
     f"|(?<![{_JOINING}])\u200d(?:(?![{_PICTURES}])|(?<![{_PICTURES}\ufe0f\U000e007f]\u200d))"
     "|[\ufe00-\ufe0f\U000e0100-\U000e01ef]{2,}"
@@ -51,7 +51,7 @@ _CONTROLS = re.compile("[\x00-\x08\x0b\x0d-\x1f\x7f]")
 @dataclass(frozen=True, slots=True)
 class _Search:
     kind: FindingKind
-    found: re.Pattern[str]
+    pattern: re.Pattern[str]
     what: str
 
 
@@ -63,7 +63,7 @@ _SEARCHES = (
 
 
 def look(where: str, lines: tuple[Line, ...]) -> Iterator[Finding]:
-    """List one finding a line and kind. A byte order mark at the beginning of line 1 is none."""
+    """List one finding for each line and kind. A byte order mark at the beginning of line 1 is not a finding."""
     for number, text in lines:
         if text.isascii() and not _CONTROLS.search(text):
             continue
@@ -73,7 +73,7 @@ def look(where: str, lines: tuple[Line, ...]) -> Iterator[Finding]:
 
 
 def name(path: str) -> Iterator[Finding]:
-    """List what a path hides, one finding a kind; no control character belongs in one."""
+    """List what a path hides, one finding for each kind. Any control character in a path is one."""
     shown = visible(path)
     for finding in _in_line(shown, None, path):
         yield finding
@@ -85,8 +85,8 @@ def name(path: str) -> Iterator[Finding]:
 
 def _in_line(where: str, number: int | None, text: str) -> Iterator[Finding]:
     for search in _SEARCHES:
-        seen = _FLAGS.sub("", text) if search.kind is FindingKind.TAG_CHARACTERS else text
-        points = sorted({ord(c) for found in search.found.findall(seen) for c in found})
+        searched = _FLAGS.sub("", text) if search.kind is FindingKind.TAG_CHARACTERS else text
+        points = sorted({ord(c) for match in search.pattern.findall(searched) for c in match})
         if points:
             yield Finding(search.kind, where, number, f"{search.what}: {_list(points)}")
 

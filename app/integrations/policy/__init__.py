@@ -1,1 +1,1 @@
-"""One file a product for whether an action is allowed. Start with `protocol.py`."""
+"""The policy engine, which says whether an action is allowed, one file a product. Start with `protocol.py`."""

@@ -1,7 +1,7 @@
-"""Cedar policies behind one function that fails closed. What a text must not hold: `lint.py`.
+"""Cedar policies behind one function that fails closed. `lint.py` checks the texts.
 
 Cedar skips a policy that errors, which would make a `forbid` vanish (docs.cedarpolicy.com, "Authorization"). So the
-schema is always passed, every attribute is required, and an allow with any error beside it is a deny.
+schema is always passed, every attribute is required, and an allow with any error is a deny.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from app.integrations.policy.texts import files_of
 SCHEMA = (Path(__file__).parent / "schema.cedarschema").read_text(encoding="utf-8")
 LONGEST_ERROR = 300
 MOST = 2**31  # approvals: more than any policy asks for
-NAMED = frozenset({Action.APPROVE.value, Action.OVERRIDE.value})  # rights that no permit for "any action" gives along
+NAMED = frozenset({Action.APPROVE.value, Action.OVERRIDE.value})  # rights that a permit for "any action" does not give
 
 Answer = tuple[Effect, tuple[str, ...], str]
 
@@ -32,51 +32,51 @@ class CedarPolicy:
     """One version of the policies, parsed once; decides from any thread (protocol: Policy)."""
 
     def __init__(self, texts: Mapping[str, str], folder: Path = Path(), *, schema: str | None = None) -> None:
-        """Take texts by file name; `folder` only says where they lie, in faults. Raises BadConfiguration.
+        """Take texts by file name; faults name `folder` as their place. Raises BadConfiguration.
 
-        `schema` is that of a kept version, by which recorded decisions are made again; else the one that ships with the program.
+        `schema` is a kept version's schema, to make recorded decisions again. The default is the one that ships with the program.
         """
         chosen = SCHEMA if schema is None else schema
         if faults := _faults(texts, folder, chosen):
             raise BadConfiguration(faults)
-        self._take(texts, chosen)
+        self._set(texts, chosen)
 
     @classmethod
     def kept(cls, text: str, schema: str, digest: str) -> CedarPolicy:
-        """Take a kept version as it decided then, whatever is checked today; raises BadConfiguration where it is another one."""
-        texts = files_of(text, lambda found: _digest(found, schema) == digest)
+        """Return a kept version as it decided then, without today's checks; raises BadConfiguration if the digest differs."""
+        texts = files_of(text, lambda files: _digest(files, schema) == digest)
         if texts is None:
-            raise BadConfiguration([f"what is kept of version {digest} is not what its digest names"])
-        made = cls.__new__(cls)
+            raise BadConfiguration([f"the kept text of version {digest} does not fit its digest"])
+        policy = cls.__new__(cls)
         try:
-            made._take(texts, schema)
+            policy._set(texts, schema)
         except ValueError as fault:
-            raise BadConfiguration([f"what is kept of version {digest} cannot be read: {fault}"]) from None
-        return made
+            raise BadConfiguration([f"the kept text of version {digest} cannot be read: {fault}"]) from None
+        return policy
 
-    def _take(self, texts: Mapping[str, str], schema: str) -> None:
+    def _set(self, texts: Mapping[str, str], schema: str) -> None:
         self.schema = schema
         self.files = {name: texts[name] for name in sorted(texts)}
         self.text = "\n".join(f"// {name}\n{text}" for name, text in self.files.items())
         self.digest = _digest(texts, schema)
         self._schema = cedarpy.Schema.from_str(schema)
         self._policies = cedarpy.PolicySet.from_str(self.text)
-        self._written = {each.id: each for each in policies_of(self.text)}
-        self._repositories = frozenset(name for each in self._written.values() for name in each.repositories)
-        self._enough = {"count": MOST, "met": True, "groups": sorted({t for each in self._written.values() for t in each.texts})}
+        self._by_id = {policy.id: policy for policy in policies_of(self.text)}
+        self._repositories = frozenset(name for policy in self._by_id.values() for name in policy.repositories)
+        self._enough = {"count": MOST, "met": True, "groups": sorted({t for p in self._by_id.values() for t in p.texts})}
 
     def changed(self, file: str, text: str) -> CedarPolicy:
-        """Return these policies with this file; raises BadConfiguration. Faults say nothing of where the files lie."""
+        """Return these policies with this file; raises BadConfiguration. Faults do not name the folder of the files."""
         return CedarPolicy({**self.files, file: text}, schema=self.schema)
 
     def asks(self, fact: str, action: Action, resources: frozenset[tuple[str, str]]) -> bool:
-        """Tell whether a policy asks for a fact of the context that may concern this action on one of these resources."""
-        return any(fact in each.facts and each.may_concern(action.value, resources) for each in self._written.values())
+        """Tell whether a policy asks for this fact and may concern this action on one of these resources."""
+        return any(fact in policy.facts and policy.may_concern(action.value, resources) for policy in self._by_id.values())
 
     @property
     def groups(self) -> frozenset[str]:
         """The groups that any policy names."""
-        return frozenset(group for each in self._written.values() for group in each.groups)
+        return frozenset(group for policy in self._by_id.values() for group in policy.groups)
 
     @property
     def repositories(self) -> frozenset[str]:
@@ -85,86 +85,87 @@ class CedarPolicy:
 
     @property
     def reasons(self) -> dict[str, str]:
-        """What each policy says to people, by its id."""
-        return {each.id: each.reason for each in self._written.values()}
+        """Each policy's reason for people, by its id."""
+        return {policy.id: policy.reason for policy in self._by_id.values()}
 
-    def about(self, asked: Mapping[str, Any]) -> Asks:
-        """Tell what the policies ask for that may concern this request (Decision.request)."""
-        action, resources = asked["request"]["action"]["id"], _resources(asked)
-        about = [each for each in self._written.values() if each.may_concern(action, resources)]
+    def about(self, query: Mapping[str, Any]) -> Asks:
+        """Return what the policies ask for, if they may concern this request (Decision.request)."""
+        action, resources = query["request"]["action"]["id"], _resources(query)
+        policies = [policy for policy in self._by_id.values() if policy.may_concern(action, resources)]
         return Asks(
-            groups=frozenset(group for each in about for group in each.groups),
-            facts=frozenset(fact for each in about for fact in each.facts),
-            compared=frozenset(pair for each in about for pair in each.compared),
+            groups=frozenset(group for policy in policies for group in policy.groups),
+            facts=frozenset(fact for policy in policies for fact in policy.facts),
+            compared=frozenset(pair for policy in policies for pair in policy.compared),
             enough=self._enough,
         )
 
     @property
     def facts(self) -> frozenset[str]:
         """The facts of the context that any policy asks about."""
-        return frozenset(fact for each in self._written.values() for fact in each.facts)
+        return frozenset(fact for policy in self._by_id.values() for fact in policy.facts)
 
     def decide(self, request: DecisionRequest) -> Decision:
-        """Decide. Never raises: whatever goes wrong is a deny that says so."""
-        return self.recompute(_asked(request))
+        """Decide. Never raises: any fault is a deny that names it."""
+        return self.recompute(_as_query(request))
 
-    def recompute(self, asked: dict[str, Any]) -> Decision:
+    def recompute(self, query: dict[str, Any]) -> Decision:
         """Decide a recorded request (Decision.request) under this version (invariant 10). Never raises."""
-        effect, policies, reason = self._answer(asked)
-        return Decision(effect, policies, reason, self.digest, asked)
+        effect, policies, reason = self._answer(query)
+        return Decision(effect, policies, reason, self.digest, query)
 
-    def _answer(self, asked: dict[str, Any]) -> Answer:
+    def _answer(self, query: dict[str, Any]) -> Answer:
         try:
-            if not _is_active(asked):
-                return Effect.DENY, (), f"{asked['request']['principal']['id']} is not active"
-            answer = self._evaluate(asked)
-            return answer if answer[0] is Effect.ALLOW else self._held(asked, answer)
+            if not _is_active(query):
+                return Effect.DENY, (), f"{query['request']['principal']['id']} is not active"
+            answer = self._evaluate(query)
+            return answer if answer[0] is Effect.ALLOW else self._hold_or_deny(query, answer)
         except Exception as fault:
-            return Effect.DENY, (), _unanswered(f"{type(fault).__name__}: {fault}")
+            return Effect.DENY, (), _evaluation_fault(f"{type(fault).__name__}: {fault}")
 
-    def _held(self, asked: dict[str, Any], denied: Answer) -> Answer:
-        """Hold what enough approvals would allow; where those change nothing, it stays denied."""
-        request = asked["request"]
+    def _hold_or_deny(self, query: dict[str, Any], denied: Answer) -> Answer:
+        """Turn a denial into a hold if enough approvals would allow the request."""
+        request = query["request"]
         if request["action"]["id"] not in HOLDABLE or "approvals" not in request["context"]:
-            return denied  # also what was recorded before there were approvals
+            return denied  # also if the request was recorded before there were approvals
         context = request["context"] | {"approvals": self._enough}
-        effect, _, _ = self._evaluate(asked | {"request": request | {"context": context}})
+        effect, _, _ = self._evaluate(query | {"request": request | {"context": context}})
         if effect is not Effect.ALLOW:
             return denied
         return Effect.HOLD, denied[1], f"waits for approvals: {denied[2]}"
 
-    def _evaluate(self, asked: dict[str, Any]) -> Answer:
-        answer = cedarpy.is_authorized(asked["request"], self._policies, asked["entities"], self._schema)
+    def _evaluate(self, query: dict[str, Any]) -> Answer:
+        answer = cedarpy.is_authorized(query["request"], self._policies, query["entities"], self._schema)
         ids = answer.diagnostics.id_annotations_by_reason
         policies = tuple(sorted(str(ids[reason]) for reason in answer.diagnostics.reasons))
         if answer.diagnostics.errors:
-            return Effect.DENY, policies, _unanswered("; ".join(map(str, answer.diagnostics.errors)))
+            return Effect.DENY, policies, _evaluation_fault("; ".join(map(str, answer.diagnostics.errors)))
         if answer.allowed and policies:
-            return self._allowed(asked, policies)
+            return self._allow_or_deny(query, policies)
         if policies:
-            return Effect.DENY, policies, f"forbidden by {self._named(policies)}"
-        return Effect.DENY, (), self._unpermitted(asked)
+            return Effect.DENY, policies, f"forbidden by {self._with_reasons(policies)}"
+        return Effect.DENY, (), self._why_not_permitted(query)
 
-    def _allowed(self, asked: dict[str, Any], policies: tuple[str, ...]) -> Answer:
-        action = asked["request"]["action"]["id"]
-        naming = tuple(p for p in policies if action in (self._written[p].actions or ()))
+    def _allow_or_deny(self, query: dict[str, Any], policies: tuple[str, ...]) -> Answer:
+        action = query["request"]["action"]["id"]
+        naming = tuple(p for p in policies if action in (self._by_id[p].actions or ()))
         if action in NAMED and not naming:
-            return Effect.DENY, (), f"no policy permits to {action} by that name, and {self._named(policies)} is for any action"
+            reason = f"no policy permits to {action} by name; permits for any action do not include it"
+            return Effect.DENY, (), f"{reason}: {self._with_reasons(policies)}"
         policies = naming if action in NAMED else policies
-        return Effect.ALLOW, policies, f"permitted by {self._named(policies)}"
+        return Effect.ALLOW, policies, f"permitted by {self._with_reasons(policies)}"
 
-    def _unpermitted(self, asked: dict[str, Any]) -> str:
-        """Say that nothing permits it, and which policies could."""
-        who, what, where = (asked["request"][name]["id"] for name in ("principal", "action", "resource"))
-        resources = _resources(asked)
-        permits = (p for p in self._written.values() if p.is_permit and p.may_concern(what, resources))
+    def _why_not_permitted(self, query: dict[str, Any]) -> str:
+        """Say that no policy permits the request, and which policies could."""
+        who, what, where = (query["request"][name]["id"] for name in ("principal", "action", "resource"))
+        resources = _resources(query)
+        permits = (p for p in self._by_id.values() if p.is_permit and p.may_concern(what, resources))
         could = [p.id for p in permits if what not in NAMED or p.actions is not None]
-        ref = asked["request"]["context"]["ref"]
-        said = f"no policy permits {who} to {what} to {where} from {ref}"
-        return said + (f"; what could: {self._named(could)}" if could else "")
+        ref = query["request"]["context"]["ref"]
+        reason = f"no policy permits {who} to {what} to {where} from {ref}"
+        return reason + (f"; policies that could: {self._with_reasons(could)}" if could else "")
 
-    def _named(self, policies: Iterable[str]) -> str:
-        return ", ".join(f'"{p}"' + (f" ({self._written[p].reason})" if self._written[p].reason else "") for p in policies)
+    def _with_reasons(self, policies: Iterable[str]) -> str:
+        return ", ".join(f'"{p}"' + (f" ({self._by_id[p].reason})" if self._by_id[p].reason else "") for p in policies)
 
 
 def load(folder: Path) -> CedarPolicy:
@@ -179,7 +180,7 @@ def load(folder: Path) -> CedarPolicy:
     if faults:
         raise BadConfiguration(faults)
     if not texts:
-        raise BadConfiguration([f"{folder}: holds no *.cedar file, so everything would be denied"])
+        raise BadConfiguration([f"{folder}: has no *.cedar file, so everything would be denied"])
     return CedarPolicy(texts, folder)
 
 
@@ -198,11 +199,11 @@ def _digest(texts: Mapping[str, str], schema: str) -> str:
     return hashlib.sha256(whole.encode()).hexdigest()
 
 
-def _unanswered(error: str) -> str:
+def _evaluation_fault(error: str) -> str:
     return f"the policy could not be evaluated: {error[:LONGEST_ERROR]}"
 
 
-def _asked(request: DecisionRequest) -> dict[str, Any]:
+def _as_query(request: DecisionRequest) -> dict[str, Any]:
     principal = request.principal
     who = {"type": "Principal", "id": principal.subject}
     repository = {"type": "Repository", "id": request.repository}
@@ -225,16 +226,16 @@ def _asked(request: DecisionRequest) -> dict[str, Any]:
     }
 
 
-def _resources(asked: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
-    return frozenset(_uid(each) for entity in asked["entities"] for each in (entity["uid"], *entity["parents"]))
+def _resources(query: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
+    return frozenset(_uid(uid) for entity in query["entities"] for uid in (entity["uid"], *entity["parents"]))
 
 
-def _uid(entity: dict[str, str]) -> tuple[str, str]:
-    return entity["type"], entity["id"]
+def _uid(uid: dict[str, str]) -> tuple[str, str]:
+    return uid["type"], uid["id"]
 
 
 def _plain(context: object) -> dict[str, Any]:
-    """Copy the context as JSON; empty where it is none, which the schema refuses: evidence must be storable."""
+    """Copy the context as JSON. If it is not storable as JSON, return an empty one, which the schema refuses."""
     try:
         text = json.dumps(context, allow_nan=False, ensure_ascii=False)
         text.encode()
@@ -244,7 +245,7 @@ def _plain(context: object) -> dict[str, Any]:
     return copy if isinstance(copy, dict) else {}
 
 
-def _is_active(asked: dict[str, Any]) -> bool:
+def _is_active(query: dict[str, Any]) -> bool:
     """Tell by the recorded entities, so that deciding again gives the same answer."""
-    who = asked["request"]["principal"]
-    return any(each["uid"] == who and each["attrs"].get("active") is True for each in asked["entities"])
+    who = query["request"]["principal"]
+    return any(entity["uid"] == who and entity["attrs"].get("active") is True for entity in query["entities"])

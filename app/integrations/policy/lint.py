@@ -1,7 +1,7 @@
-"""What is wrong with a policy text, with its line, and what its policies say of themselves. Used by `cedar.py`.
+"""The faults of a policy text, with their lines, and what its policies name and ask for. Used by `cedar.py`.
 
-The engine takes templates, `has` guards and texts nested without end; a `forbid` made of them may never come into force, or
-may end the process. What a policy asks about may be known in part only: then it must ask whether it is known, too.
+The engine accepts templates, `has` guards and texts nested without end. A `forbid` made of them may never come into force, or
+may end the process. Some facts may be known only in part: a policy that asks for one must also ask whether it is all known.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from typing import Any
 import cedarpy
 
 _STATEMENT = re.compile(r"\b(?:permit|forbid)\s*\(")
-_HIDDEN = re.compile(r'"(?:[^"\\]|\\.)*"|//[^\n]*', re.DOTALL)
-_LINK = re.compile(r"&&|\|\||\bif\b|[-.+*!]")
+_STRING_OR_COMMENT = re.compile(r'"(?:[^"\\]|\\.)*"|//[^\n]*', re.DOTALL)
+_OPERATOR = re.compile(r"&&|\|\||\bif\b|[-.+*!]")
 _BRACKET = re.compile(r"[(\[{]|([)\]}])")
-MOST_NESTED = 400  # Cedar's parser recurses without a limit: nested some thousand deep it kills the process, no error
+MOST_NESTED = 400  # Cedar's parser recurses without a limit: some thousand levels kill the process instead of giving an error
 _QUOTED = re.compile(r"`([^`]+)`")
-# What may not be all there is: the fact that says whether it is.
+# Facts that may be incomplete, each with the fact that says whether it is complete.
 KNOWN_BY = {"paths": "paths_known", "findings": "inspected", "unknown_authors": "authors_known"}
 
 
@@ -32,8 +32,8 @@ KNOWN_BY = {"paths": "paths_known", "findings": "inspected", "unknown_authors": 
 class ParsedPolicy:
     """A policy as it is written. `guards` are the attributes that it asks for with `has`, `facts` those of the context.
 
-    `actions` are those that its scope names (None: any), `groups` and `repositories` all that it names, `texts` the strings in
-    its conditions, `compared` those that a fact is compared with (fact of the context or of its session, text).
+    `actions` are those that its scope names (None: any). `groups` and `repositories` are all that the policy names. `texts` are
+    the strings in its conditions; `compared` pairs a fact of the context or of its session with a text.
     """
 
     id: str
@@ -50,28 +50,28 @@ class ParsedPolicy:
     repositories: frozenset[str]
 
     def may_concern(self, action: str, resources: frozenset[tuple[str, str]]) -> bool:
-        """Tell whether its scope leaves room for this action on one of these (the resource and what it is in)."""
+        """Tell whether its scope allows this action on one of these: the resource and its parents."""
         return (self.actions is None or action in self.actions) and (self.resource is None or self.resource in resources)
 
 
 def policies_of(text: str) -> list[ParsedPolicy]:
-    """List the policies in the order of the text; raises ValueError where it does not parse."""
-    return [_written(policy, is_template) for policy, is_template in parsed_of(text)]
+    """List the policies in the order of the text; raises ValueError if it does not parse."""
+    return [_parsed_policy(policy, is_template) for policy, is_template in parsed_of(text)]
 
 
 def parsed_of(text: str) -> list[tuple[dict[str, Any], bool]]:
-    """Parse the policies in the order of the text, with whether each is a template; raises ValueError where it does not parse."""
+    """Parse the policies in the order of the text, and tell of each whether it is a template; raises ValueError."""
     parsed = json.loads(cedarpy.policies_to_json_str(text))
-    both = [
+    keyed = [
         (key, policy, is_template)
         for group, is_template in (("staticPolicies", False), ("templates", True))
         for key, policy in parsed[group].items()
     ]
-    ordered = sorted(both, key=lambda each: int(each[0].removeprefix("policy")))
+    ordered = sorted(keyed, key=lambda entry: int(entry[0].removeprefix("policy")))
     return [(policy, is_template) for _, policy, is_template in ordered]
 
 
-def _written(policy: dict[str, Any], is_template: bool) -> ParsedPolicy:
+def _parsed_policy(policy: dict[str, Any], is_template: bool) -> ParsedPolicy:
     annotations, conditions = policy.get("annotations", {}), policy["conditions"]
     return ParsedPolicy(
         id=annotations.get("id") or "",
@@ -94,7 +94,7 @@ def _scope_actions(scope: dict[str, Any]) -> frozenset[str] | None:
     if scope["op"] == "All":
         return None
     entities = scope.get("entities") or [scope.get("entity") or {}]
-    return frozenset(str(each.get("id")) for each in entities)
+    return frozenset(str(entity.get("id")) for entity in entities)
 
 
 def _scope_resource(scope: dict[str, Any]) -> tuple[str, str] | None:
@@ -105,32 +105,32 @@ def _scope_resource(scope: dict[str, Any]) -> tuple[str, str] | None:
 def _walk(node: object) -> Iterator[dict[str, Any]]:
     """Walk an expression, object by object."""
     if isinstance(node, list):
-        for each in node:
-            yield from _walk(each)
+        for child in node:
+            yield from _walk(child)
     elif isinstance(node, dict):
         yield node
-        for each in node.values():
-            yield from _walk(each)
+        for child in node.values():
+            yield from _walk(child)
 
 
 def _guards(conditions: object) -> Iterator[str]:
     for node in _walk(conditions):
-        asked = node.get("has")
-        if isinstance(asked, dict) and "attr" in asked:
-            yield str(asked["attr"])
+        operand = node.get("has")
+        if isinstance(operand, dict) and "attr" in operand:
+            yield str(operand["attr"])
 
 
 def _facts(conditions: object) -> Iterator[str]:
     for node in _walk(conditions):
-        asked = node.get(".")
-        if isinstance(asked, dict) and asked.get("left") == {"Var": "context"}:
-            yield str(asked["attr"])
+        operand = node.get(".")
+        if isinstance(operand, dict) and operand.get("left") == {"Var": "context"}:
+            yield str(operand["attr"])
 
 
 def _texts(conditions: object) -> Iterator[str]:
     for node in _walk(conditions):
-        of_set = node.get("Set")
-        for value in (node.get("Value"), *(each.get("Value") for each in of_set or () if isinstance(each, dict))):
+        members = node.get("Set")
+        for value in (node.get("Value"), *(member.get("Value") for member in members or () if isinstance(member, dict))):
             if isinstance(value, str):
                 yield value
 
@@ -145,11 +145,11 @@ def _compared(conditions: object) -> Iterator[tuple[str, str]]:
 
 
 def _fact(side: object) -> str | None:
-    """Name the attribute that this is, if it is one of the context or of something in it."""
-    asked = side.get(".") if isinstance(side, dict) else None
-    if not isinstance(asked, dict):
+    """Return the name of the attribute, if `side` is an attribute of the context or of something in it."""
+    operand = side.get(".") if isinstance(side, dict) else None
+    if not isinstance(operand, dict):
         return None
-    return str(asked["attr"]) if asked.get("left") == {"Var": "context"} or _fact(asked.get("left")) is not None else None
+    return str(operand["attr"]) if operand.get("left") == {"Var": "context"} or _fact(operand.get("left")) is not None else None
 
 
 def _groups(policy: object) -> Iterator[str]:
@@ -186,54 +186,55 @@ def faults_of(text: str, schema: str) -> list[str]:
 
 def _own_faults(policy: ParsedPolicy) -> Iterator[str]:
     if not policy.id:
-        yield "a policy without @id: reasons could not name it"
+        yield "a policy without @id, so reasons could not name it"
     if policy.is_template:
         yield "a template (?principal, ?resource) is never linked here and so decides nothing"
     for attribute in policy.guards:
-        yield f"`has {attribute}`: every attribute is always there, so this can only hide a misspelt one; leave it out"
+        yield f"`has {attribute}`: every attribute always exists, so `has` can only hide a misspelt one; leave it out"
     for fact in sorted(policy.facts & KNOWN_BY.keys()):
         if KNOWN_BY[fact] not in policy.facts:
-            yield f"asks for `{fact}` and not for `{KNOWN_BY[fact]}`: where not all is known, what is missing decides nothing"
+            yield f"asks for `{fact}` but not for `{KNOWN_BY[fact]}`, which tells whether the list is complete; ask for both"
 
 
 def clashing_ids(texts: Mapping[str, str], folder: Path) -> list[str]:
-    seen: dict[str, str] = {}
+    """List the ids that two policies of these files share, as `FILE:LINE: what`."""
+    places: dict[str, str] = {}
     faults = []
     for name, text in sorted(texts.items()):
-        for index, each in enumerate(policies_of(text)):
+        for index, policy in enumerate(policies_of(text)):
             place = f"{folder / name}:{_line(text, index)}"
-            if each.id and each.id in seen:
-                faults.append(f'{place}: @id("{each.id}") is already used at {seen[each.id]}')
-            seen.setdefault(each.id, place)
+            if policy.id and policy.id in places:
+                faults.append(f'{place}: @id("{policy.id}") is already used at {places[policy.id]}')
+            places.setdefault(policy.id, place)
     return faults
 
 
 def blank_out(text: str) -> str:
-    """Blank out comments and strings, so that offsets stay."""
-    return _HIDDEN.sub(lambda hidden: re.sub(r"[^\n]", " ", hidden[0]), text)
+    """Replace comments and strings by blanks, so that offsets stay the same."""
+    return _STRING_OR_COMMENT.sub(lambda hidden: re.sub(r"[^\n]", " ", hidden[0]), text)
 
 
-@lru_cache(maxsize=8)  # asked for every policy of a text
+@lru_cache(maxsize=8)  # operand for every policy of a text
 def statements_of(text: str) -> tuple[int, ...]:
-    """List where policies begin."""
-    return tuple(found.start() for found in _STATEMENT.finditer(blank_out(text)))
+    """List the offsets at which policies begin."""
+    return tuple(statement.start() for statement in _STATEMENT.finditer(blank_out(text)))
 
 
 def _too_deep(text: str) -> Iterator[str]:
-    """Find, before the parser sees it, a piece up to a `;` that may be nested deeper than the parser can bear."""
+    """Find the policies that may be nested too deeply for the parser, before it sees them. Each ends with a `;`."""
     line = 1
     for piece in blank_out(text).split(";"):
         depth = deepest = 0
-        for found in _BRACKET.finditer(piece):
-            depth += -1 if found[1] else 1
+        for bracket in _BRACKET.finditer(piece):
+            depth += -1 if bracket[1] else 1
             deepest = max(deepest, depth)
-        if deepest + len(_LINK.findall(piece)) > MOST_NESTED:
+        if deepest + len(_OPERATOR.findall(piece)) > MOST_NESTED:
             yield f"{line + piece[: len(piece) - len(piece.lstrip())].count(chr(10))}: a policy is nested too deeply"
         line += piece.count("\n")
 
 
 def _line(text: str, index: int, what: str = "") -> int:
-    """Return the line of what a fault quotes within the policy of this index, or the line where that begins."""
+    """Return the line of the text that a fault quotes from the policy of this index, else the policy's first line."""
     starts = [*statements_of(text), len(text)]
     start, end = (starts[index], starts[index + 1]) if index + 1 < len(starts) else (0, 0)
     places = (text.find(quoted, start, end) for quoted in _QUOTED.findall(what))
@@ -241,7 +242,7 @@ def _line(text: str, index: int, what: str = "") -> int:
 
 
 def _line_of_syntax_fault(text: str) -> int:
-    """Find the first line with which the text can't be the beginning of anything: the parser itself tells no place."""
+    """Find the first line after which the text cannot become a valid one. The parser itself does not name a line."""
     lines = text.rstrip().split("\n")
 
     def is_broken(count: int) -> bool:

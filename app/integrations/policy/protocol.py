@@ -1,4 +1,4 @@
-"""What a policy engine does: decide one request, and say what its texts ask for. Few methods, so that it can be replaced."""
+"""The protocol of policy engines: decide one request, and tell what the texts ask for. It is small, to be replaceable."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from app.domain.decision import Action, Decision, DecisionRequest
 
 @dataclass(frozen=True, slots=True)
 class Asks:
-    """What policies about one request ask for: groups, facts, what these are compared with; and what approvals are enough."""
+    """The groups and facts that policies ask for about one request, the texts that facts are compared with, and enough approvals.
+
+    `enough` is the fact `approvals` with a value that meets every policy.
+    """
 
     groups: frozenset[str]
     facts: frozenset[str]
@@ -24,7 +27,7 @@ class Asks:
 
 
 class Decider(Protocol):
-    """One version of the policies, as it decides, and what must be kept so that a decision can be made again."""
+    """One version of the policies as it decides, and all that must be kept to make a decision again."""
 
     @property
     def digest(self) -> str:
@@ -33,25 +36,25 @@ class Decider(Protocol):
 
     @property
     def text(self) -> str:
-        """The policy texts, whole, so that a decision can be made again."""
+        """The complete policy texts, kept so that a decision can be made again."""
         ...
 
     @property
     def schema(self) -> str:
-        """What the policies may ask about, for the same purpose: a later release asks about more."""
+        """The schema: all that the policies may ask about. It is kept too, since a later release asks about more."""
         ...
 
     def decide(self, request: DecisionRequest) -> Decision:
-        """Decide. Never raises: whatever goes wrong is a deny that says so (DESIGN invariant 7)."""
+        """Decide. Never raises: any fault is a deny that names it (invariant 7)."""
         ...
 
-    def recompute(self, asked: dict[str, Any]) -> Decision:
-        """Decide a recorded request (Decision.request) under this version (DESIGN invariant 10). Never raises."""
+    def recompute(self, query: dict[str, Any]) -> Decision:
+        """Decide a recorded request (Decision.request) under this version (invariant 10). Never raises."""
         ...
 
 
 class PolicyText(Protocol):
-    """One version of the policies, as it reads: what they name and ask for, which checks, notes and what-if look at."""
+    """One version of the policies as it reads: the names and facts in it, for checks, notes and what-if."""
 
     @property
     def files(self) -> Mapping[str, str]:
@@ -59,7 +62,7 @@ class PolicyText(Protocol):
         ...
 
     def changed(self, file: str, text: str) -> Self:
-        """Return these policies with this file, new or in place of the one of its name.
+        """Return these policies with this file, which is new or replaces the file of the same name.
 
         Raises BadConfiguration with each fault as `FILE:LINE: what`.
         """
@@ -77,7 +80,7 @@ class PolicyText(Protocol):
 
     @property
     def reasons(self) -> Mapping[str, str]:
-        """What each policy says to people, by its id."""
+        """Each policy's reason for people, by its id."""
         ...
 
     @property
@@ -86,11 +89,11 @@ class PolicyText(Protocol):
         ...
 
     def asks(self, fact: str, action: Action, resources: frozenset[tuple[str, str]]) -> bool:
-        """Tell whether a policy asks for a fact of the context that may concern this action on one of these (type, id)."""
+        """Tell whether a policy asks for this fact and may concern this action on one of these resources (type, id)."""
         ...
 
-    def about(self, asked: Mapping[str, Any]) -> Asks:
-        """Tell what the policies ask for that may concern this request (Decision.request)."""
+    def about(self, query: Mapping[str, Any]) -> Asks:
+        """Return what the policies ask for, if they may concern this request (Decision.request)."""
         ...
 
 

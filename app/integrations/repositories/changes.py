@@ -1,9 +1,9 @@
-"""What changed between trees, read with two kinds of `git` process: one lists paths and ids, the other hands out the bytes.
+"""The changes between trees, read with two kinds of `git` process: one lists paths and ids, the other hands out the bytes.
 
-Which lines are new is found here: those of the new file that the old one does not hold anywhere (a line that only moved is
-none). So no diff is parsed that a message or a file could imitate, no diff has to be computed that somebody made costly, and no
-attribute of the repository (`-diff`, `binary`, a filter, a textconv) has a say: `--raw` and `cat-file` consult none. Sizes are
-asked before bytes, since a small pack can hold huge files.
+This module finds the new lines: those of the new file that the old one does not hold anywhere (a line that only moved is not
+new). So it parses no diff, which a message or a file could imitate, and computes none, which an attacker could make costly.
+No attribute of the repository (`-diff`, `binary`, a filter, a textconv) matters, since `--raw` and `cat-file` read none.
+Sizes are asked before bytes, since a small pack can hold huge files.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from app.integrations.repositories.git import Git
 MOST_BASES = 20
 LONGEST_NAME = 1_000  # bytes of an author's name or e-mail
 MOST_READ = 64 * 1024 * 1024  # bytes of files, old and new, for one answer
-_AT_ONCE = 8 * 1024 * 1024  # bytes held at a time
-_RECORD = 2_000  # bytes of one entry of the listing, about: paths are up to 4096
+_BATCH_BYTES = 8 * 1024 * 1024  # bytes held at a time
+_ENTRY_BYTES = 2_000  # bytes of one entry of the listing, about: paths are up to 4096
 _EMPTY_TREES = {
     40: "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
     64: "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321",
@@ -51,13 +51,13 @@ _LIST = (
     "--no-ext-diff",
     "--no-textconv",
 )
-_PLAIN = {"GIT_NO_REPLACE_OBJECTS": "1"}
+_WITHOUT_REPLACEMENTS = {"GIT_NO_REPLACE_OBJECTS": "1"}
 _LINK, _SUBMODULE, _NONE = "120000", "160000", "000000"
 
 
 @dataclass(slots=True)
 class _Entry:
-    """One path: what it is now, and what it was in each of the bases; None where it was no file there."""
+    """One path: its object now, and its objects in the bases; None if it was not a file in one of them."""
 
     path: bytes
     mode: str
@@ -67,7 +67,7 @@ class _Entry:
 
 @dataclass
 class _Reading:
-    """What has been read, and which bounds were met."""
+    """The state of a read, and the bounds that were met."""
 
     reasons: dict[str, None] = field(default_factory=dict)
     paths_known: bool = True
@@ -75,7 +75,7 @@ class _Reading:
 
 
 def read_changes(git: Git, mirror: Path, bases: Sequence[str | None], sha: str, *, commits: Iterable[pygit2.Commit]) -> Changes:
-    """Read what is in `sha` and not in each of `bases` (None: nothing), and what `commits` say; raises RepositoryUnavailable."""
+    """Read all that is in `sha` but not in each of `bases` (None: empty), and messages; raises RepositoryUnavailable."""
     reading = _Reading()
     messages = _messages(commits, reading)
     entries = _entries(git, mirror, list(dict.fromkeys(bases)), sha, reading)
@@ -87,24 +87,24 @@ def _entries(git: Git, mirror: Path, bases: list[str | None], sha: str, reading:
     if len(bases) > MOST_BASES:
         reading.reasons[f"only {MOST_BASES} of {len(bases)} bases were compared"] = None
         reading.paths_known = False
-    found: dict[bytes, _Entry] = {}
+    entries: dict[bytes, _Entry] = {}
     for before in bases[:MOST_BASES]:
         listed, is_cut = git.read_some(
-            mirror, *_LIST, before or _EMPTY_TREES[len(sha)], sha, more=_PLAIN, most=MOST_FILES * _RECORD
+            mirror, *_LIST, before or _EMPTY_TREES[len(sha)], sha, more=_WITHOUT_REPLACEMENTS, most=MOST_FILES * _ENTRY_BYTES
         )
         fields = listed.split(b"\0")[:-1]
         for header, path in zip(fields[::2], fields[1::2], strict=False):
             _, mode, old, new, _ = header.decode("ascii").split(" ")
-            entry = found.setdefault(path, _Entry(path, mode, new))
+            entry = entries.setdefault(path, _Entry(path, mode, new))
             entry.old.add(old if header[1:7] in (b"100644", b"100755", b"100664") else None)
-        if is_cut or len(found) > MOST_FILES:
+        if is_cut or len(entries) > MOST_FILES:
             reading.reasons[f"more than {MOST_FILES} files are changed"] = None
             reading.paths_known = False
-    return [found[path] for path in sorted(found)][:MOST_FILES]
+    return [entries[path] for path in sorted(entries)][:MOST_FILES]
 
 
 class _Files:
-    """Reads the files of entries, each object once while it is at hand."""
+    """Reads the files of entries, in batches; within a batch, each object is read once."""
 
     def __init__(self, git: Git, mirror: Path, reading: _Reading) -> None:
         self._git = git
@@ -112,7 +112,7 @@ class _Files:
         self._reading = reading
 
     def read(self, entries: list[_Entry]) -> tuple[ChangedFile, ...]:
-        """Read them, a few megabytes at a time, until MOST_READ; return them by path."""
+        """Read the files, a few megabytes at a time, until MOST_READ; return them by path."""
         sizes = self._sizes({o for e in entries if _is_file(e) for o in (e.new, *e.old) if o is not None})
         done: list[ChangedFile] = []
         batch: list[_Entry] = []
@@ -123,7 +123,7 @@ class _Files:
                 self._reading.reasons["more is changed than is read"] = None
                 done.append(ChangedFile(_path(entry), _kind(entry) or FileKind.UNREAD))
                 continue
-            if held + size > _AT_ONCE:
+            if held + size > _BATCH_BYTES:
                 done.extend(self._batch(batch, sizes))
                 batch, held = [], 0
             batch.append(entry)
@@ -153,7 +153,7 @@ class _Files:
         return ChangedFile(_path(entry), FileKind.TEXT, added)
 
     def _sizes(self, objects: set[str]) -> dict[str, int]:
-        """Ask for sizes; raises RepositoryUnavailable where an object is missing."""
+        """Ask for sizes; raises RepositoryUnavailable if an object is missing."""
         answer = self._ask("--batch-check=%(objecttype) %(objectsize)", sorted(objects)).decode("ascii", "replace")
         rows = [line.split(" ") for line in answer.splitlines()]
         if len(rows) != len(objects) or any(row[0] != "blob" for row in rows):
@@ -162,18 +162,20 @@ class _Files:
 
     def _contents(self, objects: list[str]) -> dict[str, bytes]:
         answer = self._ask("--batch=%(objectname) %(objectsize)", objects)
-        found, at = {}, 0
+        contents, at = {}, 0
         for name in objects:
             end = answer.index(b"\n", at)
             size = int(answer[at:end].split(b" ")[1])
-            found[name] = answer[end + 1 : end + 1 + size]
+            contents[name] = answer[end + 1 : end + 1 + size]
             at = end + 1 + size + 1
-        return found
+        return contents
 
-    def _ask(self, how: str, objects: list[str]) -> bytes:
+    def _ask(self, option: str, objects: list[str]) -> bytes:
         if not objects:
             return b""
-        return self._git.read(self._mirror, "cat-file", how, "--buffer", more=_PLAIN, given="\n".join([*objects, ""]).encode())
+        return self._git.read(
+            self._mirror, "cat-file", option, "--buffer", more=_WITHOUT_REPLACEMENTS, given="\n".join([*objects, ""]).encode()
+        )
 
 
 def _is_file(entry: _Entry) -> bool:
@@ -185,7 +187,7 @@ def _kind(entry: _Entry) -> FileKind | None:
 
 
 def _wanted(entry: _Entry, sizes: dict[str, int]) -> list[str]:
-    """List the objects to read for it; an old file that is too large is not compared with: then all lines count as new."""
+    """List the objects to read for an entry. An old file that is too large is not compared, so all lines count as new."""
     if not _is_file(entry) or sizes[entry.new] > LARGEST_FILE:
         return []
     return [entry.new, *(o for o in entry.old if o is not None and sizes[o] <= LARGEST_FILE)]
@@ -196,7 +198,7 @@ def _path(entry: _Entry) -> str:
 
 
 def _added(text: str, olds: list[str | None]) -> tuple[Line, ...]:
-    """List the lines that are new against one of the old files at least."""
+    """List the lines that are new against at least one of the old files."""
     known = [set(old.split("\n")) if old is not None else set() for old in olds]
     everywhere = set.intersection(*known) if known else set()
     return tuple((number, line) for number, line in enumerate(_lines(text), 1) if line not in everywhere)
@@ -208,27 +210,29 @@ def _lines(text: str) -> list[str]:
 
 
 def _messages(commits: Iterable[pygit2.Commit], reading: _Reading) -> tuple[CommitMessage, ...]:
-    found: list[CommitMessage] = []
+    messages: list[CommitMessage] = []
     for commit in commits:
-        if len(found) >= MOST_COMMITS or reading.text_left <= 0:
-            reading.reasons["there are more new commits than messages are read of"] = None
+        if len(messages) >= MOST_COMMITS or reading.text_left <= 0:
+            reading.reasons["there are more new commits than messages that are read"] = None
             break
         raw = bytes(commit.raw_message)
         if len(raw) > LONGEST_MESSAGE:
-            reading.reasons[f"the message of commit {str(commit.id)[:12]} is not read to its end"] = None
+            reading.reasons[f"the message of commit {str(commit.id)[:12]} is too long and was not read to its end"] = None
         text = raw[:LONGEST_MESSAGE].decode(errors="replace")
         reading.text_left -= len(text)
-        found.append(CommitMessage(str(commit.id), text, _author_name(commit), _email(commit.author), _email(commit.committer)))
-    return tuple(found)
+        messages.append(
+            CommitMessage(str(commit.id), text, _author_name(commit), _email(commit.author), _email(commit.committer))
+        )
+    return tuple(messages)
 
 
 def _author_name(commit: pygit2.Commit) -> str:
-    return _bounded(bytes(commit.author.raw_name or b""))
+    return _as_text(bytes(commit.author.raw_name or b""))
 
 
 def _email(who: pygit2.Signature) -> str:
-    return _bounded(bytes(who.raw_email or b""))
+    return _as_text(bytes(who.raw_email or b""))
 
 
-def _bounded(raw: bytes) -> str:
+def _as_text(raw: bytes) -> str:
     return raw[:LONGEST_NAME].decode(errors="replace")

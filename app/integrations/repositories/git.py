@@ -1,7 +1,7 @@
 """The git program: how it is started for a bare mirror, and what it may see while it runs.
 
-Nothing of the repository runs: no hooks, no filter programs, no submodules; nothing that this machine or its users prefer
-is read. Not longer than the time limit: then git and all that it started are ended.
+Nothing of the repository runs: no hooks, no filter programs, no submodules. The settings of this machine and its users are
+not read. After the time limit, git and all that it started are ended.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _ENVIRONMENT = {
 
 @dataclass(frozen=True, slots=True)
 class GitResult:
-    """How a program ended: its exit code and what it wrote."""
+    """The result of a program: its exit code and its output."""
 
     code: int
     out: bytes
@@ -60,12 +60,12 @@ class Git:
         settings: Sequence[str] = (),
         given: bytes = b"",
     ) -> bytes:
-        """Run git in `mirror` and return what it writes; raises RepositoryUnavailable, with git's last line, where it fails."""
-        ended = self.run(mirror, *arguments, more=more, settings=settings, given=given)
-        if ended.code != 0:
-            last = ended.err.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
+        """Run git in `mirror` and return its output; raises RepositoryUnavailable, with git's last line, if it fails."""
+        result = self.run(mirror, *arguments, more=more, settings=settings, given=given)
+        if result.code != 0:
+            last = result.err.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
             raise RepositoryUnavailable(f"git {arguments[0]}: {last[0][:200]}")
-        return ended.out
+        return result.out
 
     def run(
         self,
@@ -75,7 +75,7 @@ class Git:
         settings: Sequence[str] = (),
         given: bytes = b"",
     ) -> GitResult:
-        """Run git in `mirror` to its end, whichever; raises RepositoryUnavailable where it takes too long.
+        """Run git in `mirror` to its end, good or bad; raises RepositoryUnavailable if it takes too long.
 
         `more` adds to its environment, `settings` (`NAME=VALUE`) to its configuration.
         """
@@ -84,9 +84,9 @@ class Git:
         return run(command, mirror, environment, name=f"git {arguments[0]}", given=given, timeout=self.timeout)
 
     def read_some(self, mirror: Path, *arguments: str, more: Mapping[str, str], most: int) -> tuple[bytes, bool]:
-        """Run git in `mirror`, and end it once it wrote more than `most` bytes; return those, and whether that was not all.
+        """Run git in `mirror`, and end it after `most` bytes of output; return those, and whether there was more.
 
-        Raises RepositoryUnavailable where git fails or takes too long.
+        Raises RepositoryUnavailable if git fails or takes too long.
         """
         command = ["git", *(part for setting in _SETTINGS for part in ("-c", setting)), *arguments]
         environment = {**self.environment, "GIT_DIR": str(mirror.resolve()), **more}
@@ -113,7 +113,7 @@ class Git:
 def run(
     command: list[str], folder: Path, environment: Mapping[str, str], *, name: str, given: bytes, timeout: float
 ) -> GitResult:
-    """Run a program with `given` on its stdin; raises RepositoryUnavailable where it cannot be started or takes too long."""
+    """Run a program with `given` on its stdin; raises RepositoryUnavailable if it cannot be started or takes too long."""
     try:
         process = subprocess.Popen(
             command,

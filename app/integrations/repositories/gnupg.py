@@ -26,7 +26,7 @@ weak-digest SHA1
 def make_home(folder: Path) -> Path:
     """Make a home below `folder` that only this user can enter.
 
-    Trust `direct`: the access map says whose key it is, not a web of trust. Its `common.conf` is empty, so that keys lie in
+    Trust is `direct`: the access map says whose key it is, not a web of trust. `common.conf` is empty, so that keys lie in
     this folder and not with a daemon (gpg(1), use-keyboxd).
     """
     home = folder / "gnupg"
@@ -37,8 +37,8 @@ def make_home(folder: Path) -> Path:
 
 
 def program(name: str, environment: Mapping[str, str]) -> str:
-    """Find a program on PATH, to start that very one; raises RepositoryUnavailable where it is missing."""
-    found = shutil.which(name, path=environment["PATH"])
-    if found is None:
+    """Return the absolute path of a program on PATH; raises RepositoryUnavailable if it is missing."""
+    path = shutil.which(name, path=environment["PATH"])
+    if path is None:
         raise RepositoryUnavailable(f"{name} is not installed: its signatures cannot be checked")
-    return str(Path(found).absolute())
+    return str(Path(path).absolute())

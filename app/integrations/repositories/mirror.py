@@ -1,8 +1,8 @@
 """Repositories through bare mirrors and the git program: fetch by ref, peel, compare, list authors, verify, export.
 
-Refs and ids come from payloads: they are checked before they meet git, and never stand where an option could. Nothing
-of the repository runs: no hooks, no filter programs, no submodules. The credential is handed over in the environment
-of git's process (`GIT_CONFIG_*`, git-config(1)), not in its arguments.
+Refs and ids come from payloads: they are checked before git gets them, and never stand where an option could. Nothing of the
+repository runs: no hooks, no filter programs, no submodules. Git gets the credential in the environment of its process
+(`GIT_CONFIG_*`, git-config(1)), not in its arguments.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from app.integrations.repositories.git import Git
 from app.integrations.repositories.protocol import COMMITS_LISTED, CommitAuthor
 from app.integrations.repositories.signatures import TagObject, verify
 
-LONGEST_EMAIL = 320  # RFC 3696, erratum 1690, says 254; more is kept to be told
+LONGEST_EMAIL = 320  # RFC 3696, erratum 1690, says 254; some more is kept, to be shown
 _SAFE_KEY = re.compile(r"\A[a-z0-9][a-z0-9-]*:(?!\.)[A-Za-z0-9._-]+/(?!\.)[A-Za-z0-9._-]+\Z")
 _SAFE_REF = re.compile(r"\Arefs/(heads|tags)/(?!.*(?:\.\.|//|@\{|\.lock(?:/|\Z)|/\.))[^\x00-\x20\x7f~^:?*\[\\]+(?<![./])\Z")
 _EXACTLY = RepositoryOpenFlag.BARE | RepositoryOpenFlag.NO_SEARCH | RepositoryOpenFlag.NO_DOTGIT
 for _level in (ConfigLevel.PROGRAMDATA, ConfigLevel.SYSTEM, ConfigLevel.XDG, ConfigLevel.GLOBAL):
-    pygit2.settings.search_path[_level] = ""  # as for git: what this machine and its users prefer is not part of it
+    pygit2.settings.search_path[_level] = ""  # as for git: the settings of this machine and its users are not read
 
 
 class Mirror:
@@ -56,13 +56,13 @@ class Mirror:
         self._git = Git(environ, timeout)
 
     def fetch(self, repository: str, ref: str, object_id: str | None) -> str:
-        """Bring `ref` up to date where that is needed; return the commit to deploy.
+        """Bring `ref` up to date if needed; return the commit to deploy.
 
         Raises RepositoryUnavailable or UnknownCommit.
         """
         mirror = self._mirror(repository)
-        if object_id is not None and (known := self._whole(mirror, ref, object_id)) is not None:
-            return known  # what an id names never changes
+        if object_id is not None and (known := self._complete_commit(mirror, ref, object_id)) is not None:
+            return known  # the object of an id never changes
         self._fetch(mirror, repository, ref)
         commit = self._commit(mirror, object_id or _tracking(ref))
         if commit is None:
@@ -70,27 +70,27 @@ class Mirror:
         return commit
 
     def head(self, repository: str, ref: str) -> str | None:
-        """Ask the forge for the commit that `ref` stands on now, and have it in the mirror; None if the ref is gone."""
+        """Ask the forge for the commit that `ref` stands on now, and bring it into the mirror; None if the ref is gone."""
         mirror = self._mirror(repository)
         _check_ref(ref)
-        head = self._asked(mirror, repository, ref)
-        if head is None or self._whole(mirror, ref, head) is not None:
+        head = self._remote_head(mirror, repository, ref)
+        if head is None or self._complete_commit(mirror, ref, head) is not None:
             return head
         self._fetch(mirror, repository, ref)
-        return self._commit(mirror, _tracking(ref))  # it may have moved on since it was asked
+        return self._commit(mirror, _tracking(ref))  # the ref may have moved on since the question
 
     def authors(self, repository: str, before: str | None, sha: str) -> list[CommitAuthor]:
-        """List who wrote `before..sha`, newest first; without a known `before`, what is on no other known branch.
+        """List the authors of `before..sha`, newest first; without a known `before`, of the commits on no other known branch.
 
-        Where that is nothing, who wrote `sha` itself: no answer means that there is nobody to be known.
+        If there is no such commit, return the author of `sha` itself, so that the list is never empty.
         """
         mirror = self._mirror(repository)
         return [_author(c) for c in self._new_commits(mirror, before, sha)]
 
     def changes(self, repository: str, bases: Sequence[str | None], sha: str) -> Changes:
-        """Read what is in `sha` and not in each of `bases`; a base that is None or not known holds nothing.
+        """Read all that is in `sha` but not in each of `bases`; a base that is None or not known is empty.
 
-        Messages are those of the commits that `authors` lists, for one base after the other.
+        The messages are those of the commits that `authors` lists, for one base after the other.
         """
         mirror = self._mirror(repository)
         if self._commit(mirror, sha) is None:
@@ -100,8 +100,8 @@ class Mirror:
         return read_changes(self._git, mirror, known, sha, commits=commits.values())
 
     def _new_commits(self, mirror: Path, before: str | None, sha: str) -> list[pygit2.Commit]:
-        """List `before..sha`, or what is on no other known branch, newest first; `sha` itself where that is nothing."""
-        opened = _opened(mirror)
+        """List `before..sha`, or the commits on no other known branch, newest first; `sha` itself if there are none."""
+        opened = _open(mirror)
         if before is not None and self._commit(mirror, before) is not None:
             known = [before]
         else:
@@ -123,19 +123,19 @@ class Mirror:
     ) -> list[SignedObject]:
         """Verify the signatures of the first COMMITS_VERIFIED of `commits`, then that of an annotated tag, against `keys`.
 
-        Raises RepositoryUnavailable, also where ssh-keygen or gpg is missing and needed, or UnknownCommit.
+        Raises RepositoryUnavailable, also if ssh-keygen or gpg is needed but missing, or UnknownCommit.
         """
         mirror = self._mirror(repository)
         if tag_ref is not None:
-            self._fetch(mirror, repository, tag_ref)  # its commit may be here without it, and it may have been moved
+            self._fetch(mirror, repository, tag_ref)  # the mirror may have the commit without the tag, and the tag may have moved
         tag = self._tag(mirror, tag_ref) if tag_ref is not None else None
         return verify(self._git, mirror, commits, tag=tag, keys=keys)
 
     def export(self, repository: str, sha: str, destination: Path) -> None:
         """Write the files of commit `sha` into the existing, empty folder `destination`.
 
-        Through an index of its own, so that links and executable bits survive and exports can run side by side. Git
-        refuses paths that leave the folder or that name `.git`.
+        Each export has its own index, so links and executable bits survive, and exports can run side by side. Git refuses
+        paths that leave the folder or that name `.git`.
         """
         mirror = self._mirror(repository)
         if self._commit(mirror, sha) is None:
@@ -153,7 +153,7 @@ class Mirror:
         if (mirror / "HEAD").exists():
             return mirror
         mirror.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(mirror.with_suffix(".lock")):
+        with _lock(mirror.with_suffix(".lock")):
             if not (mirror / "HEAD").exists():
                 fresh = Path(tempfile.mkdtemp(prefix="new-", dir=mirror.parent))
                 self._git.read(fresh, "init", "--quiet", "--bare", "--template=", ".")
@@ -161,8 +161,8 @@ class Mirror:
                 fresh.rename(mirror)
         return mirror
 
-    def _asked(self, mirror: Path, repository: str, ref: str) -> str | None:
-        """Ask the forge where `ref` stands; None: it has none. A forge's own disk is read, where that is one's own."""
+    def _remote_head(self, mirror: Path, repository: str, ref: str) -> str | None:
+        """Ask the forge for the commit of `ref`; None: there is none. A forge on this machine is read from disk."""
         url = self._clone_url(repository)
         head = _read_beside(url, ref)
         if head is not None:
@@ -174,7 +174,7 @@ class Mirror:
     def _fetch(self, mirror: Path, repository: str, ref: str) -> None:
         _check_ref(ref)
         options = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--force")
-        with _locked(mirror / "fetch.lock"):
+        with _lock(mirror / "fetch.lock"):
             try:
                 url = self._clone_url(repository)
                 self._remote(mirror, repository, "fetch", *options, "--", url, f"{ref}:{_tracking(ref)}")
@@ -183,11 +183,11 @@ class Mirror:
                     raise UnknownCommit(f"{repository} has no {ref}") from None
                 raise
 
-    def _whole(self, mirror: Path, ref: str, object_id: str) -> str | None:
-        """Peel an id to its commit, if the mirror has that with all that it holds.
+    def _complete_commit(self, mirror: Path, ref: str, object_id: str) -> str | None:
+        """Peel an id to its commit, if the mirror has the commit with all of its objects.
 
-        Git unpacks the newest commit first: one that is there may be part of a fetch that is under way, or was killed. A ref
-        is set last; what none holds is whole if git finds its objects while nobody fetches.
+        Git unpacks the newest commit first, so a commit may be here from a fetch that still runs or was killed. A ref is set
+        last. A commit that no ref contains is whole if git finds its objects while no fetch runs.
         """
         _check_ref(ref)
         commit = self._commit(mirror, object_id)
@@ -197,38 +197,38 @@ class Mirror:
             tip = self._commit(mirror, _tracking(ref))
             if tip is not None and self._contains(mirror, commit, tip):
                 return commit
-        with suppress(RepositoryUnavailable), _locked(mirror / "fetch.lock"):
+        with suppress(RepositoryUnavailable), _lock(mirror / "fetch.lock"):
             self._git.read(mirror, "rev-list", "--quiet", "--objects", commit, "--not", "--all")
             return commit
         return None
 
     def _commit(self, mirror: Path, name: str) -> str | None:
-        """Peel `name` (an id or a tracking ref) to its commit, if the mirror has it; in this process, being asked often."""
+        """Peel `name` (an id or a tracking ref) to its commit, if the mirror has it. It is read in this process, for speed."""
         if not (is_object_id(name) or name.startswith("refs/tidegate/")):
             raise UnknownCommit(f"{name!r} is not an object id")
         try:
-            repository = _opened(mirror)
-            found = repository.get(name) if is_object_id(name) else repository.references.get(name)
-            return str(found.peel(pygit2.Commit).id) if found is not None else None
-        except pygit2.GitError:  # no commit, or an id of another length than this repository's
+            repository = _open(mirror)
+            target = repository.get(name) if is_object_id(name) else repository.references.get(name)
+            return str(target.peel(pygit2.Commit).id) if target is not None else None
+        except pygit2.GitError:  # not a commit, or an id whose length is not this repository's
             return None
 
     def _tag(self, mirror: Path, ref: str) -> TagObject | None:
-        """Find the annotated tag on which `ref` stands; None where it is a lightweight one."""
+        """Find the annotated tag that `ref` names; None if it is a lightweight one."""
         _check_ref(ref)
-        found = _opened(mirror).references.get(_tracking(ref)) if ref.startswith("refs/tags/") else None
-        if found is None:
+        reference = _open(mirror).references.get(_tracking(ref)) if ref.startswith("refs/tags/") else None
+        if reference is None:
             raise UnknownCommit(f"the repository does not hold the tag {ref}")
-        is_annotated = isinstance(_opened(mirror).get(found.target), pygit2.Tag)
-        return TagObject(str(found.target), ref.removeprefix("refs/tags/")) if is_annotated else None
+        is_annotated = isinstance(_open(mirror).get(reference.target), pygit2.Tag)
+        return TagObject(str(reference.target), ref.removeprefix("refs/tags/")) if is_annotated else None
 
     def _contains(self, mirror: Path, ancestor: str, descendant: str) -> bool:
         if not (is_object_id(ancestor) and is_object_id(descendant)):
             return False
         if self._commit(mirror, ancestor) is None:
-            return False  # the mirror has all that `descendant` contains
+            return False  # the mirror has every commit that `descendant` contains
         try:
-            return ancestor == descendant or _opened(mirror).descendant_of(descendant, ancestor)
+            return ancestor == descendant or _open(mirror).descendant_of(descendant, ancestor)
         except (KeyError, ValueError, pygit2.GitError) as fault:
             raise RepositoryUnavailable(f"the commits of {descendant} cannot be read: {fault}") from None
 
@@ -238,15 +238,15 @@ class Mirror:
         return out.decode(errors="replace")
 
 
-def _opened(mirror: Path) -> pygit2.Repository:
-    """Open the mirror in this process, to read what is asked often: a process of git costs more than the answer."""
+def _open(mirror: Path) -> pygit2.Repository:
+    """Open the mirror in this process, for frequent questions: starting git costs more than the answer."""
     return pygit2.Repository(str(mirror), RepositoryOpenFlag.BARE)
 
 
 def _read_beside(url: str, ref: str) -> str | None:
-    """Peel `ref` of a bare repository on this machine; None wherever anything is odd about it, and git is to say what.
+    """Peel `ref` of a bare repository on this machine. None if anything about it is odd: then git must answer.
 
-    Such as another owner, whom git refuses (git-config(1), safe.directory), a `%`, which git decodes, or no such ref.
+    Odd is another owner, whom git refuses (git-config(1), safe.directory), a `%`, which git decodes, or a missing ref.
     """
     folder = url.removeprefix("file://")
     if not folder.startswith("/") or "%" in folder:
@@ -254,8 +254,8 @@ def _read_beside(url: str, ref: str) -> str | None:
     try:
         if os.stat(folder).st_uid != os.geteuid():
             return None
-        found = pygit2.Repository(folder, _EXACTLY).references.get(ref)
-        return str(found.peel(pygit2.Commit).id) if found is not None else None
+        reference = pygit2.Repository(folder, _EXACTLY).references.get(ref)
+        return str(reference.peel(pygit2.Commit).id) if reference is not None else None
     except (OSError, KeyError, ValueError, pygit2.GitError):
         return None
 
@@ -271,9 +271,9 @@ def _author(commit: pygit2.Commit) -> CommitAuthor:
 
 
 def _email(who: pygit2.Signature) -> str:
-    """Return the e-mail as its bytes say it; what is not UTF-8 is marked as such."""
+    """Return the e-mail by its bytes. Bytes that are not UTF-8 are marked."""
     email = bytes(who.raw_email or b"").decode(errors="replace")
-    return email if len(email) <= LONGEST_EMAIL else f"{email[:LONGEST_EMAIL]}…"  # which is nobody's
+    return email if len(email) <= LONGEST_EMAIL else f"{email[:LONGEST_EMAIL]}…"  # no principal has such an e-mail
 
 
 def _tracking(ref: str) -> str:
@@ -281,13 +281,13 @@ def _tracking(ref: str) -> str:
 
 
 def _check_ref(ref: str) -> None:
-    """Refuse what git-check-ref-format(1) refuses, before git sees it."""
+    """Refuse every name that git-check-ref-format(1) refuses, before git sees it."""
     if not _SAFE_REF.match(ref):
         raise UnknownCommit(f"{ref[:200]!r} is not a branch or tag name")
 
 
 def _credential(token: str) -> dict[str, str]:
-    """Give the forge's token as the user name of Basic authentication: what every Gogs version takes."""
+    """Give the forge's token as the user name of Basic authentication, which every Gogs version accepts."""
     basic = base64.b64encode(f"{token}:".encode()).decode()
     return {
         "GIT_CONFIG_COUNT": "1",
@@ -297,8 +297,8 @@ def _credential(token: str) -> dict[str, str]:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock between processes; it goes with the process, so nothing stays locked."""
+def _lock(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock between processes. It ends with the process, so nothing stays locked."""
     with path.open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -1,4 +1,4 @@
-"""What the pipeline asks of a repository: commits, authors, changes, signatures, files. All is slow: never in a transaction."""
+"""The protocol of repositories: commits, authors, changes, signatures, files. All calls are slow: never in a transaction."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COMMITS_VERIFIED = 1_000
 
 @dataclass(frozen=True, slots=True)
 class CommitAuthor:
-    """Who wrote and who committed a commit, as git records it (forgeable: evidence, not identity)."""
+    """The author and the committer of a commit, as git records them (forgeable: evidence, not identity)."""
 
     sha: str
     author_email: str
@@ -26,14 +26,14 @@ class CommitAuthor:
 class CommitSource(Protocol):
     """A repository at a forge, seen through a local bare mirror.
 
-    Every method raises RepositoryUnavailable (try again) or UnknownCommit (will not help).
+    Every method raises RepositoryUnavailable (try again) or UnknownCommit (a new try does not help).
     """
 
     def fetch(self, repository: str, ref: str, object_id: str | None) -> str:
         """Bring `ref` (full name) of `repository` (`FORGE:OWNER/NAME`) up to date; return the commit to deploy.
 
-        That is `object_id` peeled to its commit, or the peeled ref itself where `object_id` is None. Both the ref's
-        tip and `object_id` are in the mirror afterwards.
+        That is `object_id` peeled to its commit, or the peeled ref itself if `object_id` is None. Both the ref's tip and
+        `object_id` are in the mirror afterwards.
         """
         ...
 
@@ -42,19 +42,19 @@ class CommitSource(Protocol):
         ...
 
     def authors(self, repository: str, before: str | None, sha: str) -> list[CommitAuthor]:
-        """List who wrote `before..sha`, newest first (None or unknown `before`: the commits on no other known branch).
+        """List the authors of `before..sha`, newest first. Without a known `before`: of the commits on no other known branch.
 
-        Never empty: where nothing is new, `sha` itself.
+        The list is never empty: if no commit is new, it has the author of `sha` itself.
 
-        Not more than one beyond COMMITS_LISTED: that one tells that there are more.
+        It has at most one entry beyond COMMITS_LISTED, which tells that there are more.
         """
         ...
 
     def changes(self, repository: str, bases: Sequence[str | None], sha: str) -> Changes:
         """Read the files that differ between `sha` and any of `bases`, their new lines, and the messages of the new commits.
 
-        A base that is None, or not in the mirror, holds nothing: everything is new against it. New is what is new against one
-        base at least. New commits are those that `authors` lists for each base. Bounds: domain/change.py; where one is met the
+        A base that is None, or not in the mirror, is empty: everything is new against it. A line is new if it is new against at
+        least one base. New commits are those that `authors` lists for each base. Bounds: domain/change.py. If one is met, the
         answer is not whole, and says so.
         """
         ...
@@ -68,8 +68,8 @@ class CommitSource(Protocol):
     ) -> list[SignedObject]:
         """Verify the signatures of `commits`, and of the annotated tag `tag_ref` (`refs/tags/…`), against `keys` alone.
 
-        Not more than the first COMMITS_VERIFIED: where there are more, the answer is not whole. In the order of `commits`, the
-        tag last; a lightweight tag adds nothing. All must be in the mirror.
+        Only the first COMMITS_VERIFIED are verified: if there are more, the answer is not whole. The order is that of `commits`,
+        with the tag last; a lightweight tag adds nothing. All must be in the mirror.
         """
         ...
 

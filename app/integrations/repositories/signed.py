@@ -1,7 +1,7 @@
-"""Raw commits and tags: who committed, and what kind of signature is on it. Bytes in, values out; nothing is verified here.
+"""Raw commits and tags: the committer and the kind of signature. Bytes in, values out; nothing is verified here.
 
-Git leaves every `gpgsig…` header out of what a signature covers (its `commit.c`, parse_signed_commit), wherever it stands: so an
-object that is not laid out as git writes it could read otherwise than it was signed, and counts as malformed.
+A signature covers no `gpgsig…` header, wherever it stands (git's `commit.c`, parse_signed_commit). So an object that is not
+laid out as git writes it could read otherwise than it was signed; it counts as malformed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _HEADERS = {40: b"gpgsig", 64: b"gpgsig-sha256"}  # by the length of an id: gitf
 
 
 class Form(StrEnum):
-    """What kind of signature an object carries. OTHER (such as X.509) is none that a key here could make."""
+    """The kind of an object's signature. OTHER (such as X.509) is a kind that no key here can make."""
 
     NONE = "none"
     SSH = "ssh"
@@ -45,31 +45,31 @@ def read_commit(object_id: str, raw: bytes) -> Raw:
     head = raw.partition(b"\n\n")[0]
     headers = _SIGNATURE_HEADER.findall(head + b"\n")
     own = [text for name, text in headers if name == _HEADERS[len(object_id)]]
-    laid_out = _COMMIT.match(head)
-    if not headers or (laid_out and not own and _only_known(headers)):
+    layout = _COMMIT.match(head)
+    if not headers or (layout and not own and _only_known(headers)):
         form = Form.NONE
-    elif laid_out is None or len(own) != 1 or not _only_known(headers) or b"\0" in head:
+    elif layout is None or len(own) != 1 or not _only_known(headers) or b"\0" in head:
         form = Form.MALFORMED
     else:
         form = _form(own[0].replace(b"\n ", b"\n")[1:])
-    return Raw(object_id, ObjectKind.COMMIT, _email(laid_out), form)
+    return Raw(object_id, ObjectKind.COMMIT, _email(layout), form)
 
 
 def read_tag(object_id: str, raw: bytes, name: str) -> Raw:
-    """Read an annotated tag's tagger and the form of its signature; a tag under another name than its own is malformed.
+    """Read an annotated tag's tagger and the form of its signature. A tag under another name than its own is malformed.
 
-    Else whoever can push could show an old signed release under a new name.
+    Otherwise a pusher could show an old signed release under a new name.
     """
     head = raw.partition(b"\n\n")[0]
-    laid_out = _TAG.match(head + b"\n")
+    layout = _TAG.match(head + b"\n")
     begins = [match.start() for match in _TAG_SIGNATURE.finditer(raw)]
     if not begins:
         form = Form.NONE
-    elif laid_out is None or laid_out["name"] != name.encode() or begins[-1] < len(head) or b"\0" in head:
+    elif layout is None or layout["name"] != name.encode() or begins[-1] < len(head) or b"\0" in head:
         form = Form.MALFORMED
     else:
         form = _form(raw[begins[-1] :])
-    return Raw(object_id, ObjectKind.TAG, _email(laid_out), form)
+    return Raw(object_id, ObjectKind.TAG, _email(layout), form)
 
 
 def _only_known(headers: list[tuple[bytes, bytes]]) -> bool:
@@ -78,7 +78,7 @@ def _only_known(headers: list[tuple[bytes, bytes]]) -> bool:
 
 
 def _form(signature: bytes) -> Form:
-    """Tell the form by the first line, as git does; more than one signature, or anything around it, is malformed."""
+    """Tell the form by the first line, as git does. More than one signature, or other text around it, is malformed."""
     lines = [line.rstrip() for line in signature.rstrip().split(b"\n")]
     for form, name in ((Form.SSH, b"SSH SIGNATURE"), (Form.GPG, b"PGP SIGNATURE")):
         if lines[0] == b"-----BEGIN " + name + b"-----":
@@ -87,6 +87,6 @@ def _form(signature: bytes) -> Form:
     return Form.OTHER
 
 
-def _email(laid_out: re.Match[bytes] | None) -> str:
-    email = laid_out["email"] if laid_out else None
+def _email(layout: re.Match[bytes] | None) -> str:
+    email = layout["email"] if layout else None
     return (email or b"").decode(errors="replace")

@@ -1,1 +1,1 @@
-"""One file a product for secrets by reference. Start with `protocol.py`."""
+"""Secrets by reference, one file a product. Start with `protocol.py`."""

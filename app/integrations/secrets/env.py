@@ -15,7 +15,7 @@ class EnvSecrets:
         self._environ = environ
 
     def get(self, reference: str) -> Secret:
-        """Return the variable's value; raise SecretUnavailable where it is unset or empty."""
+        """Return the variable's value; raises SecretUnavailable if it is unset or empty."""
         value = self._environ.get(reference, "")
         if not value:
             raise SecretUnavailable(f"the environment variable {reference} is not set")

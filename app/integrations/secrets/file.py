@@ -1,4 +1,4 @@
-"""`file:/path`: a secret in a file that only its owner's side may read."""
+"""`file:/path`: a secret in a file that only its owner and group may read."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ LARGEST = 64 * 1024
 
 
 class FileSecrets:
-    """Secrets in files, read anew each time, so that a changed file is a changed secret (protocol: SecretStore)."""
+    """Secrets in files, read again each time, so that a changed file is a changed secret (protocol: SecretStore)."""
 
     def get(self, reference: str) -> Secret:
-        """Return the file's content without its last newline; raise SecretUnavailable."""
+        """Return the file's content without its last newline; raises SecretUnavailable."""
         path = Path(reference)
         try:
             with path.open("rb") as file:
-                mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)  # of what was opened, not of what lies there now
+                mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)  # of the opened file, which may have been replaced since
                 value = file.read(LARGEST + 1)
         except OSError as fault:
             raise SecretUnavailable(f"the secret file {path} cannot be read: {fault.strerror}") from None

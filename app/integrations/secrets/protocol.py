@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Secret:
-    """Bytes that do not print: repr, str and formatting show `***`; only `reveal` gives them."""
+    """Bytes that do not print: repr, str and formatting show `***`; only `reveal` returns them."""
 
     __slots__ = ("_value",)
 
@@ -14,7 +14,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> bytes:
-        """Return the secret itself; call it where it is used, and keep no copy."""
+        """Return the secret itself. Call this only where the secret is used, and keep no copy."""
         return self._value
 
     def __repr__(self) -> str:
@@ -30,5 +30,5 @@ class SecretStore(Protocol):
     """A place that holds secrets."""
 
     def get(self, reference: str) -> Secret:
-        """Return the secret named by the part of the reference behind the colon; raise SecretUnavailable."""
+        """Return the secret that the reference names after its colon; raises SecretUnavailable."""
         ...

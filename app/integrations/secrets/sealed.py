@@ -1,7 +1,7 @@
 """Seal secrets at rest: AES-256-GCM, a data key per secret, wrapped by the master key, bound to its purpose.
 
-The purpose is authenticated (AAD), so a sealed value does not open in another row or for another use; Fernet has no
-such binding. A new master key only rewraps the data keys. Nonces: NIST SP 800-38D §8.2.2, random, each data key is
+The purpose is authenticated (AAD), so a sealed value does not open in another row or for another use. Fernet does not have
+such a binding. A new master key only rewraps the data keys. Nonces are random (NIST SP 800-38D §8.2.2); each data key is
 used once.
 """
 
@@ -33,20 +33,20 @@ class Sealer:
         self.key_id = hashlib.sha256(b"tidegate master key id" + master_key).hexdigest()[:16]
 
     def seal(self, plaintext: bytes, purpose: str) -> str:
-        """Return the sealed form as JSON text; it opens for the same purpose only."""
+        """Return the sealed form as JSON text. It opens only for the same purpose."""
         key = random_bytes(KEY_BYTES)
         key_nonce, nonce = random_bytes(NONCE_BYTES), random_bytes(NONCE_BYTES)
         parts = {
             "key_nonce": key_nonce,
-            "key": self._kek.encrypt(key_nonce, key, self._bound(purpose)),
+            "key": self._kek.encrypt(key_nonce, key, self._associated_data(purpose)),
             "nonce": nonce,
-            "text": AESGCM(key).encrypt(nonce, plaintext, self._bound(purpose)),
+            "text": AESGCM(key).encrypt(nonce, plaintext, self._associated_data(purpose)),
         }
         plain = {"v": VERSION, "kek": self.key_id}
         return json.dumps(plain | {name: base64.b64encode(value).decode() for name, value in parts.items()})
 
     def unseal(self, sealed: str, purpose: str) -> bytes:
-        """Return the plaintext; raise SealBroken for another master key, purpose or any change."""
+        """Return the plaintext; raises SealBroken for another master key, another purpose or any change."""
         try:
             parts = json.loads(sealed)
             if parts["v"] != VERSION or parts["kek"] != self.key_id:
@@ -54,10 +54,10 @@ class Sealer:
             key_nonce, key, nonce, text = (
                 base64.b64decode(parts[name], validate=True) for name in ("key_nonce", "key", "nonce", "text")
             )
-            data_key = self._kek.decrypt(key_nonce, key, self._bound(purpose))
-            return AESGCM(data_key).decrypt(nonce, text, self._bound(purpose))
+            data_key = self._kek.decrypt(key_nonce, key, self._associated_data(purpose))
+            return AESGCM(data_key).decrypt(nonce, text, self._associated_data(purpose))
         except (InvalidTag, ValueError, KeyError, TypeError, binascii.Error, RecursionError):
             raise SealBroken from None
 
-    def _bound(self, purpose: str) -> bytes:
+    def _associated_data(self, purpose: str) -> bytes:
         return f"tidegate:{VERSION}:{self.key_id}:{purpose}".encode()

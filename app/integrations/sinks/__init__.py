@@ -1,1 +1,1 @@
-"""One file a product for who is told that something happened. Start with `protocol.py`."""
+"""The sinks that notices go to, one file a product. Start with `protocol.py`."""

@@ -1,4 +1,4 @@
-"""What every sink does: take a notice, or say whether that may change."""
+"""The protocol of sinks: take a notice, or say whether a later try may succeed."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ LONGEST_TIMEOUT = 30.0  # seconds; `pipeline/tell/notify.py` leases a notice for
 
 
 class Sink(Protocol):
-    """Somebody, or a program, that is told what happened."""
+    """A person or program that is told what happened."""
 
     def emit(self, notice: Notice) -> None:
-        """Hand the notice over; it may come again under the same id, which the receiver is given to drop repeats by.
+        """Hand the notice over. It may come again under the same id; the receiver gets the id, to drop repeats.
 
-        Raises SinkUnavailable (try again) or SinkRefused (this notice will never be taken, or not for all).
+        Raises SinkUnavailable (try again) or SinkRefused (this notice will never be taken, or not by all recipients).
         """
         ...

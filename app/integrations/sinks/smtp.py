@@ -1,4 +1,4 @@
-"""Tell people by mail (SMTP, RFC 5321). How it is connected to, and held to time and size: `smtp_connection.py`."""
+"""Send notices by mail (SMTP, RFC 5321). The connection and its limits of time and size: `smtp_connection.py`."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from app.integrations.sinks.smtp_connection import MailServer, connect
 
 PORTS = {"starttls": 587, "implicit": 465, "none": 25}
 LONGEST_DETAIL = 200
-POLICY = SMTP.clone(cte_type="7bit")  # 8BITMIME is not needed, then
+POLICY = SMTP.clone(cte_type="7bit")  # then 8BITMIME is not needed
 
-# A dot-atom at a host (RFC 5322 §3.4.1), in ASCII: nothing that a header or a command would read as its end. Without `?`:
-# no encoded word, see `_header`.
+# A dot-atom at a host (RFC 5322 §3.4.1), in ASCII: no character that could end a header or a command. `?` is left out, so that
+# no address is an encoded word: see `_header`.
 Address = Annotated[str, Field(pattern=r"^[A-Za-z0-9.!#$%&'*+/=^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$", max_length=254)]
 
 
@@ -54,7 +54,7 @@ class Options(BaseModel):
         if self.tls != "none" or _is_loopback(self.host):
             return self
         if self.password is not None:
-            raise ValueError('a password goes to another machine under TLS only: tls = "starttls" or "implicit"')
+            raise ValueError('a password may go to another machine only under TLS: tls = "starttls" or "implicit"')
         if not self.allow_plaintext:
             raise ValueError('tls = "none" to another machine needs allow_plaintext = true: anyone on the network could read it')
         return self
@@ -72,14 +72,14 @@ class Smtp:
         options = self._options
         message = _message(notice, options.sender, options.recipients).as_bytes()
         password = self._password()
-        hidden = _hidden(options.username or "", password)
+        hidden = _password_spellings(options.username or "", password)
         with _one_error(hidden), connect(self._place()) as server:
             if options.username is not None:
                 server.login(options.username, password)
             left_out = server.sendmail(options.sender, options.recipients, message)
             with suppress(smtplib.SMTPException, OSError):
-                server.quit()  # it is sent, whatever comes now
-        if left_out:  # no second try: the others would have it twice
+                server.quit()  # the mail is sent, whatever comes now
+        if left_out:  # no second try: the others would get it twice
             raise SinkRefused(f"sent, but not to all: {_refusals(left_out, hidden)}")
 
     def _place(self) -> MailServer:
@@ -113,7 +113,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _message(notice: Notice, sender: str, recipients: list[str]) -> EmailMessage:
-    """Make the mail; a repeat has the same Message-ID (RFC 5322 §3.6.4), by which servers and readers drop it."""
+    """Make the mail. A repeat has the same Message-ID (RFC 5322 §3.6.4), by which servers and mail readers drop it."""
     message = EmailMessage(POLICY)
     message["From"] = sender
     message["To"] = ", ".join(recipients)
@@ -127,9 +127,9 @@ def _message(notice: Notice, sender: str, recipients: list[str]) -> EmailMessage
 
 
 def _header(text: str) -> str:
-    """Make text fit for a header: one line, in which no word is an encoded one (RFC 2047).
+    """Make text safe for a header: one line, without encoded words (RFC 2047).
 
-    EmailMessage decodes those that it is given, and some versions write the line ends in them as such (CVE-2024-6923).
+    EmailMessage decodes encoded words. Some versions then write the line ends in them as they are (CVE-2024-6923).
     """
     return plain_line(text).replace("=?", "= ?")
 
@@ -140,49 +140,49 @@ def _domain(address: str) -> str:
 
 @contextmanager
 def _one_error(hidden: tuple[str, ...]) -> Iterator[None]:
-    """Turn what smtplib raises into the sink's two errors, without what must not be seen in it."""
+    """Turn smtplib's errors into the sink's two, without the texts in `hidden`."""
     try:
         yield
     except smtplib.SMTPAuthenticationError as fault:
-        raise SinkUnavailable(f"the server does not take the username or the password ({fault.smtp_code})") from None
+        raise SinkUnavailable(f"the server does not accept the username or the password ({fault.smtp_code})") from None
     except smtplib.SMTPRecipientsRefused as fault:
         codes = [code for code, _ in fault.recipients.values()]
-        raise _judged(max(codes) if min(codes) >= 500 else min(codes), _refusals(fault.recipients, hidden)) from None
+        raise _as_error(max(codes) if min(codes) >= 500 else min(codes), _refusals(fault.recipients, hidden)) from None
     except (smtplib.SMTPSenderRefused, smtplib.SMTPDataError) as fault:
-        raise _judged(fault.smtp_code, _answer(fault.smtp_code, fault.smtp_error, hidden)) from None
+        raise _as_error(fault.smtp_code, _masked_answer(fault.smtp_code, fault.smtp_error, hidden)) from None
     except smtplib.SMTPResponseException as fault:
-        raise SinkUnavailable(_answer(fault.smtp_code, fault.smtp_error, hidden)) from None
+        raise SinkUnavailable(_masked_answer(fault.smtp_code, fault.smtp_error, hidden)) from None
     except ssl.SSLCertVerificationError as fault:
         raise SinkUnavailable(f"its certificate is not trusted: {plain_line(fault.verify_message, LONGEST_DETAIL)}") from None
     except smtplib.SMTPNotSupportedError:
-        raise SinkUnavailable("the server offers no STARTTLS, or no AUTH, and it is asked for") from None
+        raise SinkUnavailable("the server does not offer what the configuration needs: STARTTLS, AUTH or both") from None
     except smtplib.SMTPServerDisconnected:
         raise SinkUnavailable("the server hung up, or took too long to answer") from None
-    except (smtplib.SMTPException, ValueError) as fault:  # a challenge that is not base64, for one
+    except (smtplib.SMTPException, ValueError) as fault:  # for example, a challenge that is not base64
         raise SinkUnavailable(f"the server cannot be understood ({type(fault).__name__})") from None
     except OSError as fault:
         raise SinkUnavailable(f"no connection ({type(fault).__name__})") from None
 
 
-def _judged(code: int, said: str) -> GateError:
-    """Take the server at its word: 5yz is for good, 4yz may pass (RFC 5321 §4.2.1)."""
-    return SinkRefused(said) if code >= 500 else SinkUnavailable(said)
+def _as_error(code: int, text: str) -> GateError:
+    """Return the error by the server's code: 5yz is permanent, 4yz is temporary (RFC 5321 §4.2.1)."""
+    return SinkRefused(text) if code >= 500 else SinkUnavailable(text)
 
 
-def _answer(code: int, said: bytes | str, hidden: tuple[str, ...]) -> str:
-    text = said.decode(errors="replace") if isinstance(said, bytes) else said
-    for each in hidden:
-        text = text.replace(each, "***")
+def _masked_answer(code: int, answer: bytes | str, hidden: tuple[str, ...]) -> str:
+    text = answer.decode(errors="replace") if isinstance(answer, bytes) else answer
+    for secret in hidden:
+        text = text.replace(secret, "***")
     return plain_line(f"{code} {text}", LONGEST_DETAIL)
 
 
 def _refusals(refused: dict[str, tuple[int, bytes]], hidden: tuple[str, ...]) -> str:
-    return "; ".join(f"{address}: {_answer(code, said, hidden)}" for address, (code, said) in refused.items())
+    return "; ".join(f"{address}: {_masked_answer(code, text, hidden)}" for address, (code, text) in refused.items())
 
 
-def _hidden(username: str, password: str) -> tuple[str, ...]:
-    """List how the password goes over the wire (RFC 4616, AUTH LOGIN), for a server that repeats it."""
+def _password_spellings(username: str, password: str) -> tuple[str, ...]:
+    """List the spellings of the password on the wire (RFC 4616, AUTH LOGIN), in case a server repeats one."""
     if not password:
         return ()
-    spelled = (f"\0{username}\0{password}", password)
-    return (password, *(base64.b64encode(each.encode()).decode() for each in spelled))
+    plain = (f"\0{username}\0{password}", password)
+    return (password, *(base64.b64encode(text.encode()).decode() for text in plain))

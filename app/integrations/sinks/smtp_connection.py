@@ -1,4 +1,4 @@
-"""A connection to a mail server: smtplib, held to one time for all, a size, and TLS with a verified certificate.
+"""A connection to a mail server: smtplib with one time limit for all, a size limit, and TLS with a verified certificate.
 
 RFC 3207 (STARTTLS) and RFC 8314 (TLS from the first byte).
 """
@@ -18,12 +18,15 @@ from typing import Any, Literal
 from app.domain.errors import SinkUnavailable
 
 CONNECT_SECONDS = 5.0
-MOST_BYTES = 64 * 1024  # of all that a server says
+MOST_BYTES = 64 * 1024  # of all replies of a server together
 
 
 @dataclass(frozen=True, slots=True)
 class MailServer:
-    """Where the server is, and who says so. `ca_file` stands in for the authorities that the system trusts."""
+    """The server's address, and how to speak to it. `we_are` is the name that we give in EHLO.
+
+    `ca_file` replaces the authorities that the system trusts.
+    """
 
     host: str
     port: int
@@ -35,15 +38,15 @@ class MailServer:
 
 @contextmanager
 def connect(place: MailServer) -> Iterator[smtplib.SMTP]:
-    """Connect, and hang up at the end; raises SinkUnavailable, or what smtplib, ssl and socket raise."""
+    """Connect, and hang up at the end; raises SinkUnavailable, or errors of smtplib, ssl and socket."""
     context = None if place.tls == "none" else _context(place.ca_file)
     server = _Implicit(place, context=context) if place.tls == "implicit" else _Connection(place)
     try:
-        code, said = server.connect(place.host, place.port)
+        code, greeting = server.connect(place.host, place.port)
         if code != 220:  # RFC 5321 §3.1
-            raise smtplib.SMTPConnectError(code, said)
+            raise smtplib.SMTPConnectError(code, greeting)
         if place.tls == "starttls":
-            server.starttls(context=context)  # raises where it is not offered, by the server or by whoever stands between
+            server.starttls(context=context)  # raises if it is not offered, by the server or by an attacker in between
         yield server
     finally:
         server.close()
@@ -53,13 +56,13 @@ def _context(ca_file: Path | None) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=ca_file)
     except OSError as fault:  # an ssl.SSLError is one
-        raise SinkUnavailable(f"{ca_file} holds no certificates that can be read ({type(fault).__name__})") from None
+        raise SinkUnavailable(f"{ca_file} does not hold certificates that can be read ({type(fault).__name__})") from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
 
 class _Replies:
-    """What the server says, read until a moment and up to a size: a socket's own limit begins anew with every byte."""
+    """Reads the server's replies, up to a moment and a size. A socket's own time limit starts again with every byte."""
 
     def __init__(self, connection: socket.socket, until: float) -> None:
         self._socket = connection
@@ -78,7 +81,7 @@ class _Replies:
         return line
 
     def close(self) -> None:
-        """Do nothing: the socket is smtplib's to close."""
+        """Do nothing: smtplib closes the socket."""
 
     def _read(self) -> bytes:
         seconds = self._until - time.monotonic()
@@ -88,7 +91,7 @@ class _Replies:
         piece = self._socket.recv(4096)
         self._left -= len(piece)
         if self._left < 0:
-            raise OSError("the server says too much")
+            raise OSError("the server's replies are too long")
         return piece
 
 
@@ -101,10 +104,10 @@ class _Connection(smtplib.SMTP):
     def __init__(self, place: MailServer, **tls: Any) -> None:
         self._until = time.monotonic() + place.seconds
         super().__init__(local_hostname=place.we_are, timeout=min(CONNECT_SECONDS, place.seconds), **tls)
-        self._host = place.host  # whom the certificate must name: smtplib sets it where it connects while it is made
+        self._host = place.host  # the certificate must name it; smtplib sets it only if the constructor connects
 
     def getreply(self) -> tuple[int, bytes]:
-        """Read a reply; after STARTTLS from the new socket, and nothing of what came before in the clear."""
+        """Read a reply. After STARTTLS, read from the new socket only, and drop all that came before it in the clear."""
         if self.file is None:
             self.file = _Replies(self.sock, self._until)
         return super().getreply()

@@ -1,4 +1,4 @@
-"""Tell by a signed POST, after the Standard Webhooks specification. The notice's id is the webhook-id, the same over repeats."""
+"""Send notices by a signed POST, by the Standard Webhooks specification. The webhook-id is the notice's id, also in repeats."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from app.integrations.standard_webhooks import signed_headers
 
 CONNECT_SECONDS = 5.0
 LONGEST_DETAIL = 200
-# What is said of the message (RFC 9110 §15.5); 410 by the specification. All else may be the fault of an address, a proxy
-# or a secret, which people mend.
+# These statuses are about the message itself (RFC 9110 §15.5); 410 by the specification. All others may come from a wrong
+# address, proxy or secret, which people can correct.
 NEVER = (400, 410, 413, 415, 422)
 
 
@@ -59,7 +59,7 @@ class Webhook:
 
 
 def _body(notice: Notice) -> bytes:
-    """Spell the notice; a repeat has the same bytes."""
+    """Spell the notice as JSON; a repeat has the same bytes."""
     return orjson.dumps(
         {
             "type": notice.event.replace(":", "."),  # the specification's way of writing it

@@ -1,1 +1,1 @@
-"""One file a product for what a release is put on. Start with `protocol.py`."""
+"""The targets that a release is put on, one file a product. Start with `protocol.py`."""

@@ -1,7 +1,7 @@
 """Deploy by a command on this machine: an argument list, never a shell. The token comes on its standard input.
 
-The command runs under a runner of its own (`command_runner.py`), so that it goes on when the worker is killed, and a
-lock that the runner holds keeps the same dispatch from running twice. State: `<state>/<target>/<dispatch id>/`.
+The command runs under a runner of its own (`command_runner.py`), so it goes on if the worker is killed. The runner holds a
+lock, which keeps the same dispatch from running twice. State: `<state>/<target>/<dispatch id>/`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ KEPT = 100
 
 
 class Options(BaseModel):
-    """A command target's own keys. `env` is all of the command's environment, beside TIDEGATE_* facts and PATH."""
+    """A command target's own keys. The command's environment is `env`, the TIDEGATE_* facts, PATH and LANG."""
 
     model_config = ConfigDict(extra="forbid")
     argv: list[str] = Field(min_length=1)
@@ -61,24 +61,24 @@ class Command:
             self._run(folder, order, cwd, token)
         except OSError as fault:
             raise TargetFailed(f"the command could not be started: {fault.strerror or type(fault).__name__}") from None
-        return self._begun(order.dispatch)
+        return self._wait_until_begun(order.dispatch)
 
     def poll(self, dispatch: Dispatch) -> Report:
-        """Say how the dispatch goes, from what its runner left."""
+        """Report the dispatch's progress, from the files of its runner."""
         folder = self._folder / dispatch.id
         if (result := _result(folder)) is not None:
             return result
-        has_begun = (folder / "begun").exists()  # looked for before the lock: a runner has the lock, then begins
+        has_begun = (folder / "begun").exists()  # checked before the lock: a runner takes the lock first, then begins
         if _is_locked(folder / "lock"):
             return Report(Progress.RUNNING, "the command is running")
-        if (result := _result(folder)) is not None:  # it ended between the two looks
+        if (result := _result(folder)) is not None:  # the runner ended between the two checks
             return result
         if has_begun:
-            return Report(Progress.FAILED, "the runner died before the command's end; how far it came is unknown")
+            return Report(Progress.FAILED, "the runner died before the command ended; how far the command got is unknown")
         return Report(Progress.UNKNOWN)
 
     def _take_position(self, dispatch: Dispatch) -> None:
-        """Refuse what is older than the newest begun here for its environment (several may share a command)."""
+        """Refuse a dispatch older than the newest one begun here for its environment. Environments may share a command."""
         with (self._folder / f"position-{dispatch.environment}").open("a+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.seek(0)
@@ -104,7 +104,7 @@ class Command:
         options = self._options
         task = {
             "argv": options.argv,
-            "env": {"PATH": os.defpath, "LANG": "C.UTF-8", **options.env, **_facts(order)},
+            "env": {"PATH": os.defpath, "LANG": "C.UTF-8", **options.env, **_environment(order)},
             "cwd": str(cwd),
             "timeout": options.timeout,
             "output_limit": options.output_limit,
@@ -123,8 +123,8 @@ class Command:
         with runner.stdin as pipe:
             pipe.write(json.dumps(task).encode())
 
-    def _begun(self, dispatch: Dispatch) -> Report:
-        """Wait until the runner has taken over: from then on a crash of ours changes nothing."""
+    def _wait_until_begun(self, dispatch: Dispatch) -> Report:
+        """Wait until the runner has begun. From then on, a crash of ours does not affect the command."""
         until = time.monotonic() + BEGIN_SECONDS
         while time.monotonic() < until:
             report = self.poll(dispatch)
@@ -139,7 +139,7 @@ class Command:
             shutil.rmtree(old, ignore_errors=True)
 
 
-def _facts(order: Order) -> dict[str, str]:
+def _environment(order: Order) -> dict[str, str]:
     return {
         "TIDEGATE_DISPATCH_ID": order.dispatch.id,
         "TIDEGATE_DEPLOYMENT_ID": order.dispatch.deployment_id,
@@ -163,7 +163,7 @@ def _result(folder: Path) -> Report | None:
 def _is_locked(path: Path) -> bool:
     try:
         with path.open("r") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two that look do not take each other for a runner
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared, so that two polls do not mistake each other for a runner
             return False
     except (FileNotFoundError, NotADirectoryError):
         return False

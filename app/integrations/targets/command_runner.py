@@ -1,7 +1,8 @@
 """Run one command to its end, whatever happens to the worker: `python -m … FOLDER`, the task as JSON on stdin.
 
-Holds FOLDER/lock while it runs; writes `begun` before the command starts and `result.json` after it ended. A runner
-that finds the lock taken or a result leaves at once: so one dispatch id never runs twice. Imports nothing of ours.
+The runner holds FOLDER/lock while it runs. It writes `begun` before the command starts and `result.json` after it ended.
+If the lock is taken, or one of these files is there, a runner ends at once: one dispatch id never runs twice. The module
+imports nothing of ours.
 """
 
 from __future__ import annotations
@@ -26,22 +27,22 @@ TIMED_OUT = 124
 
 
 def main(folder: Path) -> None:
-    """Take the lock, run the task, leave its result."""
+    """Take the lock, run the task, write its result."""
     task = json.loads(sys.stdin.buffer.read())
     with (folder / "lock").open("a") as lock:
-        if not _taken(lock):
+        if not _take_lock(lock):
             return
         if (folder / "result.json").exists() or (folder / "begun").exists():
             return
         (folder / "begun").touch()
         code, output = _run(task, folder / "output")
-        _leave(folder, code, output)
+        _write_result(folder, code, output)
         if task["remove"]:
             shutil.rmtree(task["remove"], ignore_errors=True)
 
 
-def _taken(lock: IO[str]) -> bool:
-    """Take the lock; a poll holds it for an instant, so one refusal says nothing."""
+def _take_lock(lock: IO[str]) -> bool:
+    """Take the lock. A poll holds it for an instant, so one refusal does not mean that a runner has it."""
     for _ in range(20):
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -75,22 +76,22 @@ def _run(task: dict[str, Any], path: Path) -> tuple[int, bytes]:
 def _communicate(process: subprocess.Popen[bytes], token: bytes, task: dict[str, Any]) -> tuple[int, bytes]:
     """Hand over the token, wait for the end, and return the exit code and the end of the output, masked.
 
-    It is masked before it is cut, so that no cut leaves a part of the token that the mask would not know.
+    The output is masked before it is cut. Otherwise a cut could leave a part of the token, which the mask would miss.
     """
-    kept = bytearray()
+    output = bytearray()
     limit = task["output_limit"]
 
     def read() -> None:
         assert isinstance(process.stdout, io.BufferedReader)
         while piece := process.stdout.read1(65536):
-            kept.extend(piece)
-            kept[:] = kept.replace(token, MASK)
-            del kept[: -(limit + len(token))]
+            output.extend(piece)
+            output[:] = output.replace(token, MASK)
+            del output[: -(limit + len(token))]
 
     reader = threading.Thread(target=read, daemon=True)
     reader.start()
     assert process.stdin is not None
-    with contextlib.suppress(BrokenPipeError), process.stdin as pipe:  # a command need not want it
+    with contextlib.suppress(BrokenPipeError), process.stdin as pipe:  # a command need not read the token
         pipe.write(token + b"\n")
     try:
         code, note = process.wait(timeout=task["timeout"]), b""
@@ -98,11 +99,11 @@ def _communicate(process: subprocess.Popen[bytes], token: bytes, task: dict[str,
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         code, note = TIMED_OUT, f"\nended after {task['timeout']:g} s".encode()
-    reader.join(timeout=1.0)  # a grandchild may still hold the pipe; what it says later is not ours
-    return code, bytes(kept)[-limit:] + note
+    reader.join(timeout=1.0)  # a grandchild may still hold the pipe; its later output is not the command's
+    return code, bytes(output)[-limit:] + note
 
 
-def _leave(folder: Path, code: int, output: bytes) -> None:
+def _write_result(folder: Path, code: int, output: bytes) -> None:
     lines = output.decode(errors="replace").strip().splitlines()
     last = lines[-1][:LAST_LINE] if lines else ""
     result = {"exit": code, "detail": last if code == 0 else f"exit {code}: {last}"}

@@ -2,8 +2,8 @@
 
 Layout below `path`: `releases/<sha>/`, `current -> releases/<sha>`, `.tidegate/{lock,position,dispatches/<id>.json}`.
 A crash at any line leaves `current` whole: files are exported beside the releases and come in by one rename, and the
-link is replaced by one rename. Whoever starts the same dispatch again finishes what is missing. Only power is another
-matter: files are left to the kernel to write out (an fsync each costs 2 to 12 ms for ten, more on a busy disk).
+link is replaced by one rename. A second start of the same dispatch does the missing steps. A power failure is different:
+the kernel writes the files out when it likes, since an fsync for each would cost 2 to 12 ms for ten, more on a busy disk.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Directory:
                 if known is not None:
                     return known
                 self._take_position(order.dispatch.position)
-                self._bring(order)
+                self._bring_release(order)
                 self._switch(order.sha)
                 report = Report(Progress.SUCCEEDED, f"current -> releases/{order.sha}")
                 self._write(self._dispatches / f"{order.dispatch.id}.json", {"sha": order.sha, "detail": report.detail})
@@ -62,7 +62,7 @@ class Directory:
             raise TargetFailed(f"{self._path}: {fault.strerror or type(fault).__name__}") from None
 
     def poll(self, dispatch: Dispatch) -> Report:
-        """Say whether the dispatch was done; a start that is under way holds the lock, and is waited for."""
+        """Report whether the dispatch was done. If a start is under way, it holds the lock, and the poll waits for it."""
         try:
             with self._locked():
                 return self._marker(dispatch.id) or Report(Progress.UNKNOWN)
@@ -75,7 +75,7 @@ class Directory:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Hold the target's lock; it goes with the process, so that a killed worker leaves none behind."""
+        """Hold the target's lock. It ends with the process, so a killed worker does not leave a lock behind."""
         self._dispatches.mkdir(parents=True, exist_ok=True)
         (self._path / "releases").mkdir(exist_ok=True)
         with (self._path / ".tidegate" / "lock").open("a") as lock:
@@ -90,19 +90,19 @@ class Directory:
         return Report(Progress.SUCCEEDED, str(marker["detail"]))
 
     def _take_position(self, position: int) -> None:
-        """Refuse what is older than the newest dispatch that was ever begun here (a worker that slept too long)."""
+        """Refuse a dispatch that is older than the newest one ever begun here (its worker slept too long)."""
         path = self._path / ".tidegate" / "position"
         newest = json.loads(path.read_text())["position"] if path.exists() else 0
         if position < newest:
             raise StaleDispatch(f"{self._name} has already taken a newer dispatch")
         self._write(path, {"position": position})
 
-    def _bring(self, order: Order) -> None:
+    def _bring_release(self, order: Order) -> None:
         release = self._path / "releases" / order.sha
         if release.exists():
-            return  # it came in by one rename, so it is whole (but see above)
+            return  # it came in by one rename, so it is complete, except after a power failure (see above)
         for leftover in (self._path / "releases").glob(".partial-*"):
-            shutil.rmtree(leftover, ignore_errors=True)  # we hold the lock: nobody is writing there
+            shutil.rmtree(leftover, ignore_errors=True)  # we hold the lock, so no other process is writing there
         partial = self._path / "releases" / f".partial-{order.dispatch.id}"
         partial.mkdir()
         try:

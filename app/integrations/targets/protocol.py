@@ -1,4 +1,4 @@
-"""What every target does: start a dispatch once per key, and say how it goes."""
+"""The protocol of targets: start a dispatch once per key, and report its progress."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.integrations.tokens.protocol import Token
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to put where. `export(folder)` writes the commit's files into a new folder (may be slow)."""
+    """The release to put on a target. `export(folder)` writes the commit's files into a new folder (may be slow)."""
 
     dispatch: Dispatch
     repository: str
@@ -27,7 +27,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What the target says: its progress and one line for people (bounded, secrets masked, made printable here)."""
+    """A target's answer: its progress, and one line for people (bounded, secrets masked, made printable here)."""
 
     progress: Progress
     detail: str = ""
@@ -43,16 +43,16 @@ class Target(Protocol):
         """Start `order` under its dispatch id as idempotency key.
 
         A second call with the same id never does the work twice, and never concurrently. Raises TargetUnavailable
-        (surely not started: try again), TargetFailed (do not), StaleDispatch (a newer position was already taken).
+        (surely not started: try again), TargetFailed (do not try again), StaleDispatch (a newer position was already taken).
         """
         ...
 
     def poll(self, dispatch: Dispatch) -> Report:
-        """Say how the dispatch goes; UNKNOWN where the target cannot tell or never heard of it."""
+        """Report the dispatch's progress; UNKNOWN if the target cannot tell, or never heard of it."""
         ...
 
 
 def export_fault(fault: GateError) -> GateError:
-    """Say what a fault while exporting means: nothing has been started, so what may pass is worth another try."""
+    """Turn a fault of the export into the target's error. Nothing was started, so a temporary fault may be tried again."""
     kind = TargetFailed if fault.permanent else TargetUnavailable
     return kind(f"the commit could not be exported: {fault}")

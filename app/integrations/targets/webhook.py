@@ -1,6 +1,6 @@
-"""Deploy by a signed POST with a short-lived bearer token, after the Standard Webhooks specification.
+"""Deploy by a signed POST with a short-lived bearer token, by the Standard Webhooks specification.
 
-The dispatch id is the webhook-id and the Idempotency-Key: the receiving service must do the same id once.
+The dispatch id is the webhook-id and the Idempotency-Key: the receiving service must act only once for one id.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from app.integrations.tokens.protocol import Token
 
 CONNECT_SECONDS = 5.0
 LONGEST_DETAIL = 200
-NOT_TAKEN = (429, 503)  # the service says itself that it did not take it
+NOT_TAKEN = (429, 503)  # by these, the service says that it did not take the order
 
 
 class Options(BaseModel):
@@ -53,13 +53,13 @@ class Webhook:
         except NotSent as fault:
             raise TargetUnavailable(f"no connection ({fault})") from None
         except Unanswered as fault:
-            raise self._unanswered(str(fault)) from None
+            raise self._no_answer(str(fault)) from None
         except SecretUnavailable as fault:
             raise TargetFailed(str(fault)) from None
         return _report(answer, token)
 
     def poll(self, dispatch: Dispatch) -> Report:
-        """Say that it cannot tell: a webhook has nothing to ask."""
+        """Return UNKNOWN: a webhook cannot be asked."""
         return Report(Progress.UNKNOWN)
 
     def _headers(self, order: Order, body: bytes, token: Token) -> dict[str, str]:
@@ -70,8 +70,8 @@ class Webhook:
             "authorization": f"Bearer {token.reveal()}",
         }
 
-    def _unanswered(self, fault: str) -> TargetUnavailable | TargetFailed:
-        """Try again only where the service promises to do one id once."""
+    def _no_answer(self, fault: str) -> TargetUnavailable | TargetFailed:
+        """Return the error for a missing answer. A new try is safe only if the service acts once for one id."""
         if self._options.idempotent:
             return TargetUnavailable(f"no answer ({fault})")
         return TargetFailed(f"no answer within {self._options.timeout:g} s ({fault}); it may or may not have started")

@@ -1,1 +1,1 @@
-"""One file a product for short-lived tokens from grants. Start with `protocol.py`."""
+"""Short-lived tokens from grants, one file a product. Start with `protocol.py`."""

@@ -1,7 +1,7 @@
 """The gate as an OpenID Connect issuer: RS256 tokens that say what a grant says, for five minutes.
 
-RS256 since GitHub, GitLab and PyPI use nothing else, so every verifier takes it. All that an AWS role must tell apart
-stands in `sub` (only sub and aud are usable there for a private issuer).
+GitHub, GitLab and PyPI use nothing but RS256, so every verifier accepts it. All that an AWS role must tell apart stands in
+`sub`, since for a private issuer AWS can use only sub and aud.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Issuer:
 
 
 def generate_key() -> tuple[str, bytes, dict[str, Any]]:
-    """Make an RSA key; return its id (RFC 7638 thumbprint), the private key as PEM and the public one as a JWK."""
+    """Make an RSA key; return its id (RFC 7638 thumbprint), the private key as PEM, and the public key as a JWK."""
     key = RSAKey.generate_key(KEY_BITS, {"use": "sig", "alg": "RS256"}, auto_kid=True)
     kid = key.thumbprint()
     public = {**key.as_dict(private=False), "kid": kid, "use": "sig", "alg": "RS256"}
@@ -105,5 +105,5 @@ def discovery(issuer: str) -> dict[str, Any]:
 
 
 def jwks(public_keys: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Wrap public keys as a key set (RFC 7517 §5); only public members get in."""
+    """Wrap public keys as a key set (RFC 7517 §5), with their public members only."""
     return {"keys": [{name: key[name] for name in key if name in PUBLIC_MEMBERS} for key in public_keys]}

@@ -1,4 +1,4 @@
-"""A token is minted from a grant at dispatch, lives in memory, and goes to the target and nowhere else."""
+"""Tokens: minted from a grant at dispatch, held in memory, and given to the target and to nothing else."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def test_giteas_answer_is_understood_too() -> None:
 def test_a_token_that_is_not_taken_is_the_callers_fault(status: int) -> None:
     with serving() as forge:
         forge.answer = says(status)
-        with pytest.raises(BadRequest, match="does not take this token"):
+        with pytest.raises(BadRequest, match="does not accept this token"):
             ForgeAccounts("gogs", forge.url).account_of(TOKEN)
 
 

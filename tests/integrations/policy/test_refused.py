@@ -21,7 +21,7 @@ def faults_of(texts: Mapping[str, str]) -> list[str]:
 def test_a_has_guard_is_refused_since_a_misspelt_one_makes_its_forbid_vanish() -> None:
     text = PERMIT_ALL + '@id("geo")\nforbid (principal, action, resource)\nwhen { context has geo && context.geo == "x" };'
     assert faults_of({"a.cedar": text}) == [
-        "a.cedar:4: `has geo`: every attribute is always there, so this can only hide a misspelt one; leave it out"
+        "a.cedar:4: `has geo`: every attribute always exists, so `has` can only hide a misspelt one; leave it out"
     ]
 
 
@@ -96,7 +96,7 @@ def test_a_folder_without_policies_is_refused(tmp_path: Path, name: str | None) 
     if name:
         (tmp_path / name).write_text(PERMIT_ALL)
     for folder in (tmp_path, tmp_path / "missing"):
-        with pytest.raises(BadConfiguration, match="holds no"):
+        with pytest.raises(BadConfiguration, match="has no"):
             load(folder)
 
 

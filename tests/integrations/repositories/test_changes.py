@@ -237,7 +237,7 @@ def test_a_file_that_is_too_large_is_not_read(origin: Origin, mirror: Mirror, mo
         ("MOST_READ", 10, "more is changed than is read", True),
         ("MOST_TEXT", 10, "more is changed than is read", True),
         ("MOST_COMMITS", 0, "there are more new commits", True),
-        ("LONGEST_MESSAGE", 3, "is not read to its end", True),
+        ("LONGEST_MESSAGE", 3, "was not read to its end", True),
         ("MOST_BASES", 0, "only 0 of 1 bases", False),
     ],
 )
@@ -259,13 +259,13 @@ def test_what_was_read_before_a_bound_is_told(origin: Origin, mirror: Mirror, mo
 
 
 def test_many_files_are_read_a_few_at_a_time(origin: Origin, mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "_AT_ONCE", 50)
+    monkeypatch.setattr(reading, "_BATCH_BYTES", 50)
     origin.write(**{f"f{n:02}": b"line %d\n" % n for n in range(40)})
     assert [f.added for f in changes(mirror, origin.push(), None).files] == [((1, f"line {n}"),) for n in range(40)]
 
 
 def test_a_listing_without_end_is_cut(origin: Origin, mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "_RECORD", 1)
+    monkeypatch.setattr(reading, "_ENTRY_BYTES", 1)
     monkeypatch.setattr(reading, "MOST_FILES", 500)
     origin.write(**{f"f{n:02}": b"x\n" for n in range(40)})
     found = changes(mirror, origin.push(), None)

@@ -69,7 +69,7 @@ REFUSED = {
     ED + "\r" + ED: "one line",
     f'cert-authority,namespaces="git" {ED}': "without options",
     f"no-pty {ED}": "without options",
-    ED.replace("ssh-ed25519 ", "ssh-rsa "): "no ssh-rsa key",
+    ED.replace("ssh-ed25519 ", "ssh-rsa "): "not a ssh-rsa key",
     line("ssh-ed25519", POINT, b"more"): "damaged",
     line("ssh-ed25519", POINT[:31]): "damaged",
     line("ssh-rsa", b"\x01", b"\0" + b"\xff" * 256): "damaged",
@@ -135,7 +135,7 @@ def fingerprint(home: Path, name: str) -> str:
     ("name", "options", "reason"),
     [
         ("expired", {"expires": "seconds=10", "options": ("--faked-system-time", "20200101T000000")}, "expired"),
-        ("short", {"algorithm": "rsa1024"}, "RSA key has"),
+        ("short", {"algorithm": "rsa1024"}, "RSA key must have"),
         ("dsa", {"algorithm": "dsa2048"}, "too weak"),
         ("sha1", {"algorithm": "rsa2048", "options": ("--cert-digest-algo", "SHA1")}, "SHA-1"),
     ],

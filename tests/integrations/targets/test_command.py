@@ -431,7 +431,7 @@ def test_a_killed_runner_is_a_failure_whose_extent_is_unknown_and_is_not_repeate
     os.kill(linger.runs()[0][1], signal.SIGKILL)
     report = ended(target)
     assert report.progress is Progress.FAILED
-    assert "how far it came is unknown" in report.detail
+    assert "how far the command got is unknown" in report.detail
     assert target.start(order(dispatch(fence=2)), fresh_token()) == report
     assert not runners(state)
     assert len(linger.runs()) == 1

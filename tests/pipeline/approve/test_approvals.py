@@ -68,7 +68,7 @@ def test_a_reject_ends_it(held: Held) -> None:
     ("subject", "why"),
     [
         ("alice", "alice was involved in it"),  # she asked for it, and wrote it
-        ("erin", 'no policy permits erin to approve to production .* what could: "leads-approve"'),
+        ("erin", 'no policy permits erin to approve to production .* policies that could: "leads-approve"'),
         ("robot", "only people approve"),
     ],
 )

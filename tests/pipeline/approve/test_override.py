@@ -82,7 +82,7 @@ def test_a_permit_for_any_action_is_no_right_to_override(held: Held) -> None:
     sign_in(held, "bob")
     made = held.line.run(override(held.line.services, waiting.id, held.in_person("bob"), WHY))
     assert made.state is State.DENIED and made.reason == (
-        'no policy permits to override by that name, and "admin" is for any action; '
+        'no policy permits to override by name; permits for any action do not include it: "admin"; '
         "it would be allowed if bob is a member of on-call"
     )
 

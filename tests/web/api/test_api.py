@@ -100,7 +100,7 @@ def test_an_account_of_somebody_else_is_409_however_it_was_linked(gate: Gate, al
 
 def test_a_token_that_the_forge_does_not_take_is_400(alice: Browser) -> None:
     answer = link(alice, token="f" * 40)
-    assert answer.status_code == 400 and answer.json()["detail"] == "forge gogs does not take this token"
+    assert answer.status_code == 400 and answer.json()["detail"] == "forge gogs does not accept this token"
 
 
 @pytest.mark.parametrize("token", ["a b", "a\r\nx: y", "ü", "a/b", "a\x00"])
@@ -180,7 +180,7 @@ def test_the_same_is_done_on_the_account_page(gate: Gate, alice: Browser) -> Non
     done = alice.post("/account/links", csrf_token=alice.csrf(), forge="gogs", token=TOKEN)
     assert done.status_code == 303 and "gogs:72" in alice.get("/account").text
     page = alice.post("/account/links", csrf_token=alice.csrf(), forge="gogs", token="f" * 40)
-    assert page.status_code == 400 and "does not take this token" in page.text and "f" * 40 not in page.text
+    assert page.status_code == 400 and "does not accept this token" in page.text and "f" * 40 not in page.text
     removed = alice.post("/account/links/remove", csrf_token=alice.csrf(), forge="gogs", account_id="72")
     assert removed.status_code == 303 and "gogs:72" not in alice.get("/account").text
 

@@ -103,7 +103,7 @@ def test_who_may_not_approve_hears_the_policy_and_what_would_change_it(gate: Gat
     configure(gate, people=PEOPLE.replace('"leads", ', ""))
     refused = votes(alice, waits.id)
     assert refused.status_code == 403 and refused.headers["content-type"].startswith("application/problem+json")
-    assert 'what could: "leads" (members of leads approve)' in refused.json()["detail"]
+    assert 'policies that could: "leads" (members of leads approve)' in refused.json()["detail"]
     assert "it would be allowed if alice is a member of leads" in refused.json()["detail"]
 
 

@@ -1,10 +1,10 @@
-"""What AWS says of an account's users, roles and groups, made into identities and groups. Pure; `source.py` asks.
+"""An AWS account's users, roles and groups, turned into identities and groups. Pure; `source.py` asks AWS.
 
-A tag says which principal a user or role stands for; without the tag it stands for none. So whoever may tag users and
-roles decides who is who: keep `iam:TagUser` and `iam:TagRole` as close as the right to change groups.
+A tag names the principal of a user or role; without the tag it has none. So the right to tag users and roles decides who is
+who: guard `iam:TagUser` and `iam:TagRole` as closely as the right to change groups.
 
-IAM does not know whether a user is disabled. Who is there is active, unless the tag `tidegate-active` has any value but
-"true"; who is deleted, or has lost the subject's tag, is gone.
+IAM does not know whether a user is disabled. A user that exists is active, unless the tag `tidegate-active` has any value but
+"true". A user that is deleted, or has lost the subject's tag, is gone.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from app.domain.errors import SourceUnavailable
 from app.domain.principal import PrincipalKind
 
 ACTIVE_TAG = "tidegate-active"
-# Letters, digits, spaces and `_.:/=+-@` are all that a tag's value may hold (IAM API reference, `Tag`); a name may hold
-# the others. A comma is none of them, yet other servers that speak IAM's protocol take it.
-_BETWEEN_GROUPS = re.compile(r"[\s,:+]+")
+# A tag's value may hold letters, digits, spaces and `_.:/=+-@` (IAM API reference, `Tag`). Those of them that do not separate
+# names may stand in a name. A comma is not allowed, but other servers that speak IAM's protocol accept it.
+_GROUP_SEPARATOR = re.compile(r"[\s,:+]+")
 _EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
 
 
@@ -64,7 +64,7 @@ class Details(_Answer):
 
 @dataclass(frozen=True, slots=True)
 class Naming:
-    """Which tags name the principal and further groups, and what every group's name begins with here."""
+    """The tags that name the principal and further groups, and the prefix of every group's name here."""
 
     subject_tag: str
     group_tag: str
@@ -72,7 +72,7 @@ class Naming:
 
 
 class AwsAccount:
-    """An account, page by page. Groups come last: one may stand on another page than its members."""
+    """An account, page by page. Groups come last, since a group and its members may stand on different pages."""
 
     def __init__(self, naming: Naming) -> None:
         self._naming = naming
@@ -81,7 +81,7 @@ class AwsAccount:
         self._tagged: dict[str, set[str]] = {}
 
     def add(self, details: Details) -> tuple[Identity, ...]:
-        """Take a page, and return who on it has the subject's tag."""
+        """Add a page, and return the identities on it: the users and roles with the subject's tag."""
         self._ids.update({group.GroupName: group.GroupId for group in details.GroupDetailList})
         entities = [
             *(
@@ -93,7 +93,7 @@ class AwsAccount:
         return tuple(self._identities(entities))
 
     def groups(self) -> tuple[Group, ...]:
-        """Return every group of the pages taken; raises SourceUnavailable where somebody is in one that is on none."""
+        """Return every group of the pages; raises SourceUnavailable if a member's group is on none of them."""
         if not self._members.keys() <= self._ids.keys():
             raise SourceUnavailable("AWS IAM: the account changed while it was read")
         prefix = self._naming.group_prefix
@@ -112,7 +112,7 @@ class AwsAccount:
     def _note(self, entity: _Entity) -> None:
         for name in entity.groups:
             self._members.setdefault(name, set()).add(entity.id)
-        for name in filter(None, _BETWEEN_GROUPS.split(entity.tag(self._naming.group_tag))):
+        for name in filter(None, _GROUP_SEPARATOR.split(entity.tag(self._naming.group_tag))):
             self._tagged.setdefault(name, set()).add(entity.id)
 
 
@@ -127,14 +127,14 @@ class _Entity:
     groups: list[str] = field(default_factory=list)
 
     def tag(self, key: str) -> str:
-        """Return a tag's value, or nothing; IAM keeps a key's case and compares without (user guide, "Tags for IAM")."""
+        """Return a tag's value, or nothing. IAM keeps a key's case but ignores it in comparisons (user guide, "Tags for IAM")."""
         return next((tag.Value for tag in self.tags if tag.Key.casefold() == key.casefold()), "")
 
     @property
     def is_active(self) -> bool:
-        """Tell whether no tag denies it; an empty one does."""
-        is_there = any(tag.Key.casefold() == ACTIVE_TAG for tag in self.tags)
-        return not is_there or self.tag(ACTIVE_TAG).strip().casefold() == "true"
+        """Tell whether the active tag is absent or says "true"; an empty one does not."""
+        is_tagged = any(tag.Key.casefold() == ACTIVE_TAG for tag in self.tags)
+        return not is_tagged or self.tag(ACTIVE_TAG).strip().casefold() == "true"
 
 
 def _identity(entity: _Entity, subject: str) -> Identity:

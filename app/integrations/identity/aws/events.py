@@ -1,7 +1,7 @@
 """Notices of changes in AWS IAM, as an EventBridge API destination posts them. Pure; the source is `source.py`.
 
 IAM's calls reach EventBridge through CloudTrail, in us-east-1 only and as best effort (docs.aws.amazon.com, "AWS service
-events delivered via AWS CloudTrail"). So a notice makes the next read come sooner, and does not replace it.
+events delivered via AWS CloudTrail"). So a notice makes the next read come sooner, but does not replace it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from app.domain.access import Hint, HintKind
 from app.domain.errors import BadRequest
 from app.integrations.identity.protocol import SourceEvent
 
-LARGEST = 1024 * 1024  # PutEvents takes 256 KiB (its API reference); CloudTrail's records stay far below
-# IAM's calls that change who is there, what they are called, how they are tagged, or who is in a group.
+LARGEST = 1024 * 1024  # PutEvents accepts 256 KiB (its API reference); CloudTrail's records stay far below
+# IAM's calls that change users, roles or groups, their names, their tags, or the members of a group.
 CHANGES = frozenset(
     {
         *("CreateUser", "UpdateUser", "DeleteUser", "TagUser", "UntagUser"),
@@ -31,7 +31,7 @@ class _Call(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore")
     event_source: Annotated[Literal["iam.amazonaws.com"], Field(alias="eventSource")]
     event_name: Annotated[str, Field(alias="eventName")]
-    error_code: Annotated[str, Field(alias="errorCode")] = ""  # there only where the call was refused
+    error_code: Annotated[str, Field(alias="errorCode")] = ""  # present only if the call was refused
 
 
 class _Notice(BaseModel):
@@ -45,12 +45,12 @@ class _Notice(BaseModel):
 
 
 def challenge_answer(value: str | None) -> dict[str, str]:
-    """Raise BadRequest: EventBridge asks for no proof at first."""
+    """Raise BadRequest: EventBridge does not send a challenge."""
     raise BadRequest("EventBridge sends no challenge")
 
 
 def parse(body: bytes) -> list[SourceEvent]:
-    """Read a notice; raises BadRequest for whatever is not an IAM call that EventBridge passes on."""
+    """Read a notice; raises BadRequest if it is not an IAM call that EventBridge passes on."""
     if len(body) > LARGEST:
         raise BadRequest(f"the event is larger than {LARGEST} bytes")
     try:
@@ -63,6 +63,6 @@ def parse(body: bytes) -> list[SourceEvent]:
 
 
 def _place(fault: ValidationError) -> str:
-    """Name the first thing that is wrong, without its value."""
+    """Name the first faulty field, without its value."""
     first = fault.errors(include_url=False, include_context=False, include_input=False)[0]
-    return ".".join(map(str, first["loc"])) or "no JSON"
+    return ".".join(map(str, first["loc"])) or "not JSON"

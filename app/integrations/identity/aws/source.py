@@ -1,6 +1,6 @@
 """An AWS account's users, roles and groups, read whole with one paged call. The only place where boto3 is used.
 
-What the answers mean is in `details.py`; what EventBridge posts when something changes in `events.py`.
+`details.py` says what the answers mean; `events.py` reads the notices that EventBridge posts after a change.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from app.integrations.identity.aws.details import AwsAccount, Details, Naming
 from app.integrations.identity.protocol import Tools
 
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 5, 20, 3
-PAGE_SIZE = 300  # of 1,000 that AWS would give: every user and role comes with its policies, some 10 kB each
+PAGE_SIZE = 300  # AWS would give 1,000, but every user and role comes with its policies, some 10 kB each
 MOST_PAGES = 1_000  # an account has at most 5,000 users and some thousand roles (IAM quotas); pages may be short
 _LOOPBACK = r"(localhost|127\.0\.0\.1|\[::1\])"
 _KEY = re.compile(r"[\x21-\x7e]+")
@@ -51,7 +51,7 @@ _TagKey = Annotated[str, Field(min_length=1, max_length=128)]
 
 
 class Options(BaseModel):
-    """The own keys of an `[identity.NAME]` table of this kind. Without keys of its own boto3 looks for credentials."""
+    """An AWS source's own keys. Without access keys here, boto3 looks for credentials."""
 
     model_config = ConfigDict(extra="forbid")
     region: Annotated[str, Field(pattern=r"^[a-z]+(-[a-z]+)+-\d{1,2}$")] = "us-east-1"
@@ -73,9 +73,8 @@ class Options(BaseModel):
         return self
 
 
-_making = (
-    threading.Lock()
-)  # sessions make one client at a time (boto3's guide, "Multithreading or multiprocessing with sessions")
+# A session may make only one client at a time (boto3's guide, "Multithreading or multiprocessing with sessions").
+_client_lock = threading.Lock()
 
 
 class AwsIam:
@@ -98,11 +97,11 @@ class AwsIam:
         return None
 
     def read_again(self, hint: Hint) -> Iterator[Page] | None:
-        """Return None: who is in a group stands with each of its users."""
+        """Return None: IAM lists a group's members with each user, not with the group."""
         return None
 
     def _read(self) -> Iterator[Details]:
-        """Give page after page; raises SourceUnavailable, also where the last one is not the end."""
+        """Yield page after page; raises SourceUnavailable, also if the last page is not the end."""
         is_truncated = True
         try:
             with closing(self._client()) as client:
@@ -112,20 +111,20 @@ class AwsIam:
                     yield details
         except SecretUnavailable as fault:
             raise SourceUnavailable(f"AWS IAM: {fault}") from None
-        except Exception as fault:  # botocore lets KeyError and ValueError out where an answer is not IAM's
+        except Exception as fault:  # botocore lets KeyError and ValueError out if an answer is not IAM's
             raise SourceUnavailable(f"AWS IAM: {_reason(fault)}") from None
-        if is_truncated:  # botocore ends without a word where the marker of the next page is missing
-            raise SourceUnavailable("AWS IAM: the answer is not whole")
+        if is_truncated:  # botocore ends silently if the marker of the next page is missing
+            raise SourceUnavailable("AWS IAM: the answer is not complete")
 
     def _client(self) -> Any:
-        """Make a client with the secrets as they are now; only the first one of a process takes a third of a second."""
+        """Make a client with the current secrets. Only the first client of a process takes a third of a second."""
         options = self._options
         limits = Config(
             connect_timeout=CONNECT_SECONDS,
             read_timeout=READ_SECONDS,
             retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
         )
-        with _making:
+        with _client_lock:
             return _session().client(
                 "iam",
                 region_name=options.region,
@@ -141,13 +140,13 @@ class AwsIam:
             return None
         value = self._secret(reference).reveal().decode(errors="replace")
         if not _KEY.fullmatch(value):
-            raise SecretUnavailable(f"{reference} holds nothing that could be an AWS key")
+            raise SecretUnavailable(f"{reference} does not hold an AWS key")
         return value
 
 
 @cache
 def _session() -> Any:
-    """Return the process's one session, which has read what AWS's services look like."""
+    """Return the process's one session, which has loaded the descriptions of AWS's services."""
     return boto3.session.Session()
 
 
@@ -158,7 +157,7 @@ def _pages(client: Any) -> Iterable[object]:
 
 
 def _reason(fault: Exception) -> str:
-    """Say in one line what went wrong, in our words: botocore's may quote what was sent or came back."""
+    """Describe a fault in one line, in our own words, since botocore's may quote the request or the answer."""
     kind = type(fault).__name__
     if isinstance(fault, ClientError):
         return _refusal(fault.response)
@@ -167,9 +166,9 @@ def _reason(fault: Exception) -> str:
     if isinstance(fault, HTTPClientError):
         return f"no answer ({kind})"
     if isinstance(fault, NoCredentialsError):
-        return "no credentials: none are configured and boto3 finds none"
+        return "no credentials: none are configured, and boto3 finds none"
     if isinstance(fault, BotoCoreError):
-        return f"cannot be asked ({kind})"
+        return f"cannot be read ({kind})"
     return f"the answer cannot be understood ({kind})"
 
 

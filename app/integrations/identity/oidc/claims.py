@@ -1,4 +1,4 @@
-"""Read single claims of a token whose signature holds: each is what it must be, is absent, or the token is refused. Pure."""
+"""Read single claims of a token whose signature holds. A claim is well formed or absent, or the token is refused. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.domain.errors import BadToken
 
 LONGEST_TEXT = 256
 MOST_GROUPS = 500
-_LAST = 253_402_300_799  # the end of the year 9999: later is not a time that Python or Postgres could hold
+_LAST = 253_402_300_799  # the end of the year 9999, the last that Python can hold
 
 
 def text(claims: Mapping[str, Any], name: str) -> str:
@@ -20,7 +20,7 @@ def text(claims: Mapping[str, Any], name: str) -> str:
 
 
 def instant(claims: Mapping[str, Any], name: str) -> datetime | None:
-    """Return a NumericDate (RFC 7519 §2), None where absent; raises BadToken for anything else."""
+    """Return a NumericDate (RFC 7519 §2), or None if it is absent; raises BadToken for anything else."""
     if name not in claims:
         return None
     value = claims[name]
@@ -30,15 +30,15 @@ def instant(claims: Mapping[str, Any], name: str) -> datetime | None:
 
 
 def needed_instant(claims: Mapping[str, Any], name: str) -> datetime:
-    """Return a NumericDate; raises BadToken where it is absent or none."""
-    found = instant(claims, name)
-    if found is None:
+    """Return a NumericDate; raises BadToken if it is absent or malformed."""
+    moment = instant(claims, name)
+    if moment is None:
         raise BadToken(f"{name}: missing")
-    return found
+    return moment
 
 
 def groups(claims: Mapping[str, Any], name: str) -> frozenset[str]:
-    """Return the groups; raises BadToken where not all are there, since one that is missing may be one that forbids.
+    """Return the groups; raises BadToken if the list is not complete, since a policy may forbid by the missing one.
 
     OpenID Connect Core 1.0 §5.6.2: `_claim_names` lists claims to be fetched elsewhere; Entra does so with over 200 groups.
     """
@@ -46,14 +46,14 @@ def groups(claims: Mapping[str, Any], name: str) -> frozenset[str]:
     if (isinstance(elsewhere, dict) and name in elsewhere) or claims.get("hasgroups"):
         raise BadToken(f"{name}: too many for the token, so it does not carry them")
     value = claims.get(name, [])
-    found = [value] if isinstance(value, str) else value  # some issuers send a single one bare
-    if not isinstance(found, list) or len(found) > MOST_GROUPS or not all(map(_is_group, found)):
+    names = [value] if isinstance(value, str) else value  # some issuers send a single group without a list
+    if not isinstance(names, list) or len(names) > MOST_GROUPS or not all(map(_is_group, names)):
         raise BadToken(f"{name}: not a list of at most {MOST_GROUPS} group names")
-    return frozenset(found)
+    return frozenset(names)
 
 
 def methods(claims: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return how whoever it is proved to be so (`amr`, RFC 8176), as far as it is a list of texts."""
+    """Return the methods of authentication (`amr`, RFC 8176); none if the claim is not a list."""
     value = claims.get("amr")
     return tuple(m for m in value if isinstance(m, str) and m.isprintable())[:20] if isinstance(value, list) else ()
 

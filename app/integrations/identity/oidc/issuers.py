@@ -1,6 +1,6 @@
-"""The issuers whose tokens the gate takes: one `[issuers.NAME]` table of tidegate.toml, and the profile that follows.
+"""The issuers whose tokens the gate accepts: one `[issuers.NAME]` table of tidegate.toml, and the profile that it yields.
 
-A profile is complete: `validator.py` checks a token against it and asks nothing else. What is special about products: `kinds.py`.
+A profile is complete: `validator.py` needs nothing else to check a token. The differences between products: `kinds.py`.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ DAY = 86_400.0
 _HOST = r"[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*"
 _LOOPBACK = r"(?:localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])"
 _REST = r"(?::\d{1,5})?(?:/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?"
-# Spelled out rather than split: a second reader of the same URL (the HTTP client) cannot then see another host in it.
+# The pattern spells the whole URL out, so that the HTTP client cannot read another host in it than we do.
 _URL = re.compile(rf"(?:https://{_HOST}|http://{_LOOPBACK}){_REST}(\?[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)?")
 
 
 def is_fetchable(url: str, *, loopback: bool = True) -> bool:
-    """Tell whether keys may be fetched from here: https anywhere, plain http only where it never leaves the machine."""
+    """Tell whether keys may be fetched from here: by https from anywhere, by plain http only from this machine."""
     return len(url) <= LONGEST_URL and bool(_URL.fullmatch(url)) and (loopback or url.startswith("https://"))
 
 
@@ -49,7 +49,7 @@ _Text = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^\S+$")]
 
 
 class IssuerOptions(BaseModel):
-    """One `[issuers.NAME]` table. `client_id` and what follows it serve the browser login."""
+    """One `[issuers.NAME]` table. `client_id` and the keys after it serve the browser login."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
     kind: Kind
@@ -77,7 +77,7 @@ class IssuerOptions(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class IssuerProfile:
-    """All that is needed to check a token of one issuer. `groups_claim` is None where its groups are not trusted.
+    """All that is needed to check a token of one issuer. `groups_claim` is None if its groups are not trusted.
 
     `leeway` and `max_age` are seconds; `max_age` counts from `iat`.
     """
@@ -115,7 +115,7 @@ def profile_of(name: str, options: IssuerOptions) -> IssuerProfile:
 
 
 def login_profile_of(name: str, options: IssuerOptions) -> IssuerProfile | None:
-    """Make the profile of the ID tokens that a login brings; None without a client.
+    """Make the profile of the ID tokens that a login brings; None if no client is configured.
 
     OpenID Connect Core 1.0 §2: the audience of an ID token is the `client_id`, and its nonce tells it from any other token.
     """

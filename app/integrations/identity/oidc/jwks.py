@@ -1,7 +1,7 @@
 """The public keys of one issuer, fetched over the outbound client and kept parsed: a warm look-up costs a dictionary access.
 
-Keys come from the configured place or from the issuer's own discovery document and from nowhere else; what a token's header
-says of keys (`jku`, `x5u`, `jwk`, `x5c`) is never read. A key that the issuer withdraws is trusted for TTL more.
+Keys come from the configured URL or from the issuer's own discovery document, and from nowhere else. The keys that a token's
+header names (`jku`, `x5u`, `jwk`, `x5c`) are never read. A key that the issuer withdraws stays trusted for up to TTL.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from app.integrations.identity.oidc.issuers import IssuerProfile, is_fetchable
 
 TTL = timedelta(seconds=300)
 COOLDOWN = timedelta(seconds=10)  # from the end of one fetch to the next, whatever its outcome
-WAIT_SECONDS = 3.0  # for another thread's fetch: a slow issuer must not hold every thread
+WAIT_SECONDS = 3.0  # for another thread's fetch: a slow issuer must not block every thread
 LONGEST_STALE = timedelta(hours=24)
 CONNECT_SECONDS = 2.0
 READ_SECONDS = 3.0
 LARGEST = 256 * 1024
 MOST_KEYS = 100
-RSA_BITS = range(2048, 8193)  # RFC 7518 §3.3 demands 2048; more than 8192 only costs
+RSA_BITS = range(2048, 8193)  # RFC 7518 §3.3 demands 2048; more than 8192 only costs time
 PUBLIC_MEMBERS = ("kty", "kid", "use", "alg", "n", "e", "crv", "x", "y")  # RFC 7518 §6: none of them is private
 
 
 class _Unfit(Exception):
-    """What came cannot be used."""
+    """The issuer's answer cannot be used."""
 
 
 class _KeySet(BaseModel):
@@ -56,7 +56,7 @@ class _Held:
 
 
 class Fetches:
-    """Lets one thread at a time ask an issuer, and nobody within COOLDOWN after, whatever came of it."""
+    """Lets one thread at a time ask an issuer. After each attempt, successful or not, nothing is asked for COOLDOWN."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -64,7 +64,7 @@ class Fetches:
         self._tried_at: datetime | None = None
 
     def run(self, fetch: Callable[[], None], *, wait: float) -> bool:
-        """Call `fetch` if that is due. Tell whether nobody else is at it still after so many seconds."""
+        """Call `fetch` if one is due. Return False if another thread's fetch still runs after `wait` seconds."""
         if not self._fetching.acquire(timeout=wait):
             return False
         try:
@@ -82,12 +82,12 @@ class Fetches:
 
 
 def is_within(limit: timedelta, since: datetime, now: datetime) -> bool:
-    """Tell whether less than `limit` has passed; a clock that was set back proves nothing, so it says no."""
+    """Tell whether less than `limit` has passed. If the clock was set back, the answer is no."""
     return timedelta(0) <= now - since < limit
 
 
 class IssuerKeys:
-    """The keys of one issuer. Threads share it: one of them fetches, the others go on with what is held or wait for it."""
+    """The keys of one issuer, shared by threads. One thread fetches; the others use the held keys, or wait for new ones."""
 
     def __init__(self, profile: IssuerProfile, *, clock: Clock, client: HttpClient | None = None) -> None:
         self._profile = profile
@@ -99,26 +99,26 @@ class IssuerKeys:
         self._discovered: str | None = None
 
     def key(self, kid: str) -> Key | None:
-        """Return the key of this id, or None where the issuer has none; raises IssuerUnavailable where that is unknown."""
+        """Return the key of this id, or None if the issuer has none; raises IssuerUnavailable if that cannot be known."""
         held = self._held
         if held is None or kid not in held.keys or not self._is_within(TTL, held.at):
-            held = self._renewed(kid)
+            held = self._refresh(kid)
         return held.keys.get(kid)
 
     def warm(self) -> None:
         """Fetch the keys before the first token comes; raises IssuerUnavailable."""
         if self._held is None:
-            self._renewed(None)
+            self._refresh(None)
 
-    def _renewed(self, kid: str | None) -> _Held:
-        """Return what is held after a fetch, if one is due. Wait for another thread's fetch only where nothing held serves."""
+    def _refresh(self, kid: str | None) -> _Held:
+        """Fetch if that is due, and return the held keys. Wait for another thread's fetch only if the held keys do not serve."""
         held = self._usable()
         must_wait = held is None or kid not in held.keys
         is_done = self._fetches.run(self._fetch, wait=WAIT_SECONDS if must_wait else 0)
         held = self._usable()
         fault = self._fault if is_done else self._fault or "it has not answered yet"
         if held is None or (fault and kid not in held.keys):
-            raise IssuerUnavailable(f"the keys of issuer {self._profile.name} cannot be had now: {fault or 'too old'}")
+            raise IssuerUnavailable(f"the keys of issuer {self._profile.name} are not available now: {fault or 'too old'}")
         return held
 
     def _usable(self) -> _Held | None:
@@ -129,21 +129,21 @@ class IssuerKeys:
         return is_within(limit, since, self._clock.now())
 
     def _fetch(self) -> None:
-        begun = self._clock.now()
+        started = self._clock.now()
         try:
-            keys = _parsed(self._read(self._profile.jwks_url or self._place()))
-            self._held, self._fault = _Held(keys, begun), ""
+            keys = _keys_from(self._read(self._profile.jwks_url or self._place()))
+            self._held, self._fault = _Held(keys, started), ""
         except _Unfit as fault:
             self._fault, self._discovered = str(fault), None
 
     def _place(self) -> str:
-        """Ask the issuer where its keys are (OpenID Connect Discovery 1.0 §4); asked again only after a fault."""
+        """Ask the issuer for the URL of its keys (OpenID Connect Discovery 1.0 §4), and again only after a fault."""
         if self._discovered is None:
             issuer = self._profile.issuer
             try:
                 document = _Discovery.model_validate(self._read(f"{issuer.rstrip('/')}/.well-known/openid-configuration"))
             except ValidationError:
-                raise _Unfit("its discovery document names no issuer or no jwks_uri") from None
+                raise _Unfit("its discovery document does not name an issuer and a jwks_uri") from None
             if document.issuer != issuer:
                 raise _Unfit("its discovery document is of another issuer")
             if not is_fetchable(document.jwks_uri, loopback=issuer.startswith("http://")):
@@ -166,19 +166,19 @@ class IssuerKeys:
             raise _Unfit("the answer is not JSON") from None
 
 
-def _parsed(answer: object) -> Mapping[str, Key]:
-    """Take the keys that can verify a signature; what is not understood is left out (RFC 7517 §5), but not everything."""
+def _keys_from(answer: object) -> Mapping[str, Key]:
+    """Read the keys that can verify a signature. Unknown kinds are left out (RFC 7517 §5), but one key must remain."""
     try:
-        found = [key for jwk in _KeySet.model_validate(answer).keys if (key := _key(jwk))]
+        keys = [key for jwk in _KeySet.model_validate(answer).keys if (key := _key(jwk))]
     except ValidationError:
         raise _Unfit(f"the answer is not a key set, or one of more than {MOST_KEYS} keys") from None
-    if not found:
+    if not keys:
         raise _Unfit("the key set holds no usable key")
-    return dict(reversed(found))  # of two with one id the first counts
+    return dict(reversed(keys))  # of two keys with one id, the first counts
 
 
 def _key(jwk: dict[str, Any]) -> tuple[str, Key] | None:
-    """Import a public key for signatures that has an id. Symmetric keys are none, whoever publishes them."""
+    """Import a public key for signatures that has an id. A symmetric key is not public, even if an issuer publishes it."""
     kid, operations = jwk.get("kid"), jwk.get("key_ops", ["verify"])
     is_for_signatures = jwk.get("use", "sig") == "sig" and isinstance(operations, list) and "verify" in operations
     if not isinstance(kid, str) or not kid or jwk.get("kty") not in ("RSA", "EC", "OKP") or not is_for_signatures:

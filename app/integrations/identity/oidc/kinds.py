@@ -1,7 +1,7 @@
-"""What the tokens of each kind of issuer look like: one entry a product, read by `issuers.py` and `validator.py`. Pure.
+"""The form of each kind of issuer's tokens: one entry a product, read by `issuers.py` and `validator.py`. Pure.
 
-An empty string among `types` stands for a token without `typ`. The audience and the issuer are always compared exactly, so a
-kind lists only what differs. A service is recognised here and never passes as a user.
+An empty string among `types` stands for a token without `typ`. Audience and issuer are always compared exactly, so an entry
+lists only the differences. A service is recognised here, and never passes as a user.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ def _audience(claims: Claims) -> object:
 
 
 def _cognito_audience(claims: Claims) -> object:
-    """An access token of Cognito has no `aud`: the client it was issued to stands in `client_id`."""
+    """Return the audience. An access token of Cognito has no `aud`; its `client_id` names the client that it was issued to."""
     return claims.get("client_id") if claims.get("token_use") == "access" else claims.get("aud")
 
 
 def _oidc_service(claims: Claims) -> bool:
-    """RFC 9068 §2.2: where no person is involved `sub` is the client. Auth0 says `gty`, Keycloak names the account so."""
+    """Recognise a client by its `sub` (RFC 9068 §2.2), in Auth0's tokens by `gty`, in Keycloak's by the account's name."""
     client = claims.get("client_id") or claims.get("azp")
     return (
         (bool(client) and claims.get("sub") == client)
@@ -41,12 +41,12 @@ def _oidc_service(claims: Claims) -> bool:
 
 
 def _okta_service(claims: Claims) -> bool:
-    """An access token of a person names the person in `uid`; one of a client has `cid` only. ID tokens have neither."""
+    """Recognise a client's access token: it has `cid` only. A person's has `uid` too. ID tokens have neither."""
     return "cid" in claims and "uid" not in claims
 
 
 def _cloudflare_service(claims: Claims) -> bool:
-    """A service token has an empty `sub`; whatever has one is judged by the rules for services, and no user."""
+    """Recognise a service token by its empty `sub`. The rules for services judge it, and it is not a user."""
     return claims.get("sub") == ""
 
 
@@ -55,7 +55,10 @@ def _cognito_service(claims: Claims) -> bool:
 
 
 def _entra_service(claims: Claims) -> bool:
-    """App-only: `idtyp` says so, or a client is named and no scope that a person delegated (`scp`). ID tokens name none."""
+    """Recognise an app-only token: by `idtyp`, or by a client without `scp`, the scopes that a person delegates.
+
+    ID tokens do not name a client.
+    """
     return claims.get("idtyp") == "app" or (("azp" in claims or "appid" in claims) and "scp" not in claims)
 
 
@@ -68,8 +71,8 @@ class KindRules:
     """The rules for one kind of issuer.
 
     `required` maps a claim to the values it may have. `jwks_path` follows the issuer; None: ask its discovery document.
-    `service_suffix` is how a service's subject must end. `vouches_for_email`: the issuer proves addresses itself and says
-    no `email_verified`.
+    A service's subject must end with `service_suffix`. `vouches_for_email`: the issuer proves addresses itself and does not
+    send `email_verified`.
     """
 
     algorithms: tuple[Algorithm, ...]
@@ -88,7 +91,8 @@ class KindRules:
 
 
 KINDS: Mapping[Kind, KindRules] = {
-    # ID tokens have no typ or JWT, access tokens at+jwt or, before RFC 9068, JWT. They differ in audience, which is pinned.
+    # ID tokens have no typ, or JWT. Access tokens have at+jwt or, before RFC 9068, JWT. The audience, which is pinned, tells them
+    # apart.
     "oidc": KindRules(
         algorithms=("RS256", "ES256"),
         types=_JWT_OR_NONE | _ACCESS_TOKEN,
@@ -96,8 +100,8 @@ KINDS: Mapping[Kind, KindRules] = {
         client_claims=("client_id", "azp"),
         groups_claim="groups",
     ),
-    # Its custom authorization servers send no typ; the org server's own access tokens (application/okta-internal-at+jwt) are not
-    # for others to check. `sub` is the login in an access token, and an opaque id in an ID token.
+    # Okta's custom authorization servers send no typ. The org server's own access tokens (application/okta-internal-at+jwt) are
+    # not for others to check. `sub` is the login in an access token, and an opaque id in an ID token.
     # developer.okta.com/docs/api/openapi/okta-oauth/guides/overview
     "okta": KindRules(
         algorithms=("RS256",),
@@ -108,8 +112,8 @@ KINDS: Mapping[Kind, KindRules] = {
         groups_claim="groups",
     ),
     # developers.cloudflare.com/cloudflare-one/identity/authorization-cookie/application-token: RS256, typ JWT. type `org` is the
-    # team-wide session, valid for no application. A service is the client id of its token (`….access`) in common_name; a
-    # client certificate's name stands there too, and does not end so.
+    # team-wide session, which is valid for no application. For a service, common_name holds the client id of its token
+    # (`….access`). The name of a client certificate stands there too, but does not end so.
     "cloudflare_access": KindRules(
         algorithms=("RS256",),
         types=_JWT,
@@ -133,8 +137,8 @@ KINDS: Mapping[Kind, KindRules] = {
         audience_of=_cognito_audience,
         required={"token_use": frozenset({"id", "access"})},
     ),
-    # learn.microsoft.com/entra/identity-platform/access-token-claims-reference: typ is always JWT. `oid` stays with a person over
-    # all applications; `email`, `upn` and `preferred_username` can be changed and must not decide.
+    # learn.microsoft.com/entra/identity-platform/access-token-claims-reference: typ is always JWT. `oid` is the same for a person
+    # in all applications. `email`, `upn` and `preferred_username` can be changed and must not decide.
     "entra": KindRules(
         algorithms=("RS256",),
         types=_JWT,
@@ -144,8 +148,8 @@ KINDS: Mapping[Kind, KindRules] = {
         client_claims=("azp", "appid"),
         groups_claim="groups",
     ),
-    # docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_outbound.html: `sub` is the ARN of a role or user. People come
-    # by their identity provider, so whoever comes this way is a machine.
+    # docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_outbound.html: `sub` is the ARN of a role or user. People sign
+    # in with their identity provider, so a token of this kind is a machine's.
     "aws_federation": KindRules(
         algorithms=("RS256", "ES384"),
         types=_JWT_OR_NONE,

@@ -1,8 +1,7 @@
-"""Check tokens of the configured issuers: who it is that a token speaks of, or one line that says which check it failed.
+"""Check tokens of the configured issuers: return the principal that a token names, or say in one line which check failed.
 
-Nothing that stands in a token is believed before its signature holds, but for two choices: which key (`kid`, among the issuer's
-own) and which profile (`iss`, among the configured ones). RFC 8725 is the list of what goes wrong otherwise. Error texts never
-hold a part of a token.
+Nothing in a token is believed before its signature holds, with two exceptions: `kid` chooses among the issuer's own keys, and
+`iss` among the configured profiles. RFC 8725 lists the attacks that this prevents. Error texts never hold a part of a token.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ class Validator:
     def validate(self, token: str, *, nonce: str | None = None) -> VerifiedToken:
         """Return what the token proves; raises BadToken or IssuerUnavailable.
 
-        `nonce`: the one that the login sent, which the token must then hold (OpenID Connect Core 1.0 §3.1.3.7, 11).
+        If the login sent a `nonce`, the token must hold the same one (OpenID Connect Core 1.0 §3.1.3.7, 11).
         """
         key = self._keys.key(self._kid(_header(token)))
         if key is None:
@@ -56,22 +55,22 @@ class Validator:
         claims = self._claims(token, key)
         self._check_issued(claims, nonce)
         self._check_times(claims, self._clock.now())
-        return self._verified(claims)
+        return self._verified_token(claims)
 
     def warm(self) -> None:
         """Fetch the issuer's keys before the first token comes; raises IssuerUnavailable."""
         self._keys.warm()
 
     def _kid(self, unverified_header: Mapping[str, Any]) -> str:
-        """Check the header, and return which of the issuer's keys it names.
+        """Check the header, and return the id of the key that it names.
 
-        `crit` is refused whatever it names, since no extension is understood here (RFC 7515 §4.1.11).
+        Any `crit` is refused, since no extension is understood here (RFC 7515 §4.1.11).
         """
         alg, typ, kid = unverified_header.get("alg"), unverified_header.get("typ", ""), unverified_header.get("kid")
         if not isinstance(alg, str) or alg not in self.profile.algorithms:
             raise BadToken(f"alg: not {' or '.join(sorted(self.profile.algorithms))}")
         if not isinstance(typ, str) or typ.lower() not in self.profile.rules.types:
-            raise BadToken("typ: not a kind of token that is taken from this issuer")
+            raise BadToken("typ: not a kind of token that this issuer's profile accepts")
         if "crit" in unverified_header:
             raise BadToken("crit: asks for an extension that is not understood")
         if not isinstance(kid, str) or not kid:
@@ -83,10 +82,10 @@ class Validator:
             signed = jws.deserialize_compact(token, key, registry=self._registry)
         except (JoseError, ValueError):
             raise BadToken("signature: does not verify with the issuer's key") from None
-        return _object(signed.payload or b"", "payload")
+        return _json_object(signed.payload or b"", "payload")
 
     def _check_issued(self, claims: Mapping[str, Any], nonce: str | None) -> None:
-        """Check by whom, for whom and as what it was issued: exactly one audience, which is ours."""
+        """Check the issuer, the audience and the required claims. The audience must be exactly one: ours."""
         audience = self.profile.rules.audience_of(claims)
         if claims.get("iss") != self.profile.issuer:
             raise BadToken("iss: another issuer")
@@ -99,23 +98,23 @@ class Validator:
             raise BadToken("nonce: not the one that was sent")
 
     def _check_times(self, claims: Mapping[str, Any], now: datetime) -> None:
-        issued, begins, at = needed_instant(claims, "iat"), instant(claims, "nbf"), instant(claims, "auth_time")
+        issued, begins, signed_in = needed_instant(claims, "iat"), instant(claims, "nbf"), instant(claims, "auth_time")
         if now - self._leeway >= needed_instant(claims, "exp"):  # RFC 7519 §4.1.4: on or after it
             raise BadToken("exp: the token has expired")
-        if any(moment is not None and moment > now + self._leeway for moment in (issued, begins, at)):
+        if any(moment is not None and moment > now + self._leeway for moment in (issued, begins, signed_in)):
             raise BadToken("iat, nbf, auth_time: one of them is in the future")
         if now - issued > timedelta(seconds=self.profile.max_age) + self._leeway:
             raise BadToken(f"iat: older than {self.profile.max_age:g} s")
 
-    def _verified(self, claims: Mapping[str, Any]) -> VerifiedToken:
+    def _verified_token(self, claims: Mapping[str, Any]) -> VerifiedToken:
         is_service = self.profile.rules.is_service(claims)
         country = text(claims, "country")
         return VerifiedToken(
             issuer=self.profile.name,
-            subject=self._service(claims) if is_service else self._user(claims),
+            subject=self._service_subject(claims) if is_service else self._user_subject(claims),
             sub=text(claims, "sub"),
             is_service=is_service,
-            client_id=next((found for name in self.profile.rules.client_claims if (found := text(claims, name))), ""),
+            client_id=next((client for name in self.profile.rules.client_claims if (client := text(claims, name))), ""),
             groups=groups(claims, self.profile.groups_claim) if self.profile.groups_claim else frozenset(),
             email=text(claims, "email") if self._knows_email(claims) else "",
             name=text(claims, "name"),
@@ -128,15 +127,15 @@ class Validator:
             login=text(claims, "preferred_username"),
         )
 
-    def _user(self, claims: Mapping[str, Any]) -> str:
-        """Return the subject of a person. An address that nobody verified may be anybody's, so it names no one."""
+    def _user_subject(self, claims: Mapping[str, Any]) -> str:
+        """Return the subject of a person. An address that is not verified may be another person's, so it names no subject."""
         if not text(claims, "sub").strip():
             raise BadToken("sub: missing or empty")
         if self.profile.subject_claim == "email" and not self._knows_email(claims):
             raise BadToken("email: the issuer has not verified it")
         return _subject(claims, self.profile.subject_claim)
 
-    def _service(self, claims: Mapping[str, Any]) -> str:
+    def _service_subject(self, claims: Mapping[str, Any]) -> str:
         name, suffix = self.profile.rules.service_subject_claim, self.profile.rules.service_suffix
         if not text(claims, name).endswith(suffix):
             raise BadToken(f"{name}: names no service")
@@ -155,7 +154,7 @@ class Validators:
     def __init__(
         self, profiles: Sequence[IssuerProfile], *, clock: Clock, client: HttpClient | None = None, keys: HeldKeys | None = None
     ) -> None:
-        """Raises BadConfiguration where two profiles would take the same tokens. `keys` are those that are held already."""
+        """Raises BadConfiguration if two profiles would accept the same tokens. `keys` are those that are held already."""
         self._by_issuer: dict[str, list[Validator]] = {}
         keys = {} if keys is None else keys
         for profile in profiles:
@@ -168,18 +167,18 @@ class Validators:
             known.append(Validator(profile, shared, clock))
 
     def validate(self, token: str) -> VerifiedToken:
-        """Return what the token proves to the profile that takes it; raises BadToken or IssuerUnavailable."""
+        """Return what the token proves to the profile that accepts it; raises BadToken or IssuerUnavailable."""
         _header(token)
-        unverified_iss = _object(_decoded(token.split(".")[1]), "payload").get("iss")
+        unverified_iss = _json_object(_from_base64(token.split(".")[1]), "payload").get("iss")
         validators = self._by_issuer.get(unverified_iss, []) if isinstance(unverified_iss, str) else []
         if not validators:
             raise BadToken("iss: no configured issuer")
-        return _first(validators, lambda validator: validator.validate(token))
+        return _first_accepted(validators, lambda validator: validator.validate(token))
 
     def warm(self) -> list[str]:
-        """Fetch all keys before the first token comes; return what went wrong, one line each."""
+        """Fetch all keys before the first token comes; return the faults, one line each."""
         faults = []
-        for validator in (each for several in self._by_issuer.values() for each in several):
+        for validator in (validator for validators in self._by_issuer.values() for validator in validators):
             try:
                 validator.warm()
             except IssuerUnavailable as fault:
@@ -187,7 +186,7 @@ class Validators:
         return faults
 
 
-def _first(validators: Sequence[Validator], check: Callable[[Validator], VerifiedToken]) -> VerifiedToken:
+def _first_accepted(validators: Sequence[Validator], check: Callable[[Validator], VerifiedToken]) -> VerifiedToken:
     faults = []
     for validator in validators:
         try:
@@ -198,37 +197,37 @@ def _first(validators: Sequence[Validator], check: Callable[[Validator], Verifie
 
 
 def _header(token: str) -> dict[str, Any]:
-    """Read the header of what has the form of a signed token; raises BadToken."""
+    """Read the header of a signed token; raises BadToken if it does not have the form of one."""
     if len(token) > LARGEST_TOKEN:
         raise BadToken(f"size: more than {LARGEST_TOKEN} characters")
     if not _COMPACT.fullmatch(token):
         raise BadToken("form: not a signed token of three parts")
-    return _object(_decoded(token.split(".")[0]), "header")
+    return _json_object(_from_base64(token.split(".")[0]), "header")
 
 
-def _decoded(part: str) -> bytes:
+def _from_base64(part: str) -> bytes:
     try:
         return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
     except ValueError:
         raise BadToken("form: not base64") from None
 
 
-def _object(content: bytes, what: str) -> dict[str, Any]:
+def _json_object(content: bytes, what: str) -> dict[str, Any]:
     try:
-        found = json.loads(content)
+        value = json.loads(content)
     except (ValueError, RecursionError):  # not JSON, not UTF-8, a number without end, or nested too deep
         raise BadToken(f"form: the {what} is not JSON") from None
-    if not isinstance(found, dict):
+    if not isinstance(value, dict):
         raise BadToken(f"form: the {what} is not an object")
-    return found
+    return value
 
 
 def _subject(claims: Mapping[str, Any], name: str) -> str:
-    """Spell the subject as subjects are compared. The gate's own name is nobody's to prove."""
-    found = subject_from(text(claims, name))
-    if found is None or found == GATE_PRINCIPAL.subject:
+    """Spell the subject as subjects are compared. No token can prove the gate's own name."""
+    subject = subject_from(text(claims, name))
+    if subject is None or subject == GATE_PRINCIPAL.subject:
         raise BadToken(f"{name}: names no subject")
-    return found
+    return subject
 
 
 def _is_same(claimed: object, sent: str) -> bool:

@@ -1,4 +1,4 @@
-"""Okta's management API over HTTP: pages by opaque links, rate limits, retries. What is read with it: source.py.
+"""Okta's management API over HTTP: pages by opaque links, rate limits, retries. `source.py` reads with it.
 
 Pagination and errors: https://developer.okta.com/docs/reference/core-okta-api. Rate limits:
 https://developer.okta.com/docs/reference/rl-best-practices: `X-Rate-Limit-Reset` is in seconds since 1970, UTC.
@@ -28,7 +28,7 @@ ATTEMPTS = 5
 LONGEST_PAUSE = 120.0  # Okta counts by the minute
 _LINK = re.compile(r"<([^<>]*)>([^<]*)")
 _NEXT = re.compile(r';\s*rel\s*=\s*"?next"?\s*(?:[;,]|$)')
-_URL = re.compile(r"[!#-;=?-\[\]_a-z~]{1,4000}")  # RFC 3986, and no more of it than Okta's links need
+_URL = re.compile(r"[!#-;=?-\[\]_a-z~]{1,4000}")  # the part of RFC 3986 that Okta's links need
 _COUNT = re.compile(r"[0-9]{1,12}")
 _TOKEN = re.compile(r"[!-~]{1,500}")
 _ERROR_CODE = re.compile(r"E[0-9]{7}")
@@ -38,14 +38,14 @@ Expected = Mapping[int, type[GateError]]
 
 @dataclass(frozen=True, slots=True)
 class _Later:
-    """No answer that counts: how long to wait before asking again, and why."""
+    """A reason to ask again later, and the seconds to wait before that."""
 
     seconds: float
     why: str
 
 
 class OktaApi:
-    """Reads from one org. Every method raises SourceUnavailable; error texts name neither the token nor bodies."""
+    """Reads from one org. Every method raises SourceUnavailable. Error texts hold neither the token nor a body."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class OktaApi:
         pause: Callable[[float], None],
         client: HttpClient,
     ) -> None:
-        """Read below `url`, which has neither path nor slash at its end."""
+        """Read below `url`, which has no path and no slash at its end."""
         self._root = f"{url}/api/v1/"
         self._token = token
         self._clock = clock
@@ -65,43 +65,43 @@ class OktaApi:
         self._not_before: datetime | None = None
 
     def one(self, path: str, *, expected: Expected | None = None) -> Any:
-        """Return the JSON at `path`; raises what `expected` names for a status."""
+        """Return the JSON at `path`; raises the error that `expected` names for the status."""
         return _json(self._get(self._root + path, expected or {}))
 
     def pages(
         self, path: str, query: Mapping[str, str] | None = None, *, expected: Expected | None = None
     ) -> Iterator[list[Any]]:
-        """Yield page after page of the collection at `path`; raises what `expected` names for a status."""
+        """Yield page after page of the collection at `path`; raises the error that `expected` names for the status."""
         url = f"{self._root}{path}?{urlencode({'limit': str(PAGE_SIZE), **(query or {})})}"
         seen: set[str] = set()
         while url:
             if url in seen or len(seen) == MOST_PAGES:
-                raise SourceUnavailable("Okta's pages go in a circle" if url in seen else f"Okta has over {MOST_PAGES} pages")
+                raise SourceUnavailable("Okta's pages form a loop" if url in seen else f"Okta has over {MOST_PAGES} pages")
             seen.add(url)
             answer = self._get(url, expected or {})
             items = _json(answer)
             if not isinstance(items, list):
-                raise SourceUnavailable("Okta answered something else than a list")
+                raise SourceUnavailable("Okta's answer is not a list")
             yield items
             url = self._next(answer)
 
     def _next(self, answer: HttpAnswer) -> str:
-        """Find the next page's address: opaque, but of the same origin, since the token goes there."""
+        """Return the next page's address, or nothing. It is opaque, but must be of the same origin: the token goes there."""
         for url, parameters in _LINK.findall(answer.headers.get("link", "")):
             if _NEXT.search(parameters):
-                # compared as text up to the path, so that no two readers of URLs can differ about the host
+                # compared as text up to the path, so that two URL parsers cannot differ about the host
                 if not url.startswith(self._root) or not _URL.fullmatch(url):
-                    raise SourceUnavailable("Okta's next page is somewhere else than at Okta")
+                    raise SourceUnavailable("Okta's next page is not at Okta's address")
                 return str(url)
         return ""
 
     def _get(self, url: str, expected: Expected) -> HttpAnswer:
-        later = _Later(self._due(), "it asked for a pause")
+        later = _Later(self._seconds_due(), "it asked for a pause")  # if the last answer said that no request remains
         for attempt in range(ATTEMPTS):
             self._wait(later)
             answer = self._ask(url, 2.0**attempt)
             if isinstance(answer, HttpAnswer):
-                return _accepted(answer, expected)
+                return _check_status(answer, expected)
             later = answer
         raise SourceUnavailable(f"Okta cannot be read: {later.why}, {ATTEMPTS} times")
 
@@ -125,23 +125,23 @@ class OktaApi:
         except SecretUnavailable as fault:
             raise SourceUnavailable(str(fault)) from None
         if not _TOKEN.fullmatch(token):
-            raise SourceUnavailable("Okta's API token is not fit for a header")
+            raise SourceUnavailable("Okta's API token cannot be sent in a header")
         return {"accept": "application/json", "authorization": f"SSWS {token}"}
 
-    def _due(self) -> float:
-        """Tell for how many seconds nothing may be asked, since the last answer said that none remains."""
+    def _seconds_due(self) -> float:
+        """Return the seconds until the next request is allowed; more than 0 if the last answer said that none remains."""
         if self._not_before is None:
             return 0.0
         return max(0.0, (self._not_before - self._clock.now()).total_seconds())
 
     def _wait(self, later: _Later) -> None:
         if later.seconds > LONGEST_PAUSE:
-            raise SourceUnavailable(f"Okta cannot be read: {later.why}, and not again before {later.seconds:.0f} s")
+            raise SourceUnavailable(f"Okta cannot be read: {later.why}; it may be asked again in {later.seconds:.0f} s")
         if later.seconds > 0:
             self._pause(later.seconds)
 
     def _until_reset(self, answer: HttpAnswer) -> float | None:
-        """Tell how long the answer says to wait: until the reset by Okta's own clock (`Date`), as ours may differ."""
+        """Return the seconds to wait until the answer's reset, by Okta's own clock (`Date`), since ours may differ."""
         retry_after = answer.headers.get("retry-after", "")
         if _COUNT.fullmatch(retry_after):
             return float(retry_after)
@@ -157,25 +157,25 @@ class OktaApi:
             return self._clock.now()
 
 
-def _accepted(answer: HttpAnswer, expected: Expected) -> HttpAnswer:
+def _check_status(answer: HttpAnswer, expected: Expected) -> HttpAnswer:
     if answer.status == 200:
         return answer
     code = _error_code(answer.body)
-    said = f"HTTP {answer.status} {code}".strip()
+    status = f"HTTP {answer.status} {code}".strip()
     if answer.status in expected:
-        raise expected[answer.status](f"Okta answered {said}")
+        raise expected[answer.status](f"Okta answered {status}")
     if answer.status in (401, 403):
-        raise SourceUnavailable(f"Okta refuses the token ({said})")
-    raise SourceUnavailable(f"Okta cannot be read: {said}")
+        raise SourceUnavailable(f"Okta refuses the token ({status})")
+    raise SourceUnavailable(f"Okta cannot be read: {status}")
 
 
 def _error_code(body: bytes) -> str:
-    """Take Okta's own number of the error, and nothing else of what it says."""
+    """Return Okta's own number of the error, and nothing else of the body."""
     try:
-        found = orjson.loads(body)
+        error = orjson.loads(body)
     except orjson.JSONDecodeError:
         return ""
-    code = found.get("errorCode") if isinstance(found, dict) else None
+    code = error.get("errorCode") if isinstance(error, dict) else None
     return code if isinstance(code, str) and _ERROR_CODE.fullmatch(code) else ""
 
 
@@ -185,4 +185,4 @@ def _json(answer: HttpAnswer) -> Any:
     try:
         return orjson.loads(answer.body)
     except orjson.JSONDecodeError:
-        raise SourceUnavailable("Okta answered something else than JSON") from None
+        raise SourceUnavailable("Okta's answer is not JSON") from None

@@ -1,7 +1,7 @@
 """People and groups as an Okta org has them, read through its management API (api.py); events: events.py.
 
-https://developer.okta.com/docs/reference/api/users and …/groups. The plain list of users omits who is DEPROVISIONED; what
-a whole read does not name is gone, which denies. Deleted users and groups stand in no list of changes, so those are taken
+https://developer.okta.com/docs/reference/api/users and …/groups. The plain list of users omits DEPROVISIONED ones. A user
+that a whole read does not name is gone, which denies. Lists of changes omit deleted users and groups, so deletions are read
 from the System Log (https://developer.okta.com/docs/reference/api/system-log).
 """
 
@@ -25,13 +25,13 @@ from app.integrations.identity.okta.api import OktaApi
 from app.integrations.identity.okta.events import OKTA_ID, parse_event
 from app.integrations.identity.protocol import Tools
 
-# Who can sign in. LOCKED_OUT and RECOVERY cannot by any factor, PASSWORD_EXPIRED can by another than the password; whoever is
-# STAGED or PROVISIONED has never been here (help.okta.com, "User account status"). A status that is new to us is inactive.
+# The statuses that can sign in. LOCKED_OUT and RECOVERY cannot by any factor; PASSWORD_EXPIRED can, but not by the password.
+# A STAGED or PROVISIONED user has never signed in (help.okta.com, "User account status"). A status unknown to us is inactive.
 ACTIVE = frozenset({"ACTIVE", "PASSWORD_EXPIRED"})
 DEPROVISIONED = "DEPROVISIONED"
 OVERLAP = timedelta(minutes=2)  # lists and log are eventually consistent, and Okta's clock is not ours
 OLDEST_CHANGES = timedelta(days=30)  # the System Log remembers 90 days
-MOST_DELETED = 500  # more are better read with everything else
+MOST_DELETED = 500  # if there are more, reading everything is better
 LONGEST_NAME = 200
 MOST_REPORTED = 1000
 _DELETIONS = " or ".join(
@@ -65,8 +65,8 @@ class Options(BaseModel):
         return f"{parts.scheme}://{parts.netloc.removesuffix(default)}"  # as Okta writes it in its links
 
 
-class _Known(BaseModel):
-    """What users and groups have."""
+class _OktaObject(BaseModel):
+    """The fields that users and groups share."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
     id: Annotated[str, Field(pattern=OKTA_ID)]
@@ -74,10 +74,10 @@ class _Known(BaseModel):
     type: Any = None
 
 
-M = TypeVar("M", bound=_Known)
+M = TypeVar("M", bound=_OktaObject)
 
 
-class _User(_Known):
+class _User(_OktaObject):
     status: Any = None
 
 
@@ -94,15 +94,15 @@ class Okta:
             pause=tools.pause,
             client=tools.client,
         )
-        self._reported: set[str] = set()
+        self._reported_ids: set[str] = set()
 
     def read_all(self) -> Iterator[Page]:
-        """Read all users but deactivated ones, then all groups with their members; raises SourceUnavailable."""
+        """Read all users except deactivated ones, then all groups with their members; raises SourceUnavailable."""
         yield from self._users()
         yield from self._groups()
 
     def read_changes(self, since: datetime) -> Iterator[Page] | None:
-        """Read whom and what Okta changed or deleted since; None where that is long ago or the log may not be read."""
+        """Read the users and groups that changed or were deleted since; None if that is long ago or the log is forbidden."""
         if self._clock.now() - since > OLDEST_CHANGES:
             return None
         after = f"{(since - OVERLAP).astimezone(UTC):%Y-%m-%dT%H:%M:%S}.000Z"
@@ -110,9 +110,9 @@ class Okta:
         return None if deleted is None else self._changes(after, deleted)
 
     def read_again(self, hint: Hint) -> Iterator[Page] | None:
-        """Read one user, without its groups, or one group with its members; None for everything.
+        """Read one user, without its groups, or one group with its members; None if the hint is about everything.
 
-        Okta sends the group of a changed membership along, so a user's groups come right by that hint.
+        For a changed membership Okta also sends the group, so the hint about the group updates the user's groups.
         """
         match hint.kind:
             case HintKind.IDENTITY:
@@ -123,33 +123,33 @@ class Okta:
                 return None
 
     def _changes(self, after: str, deleted: Iterable[Hint]) -> Iterator[Page]:
-        # `search` knows when a status changed; a filter by status is what surely lists the DEPROVISIONED
+        # `search` knows when a status changed; only a filter by status is sure to list DEPROVISIONED users
         yield from self._users({"search": f'lastUpdated gt "{after}" or statusChanged gt "{after}"'})
         yield from self._users({"filter": f'status eq "{DEPROVISIONED}" and lastUpdated gt "{after}"'})
-        again = sorted(deleted, key=lambda hint: hint.kind is HintKind.GROUP)
-        for hint in again:
+        users_first = sorted(deleted, key=lambda hint: hint.kind is HintKind.GROUP)
+        for hint in users_first:
             yield from self.read_again(hint) or ()
         yield from self._groups({"filter": f'lastUpdated gt "{after}" or lastMembershipUpdated gt "{after}"'})
 
     def _deleted(self, after: str) -> set[Hint] | None:
-        """List what the log says was deleted, as hints: a deletion may have failed."""
+        """List the deletions in the log, as hints, since a deletion may have failed; None if there are too many."""
         until = f"{self._clock.now().astimezone(UTC):%Y-%m-%dT%H:%M:%S}.999Z"  # without it the log has no last page
-        found: set[Hint] = set()
+        hints: set[Hint] = set()
         query = {"since": after, "until": until, "filter": _DELETIONS}
         try:
             for page in self._api.pages("logs", query, expected={403: Forbidden}):
-                found.update(hint for raw in page for hint in parse_event(raw).hints)
-                if len(found) > MOST_DELETED:
+                hints.update(hint for raw in page for hint in parse_event(raw).hints)
+                if len(hints) > MOST_DELETED:
                     return None
         except Forbidden:
             return None
         except BadRequest as fault:
             raise SourceUnavailable(f"Okta's log: {fault}") from None
-        return found
+        return hints
 
     def _users(self, query: Mapping[str, str] | None = None) -> Iterator[Page]:
         for items in self._api.pages("users", query):
-            yield self._page([_read(_User, item) for item in items])
+            yield self._page([_validated(_User, item) for item in items])
 
     def _user_again(self, external_id: str) -> Iterator[Page]:
         user = self._one(_User, "users", external_id)
@@ -160,7 +160,7 @@ class Okta:
         for user in users:
             identity = self._identity(user)
             if identity is None:
-                gone.append(user.id)  # an earlier statement of it would go on speaking of whom it named then
+                gone.append(user.id)  # else an earlier statement would still give this user its old subject
             else:
                 identities.append(identity)
         return Page(identities=tuple(identities), gone=tuple(gone))
@@ -168,15 +168,15 @@ class Okta:
     def _groups(self, query: Mapping[str, str] | None = None) -> Iterator[Page]:
         for items in self._api.pages("groups", query):
             for item in items:
-                yield self._group_page(_read(_Known, item))
+                yield self._group_page(_validated(_OktaObject, item))
 
     def _group_again(self, external_id: str) -> Iterator[Page]:
-        group = self._one(_Known, "groups", external_id)
+        group = self._one(_OktaObject, "groups", external_id)
         yield Page(gone_groups=(external_id,)) if group is None else self._group_page(group)
 
-    def _group_page(self, group: _Known) -> Page:
+    def _group_page(self, group: _OktaObject) -> Page:
         name = _text(group.profile, "name")
-        if group.type not in self._options.group_types:  # whoever runs an application that is imported may name groups there
+        if group.type not in self._options.group_types:  # the admins of an imported application may name its groups at will
             return Page(gone_groups=(group.id,))
         if not name or not name.isprintable() or len(name) > LONGEST_NAME:
             self._report(group.id, "group %s has no usable name")
@@ -188,25 +188,25 @@ class Okta:
         return Page(groups=(Group(group.id, self._options.group_prefix + name, members),))
 
     def _members(self, group_id: str) -> Iterator[str]:
-        """Yield the ids of those members that the lists of users name as identities too."""
+        """Yield the ids of the members that the lists of users also report as identities."""
         for items in self._api.pages(f"groups/{group_id}/users", expected={404: NotFound}):
-            for user in (_read(_User, item) for item in items):
+            for user in (_validated(_User, item) for item in items):
                 if user.status != DEPROVISIONED and self._identity(user) is not None:
                     yield user.id
 
     def _one(self, model: type[M], collection: str, external_id: str) -> M | None:
         if not re.fullmatch(OKTA_ID, external_id):
-            return None  # nothing at Okta is called so, and it does not get into an address
+            return None  # Okta has no such ids, and this must not get into an address
         try:
-            found = _read(model, self._api.one(f"{collection}/{external_id}", expected={404: NotFound}))
+            item = _validated(model, self._api.one(f"{collection}/{external_id}", expected={404: NotFound}))
         except NotFound:
             return None
-        return found if found.id == external_id else None  # Okta finds users by login too, and the token's owner by `me`
+        return item if item.id == external_id else None  # Okta finds users by login too, and the token's owner by `me`
 
     def _identity(self, user: _User) -> Identity | None:
         subject = subject_from(_text(user.profile, self._options.subject))
         if subject is None or subject == GATE_PRINCIPAL.subject:
-            self._report(user.id, "user %s has no usable subject, so it is nobody here")
+            self._report(user.id, "user %s has no usable subject, so it is not a principal here")
             return None
         email = _text(user.profile, "email")
         return Identity(
@@ -219,13 +219,13 @@ class Okta:
         )
 
     def _report(self, external_id: str, what: str) -> None:
-        """Log, once for each, what cannot be taken."""
-        if external_id not in self._reported and len(self._reported) < MOST_REPORTED:
-            self._reported.add(external_id)
+        """Log a user or group that cannot be used, once each."""
+        if external_id not in self._reported_ids and len(self._reported_ids) < MOST_REPORTED:
+            self._reported_ids.add(external_id)
             _log.warning(f"okta: {what}", external_id)
 
 
-def _read(model: type[M], item: object) -> M:
+def _validated(model: type[M], item: object) -> M:
     try:
         return model.model_validate(item)
     except ValidationError:

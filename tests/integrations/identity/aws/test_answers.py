@@ -102,15 +102,15 @@ def test_an_account_that_changes_while_it_is_read_is_not_read_whole(service: Ser
 def test_an_account_without_end_is_not_read_for_ever(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aws_iam, "MOST_PAGES", 5)
     service.answer = pages(*[""] * 100)
-    assert fault_of(source_at(service.url)) == "the answer is not whole"
+    assert fault_of(source_at(service.url)) == "the answer is not complete"
     assert len(service.requests) == 5
 
 
 @pytest.mark.parametrize(
     ("answer", "fault"),
     [
-        (says(200, response("<IsTruncated>true</IsTruncated>")), "the answer is not whole"),
-        (says(200, response("<IsTruncated>true</IsTruncated><Marker>x</Marker>")), "cannot be asked (PaginationError)"),
+        (says(200, response("<IsTruncated>true</IsTruncated>")), "the answer is not complete"),
+        (says(200, response("<IsTruncated>true</IsTruncated><Marker>x</Marker>")), "cannot be read (PaginationError)"),
         (says(200, response("")), "the answer cannot be understood (ValidationError)"),
         (says(200, response(user("alice").replace("UserId>", "Id>") + END)), "the answer cannot be understood (ValidationError)"),
         (says(200, response(user("") + END)), "the answer cannot be understood (ValidationError)"),
@@ -160,8 +160,8 @@ def no_secret(reference: str) -> Secret:
     ("secret", "fault"),
     [
         (no_secret, "the environment variable env:A is not set"),
-        (lambda _: Secret(b"canary\nx-evil: 1"), "env:A holds nothing that could be an AWS key"),
-        (lambda _: Secret(b"canary\xff"), "env:A holds nothing that could be an AWS key"),
+        (lambda _: Secret(b"canary\nx-evil: 1"), "env:A does not hold an AWS key"),
+        (lambda _: Secret(b"canary\xff"), "env:A does not hold an AWS key"),
     ],
 )
 def test_a_secret_that_is_none_is_not_sent(service: Service, secret: Callable[[str], Secret], fault: str) -> None:
@@ -190,9 +190,9 @@ def test_without_keys_of_its_own_boto3_looks_for_them(service: Service, monkeypa
         monkeypatch.delenv(name, raising=False)
     for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
         monkeypatch.setenv(name, "/nonexistent")
-    assert fault_of(source) == "no credentials: none are configured and boto3 finds none"
+    assert fault_of(source) == "no credentials: none are configured, and boto3 finds none"
     monkeypatch.setenv("AWS_PROFILE", "canary")
-    assert fault_of(source) == "cannot be asked (ProfileNotFound)"
+    assert fault_of(source) == "cannot be read (ProfileNotFound)"
     monkeypatch.delenv("AWS_PROFILE")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "from-the-chain")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary")

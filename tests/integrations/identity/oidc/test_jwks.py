@@ -54,10 +54,10 @@ def test_an_issuer_with_a_slash_at_its_end_is_discovered_where_the_specification
     [
         ({"issuer": "https://id.example"}, "of another issuer"),
         ({"issuer": ""}, "of another issuer"),
-        ({"issuer": None}, "names no issuer"),
-        ({"issuer": ["x"]}, "names no issuer"),
-        ({"jwks_uri": None}, "no jwks_uri"),
-        ({"jwks_uri": 5}, "no jwks_uri"),
+        ({"issuer": None}, "does not name an issuer"),
+        ({"issuer": ["x"]}, "does not name an issuer"),
+        ({"jwks_uri": None}, "does not name an issuer and a jwks_uri"),
+        ({"jwks_uri": 5}, "does not name an issuer and a jwks_uri"),
         ({"jwks_uri": "http://id.example/keys"}, "not an https URL"),
         ({"jwks_uri": "http://169.254.169.254/latest"}, "not an https URL"),
         ({"jwks_uri": "file:///etc/passwd"}, "not an https URL"),
@@ -137,7 +137,7 @@ def test_forged_key_ids_cause_one_fetch_a_cooldown(issuer: Issuer, keys: IssuerK
 def test_an_issuer_that_is_down_is_asked_once_a_cooldown(issuer: Issuer, keys: IssuerKeys, clock: StillClock) -> None:
     issuer.broken = says(503)
     for _ in range(20):
-        with pytest.raises(IssuerUnavailable, match="issuer corp cannot be had now: HTTP 503"):
+        with pytest.raises(IssuerUnavailable, match="issuer corp are not available now: HTTP 503"):
             keys.key("rsa-1")
     assert len(issuer.service.requests) == 1
     issuer.broken = None

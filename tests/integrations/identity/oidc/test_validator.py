@@ -307,4 +307,4 @@ def test_two_profiles_for_the_same_tokens_are_a_fault_of_the_configuration(issue
 def test_all_keys_are_fetched_early_and_what_cannot_be_had_is_told(issuer: Issuer, changing: Issuer) -> None:
     changing.broken = says(500)
     validators = Validators([a_profile(issuer), a_profile(changing)], clock=StillClock())
-    assert validators.warm() == ["the keys of issuer corp cannot be had now: HTTP 500"]
+    assert validators.warm() == ["the keys of issuer corp are not available now: HTTP 500"]
