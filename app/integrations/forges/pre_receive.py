@@ -94,11 +94,11 @@ def install(repository: Path, check: Check, *, force: bool = False) -> Path | No
     owner = repository.stat()
     try:
         _make_folder(place.parent, owner)
-        kept = _keep_foreign(place) if foreign else None
+        foreign_script = _keep_foreign(place) if foreign else None
         _write(place, script, owner)
     except OSError as fault:
         raise NotAllowed(f"{place}: cannot be written: {fault.strerror}") from None
-    return kept
+    return foreign_script
 
 
 def remove(repository: Path) -> Removal:
@@ -111,15 +111,15 @@ def remove(repository: Path) -> Removal:
         return Removal(was_there=False)
     if not is_ours(place):
         raise NotAllowed(f"{place} is not a check of Tidegate, so it is not removed")
-    kept = _kept_scripts(place.parent)
+    replaced = _kept_scripts(place.parent)
     try:
-        if kept:
-            os.replace(kept[max(kept)], place)
+        if replaced:
+            os.replace(replaced[max(replaced)], place)
         else:
             place.unlink()
     except OSError as fault:
         raise NotAllowed(f"{place}: cannot be removed: {fault.strerror}") from None
-    return Removal(was_there=True, restored=kept[max(kept)] if kept else None)
+    return Removal(was_there=True, restored=replaced[max(replaced)] if replaced else None)
 
 
 def is_ours(place: Path) -> bool:

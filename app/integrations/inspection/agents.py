@@ -121,12 +121,12 @@ _ALL = (
 )
 
 
-def look(seen: Passage, *, is_message: bool) -> Iterator[Finding]:
+def look(original: Passage, *, is_message: bool) -> Iterator[Finding]:
     """List the words aimed at agents, one finding for each sort, at the line of the first match."""
-    plain = passage(seen.where, tuple((number, _plain(text)) for number, text in seen.lines))
+    plain = passage(original.where, tuple((number, _plain(text)) for number, text in original.lines))
     for words in _ALL:
         if (words.in_messages if is_message else words.in_rules) and (found := words.pattern.search(plain.text)):
-            yield Finding(FindingKind.AGENT_INSTRUCTIONS, seen.where, plain.line_at(found.start()), words.what)
+            yield Finding(FindingKind.AGENT_INSTRUCTIONS, original.where, plain.line_at(found.start()), words.what)
 
 
 def _plain(text: str) -> str:

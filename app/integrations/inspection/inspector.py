@@ -54,24 +54,24 @@ class ContentInspector:
 
     def inspect(self, changes: Changes, *, agents: frozenset[str]) -> Inspection:
         """List the findings in `changes`. Never raises."""
-        found = _Findings(self._clock() + self._most_seconds, self._clock)
+        results = _Findings(self._clock() + self._most_seconds, self._clock)
         if not changes.is_whole:
-            found.reasons[changes.why_not or "not everything that changed could be read"] = None
-        for look in _steps(changes, agents, found):
-            if not found.may_go_on():
-                found.reasons[f"it took longer than {self._most_seconds:g} s"] = None
+            results.reasons[changes.why_not or "not everything that changed could be read"] = None
+        for look in _steps(changes, agents, results):
+            if not results.may_go_on():
+                results.reasons[f"it took longer than {self._most_seconds:g} s"] = None
                 break
-            found.add(look)
-        return _inspection(changes, found)
+            results.add(look)
+        return _inspection(changes, results)
 
 
-def _steps(changes: Changes, agents: frozenset[str], found: _Findings) -> Iterator[Iterator[Finding]]:
+def _steps(changes: Changes, agents: frozenset[str], results: _Findings) -> Iterator[Iterator[Finding]]:
     """Yield one piece of the work after the other; the cheap and the informative ones come first."""
     for file in changes.files:
         yield files.look(file.path)
         yield unicode.name(file.path)
         if file.kind in NOT_LOOKED_AT:
-            found.reasons[f"{visible(file.path, LONGEST_WHERE)} is {_DESCRIPTIONS[file.kind]}"] = None
+            results.reasons[f"{visible(file.path, LONGEST_WHERE)} is {_DESCRIPTIONS[file.kind]}"] = None
     yield names.look(file.path for file in changes.files if file.kind is not FileKind.GONE)
     for message in changes.messages:
         yield from _message(message, agents)
@@ -108,11 +108,11 @@ def _words(where: str, text: str) -> Iterator[Iterator[Finding]]:
         yield instructions.look(passage, is_message=True)
 
 
-def _inspection(changes: Changes, found: _Findings) -> Inspection:
-    reasons = list(found.reasons)
+def _inspection(changes: Changes, results: _Findings) -> Inspection:
+    reasons = list(results.reasons)
     more = f"; and {len(reasons) - MOST_REASONS} more reasons" if len(reasons) > MOST_REASONS else ""
     return Inspection(
-        findings=tuple(found.findings.values()),
+        findings=tuple(results.findings.values()),
         paths=tuple(sorted({file.path for file in changes.files})),
         inspected=not reasons,
         paths_known=changes.paths_known,

@@ -83,7 +83,7 @@ def _parsed_policy(policy: dict[str, Any], is_template: bool) -> ParsedPolicy:
         guards=tuple(_guards(conditions)),
         facts=frozenset(_facts(conditions)),
         texts=frozenset(_texts(conditions)),
-        compared=frozenset(_compared(conditions)),
+        compared=frozenset(_comparisons(conditions)),
         groups=frozenset(_groups(policy)),
         repositories=frozenset(_repositories(policy)),
     )
@@ -135,7 +135,7 @@ def _texts(conditions: object) -> Iterator[str]:
                 yield value
 
 
-def _compared(conditions: object) -> Iterator[tuple[str, str]]:
+def _comparisons(conditions: object) -> Iterator[tuple[str, str]]:
     for node in _walk(conditions):
         for sides in node.values():
             if isinstance(sides, dict) and {"left", "right"} <= sides.keys():

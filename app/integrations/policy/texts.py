@@ -46,21 +46,21 @@ def _ends(text: str) -> list[int]:
     return [semicolon.end() for semicolon in re.finditer(";", blank_out(text))]
 
 
-def files_of(kept: str, fits: Callable[[Mapping[str, str]], bool]) -> dict[str, str] | None:
+def files_of(text: str, fits: Callable[[Mapping[str, str]], bool]) -> dict[str, str] | None:
     """Split the text of a kept version into its files (`// NAME` stands before each). None: no way to split it `fits`."""
-    starts = [(heading.start(), heading.end(), heading[1]) for heading in _FILE.finditer(kept)]
+    starts = [(heading.start(), heading.end(), heading[1]) for heading in _FILE.finditer(text)]
     if not starts or starts[0][0] != 0:
-        first = kept.partition("\n")[0]
+        first = text.partition("\n")[0]
         starts.insert(0, (0, len(first) + 1, first.removeprefix("// ")))
     later = range(1, len(starts))
     ways = (left_out for count in range(len(starts)) for left_out in combinations(later, count))
     for left_out in islice(ways, MOST_TRIES):
-        files = _split_at(kept, [start for number, start in enumerate(starts) if number not in left_out])
+        files = _split_at(text, [start for number, start in enumerate(starts) if number not in left_out])
         if fits(files):
             return files
     return None
 
 
-def _split_at(kept: str, starts: list[tuple[int, int, str]]) -> dict[str, str]:
-    ends = [start - 1 for start, _, _ in starts[1:]] + [len(kept)]
-    return {name: kept[begin:end] for (_, begin, name), end in zip(starts, ends, strict=True)}
+def _split_at(text: str, starts: list[tuple[int, int, str]]) -> dict[str, str]:
+    ends = [start - 1 for start, _, _ in starts[1:]] + [len(text)]
+    return {name: text[begin:end] for (_, begin, name), end in zip(starts, ends, strict=True)}

@@ -132,10 +132,10 @@ class _Files:
         return tuple(sorted([*done, *self._batch(batch, sizes)], key=lambda file: file.path))
 
     def _cost(self, entry: _Entry, sizes: dict[str, int]) -> int:
-        return sum(sizes[o] for o in _wanted(entry, sizes))
+        return sum(sizes[o] for o in _objects_to_read(entry, sizes))
 
     def _batch(self, entries: list[_Entry], sizes: dict[str, int]) -> list[ChangedFile]:
-        contents = self._contents(list(dict.fromkeys(o for e in entries for o in _wanted(e, sizes))))
+        contents = self._contents(list(dict.fromkeys(o for e in entries for o in _objects_to_read(e, sizes))))
         return [self._file(entry, sizes, contents) for entry in entries]
 
     def _file(self, entry: _Entry, sizes: dict[str, int], contents: dict[str, bytes]) -> ChangedFile:
@@ -145,7 +145,7 @@ class _Files:
         text = read_text(contents[entry.new])
         if text is None:
             return ChangedFile(_path(entry), FileKind.BINARY)
-        added = _added(text, [read_text(contents[o]) if o in contents else None for o in entry.old])
+        added = _new_lines(text, [read_text(contents[o]) if o in contents else None for o in entry.old])
         self._reading.text_left -= sum(len(line) + 1 for _, line in added)
         if self._reading.text_left < 0:
             self._reading.reasons["more is changed than is read"] = None
@@ -186,7 +186,7 @@ def _kind(entry: _Entry) -> FileKind | None:
     return {_LINK: FileKind.LINK, _SUBMODULE: FileKind.SUBMODULE, _NONE: FileKind.GONE}.get(entry.mode)
 
 
-def _wanted(entry: _Entry, sizes: dict[str, int]) -> list[str]:
+def _objects_to_read(entry: _Entry, sizes: dict[str, int]) -> list[str]:
     """List the objects to read for an entry. An old file that is too large is not compared, so all lines count as new."""
     if not _is_file(entry) or sizes[entry.new] > LARGEST_FILE:
         return []
@@ -197,7 +197,7 @@ def _path(entry: _Entry) -> str:
     return entry.path.decode(errors="replace")
 
 
-def _added(text: str, olds: list[str | None]) -> tuple[Line, ...]:
+def _new_lines(text: str, olds: list[str | None]) -> tuple[Line, ...]:
     """List the lines that are new against at least one of the old files."""
     known = [set(old.split("\n")) if old is not None else set() for old in olds]
     everywhere = set.intersection(*known) if known else set()

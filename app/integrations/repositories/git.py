@@ -60,7 +60,10 @@ class Git:
         settings: Sequence[str] = (),
         given: bytes = b"",
     ) -> bytes:
-        """Run git in `mirror` and return its output; raises RepositoryUnavailable, with git's last line, if it fails."""
+        """Run git in `mirror` with `given` on its stdin, and return its output.
+
+        Raises RepositoryUnavailable, with git's last line, if it fails.
+        """
         result = self.run(mirror, *arguments, more=more, settings=settings, given=given)
         if result.code != 0:
             last = result.err.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]

@@ -97,7 +97,7 @@ def verify(
     answers: dict[str, _Answer] = {}
     if to_verify:
         with tempfile.TemporaryDirectory(prefix="keys-", dir=mirror.resolve()) as scratch:
-            answers = _ask(_prepare(git, mirror, Path(scratch), forms={raw.form for raw in to_verify}, keys=keys), to_verify)
+            answers = _ask(_prepare_git(git, mirror, Path(scratch), forms={raw.form for raw in to_verify}, keys=keys), to_verify)
     return [_as_signed_object(raw, answers.get(raw.id, _NO_ANSWER), keys) for raw in raws]
 
 
@@ -156,10 +156,10 @@ def _texts(git: Git, mirror: Path, heads: Sequence[_Head]) -> dict[str, bytes]:
     return texts
 
 
-def _prepare(git: Git, mirror: Path, scratch: Path, *, forms: Set[Form], keys: Sequence[CommitKey]) -> _Verifier:
+def _prepare_git(git: Git, mirror: Path, scratch: Path, *, forms: Set[Form], keys: Sequence[CommitKey]) -> _Verifier:
     """Write the keys into `scratch` and pin the programs. A program that is not needed is pinned to `false`."""
     allowed = scratch / "allowed_signers"
-    allowed.write_text("".join(_allowed(keys)))
+    allowed.write_text("".join(_allowed_signers(keys)))
     home = make_home(scratch)
     more = {**_WITHOUT_REPLACEMENTS, "GNUPGHOME": str(home), "TMPDIR": str(scratch)}
     ssh = program("ssh-keygen", git.environment) if Form.SSH in forms else "false"
@@ -172,7 +172,7 @@ def _prepare(git: Git, mirror: Path, scratch: Path, *, forms: Set[Form], keys: S
     return _Verifier(git, mirror, (*programs, *signers, "log.showSignature=false", "log.mailmap=false"), more)
 
 
-def _allowed(keys: Sequence[CommitKey]) -> Iterator[str]:
+def _allowed_signers(keys: Sequence[CommitKey]) -> Iterator[str]:
     """Spell the allowed signers (ssh-keygen(1), ALLOWED SIGNERS). The names are numbers, which mean nothing to it."""
     for number, key in enumerate(keys):
         if key.kind is KeyKind.SSH and _SSH_PUBLIC.match(key.public):

@@ -47,7 +47,7 @@ class Directory:
     def start(self, order: Order, token: Token) -> Report:
         """Export the commit and switch `current` to it; raises TargetFailed or StaleDispatch."""
         try:
-            with self._locked():
+            with self._hold_lock():
                 known = self._marker(order.dispatch.id)
                 if known is not None:
                     return known
@@ -64,7 +64,7 @@ class Directory:
     def poll(self, dispatch: Dispatch) -> Report:
         """Report whether the dispatch was done. If a start is under way, it holds the lock, and the poll waits for it."""
         try:
-            with self._locked():
+            with self._hold_lock():
                 return self._marker(dispatch.id) or Report(Progress.UNKNOWN)
         except OSError as fault:
             return Report(Progress.UNKNOWN, f"{self._path}: {fault.strerror}")
@@ -74,7 +74,7 @@ class Directory:
         return self._path / ".tidegate" / "dispatches"
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _hold_lock(self) -> Iterator[None]:
         """Hold the target's lock. It ends with the process, so a killed worker does not leave a lock behind."""
         self._dispatches.mkdir(parents=True, exist_ok=True)
         (self._path / "releases").mkdir(exist_ok=True)

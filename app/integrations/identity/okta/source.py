@@ -106,7 +106,7 @@ class Okta:
         if self._clock.now() - since > OLDEST_CHANGES:
             return None
         after = f"{(since - OVERLAP).astimezone(UTC):%Y-%m-%dT%H:%M:%S}.000Z"
-        deleted = self._deleted(after)
+        deleted = self._deletions(after)
         return None if deleted is None else self._changes(after, deleted)
 
     def read_again(self, hint: Hint) -> Iterator[Page] | None:
@@ -131,7 +131,7 @@ class Okta:
             yield from self.read_again(hint) or ()
         yield from self._groups({"filter": f'lastUpdated gt "{after}" or lastMembershipUpdated gt "{after}"'})
 
-    def _deleted(self, after: str) -> set[Hint] | None:
+    def _deletions(self, after: str) -> set[Hint] | None:
         """List the deletions in the log, as hints, since a deletion may have failed; None if there are too many."""
         until = f"{self._clock.now().astimezone(UTC):%Y-%m-%dT%H:%M:%S}.999Z"  # without it the log has no last page
         hints: set[Hint] = set()
@@ -149,7 +149,7 @@ class Okta:
 
     def _users(self, query: Mapping[str, str] | None = None) -> Iterator[Page]:
         for items in self._api.pages("users", query):
-            yield self._page([_validated(_User, item) for item in items])
+            yield self._page([_parse(_User, item) for item in items])
 
     def _user_again(self, external_id: str) -> Iterator[Page]:
         user = self._one(_User, "users", external_id)
@@ -168,7 +168,7 @@ class Okta:
     def _groups(self, query: Mapping[str, str] | None = None) -> Iterator[Page]:
         for items in self._api.pages("groups", query):
             for item in items:
-                yield self._group_page(_validated(_OktaObject, item))
+                yield self._group_page(_parse(_OktaObject, item))
 
     def _group_again(self, external_id: str) -> Iterator[Page]:
         group = self._one(_OktaObject, "groups", external_id)
@@ -190,7 +190,7 @@ class Okta:
     def _members(self, group_id: str) -> Iterator[str]:
         """Yield the ids of the members that the lists of users also report as identities."""
         for items in self._api.pages(f"groups/{group_id}/users", expected={404: NotFound}):
-            for user in (_validated(_User, item) for item in items):
+            for user in (_parse(_User, item) for item in items):
                 if user.status != DEPROVISIONED and self._identity(user) is not None:
                     yield user.id
 
@@ -198,7 +198,7 @@ class Okta:
         if not re.fullmatch(OKTA_ID, external_id):
             return None  # Okta has no such ids, and this must not get into an address
         try:
-            item = _validated(model, self._api.one(f"{collection}/{external_id}", expected={404: NotFound}))
+            item = _parse(model, self._api.one(f"{collection}/{external_id}", expected={404: NotFound}))
         except NotFound:
             return None
         return item if item.id == external_id else None  # Okta finds users by login too, and the token's owner by `me`
@@ -225,7 +225,7 @@ class Okta:
             _log.warning(f"okta: {what}", external_id)
 
 
-def _validated(model: type[M], item: object) -> M:
+def _parse(model: type[M], item: object) -> M:
     try:
         return model.model_validate(item)
     except ValidationError:
