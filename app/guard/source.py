@@ -17,6 +17,7 @@ from app.config.load import Configuration
 from app.domain.audit import AuditAction, AuditEntry
 from app.domain.clock import Clock, Ids
 from app.domain.errors import BadConfiguration, GateError
+from app.domain.event import GATE_ACCOUNT
 from app.guard.load import Memory, load_guard
 from app.pipeline.ports.record import Recorder
 from app.pipeline.ports.services import Guard
@@ -120,7 +121,7 @@ class GuardSource:
 
     def _entry(self, action: AuditAction, digest: str, other: str) -> AuditEntry:
         name = "former_digest" if action is AuditAction.CONFIG_TAKEN else "faults"
-        return self._recorder.entry(action, {"digest": digest, name: other})
+        return self._recorder.entry(action, {"digest": digest, name: other}, actor=GATE_ACCOUNT.key)
 
 
 def _is_news(unit: Unit, action: AuditAction, digest: str, other: str) -> bool:

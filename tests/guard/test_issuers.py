@@ -67,6 +67,8 @@ def test_issuers_that_are_demanded_must_be_there(tmp_path: Path) -> None:
         ('"https://corp', '"http://corp', "issuers.corp.issuer: must be an https URL"),
         ('client_id = "gate"', 'client_secret = "env:X"', "issuers.corp: a client_secret needs a client_id"),
         ('client_id = "gate"', 'client_secret = "hunter2"', "issuers.corp.client_secret: String should match"),
+        ('client_id = "gate"', 'client_id = ["gate"]', "issuers.corp.client_id: Input should be a valid string"),
+        ('issuer = "https://corp.example"', 'issuer = ["x"]', "issuers.corp.issuer: Input should be a valid string"),
         ('client_id = "gate"', "clientid = 1", "issuers.corp.clientid: Extra inputs are not permitted"),
         ('client_id = "gate"', 'max_age = "x"', "issuers.corp.max_age: Input should be a valid number"),
         ('client_id = "gate"', "max_age = 0", "issuers.corp.max_age: Input should be greater than 0"),

@@ -18,6 +18,8 @@ ENDS = {
     "superseded": ("granted",),
     "failed": ("planned", "identified", "permitted", "granted", "dispatching", "dispatched"),
 }
+# What the gate says of a ref that has left a commit: now, and in the release before (`--old`).
+LEFT_BEHIND = ("no longer contains", "does not contain")
 Found = Iterator[Violation]
 
 
@@ -75,14 +77,15 @@ def _right(history: History, deployment: DeploymentRow) -> Found:
 def _ending(history: History, deployment: DeploymentRow, entries: dict[str, list[Entry]]) -> Found:
     reason = deployment.reason or ""
     match deployment.state:
-        case "superseded" if not _was_superseded(history, deployment, reason):
+        case "superseded" if not was_superseded(history, deployment, reason):
             yield Violation("ending", deployment.id, f"superseded without a cause: {reason}")
         case "failed" if not _has_failed(history, deployment, reason):
             yield Violation("ending", deployment.id, f"failed without a cause: {reason}")
 
 
-def _was_superseded(history: History, deployment: DeploymentRow, reason: str) -> bool:
-    if "does not contain" in reason:
+def was_superseded(history: History, deployment: DeploymentRow, reason: str) -> bool:
+    """Tell whether what happened bears out why a deployment is said to have been superseded."""
+    if any(words in reason for words in LEFT_BEHIND):
         return left_behind(history, deployment.environment, deployment.ref, deployment.sha)
     same = [d for d in history.deployments if d.environment == deployment.environment and d.id != deployment.id]
     if "already contains" in reason:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.torture.check import check
+from tests.torture.check_trails import LEFT_BEHIND, was_superseded
 from tests.torture.history import (
     Answer,
     DeliveryRow,
@@ -100,6 +101,16 @@ def change(rows: list[Any], index: int, **over: object) -> None:
 
 def test_a_sound_history_passes(history: History) -> None:
     assert check(history) == []
+
+
+@pytest.mark.parametrize("words", LEFT_BEHIND)
+def test_a_commit_is_left_behind_only_if_its_ref_has_left_it(history: History, words: str) -> None:
+    reason = f"{REF} {words} it"
+    older, newer = history.deployments
+    assert not was_superseded(history, older, reason), "the ref still holds it, whatever was granted since"
+    assert not was_superseded(history, newer, reason), "the ref stands on it"
+    history.moves.append((20.0, "acme/api", REF, ASIDE))
+    assert was_superseded(history, newer, reason)
 
 
 def forged_is_accepted(h: History) -> None:

@@ -47,12 +47,12 @@ def _mistakable_tokens(issuers: Mapping[str, IssuerTable]) -> Iterator[Fault]:
     A Cognito user pool has no audience but its clients; there `token_use` tells the tokens apart.
     """
     options = {name: table.model_extra or {} for name, table in issuers.items()}
-    clients = {(o.get("issuer"), str(o["client_id"])): name for name, o in options.items() if "client_id" in o}
+    clients = {(str(o.get("issuer")), str(o["client_id"])): name for name, o in options.items() if "client_id" in o}
     for name, own in options.items():
         where: Where = ("issuers", name, "audience")
         if own.get("kind") != "cognito" and "client_id" in own and own.get("audience") == own["client_id"]:
             yield where, "is also the client_id, so anyone with an ID token could call the API with it: choose another one"
-        elif (other := clients.get((own.get("issuer"), str(own.get("audience"))), name)) != name:
+        elif (other := clients.get((str(own.get("issuer")), str(own.get("audience"))), name)) != name:
             yield where, f"is the client_id of {other!r}, so its ID tokens would open the API: choose another one"
 
 

@@ -94,7 +94,7 @@ def decide(case: Case, principal: Principal, action: Action, repository: str | N
     Without `repository`, the spelling of tidegate.toml is used, since policies use it too.
     """
     environment = "" if action is Action.PUSH else case.environment.name
-    spelled = repository or case.environment.repository
+    spelled = case.environment.repository if repository is None else repository
     return case.guard.policy.decide(DecisionRequest(principal, action, environment, spelled, facts(case)))
 
 

@@ -11,7 +11,6 @@ from app.domain.audit import AuditAction, AuditEntry
 from app.domain.clock import Clock, Ids
 from app.domain.delivery import Delivery
 from app.domain.deployment import Deployment, State
-from app.domain.event import GATE_ACCOUNT
 from app.domain.freeze import Freeze
 from app.domain.notice import Notice
 from app.domain.proposal import Proposal
@@ -38,7 +37,7 @@ class Recorder:
 
     clock: Clock
     ids: Ids
-    actor: str = GATE_ACCOUNT.key
+    actor: str = ""
     correlation_id: str = ""
 
     def act(self, actor: str) -> Recorder:
@@ -58,14 +57,17 @@ class Recorder:
         """Make the entry that `action` happened, now or at the step's own time `at`. `detail` is added to the subject's.
 
         The actor of an entry about a deployment is the proven principal, or else the forge account. The actor of one about a
-        delivery is its sender.
+        delivery is its sender. Raises ValueError if neither the call, the subject nor the recorder names an actor.
         """
         subject = _subject(about)
+        acting = actor if actor is not None else subject.actor or self.actor
+        if actor is None and not acting:
+            raise ValueError(f"the entry {action} names no actor")
         return AuditEntry(
             id=self.ids.new(),
             at=at or self.clock.now(),
             action=action,
-            actor=actor if actor is not None else subject.actor or self.actor,
+            actor=acting,
             deployment_id=subject.deployment_id,
             delivery_id=subject.delivery_id,
             correlation_id=correlation_id or subject.correlation_id or self.correlation_id or self.ids.new(),

@@ -13,6 +13,7 @@ from datetime import timedelta
 
 from app.domain.audit import AuditAction
 from app.domain.errors import GateError, SinkRefused, SinkUnavailable
+from app.domain.event import GATE_ACCOUNT
 from app.domain.notice import StoredNotice
 from app.domain.text import plain_line
 from app.integrations.sinks.protocol import LONGEST_TIMEOUT, Sink
@@ -105,7 +106,8 @@ def _end(services: Services, unit: Unit, claimed: StoredNotice, why: str) -> Non
     if not unit.notices.give_up(claimed, now, why):
         return
     detail = {"sink": claimed.sink, "event": notice.event, "notice": notice.id, "tries": claimed.tries, "reason": why}
-    unit.audit.append([services.recorder.entry(AuditAction.NOTICE_UNDELIVERED, detail, about=notice, at=now)])
+    entry = services.recorder.entry(AuditAction.NOTICE_UNDELIVERED, detail, about=notice, actor=GATE_ACCOUNT.key, at=now)
+    unit.audit.append([entry])
 
 
 def _pause(tries: int) -> timedelta:

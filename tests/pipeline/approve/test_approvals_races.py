@@ -92,13 +92,14 @@ def expiring(held: Held) -> Services:
 @pytest.mark.parametrize("round_", range(ROUNDS))
 def test_a_vote_that_was_taken_is_never_lost_to_the_expiry_at_the_same_moment(held: Held, round_: int) -> None:
     deployment = held.held()
+    held.line.clock.move(3590)  # the vote is young enough for the other host, too
     late = expiring(held)
     vote, _ = at_once(lambda: held.vote(deployment, "bob"), lambda: authorize(late, deployment.id))
     if isinstance(vote, NotAllowed):
         assert held.line.now(deployment).state is State.DENIED and held.requests(deployment) == ["expired"]
         return
-    # Taken: it goes on by the clock of who took it.
-    assert held.line.now(deployment).state is State.HELD
+    # Taken: the other host counts it, or leaves the deployment to the host that took it.
+    assert held.line.now(deployment).state in {State.HELD, State.PERMITTED}
     assert finish(held, deployment).state is State.SUCCEEDED
 
 

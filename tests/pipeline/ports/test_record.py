@@ -95,11 +95,15 @@ def test_a_proposal_names_the_deployment_that_it_became(recorder: Recorder) -> N
     assert (entry.deployment_id, entry.correlation_id) == ("deployed", "p")
 
 
-def test_what_nobody_did_is_the_gates_own_act_under_an_id_of_its_own(recorder: Recorder) -> None:
-    notice = recorder.entry(AuditAction.NOTICE_UNDELIVERED, about=Notice("n", NOW, "deployment:held", "", "", {}))
-    taken = [recorder.entry(AuditAction.CONFIG_TAKEN) for _ in range(2)]
-    assert {entry.actor for entry in (notice, *taken)} == {"tidegate:gate"}
-    assert notice.correlation_id == "n" and taken[0].correlation_id != taken[1].correlation_id
+def test_an_entry_about_nothing_that_names_an_actor_must_name_one(recorder: Recorder) -> None:
+    for about in (None, PROPOSAL, Notice("n", NOW, "deployment:held", "", "", {})):
+        with pytest.raises(ValueError, match="names no actor"):
+            recorder.entry(AuditAction.CONFIG_TAKEN, about=about)
+
+
+def test_an_entry_without_a_cause_stands_under_an_id_of_its_own(recorder: Recorder) -> None:
+    first, second = (recorder.entry(AuditAction.CONFIG_TAKEN, actor="tidegate:gate") for _ in range(2))
+    assert first.correlation_id != second.correlation_id
 
 
 def test_the_entries_of_one_act_belong_together(recorder: Recorder) -> None:
