@@ -24,7 +24,7 @@ def test_invariant_10_every_decision_can_be_made_again_from_what_was_kept(scene:
     with owner.connect() as connection:
         kept = {(row.kind, row.digest): row.text for row in connection.execute(text("SELECT kind, digest, text FROM versions"))}
     digests = [digest for kind, digest in kept if kind == "policy"]
-    policies = {d: CedarPolicy.kept(kept["policy", d], kept["schema", d], d) for d in digests}
+    policies = {d: CedarPolicy.from_version(kept["policy", d], kept["schema", d], d) for d in digests}
     for entry in decided:
         again = policies[entry.detail["policy_digest"]].recompute(entry.detail["request"]).effect
         assert again.value == entry.detail["effect"], entry.seq

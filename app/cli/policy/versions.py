@@ -14,7 +14,7 @@ def policy_of(version: PolicyVersion) -> CedarPolicy:
     """Return a kept version as it decided then; raises NotFound if it was kept without its schema, and BadConfiguration."""
     if version.schema is None:
         raise NotFound(f"version {version.digest[:12]} was kept without its schema, so it cannot decide anything")
-    return CedarPolicy.kept(version.text, version.schema, version.digest)
+    return CedarPolicy.from_version(version.text, version.schema, version.digest)
 
 
 def policy_named(decisions: Decisions, name: str) -> CedarPolicy:

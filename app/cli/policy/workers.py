@@ -58,7 +58,7 @@ def redecider(versions: Versions) -> Redecider:
         stored = versions.kept.get(digest)
         if stored is None:
             raise NotFound(f"version {digest!r} was not kept")
-        return CedarPolicy.kept(stored.text, stored.schema, digest) if stored.schema is not None else None
+        return CedarPolicy.from_version(stored.text, stored.schema, digest) if stored.schema is not None else None
 
     return Redecider(version, CedarPolicy(versions.other) if versions.other is not None else None)
 

@@ -42,7 +42,7 @@ class CedarPolicy:
         self._set(texts, chosen)
 
     @classmethod
-    def kept(cls, text: str, schema: str, digest: str) -> CedarPolicy:
+    def from_version(cls, text: str, schema: str, digest: str) -> CedarPolicy:
         """Return a kept version as it decided then, without today's checks; raises BadConfiguration if the digest differs."""
         texts = files_of(text, lambda files: _digest(files, schema) == digest)
         if texts is None:
