@@ -65,7 +65,12 @@ class PushRequest:
 
 @dataclass(frozen=True, slots=True)
 class CheckedPush:
-    """A permission, given before a push, to set a ref to a commit."""
+    """A permission, given before a push, to set a ref from object `old` to commit `sha`.
+
+    `account` (`FORGE:ID`) is the one that the forge let in; an empty text means that an earlier release did not keep it.
+    `bases` are the commits that the check compared with: it looked at all commits of `sha` that none of them contains. None
+    means that this is not known, so the check vouches for `sha` alone.
+    """
 
     forge: str
     repository_id: int
@@ -73,3 +78,6 @@ class CheckedPush:
     sha: str
     decision_id: str
     decided_at: datetime
+    old: str = ""
+    account: str = ""
+    bases: tuple[str, ...] | None = None

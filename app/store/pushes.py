@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
-from sqlalchemy import Connection, exists, select
+from sqlalchemy import Connection, Row, exists, select
 from sqlalchemy.dialects.postgresql import insert
 
 from app.domain.push import CheckedPush
@@ -19,7 +20,7 @@ class SqlPushes:
     connection: Connection
 
     def keep(self, pushes: Sequence[CheckedPush]) -> None:
-        """Store allowed pushes. The first decision about a commit of a ref stays."""
+        """Store allowed pushes. The first decision about the same change of a ref by the same account stays."""
         if pushes:
             self.connection.execute(insert(table).values([asdict(push) for push in pushes]).on_conflict_do_nothing())
 
@@ -27,3 +28,14 @@ class SqlPushes:
         """Tell whether a push was ever allowed to set this ref to this commit; one lookup in one index."""
         fits = (table.c.forge == forge, table.c.repository_id == repository_id, table.c.ref == ref, table.c.sha == sha)
         return bool(self.connection.execute(select(exists().where(*fits))).scalar_one())
+
+    def of_commits(self, forge: str, repository_id: int, shas: Sequence[str]) -> list[CheckedPush]:
+        """List the allowed pushes of these commits, to any ref, in the order of their decisions."""
+        fits = (table.c.forge == forge, table.c.repository_id == repository_id, table.c.sha.in_(shas))
+        rows = self.connection.execute(select(table).where(*fits).order_by(table.c.decided_at, table.c.decision_id, table.c.ref))
+        return [_push(row) for row in rows]
+
+
+def _push(row: Row[Any]) -> CheckedPush:
+    fields = dict(row._mapping)
+    return CheckedPush(**{**fields, "bases": None if row.bases is None else tuple(row.bases)})

@@ -192,14 +192,22 @@ def _denial(update: RefUpdate, why: str) -> _Outcome:
 
 def _keep(services: Services, guard: Guard, wanted: PushRequest, *, answer: PushAnswer, outcomes: Sequence[_Outcome]) -> None:
     """Keep the policies, the decisions and the refs that were let through, together."""
-    now, repository = services.clock.now(), wanted.repository
+    now = services.clock.now()
     entries = [_entry(services, wanted, outcome, answer=answer, now=now) for outcome in outcomes]
     updates = [outcome.update for outcome in outcomes if answer.allowed and not is_zero(outcome.update.new)]
-    refs = {(update.ref, update.sha) for update in updates}
+    pushes = [_checked(wanted, update, answer=answer, now=now) for update in updates]
     with services.store.unit() as unit:
         remember_policy(unit, guard)
         unit.audit.append(entries)
-        unit.pushes.keep([CheckedPush(repository.forge, repository.id, ref, sha, answer.id, now) for ref, sha in sorted(refs)])
+        unit.pushes.keep(sorted(pushes, key=lambda push: push.ref))
+
+
+def _checked(wanted: PushRequest, update: RefUpdate, *, answer: PushAnswer, now: datetime) -> CheckedPush:
+    """Return what is kept of an allowed change of a ref: the account, and what the new commits were compared with."""
+    repository, bases = wanted.repository, (update.old,) if update.event == "push" else None
+    return CheckedPush(
+        repository.forge, repository.id, update.ref, update.sha, answer.id, now, update.old, wanted.account.key, bases
+    )
 
 
 def _entry(services: Services, wanted: PushRequest, outcome: _Outcome, *, answer: PushAnswer, now: datetime) -> AuditEntry:
