@@ -301,7 +301,8 @@ def test_everything_that_is_written_arrives(tmp_path: Path) -> None:
     assert configuration.zones == {"local": Zone("local", "compute", "local")}
     site = configuration.targets["site"]
     assert (site.name, site.kind, site.zone) == ("site", "directory", Zone("local", "compute", "local"))
-    assert site.options == {"path": Path("/srv/site"), "keep": 5}
+    assert site.options["path"] == Path("/srv/site")
+    assert site.options["keep"] == 5
     production, staging = configuration.environments
     assert (production.name, production.repository, production.repository_id) == ("production", "gogs:acme/shop", None)
     assert (production.health, production.targets) == (None, ("site",))

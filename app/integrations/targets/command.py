@@ -16,12 +16,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from app.domain.clock import Clock
 from app.domain.deployment import Dispatch, Progress
 from app.domain.errors import GateError, StaleDispatch, TargetFailed, TargetUnavailable
 from app.integrations.secrets.protocol import Secret
+from app.integrations.targets.exported import ReleaseOptions, settle
 from app.integrations.targets.protocol import Order, Report, export_fault
 from app.integrations.tokens.protocol import Token
 
@@ -29,12 +30,14 @@ BEGIN_SECONDS = 10.0
 KEPT = 100
 
 
-class Options(BaseModel):
-    """A command target's own keys. The command's environment is `env`, the TIDEGATE_* facts, PATH and LANG."""
+class Options(ReleaseOptions):
+    """A command target's own keys. The command's environment is `env`, the TIDEGATE_* facts, PATH and LANG.
 
-    model_config = ConfigDict(extra="forbid")
+    With `cwd` the command gets no files of the release, so the keys about them do not count.
+    """
+
     argv: list[str] = Field(min_length=1)
-    env: dict[str, str] = {}
+    env: dict[str, str] = Field(default_factory=dict)
     cwd: Path | None = None
     timeout: float = Field(300.0, gt=0, le=3600)
     output_limit: int = Field(64 * 1024, ge=1024, le=1024 * 1024)
@@ -98,6 +101,7 @@ class Command:
             order.export(checkout)
         except GateError as fault:
             raise export_fault(fault) from None
+        settle(checkout, self._options)
         return checkout
 
     def _run(self, folder: Path, order: Order, cwd: Path, token: Token) -> None:

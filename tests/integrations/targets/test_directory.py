@@ -41,9 +41,8 @@ def writes(text: str) -> Callable[[Path], None]:
 
 def numbered(number: int, *, sha: str | None = None) -> Order:
     """Order release `number` by the dispatch of that number and position."""
-    return order(
-        dispatch(f"dispatch-{number:04}", position=number), sha=sha or release_of(str(number)), export=writes(str(number))
-    )
+    sha = sha or release_of(str(number))
+    return order(dispatch(f"dispatch-{number:04}", position=number), sha=sha, export=writes(str(int(sha, 16))))
 
 
 def releases(path: Path) -> set[str]:
@@ -117,13 +116,70 @@ def test_the_folder_can_be_moved_since_the_link_is_relative(path: Path, tmp_path
     assert (tmp_path / "elsewhere" / "current" / "file").read_text() == "1"
 
 
-def test_a_rollback_takes_the_release_that_is_there_without_another_export(shop: Shop, path: Path) -> None:
+def test_a_rollback_takes_the_release_that_is_there_if_it_still_holds_its_commit(shop: Shop, path: Path) -> None:
     first, second = shop.commit("one"), shop.commit("two")
     target = directory(path)
     for position, sha in enumerate((first, second, first), start=1):
         target.start(shop.order(sha, f"d-{position}", position=position), fresh_token())
-    assert shop.exports == [first, second]
+        if position == 1:
+            folder = (path / "current").stat().st_ino
+    assert shop.exports == [first, second, first]
     assert (path / "current" / "file").read_text() == "one"
+    assert (path / "current").stat().st_ino == folder
+    assert releases(path) == {first, second}
+
+
+def changed(path: Path, sha: str, change: str) -> None:
+    release = path / "releases" / sha
+    match change:
+        case "bytes":
+            (release / "file").write_text("ONE")
+        case "new file":
+            (release / "shell.php").write_text("<?php")
+        case "lost file":
+            (release / "file").unlink()
+        case "executable":
+            (release / "file").chmod(0o755)
+        case "link":
+            (release / "file").unlink()
+            (release / "file").symlink_to("/etc/passwd")
+        case "folder":
+            (release / "file").unlink()
+            (release / "file").mkdir()
+        case "fifo":
+            (release / "file").unlink()
+            os.mkfifo(release / "file")
+        case "all":
+            shutil.rmtree(release)
+            release.symlink_to("/etc")
+
+
+@pytest.mark.parametrize("change", ["bytes", "new file", "lost file", "executable", "link", "folder", "fifo", "all"])
+def test_a_release_that_was_changed_since_is_not_used_again(shop: Shop, path: Path, change: str) -> None:
+    first, second = shop.commit("one"), shop.commit("two")
+    target = directory(path)
+    target.start(shop.order(first, "d-1", position=1), fresh_token())
+    target.start(shop.order(second, "d-2", position=2), fresh_token())
+    changed(path, first, change)
+    report = target.start(shop.order(first, "d-3", position=3), fresh_token())
+    assert report.detail == f"current -> releases/{first}-2"
+    assert (path / "current" / "file").read_text() == "one"
+    assert sorted(entry.name for entry in (path / "current").iterdir()) == ["file", "name-one"]
+    assert target.start(shop.order(first, "d-4", position=4), fresh_token()).detail == report.detail
+
+
+def test_a_release_that_cannot_be_compared_with_its_commit_is_not_used_again(shop: Shop, path: Path) -> None:
+    first, second = shop.commit("one"), shop.commit("two")
+    target = directory(path)
+    target.start(shop.order(first, "d-1", position=1), fresh_token())
+    target.start(shop.order(second, "d-2", position=2), fresh_token())
+
+    def fails(folder: Path) -> None:
+        raise UnknownCommit("the mirror is lost")
+
+    with pytest.raises(TargetFailed, match="the mirror is lost"):
+        target.start(order(dispatch("d-3", position=3), sha=first, export=fails), fresh_token())
+    assert current(path) == f"releases/{second}"
 
 
 def test_a_reader_never_misses_the_file_while_releases_are_switched(shop: Shop, path: Path) -> None:
@@ -312,18 +368,14 @@ def test_what_a_killed_worker_left_is_cleaned_by_the_same_or_the_next_dispatch(p
     assert (path / "current" / "file").read_text() == str(next_number)
 
 
-def test_a_crash_after_the_export_is_finished_without_another_one(path: Path) -> None:
+def test_a_crash_after_the_export_is_finished_with_the_release_that_is_there(path: Path) -> None:
     done = directory(path).start(numbered(1), fresh_token())
     (path / "current").unlink()
     (path / ".tidegate" / "current.new").symlink_to("releases/nowhere")
     shutil.rmtree(path / ".tidegate" / "dispatches")
-
-    def fails(folder: Path) -> None:
-        raise AssertionError("the release was whole")
-
-    again = order(dispatch("dispatch-0001", position=1), sha=release_of("1"), export=fails)
-    assert directory(path).start(again, fresh_token()) == done
+    assert directory(path).start(numbered(1), fresh_token()) == done
     assert (path / "current" / "file").read_text() == "1"
+    assert releases(path) == {release_of("1")}
 
 
 @pytest.mark.parametrize("below", ["", "further/down"])

@@ -1,0 +1,1 @@
+"""A day of a real Gogs 0.14, driven through the real line."""
