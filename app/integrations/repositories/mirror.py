@@ -77,10 +77,9 @@ class Mirror:
         in the answer: it would be met again.
         """
         with self._places.use(repository) as mirror:
-            if self._commit(mirror, sha) is None:
-                raise UnknownCommit(f"{repository} does not hold {sha}")
             try:
                 with _counted(mirror, sha), Objects(self._git, mirror) as objects:
+                    self._check_held(mirror, repository, sha)
                     known = [base if base is not None and self._commit(mirror, base) is not None else None for base in bases]
                     parts = [self._new_commits(mirror, base, sha, MOST_COMMITS + 1) for base in dict.fromkeys(known)]
                     commits = {c.id: c for part in parts for c in part}
@@ -90,7 +89,7 @@ class Mirror:
 
     def is_ancestor(self, repository: str, ancestor: str, descendant: str) -> bool:
         """Tell whether `descendant` contains `ancestor`."""
-        with self._places.use(repository) as mirror:
+        with self._places.use(repository) as mirror, _counted(mirror, descendant):
             return self._contains(mirror, ancestor, descendant)
 
     def signatures(
@@ -119,11 +118,14 @@ class Mirror:
 
         Raises UnknownCommit, RepositoryUnavailable, ContentTooLarge, or UnsafeContent if a path must not be written.
         """
-        with self._places.use(repository) as mirror:
-            if self._commit(mirror, sha) is None:
-                raise UnknownCommit(f"{repository} does not hold {sha}")
-            with _counted(mirror, sha), Objects(self._git, mirror, seconds=self._git.limits.fetch_seconds) as objects:
-                export(objects, sha, destination, self._git.limits)
+        limits = self._git.limits
+        with (
+            self._places.use(repository) as mirror,
+            _counted(mirror, sha),
+            Objects(self._git, mirror, seconds=limits.fetch_seconds) as objects,
+        ):
+            self._check_held(mirror, repository, sha)
+            export(objects, sha, destination, limits)
 
     def _in_right_format(self, repository: str, act: Callable[[Path], Answer]) -> Answer:
         """Act on the mirror. If the forge makes ids with another hash, make the mirror anew with that one, and act once more."""
@@ -191,6 +193,10 @@ class Mirror:
             raise UnknownCommit(f"{name!r} is not an object id")
         return commits_of(self._git, mirror).peel(name)
 
+    def _check_held(self, mirror: Path, repository: str, sha: str) -> None:
+        if self._commit(mirror, sha) is None:
+            raise UnknownCommit(f"{repository} does not hold {sha}")
+
     def _tag(self, mirror: Path, ref: str) -> TagObject | None:
         """Find the annotated tag that `ref` names; None if it is a lightweight one."""
         found = commits_of(self._git, mirror).tag(tracking(ref)) if ref.startswith("refs/tags/") else None
@@ -213,7 +219,9 @@ def _counted(mirror: Path, sha: str) -> Iterator[None]:
     try:
         yield
     except RepositorySlow as fault:
-        with (mirror / f"slow-{sha[:64]}").open("a") as file:
+        if not is_object_id(sha):
+            raise
+        with (mirror / f"slow-{sha}").open("a") as file:
             file.write(".")
             count = file.tell()
         if count < MOST_TIMEOUTS:

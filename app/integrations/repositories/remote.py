@@ -107,10 +107,10 @@ class Remote:
         try:
             self._ask(mirror, repository, ["fetch", *_FETCH], [f"{ref}:{tracking(ref)}"], missing=f"{repository} has no {ref}")
         except (RepositoryUnavailable, ContentTooLarge):
-            for leftover in (each for pattern in _LEFTOVERS for each in (mirror / "objects").glob(pattern)):
-                if leftover.is_file():
-                    leftover.unlink(missing_ok=True)  # no other fetch runs, and each try could leave a whole pack
-            raise
+            largest = _clear_leftovers(mirror)
+            if largest < (most := self._git.limits.fetch_bytes) // 512 * 512:
+                raise
+            raise ContentTooLarge(f"{repository} sends a pack of more than {most} bytes (TIDEGATE_FETCH_BYTES)") from None
 
     def _refs(self, mirror: Path, repository: str, *patterns: str) -> dict[str, str]:
         answer = self._ask(mirror, repository, ["ls-remote"], list(patterns), missing="")
@@ -129,6 +129,18 @@ class Remote:
         if result.code != 0:
             raise _fault(result, repository, url, has_token=token is not None, missing=missing, verb=verb[0])
         return result
+
+
+def _clear_leftovers(mirror: Path) -> int:
+    """Delete what a fetch that failed has left; return the size of the largest. No other fetch runs meanwhile.
+
+    Each try could leave a whole pack. Git does not say that its pack met the limit, but the file shows it.
+    """
+    leftovers = [each for pattern in _LEFTOVERS for each in (mirror / "objects").glob(pattern) if each.is_file()]
+    largest = max((each.stat().st_size for each in leftovers), default=0)
+    for each in leftovers:
+        each.unlink(missing_ok=True)
+    return largest
 
 
 def _fault(result: GitResult, repository: str, url: str, *, has_token: bool, missing: str, verb: str) -> GateError | OtherFormat:
