@@ -74,6 +74,22 @@ class Settings(BaseModel):
         description="seconds in which a process must end once its successor works (restart, too much memory); then it is killed",
     )
     max_rss_mb: int = Field(0, ge=0, description="memory (MiB) above which a process is replaced; 0: no limit")
+    git_seconds: float = Field(
+        60.0,
+        gt=0,
+        description="seconds after which a question to a mirror is ended; three times about one commit: the commit is too large",
+    )
+    fetch_seconds: float = Field(300.0, gt=0, description="seconds after which a fetch, or the export of a release, is ended")
+    git_memory_bytes: int = Field(
+        4 * 1024**3, gt=0, description="bytes of memory (address space) of one git process; what needs more is too large"
+    )
+    fetch_bytes: int = Field(
+        4 * 1024**3,
+        gt=0,
+        description="bytes of the largest file that git may write, such as the pack of a fetch; what is larger is refused",
+    )
+    export_files: int = Field(200_000, gt=0, description="files of the largest release; a larger one is refused")
+    export_bytes: int = Field(4 * 1024**3, gt=0, description="bytes of the largest release; a larger one is refused")
     session_idle: float = Field(3600.0, gt=0, description="seconds without a request after which a session ends")
     session_longest: float = Field(43_200.0, gt=0, description="seconds after the sign-in when a session ends in any case")
     trusted_proxies: str = Field(

@@ -108,6 +108,24 @@ class RepositoryUnavailable(GateError):
     permanent = False
 
 
+class RepositorySlow(RepositoryUnavailable):
+    """Git took too long, so it was ended."""
+
+    code = "repository-slow"
+
+
+class ContentTooLarge(GateError):
+    """The repository's content exceeds a limit."""
+
+    code = "content-too-large"
+
+
+class UnsafeContent(GateError):
+    """The commit holds a path that cannot be released."""
+
+    code = "unsafe-content"
+
+
 class UnknownCommit(GateError):
     """The repository does not hold this commit."""
 

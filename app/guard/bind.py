@@ -21,11 +21,12 @@ from app.integrations.identity.protocol import Tools
 from app.integrations.identity.scim import Options as ScimOptions
 from app.integrations.identity.scim import ScimDocuments
 from app.integrations.registry import FORGES, HINT_READERS, SINKS, SOURCES, TARGETS
+from app.integrations.repositories.git import GitLimits
 from app.integrations.repositories.mirror import Mirror
 from app.integrations.system import pause
 from app.integrations.targets.protocol import Target
 from app.pipeline.ports.services import ForgeBinding, IssuerBinding, SinkBinding, SourceBinding, SourceHooks
-from app.settings import environ
+from app.settings import Settings, environ
 
 SOURCE_TIMEOUT = 5.0  # seconds
 
@@ -102,13 +103,26 @@ def _options(issuer: IssuerSettings) -> IssuerOptions:
     return options
 
 
-def make_mirror(forges: Mapping[str, ForgeSettings], state: Path) -> Mirror:
+def make_mirror(forges: Mapping[str, ForgeSettings], state: Path, limits: GitLimits) -> Mirror:
     """Make the mirror of the forges' repositories below `state`."""
     return Mirror(
         state / "mirrors",
         lambda key: clone_url(forges, key),
         lambda key: _api_token(forges, key),
         environ=environ(),
+        limits=limits,
+    )
+
+
+def git_limits(settings: Settings) -> GitLimits:
+    """Return the limits of git and of exports from the settings."""
+    return GitLimits(
+        seconds=settings.git_seconds,
+        fetch_seconds=settings.fetch_seconds,
+        memory_bytes=settings.git_memory_bytes,
+        fetch_bytes=settings.fetch_bytes,
+        export_files=settings.export_files,
+        export_bytes=settings.export_bytes,
     )
 
 

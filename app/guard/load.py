@@ -11,7 +11,7 @@ from app.config.load import Configuration, load_configuration
 from app.domain.clock import Clock, Ids
 from app.domain.environment import Environment
 from app.domain.errors import BadConfiguration
-from app.guard.bind import bind_forge, bind_issuers, bind_sink, bind_source, make_mirror, make_target
+from app.guard.bind import bind_forge, bind_issuers, bind_sink, bind_source, git_limits, make_mirror, make_target
 from app.integrations.identity.file import load as load_people
 from app.integrations.identity.oidc.issuers import IssuerOptions
 from app.integrations.identity.oidc.validator import HeldKeys
@@ -86,7 +86,7 @@ def _guard(
         targets={name: make_target(target, state, clock) for name, target in configuration.targets.items()},
         identity=access_map,
         policy=policies,
-        repositories=make_mirror(forges, state),
+        repositories=make_mirror(forges, state, git_limits(settings)),
         sources={name: bind_source(source, clock) for name, source in configuration.sources.items()},
         access_issuer=configuration.access_issuer,
         sinks={name: bind_sink(sink, clock) for name, sink in configuration.sinks.items()},

@@ -1,18 +1,15 @@
-"""The changes between trees, read with two kinds of `git` process: one lists paths and ids, the other hands out the bytes.
+"""The changes between trees: paths from a walk within a budget (`trees.py`), bytes as the blobs hold them (`objects.py`).
 
 This module finds the new lines: those of the new file that the old one does not hold anywhere (a line that only moved is not
 new). So it parses no diff, which a message or a file could imitate, and computes none, which an attacker could make costly.
-No attribute of the repository (`-diff`, `binary`, a filter, a textconv) matters, since `--raw` and `cat-file` read none.
-Sizes are asked before bytes, since a small pack can hold huge files.
+No attribute of the repository (`-diff`, `binary`, a filter, a textconv) matters. Sizes are asked before bytes, since a small
+pack can hold huge files. A limit that is met makes the answer say so; it is no fault.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-
-import pygit2
 
 from app.domain.change import (
     LARGEST_FILE,
@@ -27,32 +24,16 @@ from app.domain.change import (
     Line,
     read_text,
 )
-from app.domain.errors import RepositoryUnavailable
-from app.integrations.repositories.git import Git
+from app.domain.errors import ContentTooLarge, UnsafeContent
+from app.integrations.repositories.commits import Commit
+from app.integrations.repositories.content.objects import Objects
+from app.integrations.repositories.content.trees import EXECUTABLE, FILE, LINK, SUBMODULE, Leaf, Walk
 
 MOST_BASES = 20
 LONGEST_NAME = 1_000  # bytes of an author's name or e-mail
 MOST_READ = 64 * 1024 * 1024  # bytes of files, old and new, for one answer
 _BATCH_BYTES = 8 * 1024 * 1024  # bytes held at a time
-_ENTRY_BYTES = 2_000  # bytes of one entry of the listing, about: paths are up to 4096
-_EMPTY_TREES = {
-    40: "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
-    64: "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321",
-}
-_LIST = (
-    "diff-tree",
-    "-r",
-    "-z",
-    "--raw",
-    "--no-abbrev",
-    "--no-renames",
-    "--no-commit-id",
-    "--ignore-submodules=none",
-    "--no-ext-diff",
-    "--no-textconv",
-)
-_WITHOUT_REPLACEMENTS = {"GIT_NO_REPLACE_OBJECTS": "1"}
-_LINK, _SUBMODULE, _NONE = "120000", "160000", "000000"
+_FILES = (FILE, EXECUTABLE)
 
 
 @dataclass(slots=True)
@@ -60,8 +41,7 @@ class _Entry:
     """One path: its object now, and its objects in the bases; None if it was not a file in one of them."""
 
     path: bytes
-    mode: str
-    new: str
+    new: Leaf | None
     old: set[str | None] = field(default_factory=set)
 
 
@@ -73,47 +53,53 @@ class _Reading:
     paths_known: bool = True
     text_left: int = field(default_factory=lambda: MOST_TEXT)
 
+    def miss_paths(self, why: str) -> None:
+        """Keep that paths may be missing."""
+        self.reasons[why] = None
+        self.paths_known = False
 
-def read_changes(git: Git, mirror: Path, bases: Sequence[str | None], sha: str, *, commits: Iterable[pygit2.Commit]) -> Changes:
+
+def read_changes(objects: Objects, bases: Sequence[str | None], sha: str, *, commits: Iterable[Commit]) -> Changes:
     """Read all that is in `sha` but not in each of `bases` (None: empty), and messages; raises RepositoryUnavailable."""
     reading = _Reading()
     messages = _messages(commits, reading)
-    entries = _entries(git, mirror, list(dict.fromkeys(bases)), sha, reading)
-    files = _Files(git, mirror, reading).read(entries)
+    entries = _entries(objects, list(dict.fromkeys(bases)), sha, reading)
+    try:
+        files = _Files(objects, reading).read(entries)
+    except ContentTooLarge as fault:
+        reading.reasons[str(fault)] = None
+        files = tuple(ChangedFile(_path(entry), _kind(entry) or FileKind.UNREAD) for entry in entries)
     return Changes(files, messages, (), not reading.reasons, reading.paths_known, "; ".join(reading.reasons))
 
 
-def _entries(git: Git, mirror: Path, bases: list[str | None], sha: str, reading: _Reading) -> list[_Entry]:
+def _entries(objects: Objects, bases: list[str | None], sha: str, reading: _Reading) -> list[_Entry]:
     if len(bases) > MOST_BASES:
-        reading.reasons[f"only {MOST_BASES} of {len(bases)} bases were compared"] = None
-        reading.paths_known = False
+        reading.miss_paths(f"only {MOST_BASES} of {len(bases)} bases were compared")
     entries: dict[bytes, _Entry] = {}
-    for before in bases[:MOST_BASES]:
-        listed, is_cut = git.read_some(
-            mirror, *_LIST, before or _EMPTY_TREES[len(sha)], sha, more=_WITHOUT_REPLACEMENTS, most=MOST_FILES * _ENTRY_BYTES
-        )
-        fields = listed.split(b"\0")[:-1]
-        for header, path in zip(fields[::2], fields[1::2], strict=False):
-            _, mode, old, new, _ = header.decode("ascii").split(" ")
-            entry = entries.setdefault(path, _Entry(path, mode, new))
-            entry.old.add(old if header[1:7] in (b"100644", b"100755", b"100664") else None)
-        if is_cut or len(entries) > MOST_FILES:
-            reading.reasons[f"more than {MOST_FILES} files are changed"] = None
-            reading.paths_known = False
+    walk = Walk(objects)
+    try:
+        for base in bases[:MOST_BASES]:
+            for found in walk.differences(base, sha):
+                entry = entries.setdefault(found.path, _Entry(found.path, found.new))
+                entry.old.add(found.old.id if found.old is not None and found.old.mode in _FILES else None)
+                if len(entries) > MOST_FILES:
+                    raise ContentTooLarge(f"more than {MOST_FILES} files are changed")
+    except (ContentTooLarge, UnsafeContent) as fault:
+        reading.miss_paths(str(fault))
     return [entries[path] for path in sorted(entries)][:MOST_FILES]
 
 
 class _Files:
     """Reads the files of entries, in batches; within a batch, each object is read once."""
 
-    def __init__(self, git: Git, mirror: Path, reading: _Reading) -> None:
-        self._git = git
-        self._mirror = mirror
+    def __init__(self, objects: Objects, reading: _Reading) -> None:
+        self._objects = objects
         self._reading = reading
 
     def read(self, entries: list[_Entry]) -> tuple[ChangedFile, ...]:
         """Read the files, a few megabytes at a time, until MOST_READ; return them by path."""
-        sizes = self._sizes({o for e in entries if _is_file(e) for o in (e.new, *e.old) if o is not None})
+        ids = list(dict.fromkeys(o for e in entries if _is_file(e) for o in (_new(e), *e.old) if o is not None))
+        sizes = dict(zip(ids, self._objects.sizes(ids), strict=True))
         done: list[ChangedFile] = []
         batch: list[_Entry] = []
         held = total = 0
@@ -135,14 +121,15 @@ class _Files:
         return sum(sizes[o] for o in _objects_to_read(entry, sizes))
 
     def _batch(self, entries: list[_Entry], sizes: dict[str, int]) -> list[ChangedFile]:
-        contents = self._contents(list(dict.fromkeys(o for e in entries for o in _objects_to_read(e, sizes))))
+        ids = dict.fromkeys(o for e in entries for o in _objects_to_read(e, sizes))
+        contents = dict(self._objects.read(list(ids), "blob"))
         return [self._file(entry, sizes, contents) for entry in entries]
 
     def _file(self, entry: _Entry, sizes: dict[str, int], contents: dict[str, bytes]) -> ChangedFile:
-        kind = _kind(entry) or (FileKind.LARGE if sizes[entry.new] > LARGEST_FILE else FileKind.TEXT)
+        kind = _kind(entry) or (FileKind.LARGE if sizes[_new(entry)] > LARGEST_FILE else FileKind.TEXT)
         if kind is not FileKind.TEXT:
             return ChangedFile(_path(entry), kind)
-        text = read_text(contents[entry.new])
+        text = read_text(contents[_new(entry)])
         if text is None:
             return ChangedFile(_path(entry), FileKind.BINARY)
         added = _new_lines(text, [read_text(contents[o]) if o in contents else None for o in entry.old])
@@ -152,45 +139,28 @@ class _Files:
             return ChangedFile(_path(entry), FileKind.UNREAD)
         return ChangedFile(_path(entry), FileKind.TEXT, added)
 
-    def _sizes(self, objects: set[str]) -> dict[str, int]:
-        """Ask for sizes; raises RepositoryUnavailable if an object is missing."""
-        answer = self._ask("--batch-check=%(objecttype) %(objectsize)", sorted(objects)).decode("ascii", "replace")
-        rows = [line.split(" ") for line in answer.splitlines()]
-        if len(rows) != len(objects) or any(row[0] != "blob" for row in rows):
-            raise RepositoryUnavailable("the mirror does not hold all files of these commits")
-        return {name: int(row[1]) for name, row in zip(sorted(objects), rows, strict=True)}
-
-    def _contents(self, objects: list[str]) -> dict[str, bytes]:
-        answer = self._ask("--batch=%(objectname) %(objectsize)", objects)
-        contents, at = {}, 0
-        for name in objects:
-            end = answer.index(b"\n", at)
-            size = int(answer[at:end].split(b" ")[1])
-            contents[name] = answer[end + 1 : end + 1 + size]
-            at = end + 1 + size + 1
-        return contents
-
-    def _ask(self, option: str, objects: list[str]) -> bytes:
-        if not objects:
-            return b""
-        return self._git.read(
-            self._mirror, "cat-file", option, "--buffer", more=_WITHOUT_REPLACEMENTS, given="\n".join([*objects, ""]).encode()
-        )
-
 
 def _is_file(entry: _Entry) -> bool:
-    return entry.mode not in {_LINK, _SUBMODULE, _NONE}
+    return _kind(entry) is None
 
 
 def _kind(entry: _Entry) -> FileKind | None:
-    return {_LINK: FileKind.LINK, _SUBMODULE: FileKind.SUBMODULE, _NONE: FileKind.GONE}.get(entry.mode)
+    """Tell the kind of an entry by its mode alone; None: it is a file."""
+    if entry.new is None:
+        return FileKind.GONE
+    return {LINK: FileKind.LINK, SUBMODULE: FileKind.SUBMODULE}.get(entry.new.mode)
+
+
+def _new(entry: _Entry) -> str:
+    assert entry.new is not None  # asked of files only
+    return entry.new.id
 
 
 def _objects_to_read(entry: _Entry, sizes: dict[str, int]) -> list[str]:
     """List the objects to read for an entry. An old file that is too large is not compared, so all lines count as new."""
-    if not _is_file(entry) or sizes[entry.new] > LARGEST_FILE:
+    if not _is_file(entry) or sizes[_new(entry)] > LARGEST_FILE:
         return []
-    return [entry.new, *(o for o in entry.old if o is not None and sizes[o] <= LARGEST_FILE)]
+    return [_new(entry), *(o for o in entry.old if o is not None and sizes[o] <= LARGEST_FILE)]
 
 
 def _path(entry: _Entry) -> str:
@@ -209,29 +179,19 @@ def _lines(text: str) -> list[str]:
     return lines[:-1] if lines[-1] == "" else lines
 
 
-def _messages(commits: Iterable[pygit2.Commit], reading: _Reading) -> tuple[CommitMessage, ...]:
+def _messages(commits: Iterable[Commit], reading: _Reading) -> tuple[CommitMessage, ...]:
     messages: list[CommitMessage] = []
     for commit in commits:
         if len(messages) >= MOST_COMMITS or reading.text_left <= 0:
             reading.reasons["there are more new commits than messages that are read"] = None
             break
-        raw = bytes(commit.raw_message)
-        if len(raw) > LONGEST_MESSAGE:
-            reading.reasons[f"the message of commit {str(commit.id)[:12]} is too long and was not read to its end"] = None
-        text = raw[:LONGEST_MESSAGE].decode(errors="replace")
+        if len(commit.message) > LONGEST_MESSAGE:
+            reading.reasons[f"the message of commit {commit.id[:12]} is too long and was not read to its end"] = None
+        text = commit.message[:LONGEST_MESSAGE].decode(errors="replace")
         reading.text_left -= len(text)
-        messages.append(
-            CommitMessage(str(commit.id), text, _author_name(commit), _email(commit.author), _email(commit.committer))
-        )
+        names = (_as_text(raw) for raw in (commit.author_name, commit.author_email, commit.committer_email))
+        messages.append(CommitMessage(commit.id, text, *names))
     return tuple(messages)
-
-
-def _author_name(commit: pygit2.Commit) -> str:
-    return _as_text(bytes(commit.author.raw_name or b""))
-
-
-def _email(who: pygit2.Signature) -> str:
-    return _as_text(bytes(who.raw_email or b""))
 
 
 def _as_text(raw: bytes) -> str:

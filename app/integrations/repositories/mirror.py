@@ -1,41 +1,36 @@
 """Repositories through bare mirrors and the git program: fetch by ref, peel, compare, list authors, verify, export.
 
 Refs and ids come from payloads: they are checked before git gets them, and never stand where an option could. Nothing of the
-repository runs: no hooks, no filter programs, no submodules. Git gets the credential in the environment of its process
-(`GIT_CONFIG_*`, git-config(1)), not in its arguments.
+repository runs: no hooks, no filter programs, no submodules. Next: `place.py` (folders and locks), `remote.py` (the forge),
+`commits.py` and `content/` (what the mirror holds).
 """
 
 from __future__ import annotations
 
-import base64
 import fcntl
-import os
-import re
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
-import pygit2
-from pygit2.enums import ConfigLevel, RepositoryOpenFlag
-
-from app.domain.change import Changes
-from app.domain.errors import RepositoryUnavailable, UnknownCommit
+from app.domain.change import MOST_COMMITS, Changes
+from app.domain.errors import ContentTooLarge, RepositorySlow, RepositoryUnavailable, UnknownCommit, UnsafeContent
 from app.domain.event import is_object_id
 from app.domain.signature import CommitKey, SignedObject
 from app.integrations.repositories.changes import read_changes
-from app.integrations.repositories.git import Git
+from app.integrations.repositories.commits import Commit, commits_of
+from app.integrations.repositories.content.export import export
+from app.integrations.repositories.content.objects import Objects
+from app.integrations.repositories.git import Git, GitLimits
+from app.integrations.repositories.place import Places, check_ref, hold, tracking
 from app.integrations.repositories.protocol import COMMITS_LISTED, CommitAuthor
+from app.integrations.repositories.remote import OtherFormat, Remote
 from app.integrations.repositories.signatures import TagObject, verify
 
 LONGEST_EMAIL = 320  # RFC 3696, erratum 1690, says 254; some more is kept, to be shown
-_SAFE_KEY = re.compile(r"\A[a-z0-9][a-z0-9-]*:(?!\.)[A-Za-z0-9._-]+/(?!\.)[A-Za-z0-9._-]+\Z")
-_SAFE_REF = re.compile(r"\Arefs/(heads|tags)/(?!.*(?:\.\.|//|@\{|\.lock(?:/|\Z)|/\.))[^\x00-\x20\x7f~^:?*\[\\]+(?<![./])\Z")
-_EXACTLY = RepositoryOpenFlag.BARE | RepositoryOpenFlag.NO_SEARCH | RepositoryOpenFlag.NO_DOTGIT
-for _level in (ConfigLevel.PROGRAMDATA, ConfigLevel.SYSTEM, ConfigLevel.XDG, ConfigLevel.GLOBAL):
-    pygit2.settings.search_path[_level] = ""  # as for git: the settings of this machine and its users are not read
+MOST_TIMEOUTS = 3  # of git about one commit, before it counts as too large
+_LIMITS = GitLimits()
+Answer = TypeVar("Answer")
 
 
 class Mirror:
@@ -48,140 +43,131 @@ class Mirror:
         token: Callable[[str], str | None],
         *,
         environ: Mapping[str, str],
-        timeout: float = 60.0,
+        limits: GitLimits = _LIMITS,
     ) -> None:
-        self._folder = folder
-        self._clone_url = clone_url
-        self._token = token
-        self._git = Git(environ, timeout)
+        self._git = Git(environ, limits)
+        self._places = Places(folder, self._git)
+        self._remote = Remote(self._git, clone_url, token)
 
     def fetch(self, repository: str, ref: str, object_id: str | None) -> str:
         """Bring `ref` up to date if needed; return the commit to deploy.
 
-        Raises RepositoryUnavailable or UnknownCommit.
+        Raises RepositoryUnavailable, UnknownCommit or ContentTooLarge.
         """
-        mirror = self._mirror(repository)
-        if object_id is not None and (known := self._complete_commit(mirror, ref, object_id)) is not None:
-            return known  # the object of an id never changes
-        self._fetch(mirror, repository, ref)
-        commit = self._commit(mirror, object_id or _tracking(ref))
-        if commit is None:
-            raise UnknownCommit(f"{ref} of {repository} does not hold {object_id or 'a commit'}")
-        return commit
+        check_ref(ref)
+        return self._in_right_format(repository, lambda mirror: self._bring(mirror, repository, ref, object_id))
 
     def head(self, repository: str, ref: str) -> str | None:
         """Ask the forge for the commit that `ref` stands on now, and bring it into the mirror; None if the ref is gone."""
-        mirror = self._mirror(repository)
-        _check_ref(ref)
-        head = self._remote_head(mirror, repository, ref)
-        if head is None or self._complete_commit(mirror, ref, head) is not None:
-            return head
-        self._fetch(mirror, repository, ref)
-        return self._commit(mirror, _tracking(ref))  # the ref may have moved on since the question
+        check_ref(ref)
+        return self._in_right_format(repository, lambda mirror: self._bring_head(mirror, repository, ref))
 
     def authors(self, repository: str, before: str | None, sha: str) -> list[CommitAuthor]:
         """List the authors of `before..sha`, newest first; without a known `before`, of the commits on no other known branch.
 
         If there is no such commit, return the author of `sha` itself, so that the list is never empty.
         """
-        mirror = self._mirror(repository)
-        return [_author(c) for c in self._new_commits(mirror, before, sha)]
+        with self._places.use(repository) as mirror, _counted(mirror, sha):
+            return [_author(c) for c in self._new_commits(mirror, before, sha, COMMITS_LISTED + 1)]
 
     def changes(self, repository: str, bases: Sequence[str | None], sha: str) -> Changes:
         """Read all that is in `sha` but not in each of `bases`; a base that is None or not known is empty.
 
-        The messages are those of the commits that `authors` lists, for one base after the other.
+        The messages are those of the commits that `authors` lists, for one base after the other. A limit that is met is told
+        in the answer: it would be met again.
         """
-        mirror = self._mirror(repository)
-        if self._commit(mirror, sha) is None:
-            raise UnknownCommit(f"{repository} does not hold {sha}")
-        known = [base if base is not None and self._commit(mirror, base) is not None else None for base in bases]
-        commits = {c.id: c for base in dict.fromkeys(known) for c in self._new_commits(mirror, base, sha)}
-        return read_changes(self._git, mirror, known, sha, commits=commits.values())
-
-    def _new_commits(self, mirror: Path, before: str | None, sha: str) -> list[pygit2.Commit]:
-        """List `before..sha`, or the commits on no other known branch, newest first; `sha` itself if there are none."""
-        opened = _open(mirror)
-        if before is not None and self._commit(mirror, before) is not None:
-            known = [before]
-        else:
-            known = [tip for tip in _tips(opened) if not self._contains(mirror, sha, tip)]
-        try:
-            walk = opened.walk(sha, pygit2.enums.SortMode.TOPOLOGICAL | pygit2.enums.SortMode.TIME)
-            for oid in known:
-                walk.hide(oid)
-            return list(islice(walk, COMMITS_LISTED + 1)) or [opened[sha].peel(pygit2.Commit)]
-        except (KeyError, ValueError, pygit2.GitError) as fault:
-            raise RepositoryUnavailable(f"the commits of {sha} cannot be read: {fault}") from None
+        with self._places.use(repository) as mirror:
+            try:
+                with _counted(mirror, sha), Objects(self._git, mirror) as objects:
+                    self._check_held(mirror, repository, sha)
+                    known = [base if base is not None and self._commit(mirror, base) is not None else None for base in bases]
+                    parts = [self._new_commits(mirror, base, sha, MOST_COMMITS + 1) for base in dict.fromkeys(known)]
+                    commits = {c.id: c for part in parts for c in part}
+                    return read_changes(objects, known, sha, commits=commits.values())
+            except (ContentTooLarge, UnsafeContent) as fault:
+                return Changes(is_whole=False, paths_known=False, why_not=str(fault))
 
     def is_ancestor(self, repository: str, ancestor: str, descendant: str) -> bool:
         """Tell whether `descendant` contains `ancestor`."""
-        return self._contains(self._mirror(repository), ancestor, descendant)
+        with self._places.use(repository) as mirror, _counted(mirror, descendant):
+            return self._contains(mirror, ancestor, descendant)
 
     def signatures(
         self, repository: str, *, commits: Sequence[str], tag_ref: str | None, keys: Sequence[CommitKey]
     ) -> list[SignedObject]:
         """Verify the signatures of the first COMMITS_VERIFIED of `commits`, then that of an annotated tag, against `keys`.
 
-        Raises RepositoryUnavailable, also if ssh-keygen or gpg is needed but missing, or UnknownCommit.
+        Raises RepositoryUnavailable, also if ssh-keygen or gpg is needed but missing, UnknownCommit or ContentTooLarge.
         """
-        mirror = self._mirror(repository)
+
+        def answer(mirror: Path) -> list[SignedObject]:
+            if tag_ref is not None:
+                self._fetch(
+                    mirror, repository, tag_ref
+                )  # the mirror may have the commit without the tag, and the tag may have moved
+            tag = self._tag(mirror, tag_ref) if tag_ref is not None else None
+            with _counted(mirror, commits[0] if commits else "tag"):
+                return verify(self._git, mirror, commits, tag=tag, keys=keys)
+
         if tag_ref is not None:
-            self._fetch(mirror, repository, tag_ref)  # the mirror may have the commit without the tag, and the tag may have moved
-        tag = self._tag(mirror, tag_ref) if tag_ref is not None else None
-        return verify(self._git, mirror, commits, tag=tag, keys=keys)
+            check_ref(tag_ref)
+        return self._in_right_format(repository, answer)
 
     def export(self, repository: str, sha: str, destination: Path) -> None:
-        """Write the files of commit `sha` into the existing, empty folder `destination`.
+        """Write the files of commit `sha` into the existing, empty folder `destination`: the bytes of its blobs.
 
-        Each export has its own index, so links and executable bits survive, and exports can run side by side. Git refuses
-        paths that leave the folder or that name `.git`.
+        Raises UnknownCommit, RepositoryUnavailable, ContentTooLarge, or UnsafeContent if a path must not be written.
         """
-        mirror = self._mirror(repository)
-        if self._commit(mirror, sha) is None:
-            raise UnknownCommit(f"{repository} does not hold {sha}")
-        with tempfile.TemporaryDirectory(prefix="index-", dir=mirror) as scratch:
-            more = {"GIT_INDEX_FILE": f"{scratch}/index", "GIT_WORK_TREE": str(destination.resolve())}
-            self._git.read(mirror, "read-tree", "--reset", "-u", sha, more=more, settings=["core.bare=false"])
+        limits = self._git.limits
+        with (
+            self._places.use(repository) as mirror,
+            _counted(mirror, sha),
+            Objects(self._git, mirror, seconds=limits.fetch_seconds) as objects,
+        ):
+            self._check_held(mirror, repository, sha)
+            export(objects, sha, destination, limits)
 
-    def _mirror(self, repository: str) -> Path:
-        """Return the repository's mirror, made on first use."""
-        if not _SAFE_KEY.match(repository):
-            raise UnknownCommit(f"{repository!r} is not a repository name")
-        forge, _, full_name = repository.partition(":")
-        mirror = self._folder / forge / f"{full_name.lower()}.git"
-        if (mirror / "HEAD").exists():
-            return mirror
-        mirror.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(mirror.with_suffix(".lock")):
-            if not (mirror / "HEAD").exists():
-                fresh = Path(tempfile.mkdtemp(prefix="new-", dir=mirror.parent))
-                self._git.read(fresh, "init", "--quiet", "--bare", "--template=", ".")
-                shutil.rmtree(mirror, ignore_errors=True)
-                fresh.rename(mirror)
-        return mirror
+    def _in_right_format(self, repository: str, act: Callable[[Path], Answer]) -> Answer:
+        """Act on the mirror. If the forge makes ids with another hash, make the mirror anew with that one, and act once more."""
+        try:
+            with self._places.use(repository) as mirror:
+                return act(mirror)
+        except OtherFormat as other:
+            self._places.make_anew(repository, str(other))
+        try:
+            with self._places.use(repository) as mirror:
+                return act(mirror)
+        except OtherFormat as other:
+            raise RepositoryUnavailable(f"{repository} changes the hash of its ids again and again: now it is {other}") from None
 
-    def _remote_head(self, mirror: Path, repository: str, ref: str) -> str | None:
-        """Ask the forge for the commit of `ref`; None: there is none. A forge on this machine is read from disk."""
-        url = self._clone_url(repository)
-        head = _read_beside(url, ref)
-        if head is not None:
+    def _bring(self, mirror: Path, repository: str, ref: str, object_id: str | None) -> str:
+        if object_id is not None and (known := self._complete_commit(mirror, ref, object_id)) is not None:
+            return known  # the object of an id never changes
+        self._fetch(mirror, repository, ref)
+        commit = self._commit(mirror, object_id or tracking(ref))
+        if commit is None:
+            raise UnknownCommit(f"{ref} of {repository} does not hold {object_id or 'a commit'}")
+        return commit
+
+    def _bring_head(self, mirror: Path, repository: str, ref: str) -> str | None:
+        head = self._remote.head(mirror, repository, ref)
+        if head is None or self._complete_commit(mirror, ref, head) is not None:
             return head
-        answer = self._remote(mirror, repository, "ls-remote", "--", url, ref, f"{ref}^{{}}")
-        heads = {name: oid for oid, _, name in (line.partition("\t") for line in answer.splitlines())}
-        return heads.get(f"{ref}^{{}}") or heads.get(ref)
+        self._fetch(mirror, repository, ref)
+        return self._commit(mirror, tracking(ref))  # the ref may have moved on since the question
 
     def _fetch(self, mirror: Path, repository: str, ref: str) -> None:
-        _check_ref(ref)
-        options = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--force")
-        with _lock(mirror / "fetch.lock"):
-            try:
-                url = self._clone_url(repository)
-                self._remote(mirror, repository, "fetch", *options, "--", url, f"{ref}:{_tracking(ref)}")
-            except RepositoryUnavailable as fault:
-                if "couldn't find remote ref" in str(fault):
-                    raise UnknownCommit(f"{repository} has no {ref}") from None
-                raise
+        with _lock(mirror):
+            self._remote.fetch(mirror, repository, ref)
+
+    def _new_commits(self, mirror: Path, before: str | None, sha: str, most: int) -> Iterator[Commit]:
+        """Yield `before..sha`, or the commits on no other known branch, newest first; `sha` itself if there are none."""
+        commits = commits_of(self._git, mirror)
+        if before is not None and self._commit(mirror, before) is not None:
+            known = [before]
+        else:
+            known = [tip for tip in commits.tips() if not self._contains(mirror, sha, tip)]
+        return commits.new(known, sha, most)
 
     def _complete_commit(self, mirror: Path, ref: str, object_id: str) -> str | None:
         """Peel an id to its commit, if the mirror has the commit with all of its objects.
@@ -189,116 +175,72 @@ class Mirror:
         Git unpacks the newest commit first, so a commit may be here from a fetch that still runs or was killed. A ref is set
         last. A commit that no ref contains is whole if git finds its objects while no fetch runs.
         """
-        _check_ref(ref)
         commit = self._commit(mirror, object_id)
         if commit is None:
             return None
         with suppress(RepositoryUnavailable):
-            tip = self._commit(mirror, _tracking(ref))
+            tip = self._commit(mirror, tracking(ref))
             if tip is not None and self._contains(mirror, commit, tip):
                 return commit
-        with suppress(RepositoryUnavailable), _lock(mirror / "fetch.lock"):
+        with suppress(RepositoryUnavailable), _lock(mirror):
             self._git.read(mirror, "rev-list", "--quiet", "--objects", commit, "--not", "--all")
             return commit
         return None
 
     def _commit(self, mirror: Path, name: str) -> str | None:
-        """Peel `name` (an id or a tracking ref) to its commit, if the mirror has it. It is read in this process, for speed."""
+        """Peel `name` (an id or a tracking ref) to its commit, if the mirror has it."""
         if not (is_object_id(name) or name.startswith("refs/tidegate/")):
             raise UnknownCommit(f"{name!r} is not an object id")
-        try:
-            repository = _open(mirror)
-            target = repository.get(name) if is_object_id(name) else repository.references.get(name)
-            return str(target.peel(pygit2.Commit).id) if target is not None else None
-        except pygit2.GitError:  # not a commit, or an id whose length is not this repository's
-            return None
+        return commits_of(self._git, mirror).peel(name)
+
+    def _check_held(self, mirror: Path, repository: str, sha: str) -> None:
+        if self._commit(mirror, sha) is None:
+            raise UnknownCommit(f"{repository} does not hold {sha}")
 
     def _tag(self, mirror: Path, ref: str) -> TagObject | None:
         """Find the annotated tag that `ref` names; None if it is a lightweight one."""
-        _check_ref(ref)
-        reference = _open(mirror).references.get(_tracking(ref)) if ref.startswith("refs/tags/") else None
-        if reference is None:
+        found = commits_of(self._git, mirror).tag(tracking(ref)) if ref.startswith("refs/tags/") else None
+        if found is None:
             raise UnknownCommit(f"the repository does not hold the tag {ref}")
-        is_annotated = isinstance(_open(mirror).get(reference.target), pygit2.Tag)
-        return TagObject(str(reference.target), ref.removeprefix("refs/tags/")) if is_annotated else None
+        object_id, is_annotated = found
+        return TagObject(object_id, ref.removeprefix("refs/tags/")) if is_annotated else None
 
     def _contains(self, mirror: Path, ancestor: str, descendant: str) -> bool:
         if not (is_object_id(ancestor) and is_object_id(descendant)):
             return False
         if self._commit(mirror, ancestor) is None:
             return False  # the mirror has every commit that `descendant` contains
-        try:
-            return ancestor == descendant or _open(mirror).descendant_of(descendant, ancestor)
-        except (KeyError, ValueError, pygit2.GitError) as fault:
-            raise RepositoryUnavailable(f"the commits of {descendant} cannot be read: {fault}") from None
-
-    def _remote(self, mirror: Path, repository: str, *arguments: str) -> str:
-        token = self._token(repository)
-        out = self._git.read(mirror, *arguments, more=_credential(token) if token else None)
-        return out.decode(errors="replace")
-
-
-def _open(mirror: Path) -> pygit2.Repository:
-    """Open the mirror in this process, for frequent questions: starting git costs more than the answer."""
-    return pygit2.Repository(str(mirror), RepositoryOpenFlag.BARE)
-
-
-def _read_beside(url: str, ref: str) -> str | None:
-    """Peel `ref` of a bare repository on this machine. None if anything about it is odd: then git must answer.
-
-    Odd is another owner, whom git refuses (git-config(1), safe.directory), a `%`, which git decodes, or a missing ref.
-    """
-    folder = url.removeprefix("file://")
-    if not folder.startswith("/") or "%" in folder:
-        return None
-    try:
-        if os.stat(folder).st_uid != os.geteuid():
-            return None
-        reference = pygit2.Repository(folder, _EXACTLY).references.get(ref)
-        return str(reference.peel(pygit2.Commit).id) if reference is not None else None
-    except (OSError, KeyError, ValueError, pygit2.GitError):
-        return None
-
-
-def _tips(repository: pygit2.Repository) -> list[str]:
-    """List the commits on which the known branches stand."""
-    branches = repository.references.iterator()
-    return [str(b.target) for b in branches if b.name.startswith("refs/tidegate/heads/")]
-
-
-def _author(commit: pygit2.Commit) -> CommitAuthor:
-    return CommitAuthor(str(commit.id), _email(commit.author), _email(commit.committer))
-
-
-def _email(who: pygit2.Signature) -> str:
-    """Return the e-mail by its bytes. Bytes that are not UTF-8 are marked."""
-    email = bytes(who.raw_email or b"").decode(errors="replace")
-    return email if len(email) <= LONGEST_EMAIL else f"{email[:LONGEST_EMAIL]}…"  # no principal has such an e-mail
-
-
-def _tracking(ref: str) -> str:
-    return f"refs/tidegate/{ref.removeprefix('refs/')}"
-
-
-def _check_ref(ref: str) -> None:
-    """Refuse every name that git-check-ref-format(1) refuses, before git sees it."""
-    if not _SAFE_REF.match(ref):
-        raise UnknownCommit(f"{ref[:200]!r} is not a branch or tag name")
-
-
-def _credential(token: str) -> dict[str, str]:
-    """Give the forge's token as the user name of Basic authentication, which every Gogs version accepts."""
-    basic = base64.b64encode(f"{token}:".encode()).decode()
-    return {
-        "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": "http.extraHeader",
-        "GIT_CONFIG_VALUE_0": f"Authorization: Basic {basic}",
-    }
+        return commits_of(self._git, mirror).contains(ancestor, descendant)
 
 
 @contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock between processes. It ends with the process, so nothing stays locked."""
-    with path.open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+def _counted(mirror: Path, sha: str) -> Iterator[None]:
+    """Count how often git took too long about a commit; raises ContentTooLarge once it is too often, since it would go on so."""
+    try:
+        yield
+    except RepositorySlow as fault:
+        if not is_object_id(sha):
+            raise
+        with (mirror / f"slow-{sha}").open("a") as file:
+            file.write(".")
+            count = file.tell()
+        if count < MOST_TIMEOUTS:
+            raise
+        raise ContentTooLarge(f"git took too long {count} times, the last time: {fault}") from None
+
+
+def _author(commit: Commit) -> CommitAuthor:
+    return CommitAuthor(commit.id, _email(commit.author_email), _email(commit.committer_email))
+
+
+def _email(raw: bytes) -> str:
+    """Return an e-mail by its bytes. Bytes that are not UTF-8 are marked."""
+    email = raw.decode(errors="replace")
+    return email if len(email) <= LONGEST_EMAIL else f"{email[:LONGEST_EMAIL]}…"  # no principal has such an e-mail
+
+
+@contextmanager
+def _lock(mirror: Path) -> Iterator[None]:
+    """Keep every other fetch out."""
+    with hold(mirror / "fetch.lock", fcntl.LOCK_EX):
         yield

@@ -20,13 +20,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from app.domain.errors import BadKey
 from app.domain.signature import KeyKind
-from app.integrations.repositories.git import run
+from app.integrations.repositories.git import GitLimits, run
 from app.integrations.repositories.gnupg import make_home, program
 
 LONGEST_KEY = 64 * 1024
 LEAST_RSA_BITS = 2048
 MOST_RSA_BITS = 16384  # the most that OpenSSH accepts
-GPG_TIMEOUT = 10.0
+_GPG_LIMITS = GitLimits(seconds=10.0)
 _SSH_TYPES = frozenset(
     {
         "ssh-ed25519",
@@ -109,7 +109,7 @@ def _gpg(text: str, environment: Mapping[str, str]) -> tuple[str, str]:
 
         def ask(*options: str) -> str:
             command = [gpg, *options, "--import"]
-            result = run(command, home, more, name="gpg", given=text.encode(), timeout=GPG_TIMEOUT)
+            result = run(command, home, more, name="gpg", given=text.encode(), limits=_GPG_LIMITS)
             return result.out.decode(errors="replace")
 
         fingerprint = _fingerprint(ask("--with-colons", "--import-options", "show-only"))

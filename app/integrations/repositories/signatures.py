@@ -30,7 +30,6 @@ LARGEST_OBJECT = 1024 * 1024  # bytes; a commit with a signature has one or two 
 LARGEST_SUM = 32 * LARGEST_OBJECT  # of all objects of one call: a small pack may hold large ones, and they lie in memory
 _SSH_PUBLIC = re.compile(r"\A[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}\Z")
 _GOOD_SSH = re.compile(r'\AGood "git" signature (?P<known>for k\d+ )?with \S+ key (?P<fingerprint>SHA256:\S+)\n')
-_WITHOUT_REPLACEMENTS = {"GIT_NO_REPLACE_OBJECTS": "1"}
 # gpg's status codes (its doc/DETAILS, "General status codes") as git's letters (git-log(1), %G?)
 _LETTERS = {"GOODSIG": "G", "BADSIG": "B", "EXPSIG": "X", "EXPKEYSIG": "Y", "REVKEYSIG": "R", "ERRSIG": "E"}
 _BAD_LETTERS = frozenset("BXYR")
@@ -130,7 +129,7 @@ def _heads(git: Git, mirror: Path, names: Sequence[str]) -> list[_Head]:
     if not all(is_object_id(name.removesuffix("^{commit}")) for name in names):
         raise UnknownCommit("an object to be verified is not named by its id")
     given = "".join(f"{name}\n" for name in names).encode()
-    out = BytesIO(git.read(mirror, "cat-file", "--batch-check", more=_WITHOUT_REPLACEMENTS, given=given) if names else b"")
+    out = BytesIO(git.read(mirror, "cat-file", "--batch-check", given=given) if names else b"")
     return [_head(out, name) for name in names]
 
 
@@ -148,7 +147,7 @@ def _texts(git: Git, mirror: Path, heads: Sequence[_Head]) -> dict[str, bytes]:
     sums = accumulate(head.size for head in small)
     wanted = [head for head, total in zip(small, sums, strict=True) if total <= LARGEST_SUM]
     given = "".join(f"{head.id}\n" for head in wanted).encode()
-    out = BytesIO(git.read(mirror, "cat-file", "--batch", more=_WITHOUT_REPLACEMENTS, given=given) if wanted else b"")
+    out = BytesIO(git.read(mirror, "cat-file", "--batch", given=given) if wanted else b"")
     texts: dict[str, bytes] = {}
     for head in wanted:
         texts[head.id] = out.read(_head(out, head.id).size)
@@ -161,12 +160,12 @@ def _prepare_git(git: Git, mirror: Path, scratch: Path, *, forms: Set[Form], key
     allowed = scratch / "allowed_signers"
     allowed.write_text("".join(_allowed_signers(keys)))
     home = make_home(scratch)
-    more = {**_WITHOUT_REPLACEMENTS, "GNUPGHOME": str(home), "TMPDIR": str(scratch)}
+    more = {"GNUPGHOME": str(home), "TMPDIR": str(scratch)}
     ssh = program("ssh-keygen", git.environment) if Form.SSH in forms else "false"
     gpg = program("gpg", git.environment) if Form.GPG in forms else "false"
     if Form.GPG in forms:
         files = list(_blocks(keys, scratch))
-        run([gpg, "--import", *files], scratch, {**git.environment, **more}, name="gpg", given=b"", timeout=git.timeout)
+        run([gpg, "--import", *files], scratch, {**git.environment, **more}, name="gpg", given=b"", limits=git.limits)
     programs = (f"gpg.program={gpg}", f"gpg.openpgp.program={gpg}", "gpg.x509.program=false", f"gpg.ssh.program={ssh}")
     signers = (f"gpg.ssh.allowedSignersFile={allowed}", "gpg.minTrustLevel=undefined")
     return _Verifier(git, mirror, (*programs, *signers, "log.showSignature=false", "log.mailmap=false"), more)

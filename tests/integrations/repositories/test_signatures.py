@@ -17,7 +17,7 @@ from app.domain.errors import RepositoryUnavailable, UnknownCommit
 from app.domain.signature import CommitKey, KeyKind, ObjectKind, SignedObject
 from app.domain.signature import SignatureVerdict as Verdict
 from app.integrations.repositories import signatures
-from app.integrations.repositories.git import Git
+from app.integrations.repositories.git import Git, GitLimits
 from app.integrations.repositories.mirror import Mirror
 from app.integrations.repositories.public_keys import read_public_key
 from app.integrations.repositories.signatures import TagObject, verify
@@ -134,7 +134,7 @@ class Origin:
         self, commits: Sequence[str], *signers: Signer | CommitKey, tag: TagObject | None = None, timeout: float = 60
     ) -> list[SignedObject]:
         keys = [s.key if isinstance(s, Signer) else s for s in signers]
-        return verify(Git({"PATH": os.environ["PATH"]}, timeout), self.bare, commits, tag=tag, keys=keys)
+        return verify(Git({"PATH": os.environ["PATH"]}, GitLimits(seconds=timeout)), self.bare, commits, tag=tag, keys=keys)
 
     def verdicts(self, commits: Sequence[str], *signers: Signer | CommitKey, tag: TagObject | None = None) -> list[Verdict]:
         return [signed.verdict for signed in self.verify(commits, *signers, tag=tag)]
@@ -471,7 +471,7 @@ def path_without(folder: Path, missing: str) -> str:
 def test_a_missing_program_is_said_where_it_is_needed_and_only_there(
     origin: Origin, alice: dict[str, Signer], tmp_path: Path, form: str, missing: str
 ) -> None:
-    git = Git({"PATH": path_without(tmp_path / "bin", missing)}, 60)
+    git = Git({"PATH": path_without(tmp_path / "bin", missing)}, GitLimits(seconds=60))
     keys = [signer.key for signer in alice.values()]
     plain, other = origin.commit(None), origin.commit(alice["gpg" if form == "ssh" else "ssh"])
     found = verify(git, origin.bare, [plain, other], tag=None, keys=keys)
@@ -495,9 +495,9 @@ def test_a_program_that_fails_or_lies_by_its_exit_makes_nothing_good(
     tag = origin.tag(alice[form], "v1", sha)
     keys = [signer.key for signer in alice.values()]
     try:
-        found = verify(Git({"PATH": str(folder)}, 60), origin.bare, [sha], tag=tag, keys=keys)
+        found = verify(Git({"PATH": str(folder)}, GitLimits(seconds=60)), origin.bare, [sha], tag=tag, keys=keys)
     except RepositoryUnavailable:  # git 2.39 crashes where ssh-keygen says nothing at all
-        found = verify(Git({"PATH": str(folder)}, 60), origin.bare, [], tag=tag, keys=keys)
+        found = verify(Git({"PATH": str(folder)}, GitLimits(seconds=60)), origin.bare, [], tag=tag, keys=keys)
     assert found and not {f.verdict for f in found} & {Verdict.GOOD, Verdict.UNSIGNED}
 
 
@@ -506,7 +506,13 @@ def test_a_program_that_hangs_is_ended(origin: Origin, alice: dict[str, Signer],
     (folder / "ssh-keygen").write_text("#!/bin/sh\nexec /bin/sleep 60\n")
     (folder / "ssh-keygen").chmod(0o755)
     with pytest.raises(RepositoryUnavailable, match="took longer"):
-        verify(Git({"PATH": str(folder)}, 0.5), origin.bare, [origin.commit(alice["ssh"])], tag=None, keys=[alice["ssh"].key])
+        verify(
+            Git({"PATH": str(folder)}, GitLimits(seconds=0.5)),
+            origin.bare,
+            [origin.commit(alice["ssh"])],
+            tag=None,
+            keys=[alice["ssh"].key],
+        )
 
 
 def test_nothing_is_left_and_nothing_of_the_machine_is_used(

@@ -1,0 +1,1 @@
+"""What commits hold: objects, trees and files, read within limits. Start with `objects.py`."""
