@@ -17,6 +17,7 @@ from app.domain.errors import BadConfiguration
 
 PREFIX = "TIDEGATE_"
 MASTER_KEY_BYTES = 32
+KEYSET_KEY_BYTES = 32
 READY_FILE = f"{PREFIX}READY_FILE"  # set by the supervisor, for the child
 CONNECTIONS = "connections.env"  # left by `tidegate up` for the command line; the environment takes precedence
 
@@ -31,6 +32,10 @@ class Settings(BaseModel):
     redis_url: SecretStr = Field(description="Redis or Valkey, the transport between the processes (redis://…)")
     master_key: SecretStr | None = Field(
         None, description="seals signing keys: file:PATH or env:NAME of 32 bytes in base64, or the base64 itself"
+    )
+    keyset_key: str | None = Field(
+        None,
+        description="checks the keys that the receiver publishes; not a secret: `tidegate config keyset-key` prints it",
     )
     state_dir: Path = Field(Path(".tidegate"), description="folder of mirrors, dispatch state and the embedded servers")
     config: Path = Field(Path("tidegate.toml"), description="the configuration file: forges, targets, environments")
@@ -97,6 +102,20 @@ class Settings(BaseModel):
         if not separator or scheme not in ("postgresql", "postgres", "postgresql+psycopg"):
             raise ValueError("must begin with postgresql+psycopg://")
         return SecretStr(f"postgresql+psycopg://{rest}")
+
+    @field_validator("keyset_key")
+    @classmethod
+    def _is_public_key(cls, value: str | None) -> str | None:
+        """Take an empty text as not set, as compose hands it on."""
+        if not value:
+            return None
+        try:
+            size = len(base64.b64decode(value, validate=True))
+        except ValueError:
+            size = 0
+        if size != KEYSET_KEY_BYTES:
+            raise ValueError("must be what `tidegate config keyset-key` prints: 32 bytes in base64")
+        return value
 
     @field_validator("trusted_proxies")
     @classmethod

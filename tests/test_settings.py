@@ -25,6 +25,7 @@ EVERY_SETTING = [
     ("TIDEGATE_OWNER_DATABASE_URL", "postgresql://o:b@h/d", "postgresql+psycopg://o:b@h/d"),
     ("TIDEGATE_REDIS_URL", "redis://:p@h/0", "redis://:p@h/0"),
     ("TIDEGATE_MASTER_KEY", KEY_TEXT, KEY_TEXT),
+    ("TIDEGATE_KEYSET_KEY", KEY_TEXT, KEY_TEXT),
     ("TIDEGATE_STATE_DIR", "/srv/tidegate", Path("/srv/tidegate")),
     ("TIDEGATE_CONFIG", "/etc/tidegate.toml", Path("/etc/tidegate.toml")),
     ("TIDEGATE_PUBLIC_URL", "https://gate.example", "https://gate.example/"),

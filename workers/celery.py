@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 from typing import Any
@@ -59,8 +60,19 @@ def _count_threads(sender: Any, **_: Any) -> None:
 
 @worker_ready.connect
 def _announce_ready(**_: Any) -> None:
+    _prepare_keys()
     freeze_loaded()
     tell_ready()
+
+
+def _prepare_keys() -> None:
+    """Make or adopt the signing keys before the first token, if this process mints: the receiver may only publish them."""
+    if settings.master_key is None:
+        return
+    try:
+        process().keyring.current()
+    except GateError as fault:  # tried again with the first token
+        logging.getLogger(__name__).error("signing keys not prepared: %s", fault)
 
 
 @worker_shutting_down.connect

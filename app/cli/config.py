@@ -8,6 +8,7 @@ import typer
 
 from app.answers.gate import configuration_json
 from app.bootstrap import build, check_rules
+from app.bootstrap import keyset_key as keyset_key_of
 from app.cli.output import JSON, command, console, errors, listing, print_json
 from app.config.check import unwise
 from app.config.example import write_example
@@ -41,6 +42,13 @@ def example(folder: Path = Path()) -> None:
     """Write a commented example configuration, if there is none."""
     for path in write_example(folder):
         console.print(f"wrote {path}")
+
+
+@app.command()
+@command
+def keyset_key() -> None:
+    """Print the public key by which the receiver checks the keys that it publishes; needs TIDEGATE_MASTER_KEY."""
+    console.print(keyset_key_of(load_settings()))
 
 
 def _warn(settings: Settings, configuration: Configuration) -> None:
