@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import ctypes
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal
@@ -19,17 +21,32 @@ PREFIX = "TIDEGATE_"
 MASTER_KEY_BYTES = 32
 KEYSET_KEY_BYTES = 32
 READY_FILE = f"{PREFIX}READY_FILE"  # set by the supervisor, for the child
+_PR_SET_DUMPABLE = 4  # linux/prctl.h
 CONNECTIONS = "connections.env"  # left by `tidegate up` for the command line; the environment takes precedence
 
 
-class Settings(BaseModel):
-    """The settings that a process needs before it reads tidegate.toml. No secret has a default."""
+class Transport(BaseModel):
+    """The settings of a process that only sends or watches messages: beat and Flower. No secret has a default."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
+    redis_url: SecretStr = Field(description="Redis or Valkey, the transport between the processes (redis://…)")
+    sentry_dsn: SecretStr | None = Field(None, description="turns Sentry on")
+    sentry_environment: str = Field("production", description="the environment that Sentry shows")
+    release: str = Field("tidegate@0.1.0", description="the release that Sentry shows")
+    log_format: Literal["json", "console"] = Field("json", description="json: one document a line; console: for people")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="the lowest level that is logged")
+
+    def server_urls(self) -> list[SecretStr]:
+        """List the URLs that hold a password."""
+        return [self.redis_url]
+
+
+class Settings(Transport):
+    """The settings that a process needs before it reads tidegate.toml."""
+
     database_url: SecretStr = Field(description="Postgres, as the application's role (postgresql+psycopg://…)")
     owner_database_url: SecretStr | None = Field(None, description="Postgres, as the owner of the tables; migrations only")
-    redis_url: SecretStr = Field(description="Redis or Valkey, the transport between the processes (redis://…)")
     master_key: SecretStr | None = Field(
         None, description="seals signing keys: file:PATH or env:NAME of 32 bytes in base64, or the base64 itself"
     )
@@ -52,11 +69,6 @@ class Settings(BaseModel):
     spool_bytes: int = Field(
         1024**3, ge=0, description="bytes that the receiver keeps on disk while the database is away; 0: none, it answers 503"
     )
-    sentry_dsn: SecretStr | None = Field(None, description="turns Sentry on")
-    sentry_environment: str = Field("production", description="the environment that Sentry shows")
-    release: str = Field("tidegate@0.1.0", description="the release that Sentry shows")
-    log_format: Literal["json", "console"] = Field("json", description="json: one document a line; console: for people")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="the lowest level that is logged")
     sweep_after: float = Field(10.0, gt=0, description="seconds after which a deployment that does not move is woken")
     poll_every: float = Field(1.0, gt=0, description="seconds between two checks of a running target or its health")
     lease_seconds: float = Field(15.0, gt=0, description="seconds after which another worker takes over a dead worker's dispatch")
@@ -127,6 +139,10 @@ class Settings(BaseModel):
                 raise ValueError("must be networks like 10.0.0.0/8, separated by commas") from None
         return value
 
+    def server_urls(self) -> list[SecretStr]:
+        """List the URLs that hold a password."""
+        return [url for url in (self.redis_url, self.database_url, self.owner_database_url) if url is not None]
+
     @property
     def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
         """The networks of the edge."""
@@ -150,8 +166,14 @@ class Settings(BaseModel):
         return key
 
 
-class _FromEnvironment(Settings, BaseSettings):
+class _SettingsHere(Settings, BaseSettings):
     """The settings, read from this process's environment and from a file."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, allow_inf_nan=False)
+
+
+class _TransportHere(Transport, BaseSettings):
+    """The settings of the transport, read likewise."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, allow_inf_nan=False)
 
@@ -161,11 +183,28 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
 
     Raises BadConfiguration with every fault. A fault names its variable, never its value.
     """
+    with _faults_by_name():
+        return _SettingsHere(_env_file=_left()) if env is None else Settings.model_validate(_named(env))  # type: ignore[call-arg]
+
+
+def load_transport() -> Transport:
+    """Read what beat and Flower need, from where `load_settings` reads; raises BadConfiguration likewise."""
+    with _faults_by_name():
+        return _TransportHere(_env_file=_left())  # type: ignore[call-arg] # pydantic-settings' own argument, not a field
+
+
+def _left() -> Path:
+    return Path(os.environ.get(f"{PREFIX}STATE_DIR", ".tidegate")) / CONNECTIONS
+
+
+def _named(env: Mapping[str, str]) -> dict[str, str]:
+    return {n: env[key] for n in Settings.model_fields if (key := PREFIX + n.upper()) in env}
+
+
+@contextlib.contextmanager
+def _faults_by_name() -> Iterator[None]:
     try:
-        if env is None:
-            left = Path(os.environ.get(f"{PREFIX}STATE_DIR", ".tidegate")) / CONNECTIONS
-            return _FromEnvironment(_env_file=left)  # type: ignore[call-arg] # pydantic-settings' own argument, not a field
-        return Settings.model_validate({n: env[key] for n in Settings.model_fields if (key := PREFIX + n.upper()) in env})
+        yield
     except ValidationError as fault:
         faults = [f"{PREFIX}{str(e['loc'][0]).upper()}: {_plain_message(e['msg'], e['type'])}" for e in fault.errors()]
         raise BadConfiguration(faults) from None
@@ -180,6 +219,15 @@ def tell_ready() -> None:
     if name := os.environ.get(READY_FILE):
         with contextlib.suppress(OSError):  # a process that restarts by itself finds the file gone: the supervisor knows already
             Path(name).touch(mode=0o600)
+
+
+def forbid_inspection() -> None:
+    """Keep other processes of the same user from reading this one's memory and environment, and the kernel from dumping it.
+
+    Linux only (prctl(2), PR_SET_DUMPABLE; root still may). A command target runs as the gate's user.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def environ() -> Mapping[str, str]:

@@ -7,13 +7,21 @@ import sys
 import threading
 from typing import Any
 
-from celery.signals import beat_init, setup_logging, worker_init, worker_ready, worker_shutdown, worker_shutting_down
+from celery.signals import (
+    beat_init,
+    celeryd_init,
+    setup_logging,
+    worker_init,
+    worker_ready,
+    worker_shutdown,
+    worker_shutting_down,
+)
 
 from app.bootstrap import Process, build, freeze_loaded
 from app.domain.errors import GateError
 from app.logs import configure_logs
 from app.observe import start_sentry
-from app.settings import Settings, load_settings, tell_ready
+from app.settings import Settings, forbid_inspection, load_settings, tell_ready
 from app.store.queue.wakes import make_celery
 
 SPARE_CONNECTIONS = 4  # for leases, beside one for each thread
@@ -44,6 +52,12 @@ def process() -> Process:
         if _process is None:
             _process = build(settings, celery=app, pool_size=min(_threads + SPARE_CONNECTIONS, MOST_CONNECTIONS))
         return _process
+
+
+@celeryd_init.connect
+def _hide(**_: Any) -> None:
+    """Hide this process from others of the same user, before it reads a key."""
+    forbid_inspection()
 
 
 @setup_logging.connect
