@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from app.domain.audit import AuditAction, AuditEntry
 from app.domain.clock import Clock
 from app.domain.delivery import Delivery
 from app.domain.deployment import Stage
-from app.domain.errors import GateError
+from app.domain.errors import BadConfiguration, GateError
 from app.guard.load import Memory, load_guard
 from app.guard.source import GuardSource, at_once
 from app.integrations.http import HealthProbe, HttpClient
@@ -59,6 +59,7 @@ class Process:
     clock: Clock = field(default_factory=SystemClock)
     ids: SystemIds = field(default_factory=SystemIds)
     aside: Callable[[Callable[[], None]], None] = at_once
+    queues_read: Callable[[], Collection[str]] | None = None  # the queues that workers read now, for readiness
 
     @cached_property
     def reads(self) -> Reads:
@@ -165,7 +166,14 @@ def build(
 
 def keyset_key(settings: Settings) -> str:
     """Return the key that published keys are checked by; raises BadConfiguration if neither it nor the master key is set."""
-    return settings.keyset_key or Endorser(settings.master_key_bytes()).public
+    if settings.keyset_key is None and settings.master_key is None:
+        raise BadConfiguration(["TIDEGATE_KEYSET_KEY: is not set; set it to what `tidegate config keyset-key` prints"])
+    return settings.keyset_key or endorsing_key(settings)
+
+
+def endorsing_key(settings: Settings) -> str:
+    """Return the public half of the key that endorses published keys; raises BadConfiguration without the master key."""
+    return Endorser(settings.master_key_bytes()).public
 
 
 def check_rules(settings: Settings) -> tuple[Configuration, Guard]:

@@ -96,12 +96,21 @@ class PublishedKeys:
 
     def jwks(self) -> list[dict[str, Any]]:
         """List the public keys that verifiers need now; raises NoKeyYet if there is none, so that no empty set is cached."""
-        rows = self.keys.all()
-        genuine = [row for row in rows if is_genuine(row, self.check)]
-        self._note_foreign({row.kid for row in rows} - {row.kid for row in genuine})
+        genuine = self._genuine()
         if not genuine:
             raise NoKeyYet
         return [key.public_jwk for key in still_published(genuine, self.clock.now())]
+
+    def count_foreign(self) -> int:
+        """Count the rows that the gate did not endorse."""
+        self._genuine()
+        return len(self.foreign)
+
+    def _genuine(self) -> list[StoredSigningKey]:
+        rows = self.keys.all()
+        genuine = [row for row in rows if is_genuine(row, self.check)]
+        self._note_foreign({row.kid for row in rows} - {row.kid for row in genuine})
+        return genuine
 
     def _note_foreign(self, kids: set[str]) -> None:
         for kid in sorted(kids - self.foreign):

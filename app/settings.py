@@ -20,6 +20,7 @@ from app.domain.errors import BadConfiguration
 PREFIX = "TIDEGATE_"
 MASTER_KEY_BYTES = 32
 KEYSET_KEY_BYTES = 32
+SHORTEST_TOKEN = 16
 READY_FILE = f"{PREFIX}READY_FILE"  # set by the supervisor, for the child
 _PR_SET_DUMPABLE = 4  # linux/prctl.h
 CONNECTIONS = "connections.env"  # left by `tidegate up` for the command line; the environment takes precedence
@@ -91,6 +92,10 @@ class Settings(Transport):
         description="seconds in which a process must end once its successor works (restart, too much memory); then it is killed",
     )
     max_rss_mb: int = Field(0, ge=0, description="memory (MiB) above which a process is replaced; 0: no limit")
+    metrics_token: SecretStr | None = Field(
+        None,
+        description="bearer token for `/metrics` and the checks of `/readyz` (file:, env: or itself); unset: this machine only",
+    )
     session_idle: float = Field(3600.0, gt=0, description="seconds without a request after which a session ends")
     session_longest: float = Field(43_200.0, gt=0, description="seconds after the sign-in when a session ends in any case")
     trusted_proxies: str = Field(
@@ -152,18 +157,35 @@ class Settings(Transport):
         """Return the master key; raises BadConfiguration if it is missing or not 32 bytes in base64."""
         if self.master_key is None:
             raise BadConfiguration([f"{PREFIX}MASTER_KEY: is not set; it seals the signing keys"])
-        text = self.master_key.get_secret_value()
         try:
-            if text.startswith("file:"):
-                text = Path(text.removeprefix("file:")).read_text(encoding="ascii")
-            elif text.startswith("env:"):
-                text = os.environ[text.removeprefix("env:")]
-            key = base64.b64decode(text.strip(), validate=True)
+            key = base64.b64decode(_resolve(self.master_key), validate=True)
         except (OSError, KeyError, ValueError) as fault:
             raise BadConfiguration([f"{PREFIX}MASTER_KEY: cannot be read ({type(fault).__name__})"]) from None
         if len(key) != MASTER_KEY_BYTES:
             raise BadConfiguration([f"{PREFIX}MASTER_KEY: is {len(key)} bytes, and must be {MASTER_KEY_BYTES}"])
         return key
+
+    def metrics_token_bytes(self) -> bytes | None:
+        """Return the metrics token, if one is set; raises BadConfiguration if it cannot be read or is too short to be one."""
+        if self.metrics_token is None:
+            return None
+        try:
+            token = _resolve(self.metrics_token)
+        except (OSError, KeyError, ValueError) as fault:
+            raise BadConfiguration([f"{PREFIX}METRICS_TOKEN: cannot be read ({type(fault).__name__})"]) from None
+        if len(token) < SHORTEST_TOKEN:
+            raise BadConfiguration([f"{PREFIX}METRICS_TOKEN: is {len(token)} characters, and must be {SHORTEST_TOKEN} or more"])
+        return token.encode()
+
+
+def _resolve(secret: SecretStr) -> str:
+    """Return the text of a secret that may be a reference; raises OSError, KeyError or ValueError."""
+    text = secret.get_secret_value()
+    if text.startswith("file:"):
+        text = Path(text.removeprefix("file:")).read_text(encoding="ascii")
+    elif text.startswith("env:"):
+        text = os.environ[text.removeprefix("env:")]
+    return text.strip()
 
 
 class _SettingsHere(Settings, BaseSettings):

@@ -7,8 +7,7 @@ from pathlib import Path
 import typer
 
 from app.answers.gate import configuration_json
-from app.bootstrap import build, check_rules
-from app.bootstrap import keyset_key as keyset_key_of
+from app.bootstrap import build, check_rules, endorsing_key
 from app.cli.output import JSON, command, console, errors, listing, print_json
 from app.config.check import unwise
 from app.config.example import write_example
@@ -48,7 +47,7 @@ def example(folder: Path = Path()) -> None:
 @command
 def keyset_key() -> None:
     """Print the public key by which the receiver checks the keys that it publishes; needs TIDEGATE_MASTER_KEY."""
-    console.print(keyset_key_of(load_settings()))
+    console.print(endorsing_key(load_settings()))
 
 
 def _warn(settings: Settings, configuration: Configuration) -> None:
