@@ -7,20 +7,21 @@ import contextlib
 import ctypes
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal
 
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.domain.errors import BadConfiguration
+from app.ownership import NotOurs, check_rules_folder, read_own
 
 PREFIX = "TIDEGATE_"
 MASTER_KEY_BYTES = 32
 KEYSET_KEY_BYTES = 32
 SHORTEST_TOKEN = 16
+STATE_DIR = f"{PREFIX}STATE_DIR"
 READY_FILE = f"{PREFIX}READY_FILE"  # set by the supervisor, for the child
 _PR_SET_DUMPABLE = 4  # linux/prctl.h
 CONNECTIONS = "connections.env"  # left by `tidegate up` for the command line; the environment takes precedence
@@ -188,35 +189,62 @@ def _resolve(secret: SecretStr) -> str:
     return text.strip()
 
 
-class _SettingsHere(Settings, BaseSettings):
-    """The settings, read from this process's environment and from a file."""
-
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, allow_inf_nan=False)
-
-
-class _TransportHere(Transport, BaseSettings):
-    """The settings of the transport, read likewise."""
-
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, allow_inf_nan=False)
-
-
 def load_settings(env: Mapping[str, str] | None = None) -> Settings:
     """Read the settings from `env`, or without it from the environment and the file that `tidegate up` left.
 
     Raises BadConfiguration with every fault. A fault names its variable, never its value.
     """
-    with _faults_by_name():
-        return _SettingsHere(_env_file=_left()) if env is None else Settings.model_validate(_named(env))  # type: ignore[call-arg]
+    if env is not None:
+        with _faults_by_name():
+            return Settings.model_validate(_named(env))
+    with _faults_by_name(_remedy()):
+        settings = Settings.model_validate(_named(_here(["DATABASE_URL", "REDIS_URL"])))
+    if "config" not in settings.model_fields_set:
+        _check_rules(settings.config)
+    return settings
 
 
 def load_transport() -> Transport:
     """Read what beat and Flower need, from where `load_settings` reads; raises BadConfiguration likewise."""
-    with _faults_by_name():
-        return _TransportHere(_env_file=_left())  # type: ignore[call-arg] # pydantic-settings' own argument, not a field
+    with _faults_by_name(_remedy()):
+        return Transport.model_validate(_named(_here(["REDIS_URL"])))
+
+
+def _here(needed: Sequence[str]) -> dict[str, str]:
+    """Join the environment with the file that `tidegate up` left; without the file, if it is not ours and not needed."""
+    given = {name.upper(): value for name, value in os.environ.items()}
+    try:
+        left = read_own(_left()) or ""
+    except NotOurs as fault:
+        if all(PREFIX + name in given for name in needed):
+            return given
+        raise BadConfiguration([f"{_left()}: is not used: {fault}; or {_set_both(needed)}"]) from None
+    lines = [line.partition("=") for line in left.splitlines() if not line.startswith("#")]
+    return {**{name: value for name, _, value in lines}, **given}
 
 
 def _left() -> Path:
-    return Path(os.environ.get(f"{PREFIX}STATE_DIR", ".tidegate")) / CONNECTIONS
+    """Return where the file would be. A folder that was named may be a link; one in the working directory may not."""
+    named = os.environ.get(STATE_DIR)
+    return (Path(named).resolve() if named else Path(".tidegate")) / CONNECTIONS
+
+
+def _check_rules(config: Path) -> None:
+    try:
+        check_rules_folder(config)
+    except NotOurs as fault:
+        raise BadConfiguration([f"{config}: is not used: {fault}; if it is meant, set {PREFIX}CONFIG to it"]) from None
+
+
+def _remedy() -> str:
+    """Say what would change that a server is not set."""
+    if _left().exists():
+        return ""
+    return f"; run this where .tidegate is (`tidegate up` leaves {_left()}), or set it"
+
+
+def _set_both(names: Sequence[str]) -> str:
+    return f"set {' and '.join(PREFIX + name for name in names)}"
 
 
 def _named(env: Mapping[str, str]) -> dict[str, str]:
@@ -224,16 +252,16 @@ def _named(env: Mapping[str, str]) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _faults_by_name() -> Iterator[None]:
+def _faults_by_name(if_missing: str = "") -> Iterator[None]:
     try:
         yield
     except ValidationError as fault:
-        faults = [f"{PREFIX}{str(e['loc'][0]).upper()}: {_plain_message(e['msg'], e['type'])}" for e in fault.errors()]
-        raise BadConfiguration(faults) from None
+        texts = [(str(e["loc"][0]).upper(), _plain_message(e["msg"], e["type"], if_missing)) for e in fault.errors()]
+        raise BadConfiguration([f"{PREFIX}{name}: {text}" for name, text in texts]) from None
 
 
-def _plain_message(message: str, kind: str) -> str:
-    return "is not set" if kind == "missing" else message[:1].lower() + message[1:]
+def _plain_message(message: str, kind: str, if_missing: str) -> str:
+    return f"is not set{if_missing}" if kind == "missing" else message[:1].lower() + message[1:]
 
 
 def tell_ready() -> None:

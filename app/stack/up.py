@@ -21,7 +21,7 @@ from app.stack.environment import FLOWER, KEYSET_KEY, MASTER_KEY, MIGRATE, envir
 from app.stack.memory import MemoryWatch
 from app.stack.postgres import APP, OWNER, EmbeddedPostgres
 from app.stack.redis import EmbeddedRedis
-from app.stack.restart import DONE, LOCK, answer, roll
+from app.stack.restart import DONE, LOCK, answer, check_state, roll
 from app.stack.secrets import load_or_make_secret
 from app.stack.server import answers
 from app.stack.supervisor import Supervisor, read_procfile
@@ -150,6 +150,7 @@ class Stack:
 
     def _take_lock(self) -> None:
         self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        check_state(self.state)
         self._lock = (self.state / LOCK).open("a")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
