@@ -13,7 +13,7 @@ DELIVERIES ?= 10000
 FAULTS ?= 200
 SECONDS ?= 60
 
-.PHONY: up demo test test-long test-tools check fuzz bench bench-tools torture lock clean help
+.PHONY: up demo test test-long test-tools check fuzz audit bench bench-tools torture lock clean help
 
 up: .venv/.stack ## start everything on this machine, until Ctrl-C
 	@$(BIN)/tidegate up
@@ -73,6 +73,9 @@ check: .venv/.dev ## lint, types and import rules
 	@$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements/dev.txt
 	@$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@ .venv/.stack
+
+audit: .venv/.uv ## ask the package index for known advisories of what is pinned: 1 if there are any, 2 if some were not looked at
+	@$(BIN)/python requirements/audit.py $(sort $(wildcard requirements/*.txt))
 
 lock: .venv/.uv ## write the pinned requirements anew from pyproject.toml
 	@$(UV) lock --quiet

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -18,14 +18,15 @@ from app.domain.audit import AuditAction, AuditEntry
 from app.domain.clock import Clock
 from app.domain.delivery import Delivery
 from app.domain.deployment import Stage
-from app.domain.errors import GateError
+from app.domain.errors import BadConfiguration, GateError
 from app.guard.load import Memory, load_guard
 from app.guard.source import GuardSource, at_once
 from app.integrations.http import HealthProbe, HttpClient
 from app.integrations.inspection.inspector import ContentInspector
-from app.integrations.secrets.sealed import Sealer
 from app.integrations.system import SystemClock, SystemIds
-from app.integrations.tokens.issuer import Issuer, SigningKey, generate_key
+from app.integrations.tokens.endorsement import EndorsementCheck, Endorser
+from app.integrations.tokens.issuer import Issuer
+from app.keyring import Keyring, PublishedKeys
 from app.pipeline.people.serve_scim import ScimWriter
 from app.pipeline.ports.limit import DeliveryLimits
 from app.pipeline.ports.record import Recorder
@@ -36,7 +37,7 @@ from app.store.inbox.inbox import SqlInbox
 from app.store.inbox.spool import Spool
 from app.store.queue.wakes import CeleryWakes, make_celery
 from app.store.reads import Reads
-from app.store.signing_keys import SqlSigningKeys, StoredSigningKey
+from app.store.signing_keys import SqlSigningKeys
 from app.store.unit import SqlStore
 
 if TYPE_CHECKING:
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
 HEALTH_TIMEOUT = 5.0
 # New objects until the young are collected, such collections until a middle one, middle ones until a full one.
 GARBAGE = (20_000, 20, 50)
-KEY_PURPOSE = "signing-key:{kid}"
 
 
 @dataclass
@@ -59,6 +59,7 @@ class Process:
     clock: Clock = field(default_factory=SystemClock)
     ids: SystemIds = field(default_factory=SystemIds)
     aside: Callable[[Callable[[], None]], None] = at_once
+    queues_read: Callable[[], Collection[str]] | None = None  # the queues that workers read now, for readiness
 
     @cached_property
     def reads(self) -> Reads:
@@ -69,11 +70,6 @@ class Process:
     def store(self) -> SqlStore:
         """The database, as the pipeline's steps use it."""
         return SqlStore(self.engine)
-
-    @cached_property
-    def keys(self) -> SqlSigningKeys:
-        """The signing keys at rest."""
-        return SqlSigningKeys(self.engine)
 
     @cached_property
     def spool(self) -> Spool | None:
@@ -92,16 +88,14 @@ class Process:
         return Recorder(self.clock, self.ids)
 
     @cached_property
-    def signing_key(self) -> SigningKey:
-        """The key that signs tokens, unsealed in memory. The first process ever creates it."""
-        sealer = Sealer(self.settings.master_key_bytes())
+    def keyring(self) -> Keyring:
+        """The keys that sign tokens; raises BadConfiguration in a process that was not given the master key."""
+        return Keyring(SqlSigningKeys(self.engine), self.settings.master_key_bytes(), self.recorder, self.clock)
 
-        def create() -> StoredSigningKey:
-            kid, pem, public_jwk = generate_key()
-            return StoredSigningKey(kid, public_jwk, sealer.seal(pem, KEY_PURPOSE.format(kid=kid)))
-
-        stored = self.keys.newest(create, self.clock.now())
-        return SigningKey(stored.kid, sealer.unseal(stored.sealed, KEY_PURPOSE.format(kid=stored.kid)))
+    @cached_property
+    def published_keys(self) -> PublishedKeys:
+        """The keys that verifiers fetch; raises BadConfiguration if nothing is set by which to check them."""
+        return PublishedKeys(SqlSigningKeys(self.engine), EndorsementCheck(keyset_key(self.settings)), self.clock)
 
     @cached_property
     def services(self) -> Services:
@@ -114,7 +108,7 @@ class Process:
             inbox=self.inbox,
             wakes=CeleryWakes(self.celery, self._may_block, settings.queue_limit),
             guard=GuardSource(settings, store, self.clock, self.ids, aside=self.aside),
-            tokens=Issuer(str(settings.public_url).rstrip("/"), lambda: self.signing_key, self.clock, self.ids),
+            tokens=Issuer(str(settings.public_url).rstrip("/"), lambda: self.keyring.current(), self.clock, self.ids),
             health=HealthProbe(HttpClient(connect_timeout=HEALTH_TIMEOUT, read_timeout=HEALTH_TIMEOUT)),
             limits=Limits(
                 sweep_after=settings.sweep_after,
@@ -168,6 +162,18 @@ def build(
     """Put a process together; connects to nothing yet. `aside` runs work that may not hold up a request (`guard/source.py`)."""
     engine = make_engine(settings.database_url.get_secret_value(), pool_size=pool_size)
     return Process(settings, engine, celery or make_celery(settings.redis_url.get_secret_value()), aside=aside)
+
+
+def keyset_key(settings: Settings) -> str:
+    """Return the key that published keys are checked by; raises BadConfiguration if neither it nor the master key is set."""
+    if settings.keyset_key is None and settings.master_key is None:
+        raise BadConfiguration(["TIDEGATE_KEYSET_KEY: is not set; set it to what `tidegate config keyset-key` prints"])
+    return settings.keyset_key or endorsing_key(settings)
+
+
+def endorsing_key(settings: Settings) -> str:
+    """Return the public half of the key that endorses published keys; raises BadConfiguration without the master key."""
+    return Endorser(settings.master_key_bytes()).public
 
 
 def check_rules(settings: Settings) -> tuple[Configuration, Guard]:

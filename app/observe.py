@@ -13,7 +13,7 @@ from sentry_sdk.integrations.sqlalchemy import SqlalchemyIntegration
 from sentry_sdk.scrubber import DEFAULT_DENYLIST, EventScrubber
 
 from app.logs import MASK, mask
-from app.settings import Settings
+from app.settings import Transport
 
 DENIED = [*DEFAULT_DENYLIST, "token", "signature", "payload", "body"]
 DENIED += ["x-gogs-signature", "x-gitea-signature", "x-forgejo-signature", "x-hub-signature", "x-hub-signature-256"]
@@ -32,12 +32,12 @@ def never_send(secret: bytes) -> None:
         _secrets.add(text)
 
 
-def start_sentry(settings: Settings) -> None:
+def start_sentry(settings: Transport) -> None:
     """Start Sentry for this process, if configured; once per process role, never at import."""
     if settings.sentry_dsn is None:
         return
-    for url in (settings.database_url, settings.owner_database_url, settings.redis_url):
-        never_send((urlsplit(url.get_secret_value()).password or "").encode() if url is not None else b"")
+    for url in settings.server_urls():
+        never_send((urlsplit(url.get_secret_value()).password or "").encode())
     sentry_sdk.init(
         dsn=settings.sentry_dsn.get_secret_value(),
         environment=settings.sentry_environment,

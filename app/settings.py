@@ -4,33 +4,57 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import ctypes
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal
 
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.domain.errors import BadConfiguration
+from app.ownership import NotOurs, check_rules_folder, read_own
 
 PREFIX = "TIDEGATE_"
 MASTER_KEY_BYTES = 32
+KEYSET_KEY_BYTES = 32
+SHORTEST_TOKEN = 16
+STATE_DIR = f"{PREFIX}STATE_DIR"
 READY_FILE = f"{PREFIX}READY_FILE"  # set by the supervisor, for the child
+_PR_SET_DUMPABLE = 4  # linux/prctl.h
 CONNECTIONS = "connections.env"  # left by `tidegate up` for the command line; the environment takes precedence
 
 
-class Settings(BaseModel):
-    """The settings that a process needs before it reads tidegate.toml. No secret has a default."""
+class Transport(BaseModel):
+    """The settings of a process that only sends or watches messages: beat and Flower. No secret has a default."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
+    redis_url: SecretStr = Field(description="Redis or Valkey, the transport between the processes (redis://…)")
+    sentry_dsn: SecretStr | None = Field(None, description="turns Sentry on")
+    sentry_environment: str = Field("production", description="the environment that Sentry shows")
+    release: str = Field("tidegate@0.1.0", description="the release that Sentry shows")
+    log_format: Literal["json", "console"] = Field("json", description="json: one document a line; console: for people")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="the lowest level that is logged")
+
+    def server_urls(self) -> list[SecretStr]:
+        """List the URLs that hold a password."""
+        return [self.redis_url]
+
+
+class Settings(Transport):
+    """The settings that a process needs before it reads tidegate.toml."""
+
     database_url: SecretStr = Field(description="Postgres, as the application's role (postgresql+psycopg://…)")
     owner_database_url: SecretStr | None = Field(None, description="Postgres, as the owner of the tables; migrations only")
-    redis_url: SecretStr = Field(description="Redis or Valkey, the transport between the processes (redis://…)")
     master_key: SecretStr | None = Field(
         None, description="seals signing keys: file:PATH or env:NAME of 32 bytes in base64, or the base64 itself"
+    )
+    keyset_key: str | None = Field(
+        None,
+        description="checks the keys that the receiver publishes; not a secret: `tidegate config keyset-key` prints it",
     )
     state_dir: Path = Field(Path(".tidegate"), description="folder of mirrors, dispatch state and the embedded servers")
     config: Path = Field(Path("tidegate.toml"), description="the configuration file: forges, targets, environments")
@@ -47,11 +71,6 @@ class Settings(BaseModel):
     spool_bytes: int = Field(
         1024**3, ge=0, description="bytes that the receiver keeps on disk while the database is away; 0: none, it answers 503"
     )
-    sentry_dsn: SecretStr | None = Field(None, description="turns Sentry on")
-    sentry_environment: str = Field("production", description="the environment that Sentry shows")
-    release: str = Field("tidegate@0.1.0", description="the release that Sentry shows")
-    log_format: Literal["json", "console"] = Field("json", description="json: one document a line; console: for people")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="the lowest level that is logged")
     sweep_after: float = Field(10.0, gt=0, description="seconds after which a deployment that does not move is woken")
     poll_every: float = Field(1.0, gt=0, description="seconds between two checks of a running target or its health")
     lease_seconds: float = Field(15.0, gt=0, description="seconds after which another worker takes over a dead worker's dispatch")
@@ -90,6 +109,10 @@ class Settings(BaseModel):
     )
     export_files: int = Field(200_000, gt=0, description="files of the largest release; a larger one is refused")
     export_bytes: int = Field(4 * 1024**3, gt=0, description="bytes of the largest release; a larger one is refused")
+    metrics_token: SecretStr | None = Field(
+        None,
+        description="bearer token for `/metrics` and the checks of `/readyz` (file:, env: or itself); unset: this machine only",
+    )
     session_idle: float = Field(3600.0, gt=0, description="seconds without a request after which a session ends")
     session_longest: float = Field(43_200.0, gt=0, description="seconds after the sign-in when a session ends in any case")
     trusted_proxies: str = Field(
@@ -114,6 +137,20 @@ class Settings(BaseModel):
             raise ValueError("must begin with postgresql+psycopg://")
         return SecretStr(f"postgresql+psycopg://{rest}")
 
+    @field_validator("keyset_key")
+    @classmethod
+    def _is_public_key(cls, value: str | None) -> str | None:
+        """Take an empty text as not set, as compose hands it on."""
+        if not value:
+            return None
+        try:
+            size = len(base64.b64decode(value, validate=True))
+        except ValueError:
+            size = 0
+        if size != KEYSET_KEY_BYTES:
+            raise ValueError("must be what `tidegate config keyset-key` prints: 32 bytes in base64")
+        return value
+
     @field_validator("trusted_proxies")
     @classmethod
     def _are_networks(cls, value: str) -> str:
@@ -124,6 +161,10 @@ class Settings(BaseModel):
                 raise ValueError("must be networks like 10.0.0.0/8, separated by commas") from None
         return value
 
+    def server_urls(self) -> list[SecretStr]:
+        """List the URLs that hold a password."""
+        return [url for url in (self.redis_url, self.database_url, self.owner_database_url) if url is not None]
+
     @property
     def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
         """The networks of the edge."""
@@ -133,24 +174,35 @@ class Settings(BaseModel):
         """Return the master key; raises BadConfiguration if it is missing or not 32 bytes in base64."""
         if self.master_key is None:
             raise BadConfiguration([f"{PREFIX}MASTER_KEY: is not set; it seals the signing keys"])
-        text = self.master_key.get_secret_value()
         try:
-            if text.startswith("file:"):
-                text = Path(text.removeprefix("file:")).read_text(encoding="ascii")
-            elif text.startswith("env:"):
-                text = os.environ[text.removeprefix("env:")]
-            key = base64.b64decode(text.strip(), validate=True)
+            key = base64.b64decode(_resolve(self.master_key), validate=True)
         except (OSError, KeyError, ValueError) as fault:
             raise BadConfiguration([f"{PREFIX}MASTER_KEY: cannot be read ({type(fault).__name__})"]) from None
         if len(key) != MASTER_KEY_BYTES:
             raise BadConfiguration([f"{PREFIX}MASTER_KEY: is {len(key)} bytes, and must be {MASTER_KEY_BYTES}"])
         return key
 
+    def metrics_token_bytes(self) -> bytes | None:
+        """Return the metrics token, if one is set; raises BadConfiguration if it cannot be read or is too short to be one."""
+        if self.metrics_token is None:
+            return None
+        try:
+            token = _resolve(self.metrics_token)
+        except (OSError, KeyError, ValueError) as fault:
+            raise BadConfiguration([f"{PREFIX}METRICS_TOKEN: cannot be read ({type(fault).__name__})"]) from None
+        if len(token) < SHORTEST_TOKEN:
+            raise BadConfiguration([f"{PREFIX}METRICS_TOKEN: is {len(token)} characters, and must be {SHORTEST_TOKEN} or more"])
+        return token.encode()
 
-class _FromEnvironment(Settings, BaseSettings):
-    """The settings, read from this process's environment and from a file."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, allow_inf_nan=False)
+def _resolve(secret: SecretStr) -> str:
+    """Return the text of a secret that may be a reference; raises OSError, KeyError or ValueError."""
+    text = secret.get_secret_value()
+    if text.startswith("file:"):
+        text = Path(text.removeprefix("file:")).read_text(encoding="ascii")
+    elif text.startswith("env:"):
+        text = os.environ[text.removeprefix("env:")]
+    return text.strip()
 
 
 def load_settings(env: Mapping[str, str] | None = None) -> Settings:
@@ -158,18 +210,74 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
 
     Raises BadConfiguration with every fault. A fault names its variable, never its value.
     """
+    if env is not None:
+        with _faults_by_name():
+            return Settings.model_validate(_named(env))
+    with _faults_by_name(_remedy()):
+        settings = Settings.model_validate(_named(_here(["DATABASE_URL", "REDIS_URL"])))
+    if "config" not in settings.model_fields_set:
+        _check_rules(settings.config)
+    return settings
+
+
+def load_transport() -> Transport:
+    """Read what beat and Flower need, from where `load_settings` reads; raises BadConfiguration likewise."""
+    with _faults_by_name(_remedy()):
+        return Transport.model_validate(_named(_here(["REDIS_URL"])))
+
+
+def _here(needed: Sequence[str]) -> dict[str, str]:
+    """Join the environment with the file that `tidegate up` left; without the file, if it is not ours and not needed."""
+    given = {name.upper(): value for name, value in os.environ.items()}
     try:
-        if env is None:
-            left = Path(os.environ.get(f"{PREFIX}STATE_DIR", ".tidegate")) / CONNECTIONS
-            return _FromEnvironment(_env_file=left)  # type: ignore[call-arg] # pydantic-settings' own argument, not a field
-        return Settings.model_validate({n: env[key] for n in Settings.model_fields if (key := PREFIX + n.upper()) in env})
+        left = read_own(_left()) or ""
+    except NotOurs as fault:
+        if all(PREFIX + name in given for name in needed):
+            return given
+        raise BadConfiguration([f"{_left()}: is not used: {fault}; or {_set_both(needed)}"]) from None
+    lines = [line.partition("=") for line in left.splitlines() if not line.startswith("#")]
+    return {**{name: value for name, _, value in lines}, **given}
+
+
+def _left() -> Path:
+    """Return where the file would be. A folder that was named may be a link; one in the working directory may not."""
+    named = os.environ.get(STATE_DIR)
+    return (Path(named).resolve() if named else Path(".tidegate")) / CONNECTIONS
+
+
+def _check_rules(config: Path) -> None:
+    try:
+        check_rules_folder(config)
+    except NotOurs as fault:
+        raise BadConfiguration([f"{config}: is not used: {fault}; if it is meant, set {PREFIX}CONFIG to it"]) from None
+
+
+def _remedy() -> str:
+    """Say what would change that a server is not set."""
+    if _left().exists():
+        return ""
+    return f"; run this where .tidegate is (`tidegate up` leaves {_left()}), or set it"
+
+
+def _set_both(names: Sequence[str]) -> str:
+    return f"set {' and '.join(PREFIX + name for name in names)}"
+
+
+def _named(env: Mapping[str, str]) -> dict[str, str]:
+    return {n: env[key] for n in Settings.model_fields if (key := PREFIX + n.upper()) in env}
+
+
+@contextlib.contextmanager
+def _faults_by_name(if_missing: str = "") -> Iterator[None]:
+    try:
+        yield
     except ValidationError as fault:
-        faults = [f"{PREFIX}{str(e['loc'][0]).upper()}: {_plain_message(e['msg'], e['type'])}" for e in fault.errors()]
-        raise BadConfiguration(faults) from None
+        texts = [(str(e["loc"][0]).upper(), _plain_message(e["msg"], e["type"], if_missing)) for e in fault.errors()]
+        raise BadConfiguration([f"{PREFIX}{name}: {text}" for name, text in texts]) from None
 
 
-def _plain_message(message: str, kind: str) -> str:
-    return "is not set" if kind == "missing" else message[:1].lower() + message[1:]
+def _plain_message(message: str, kind: str, if_missing: str) -> str:
+    return f"is not set{if_missing}" if kind == "missing" else message[:1].lower() + message[1:]
 
 
 def tell_ready() -> None:
@@ -177,6 +285,15 @@ def tell_ready() -> None:
     if name := os.environ.get(READY_FILE):
         with contextlib.suppress(OSError):  # a process that restarts by itself finds the file gone: the supervisor knows already
             Path(name).touch(mode=0o600)
+
+
+def forbid_inspection() -> None:
+    """Keep other processes of the same user from reading this one's memory and environment, and the kernel from dumping it.
+
+    Linux only (prctl(2), PR_SET_DUMPABLE; root still may). A command target runs as the gate's user.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def environ() -> Mapping[str, str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from app.bootstrap import freeze_loaded
-from app.settings import tell_ready
+from app.settings import forbid_inspection, tell_ready
 from app.web.factory import create_app, create_front
 
+forbid_inspection()
 app = create_app()
 front = create_front(app)
 freeze_loaded()

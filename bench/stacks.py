@@ -13,7 +13,7 @@ ROOMS = (
     ("logging, structlog", r"/(logging|structlog)/|/app/logs\.py"),
     ("psycopg", r"/(psycopg|psycopg_binary|psycopg_pool)/"),
     ("sqlalchemy", r"/sqlalchemy/"),
-    ("pydantic", r"/(pydantic|pydantic_core|pydantic_settings)/"),
+    ("pydantic", r"/(pydantic|pydantic_core)/"),
     ("flask, werkzeug", r"/(flask|werkzeug|jinja2|itsdangerous|blinker)/"),
     ("granian", r"/granian/"),
     ("celery, kombu, redis", r"/(celery|kombu|vine|billiard|amqp|redis)/"),

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 from typing import Any
 
-from celery.signals import beat_init, setup_logging, worker_init, worker_ready, worker_shutdown, worker_shutting_down
+from celery.signals import (
+    beat_init,
+    celeryd_init,
+    setup_logging,
+    worker_init,
+    worker_ready,
+    worker_shutdown,
+    worker_shutting_down,
+)
 
 from app.bootstrap import Process, build, freeze_loaded
 from app.domain.errors import GateError
 from app.logs import configure_logs
 from app.observe import start_sentry
-from app.settings import Settings, load_settings, tell_ready
+from app.settings import Settings, forbid_inspection, load_settings, tell_ready
 from app.store.queue.wakes import make_celery
 
 SPARE_CONNECTIONS = 4  # for leases, beside one for each thread
@@ -45,6 +54,12 @@ def process() -> Process:
         return _process
 
 
+@celeryd_init.connect
+def _hide(**_: Any) -> None:
+    """Hide this process from others of the same user, before it reads a key."""
+    forbid_inspection()
+
+
 @setup_logging.connect
 def _set_up_logs(**_: Any) -> None:
     """Set up logs. A handler of this signal keeps Celery from setting up logs of its own."""
@@ -59,8 +74,19 @@ def _count_threads(sender: Any, **_: Any) -> None:
 
 @worker_ready.connect
 def _announce_ready(**_: Any) -> None:
+    _prepare_keys()
     freeze_loaded()
     tell_ready()
+
+
+def _prepare_keys() -> None:
+    """Make or adopt the signing keys before the first token, if this process mints: the receiver may only publish them."""
+    if settings.master_key is None:
+        return
+    try:
+        process().keyring.current()
+    except GateError as fault:  # tried again with the first token
+        logging.getLogger(__name__).error("signing keys not prepared: %s", fault)
 
 
 @worker_shutting_down.connect

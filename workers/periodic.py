@@ -8,24 +8,15 @@ from app.pipeline.intake.expire import expire
 from app.pipeline.intake.sweep import sweep
 from app.pipeline.people.sync import due_sources, sync
 from app.pipeline.tell.notify import due_sinks, notify
-from app.store.queue.wakes import EXPIRE, NOTIFY, NOTIFY_DUE, SWEEP, SYNC, SYNC_DUE, WAKE_QUEUE
+from app.store.queue.wakes import EXPIRE, NOTIFY, NOTIFY_DUE, SWEEP, SYNC, SYNC_DUE
 from workers.celery import app, process, stopping
+from workers.schedule import SCHEDULE
 from workers.stages import bind_correlation, wait_out
 
 _log = structlog.get_logger("tidegate.step")
 
 
-def _every(seconds: float, task: str) -> dict[str, object]:
-    expires = max(2.0, seconds)
-    return {"task": task, "schedule": seconds, "options": {"queue": WAKE_QUEUE, "expires": expires, "ignore_result": True}}
-
-
-app.conf.beat_schedule = {
-    SWEEP: _every(1.0, SWEEP),
-    SYNC_DUE: _every(5.0, SYNC_DUE),
-    NOTIFY_DUE: _every(5.0, NOTIFY_DUE),
-    EXPIRE: _every(300.0, EXPIRE),
-}
+app.conf.beat_schedule = SCHEDULE  # for a Procfile of an earlier release, whose beat is `-A workers.celery:app`
 
 
 @app.task(name=SWEEP)

@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from app.answers.gate import configuration_json
-from app.bootstrap import build, check_rules
+from app.bootstrap import build, check_rules, endorsing_key
 from app.cli.output import JSON, command, console, errors, listing, print_json
 from app.config.check import unwise
 from app.config.example import write_example
@@ -41,6 +41,13 @@ def example(folder: Path = Path()) -> None:
     """Write a commented example configuration, if there is none."""
     for path in write_example(folder):
         console.print(f"wrote {path}")
+
+
+@app.command()
+@command
+def keyset_key() -> None:
+    """Print the public key by which the receiver checks the keys that it publishes; needs TIDEGATE_MASTER_KEY."""
+    console.print(endorsing_key(load_settings()))
 
 
 def _warn(settings: Settings, configuration: Configuration) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.table import Table
 
 from app.cli.output import command, console
-from app.settings import environ
+from app.settings import environ, forbid_inspection
 from app.stack.restart import ask
 from app.stack.up import Running, Stack
 
@@ -19,6 +19,7 @@ RESTART_SECONDS = 600.0
 @command
 def up() -> None:
     """Start Postgres, Redis, the receiver, workers, beat and Flower, and stop them on Ctrl-C."""
+    forbid_inspection()  # it has the owner's URL, if that was given, and starts the processes that have the master key
     stack = Stack(environ())
     signals: queue.SimpleQueue[int] = queue.SimpleQueue()
     for wanted in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):  # SIGHUP: the terminal was closed

@@ -40,6 +40,8 @@ class AuditAction(StrEnum):
     NOTICE_UNDELIVERED = "notice:undelivered"
     CONFIG_TAKEN = "config:taken"
     CONFIG_REFUSED = "config:refused"
+    KEY_MADE = "key:made"
+    KEY_ADOPTED = "key:adopted"
     ACCESS_IDENTITY_ADDED = "access:identity-added"
     ACCESS_IDENTITY_CHANGED = "access:identity-changed"
     ACCESS_IDENTITY_ACTIVATED = "access:identity-activated"

@@ -208,6 +208,13 @@ class SinkRefused(GateError):
     code = "sink-refused"
 
 
+class NoKeyYet(GateError):
+    """No genuine signing key is published yet. The first process that mints tokens makes one when it starts."""
+
+    code = "no-key-yet"
+    permanent = False
+
+
 class SealBroken(GateError):
     """A sealed value does not open: wrong master key, or it was altered or moved."""
 

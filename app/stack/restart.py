@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from app.domain.errors import GateError, NotAllowed
+from app.domain.errors import BadConfiguration, GateError, NotAllowed
+from app.ownership import NotOurs, check_own_folder
 from app.stack.supervisor import Supervisor
 
 LOCK = "lock"
@@ -31,6 +32,15 @@ def roll(supervisor: Supervisor, *, drain_within: float, say: Callable[[str], No
         supervisor.renew(name)
 
 
+def check_state(state: Path) -> None:
+    """Raise BadConfiguration unless the state folder and its secrets are ours alone."""
+    try:
+        check_own_folder(state)
+        check_own_folder(state / "secrets")
+    except NotOurs as fault:
+        raise BadConfiguration([f"TIDEGATE_STATE_DIR: {state} is not used: {fault}; run this as its owner"]) from None
+
+
 def answer(state: Path, text: str) -> None:
     """Write the result for the `ask` that waits."""
     (state / ANSWER).write_text(text, encoding="utf-8")
@@ -38,6 +48,7 @@ def answer(state: Path, text: str) -> None:
 
 def ask(state: Path, *, within: float) -> None:
     """Ask for a restart and wait for its end; raises NotAllowed (nothing runs there) or GateError (it failed)."""
+    check_state(state)  # its lock names a process, which is sent a signal
     (state / ANSWER).unlink(missing_ok=True)
     try:
         os.kill(_runner(state), signal.SIGUSR1)

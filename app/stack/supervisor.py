@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -47,6 +47,7 @@ def arguments(command: str, env: Mapping[str, str]) -> list[str]:
 class _Child:
     name: str
     argv: list[str]
+    env: Mapping[str, str]
     process: subprocess.Popen[bytes] | None = None
     pause: float = SHORTEST_PAUSE
     alive: bool = False
@@ -61,11 +62,18 @@ class Supervisor:
     """Runs the commands of a Procfile, each in its own session. Output goes to `log` or stdout, each line with its name."""
 
     def __init__(
-        self, commands: Mapping[str, str], env: Mapping[str, str], *, log: Path | None = None, stop_within: float | None = None
+        self,
+        commands: Mapping[str, str],
+        env: Mapping[str, str] | Callable[[str], Mapping[str, str]],
+        *,
+        log: Path | None = None,
+        stop_within: float | None = None,
     ) -> None:
-        path = f"{Path(sys.executable).parent}{os.pathsep}{env.get('PATH', os.defpath)}"
-        self._env = {**env, "PATH": path, "PYTHONUNBUFFERED": "1"}
-        self._children = {name: _Child(name, arguments(command, self._env)) for name, command in commands.items()}
+        """Take the environment of all commands, or a function that returns a command's own."""
+        self._children = {}
+        for name, command in commands.items():
+            own = _with_path(env(name) if callable(env) else env)
+            self._children[name] = _Child(name, arguments(command, own), own)
         self._stopping = threading.Event()
         self._log = log
         self._stop_within = STOP_SECONDS if stop_within is None else stop_within
@@ -93,7 +101,7 @@ class Supervisor:
         """
         with self._replacing, TemporaryDirectory(prefix="tidegate-") as folder:
             old = self._children[name]
-            new = _Child(name, old.argv, ready=Path(folder) / "ready")
+            new = _Child(name, old.argv, old.env, ready=Path(folder) / "ready")
             self._launch(new)
             if not self._became_ready(new):
                 _end([new], 0.0)
@@ -106,7 +114,7 @@ class Supervisor:
         """End a process and start it anew; for processes of which there must not be two."""
         with self._replacing:
             self._retire(self._children[name], self._stop_within)
-            new = _Child(name, self._children[name].argv)
+            new = _Child(name, self._children[name].argv, self._children[name].env)
             self._children[name] = new
             self._launch(new)
 
@@ -165,7 +173,7 @@ class Supervisor:
             try:
                 child.process = subprocess.Popen(
                     child.argv,
-                    env=self._env | ready,
+                    env={**child.env, **ready},
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
@@ -200,6 +208,12 @@ class Supervisor:
         else:
             with self._log.open("a") as log:
                 log.write(line)
+
+
+def _with_path(env: Mapping[str, str]) -> dict[str, str]:
+    """Let the environment find the programs that are installed beside Python."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{env.get('PATH', os.defpath)}"
+    return {**env, "PATH": path, "PYTHONUNBUFFERED": "1"}
 
 
 def _end(children: list[_Child], within: float) -> None:

@@ -12,21 +12,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from app.bootstrap import check_rules
+from app.bootstrap import check_rules, keyset_key
 from app.config.example import write_example
 from app.domain.errors import BadConfiguration, GateError
 from app.integrations.system import write_private
 from app.settings import Settings, load_settings
+from app.stack.environment import FLOWER, KEYSET_KEY, MASTER_KEY, MIGRATE, environment_of
 from app.stack.memory import MemoryWatch
 from app.stack.postgres import APP, OWNER, EmbeddedPostgres
 from app.stack.redis import EmbeddedRedis
-from app.stack.restart import DONE, LOCK, answer, roll
+from app.stack.restart import DONE, LOCK, answer, check_state, roll
 from app.stack.secrets import load_or_make_secret
 from app.stack.server import answers
 from app.stack.supervisor import Supervisor, read_procfile
 
 ROOT = Path(__file__).resolve().parents[2]
 CONNECTIONS = "connections.env"
+OWNER_URL = "TIDEGATE_OWNER_DATABASE_URL"
 MEMORY_SECONDS = 5.0
 DEFAULT_PORTS = {
     "TIDEGATE_WEB_PORT": 8300,
@@ -80,12 +82,12 @@ class Stack:
         say("checking the configuration")
         check_rules(load_settings(env))
         password, is_new = load_or_make_secret(self.state / "secrets" / "flower")
-        env["FLOWER_BASIC_AUTH"] = f"ops:{password}"
         self._write_connections(env)
-        self.env = env
         self._settings = load_settings(env)
+        env.setdefault(KEYSET_KEY, keyset_key(self._settings))
+        self.env = env
         commands = read_procfile(ROOT / "Procfile")
-        self.supervisor = Supervisor(commands, env, log=self._log, stop_within=self._settings.stop_within)
+        self.supervisor = Supervisor(commands, self._environment_of, log=self._log, stop_within=self._settings.stop_within)
         self.supervisor.start()
         if self._settings.max_rss_mb:
             self._in_background(self._watch_memory, say)
@@ -148,6 +150,7 @@ class Stack:
 
     def _take_lock(self) -> None:
         self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        check_state(self.state)
         self._lock = (self.state / LOCK).open("a")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -161,9 +164,9 @@ class Stack:
 
     def _start_servers(self, say: Callable[[str], None]) -> dict[str, str]:
         """Start the embedded servers that are needed; return the environment for everything else."""
-        env = dict(self._environ)
+        env = {name: value for name, value in self._environ.items() if name != OWNER_URL}
         load_or_make_secret(self.state / "secrets" / "master.key", size=32, urlsafe=False)
-        env.setdefault("TIDEGATE_MASTER_KEY", f"file:{self.state}/secrets/master.key")
+        env.setdefault(MASTER_KEY, f"file:{self.state}/secrets/master.key")
         env["TIDEGATE_STATE_DIR"] = str(self.state)
         env.setdefault("TIDEGATE_PUBLIC_URL", f"http://127.0.0.1:{self.ports['TIDEGATE_WEB_PORT']}")
         if "TIDEGATE_DATABASE_URL" not in env:
@@ -171,7 +174,6 @@ class Stack:
             self.postgres = EmbeddedPostgres(self.state, self.ports["TIDEGATE_POSTGRES_PORT"])
             self.postgres.start()
             env["TIDEGATE_DATABASE_URL"] = self.postgres.url(APP)
-            env["TIDEGATE_OWNER_DATABASE_URL"] = self.postgres.url(OWNER)
         if "TIDEGATE_REDIS_URL" not in env:
             say("starting Redis")
             self.redis = EmbeddedRedis(self.state, self.ports["TIDEGATE_REDIS_PORT"])
@@ -181,14 +183,24 @@ class Stack:
 
     def _migrate(self, env: Mapping[str, str]) -> None:
         command = [sys.executable, "-m", "app.store.migrate"]
-        done = subprocess.run(command, env=dict(env), capture_output=True, text=True, check=False)
+        owner = {OWNER_URL: url} if (url := self._owner_url()) else {}
+        done = subprocess.run(command, env=environment_of(MIGRATE, {**env, **owner}), capture_output=True, text=True, check=False)
         if done.returncode != 0:
             last = (done.stderr or done.stdout).strip().splitlines()[-1:]
             raise GateError(f"the schema could not be migrated: {''.join(last)}")
 
+    def _owner_url(self) -> str | None:
+        """Return the URL of the tables' owner, which the migration alone is given. It is not kept beside the other settings."""
+        return self.postgres.url(OWNER) if self.postgres else self._environ.get(OWNER_URL)
+
+    def _environment_of(self, process: str) -> dict[str, str]:
+        password = load_or_make_secret(self.state / "secrets" / "flower")[0]
+        own = {"FLOWER_BASIC_AUTH": f"ops:{password}"} if process == FLOWER else {}
+        return environment_of(process, self.env) | own
+
     def _write_connections(self, env: Mapping[str, str]) -> None:
         """Write the settings that the command line needs into the state folder, for its owner only."""
-        names = ("TIDEGATE_DATABASE_URL", "TIDEGATE_REDIS_URL", "TIDEGATE_MASTER_KEY", "TIDEGATE_PUBLIC_URL")
+        names = ("TIDEGATE_DATABASE_URL", "TIDEGATE_REDIS_URL", "TIDEGATE_PUBLIC_URL")
         write_private(self.state / CONNECTIONS, "".join(f"{name}={env[name]}\n" for name in names))
 
 

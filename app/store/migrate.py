@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
 from app.domain.errors import GateError
-from app.settings import load_settings
+from app.settings import forbid_inspection, load_settings
 from app.store.engine import transaction
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "migrations"
@@ -43,6 +43,7 @@ def is_current(engine: Engine) -> bool:
 
 def main() -> None:
     """Migrate the database that the settings name."""
+    forbid_inspection()
     try:
         settings = load_settings()
     except GateError as fault:

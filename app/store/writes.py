@@ -26,7 +26,6 @@ class Unaudited(StrEnum):
     TRANSIT = "a delivery or notice on its way; it is audited at its destination, or at its origin"
     BROWSER = "data of a browser's session between two requests, before or after sign-in"
     EXPIRY = "deletes rows that had ended before"
-    FIRST_KEY = "made once, by the first process ever; no person acts"
 
 
 _IDENTITY_STATED = (
@@ -127,7 +126,7 @@ WRITES: Mapping[str, tuple[AuditAction | Unaudited, ...]] = MappingProxyType(
         "SqlOutbox.postpone": (Unaudited.ATTEMPT,),
         "SqlOutbox.give_up": (AuditAction.NOTICE_UNDELIVERED,),
         "SqlOutbox.expire": (Unaudited.EXPIRY,),
-        "SqlSigningKeys.newest": (Unaudited.FIRST_KEY,),
+        "SqlSigningKeys.settle": (AuditAction.KEY_MADE, AuditAction.KEY_ADOPTED),
     }
 )
 

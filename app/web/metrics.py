@@ -7,14 +7,16 @@ hosts. With several receivers, scrape these metrics from one of them: each repor
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from datetime import datetime, timedelta
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from app.bootstrap import Process
 from app.domain.deployment import State
-from app.domain.errors import StoreUnavailable
+from app.domain.errors import BadConfiguration, StoreUnavailable
+from app.web.wire.watcher import Watchers
 
 MARGIN = timedelta(seconds=2)  # a row may be committed a little after the time that it bears
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
@@ -44,6 +46,9 @@ class Metrics:
             "tidegate_spool_bytes", "Bytes of deliveries that wait on disk for the database.", registry=self._registry
         )
         self._up = Gauge("tidegate_database_up", "Whether the database answers.", registry=self._registry)
+        self._foreign_keys = Gauge(
+            "tidegate_foreign_signing_keys", "Rows of signing_keys that the gate did not endorse.", registry=self._registry
+        )
         self._read_until: datetime = process.clock.now() - MARGIN
 
     def text(self) -> bytes:
@@ -66,6 +71,8 @@ class Metrics:
         counts = reads.counts_by_state()
         for state in State:
             self._states.labels(state.value).set(counts.get(state.value, 0))
+        with suppress(BadConfiguration):  # nothing is set by which to tell them; readiness says so
+            self._foreign_keys.set(self._process.published_keys.count_foreign())
         age = reads.queue_age()
         self._age.labels("deliveries").set(age.deliveries)
         self._age.labels("deployments").set(age.deployments)
@@ -74,10 +81,11 @@ class Metrics:
 def make_blueprint(process: Process) -> Blueprint:
     """Make the scrape route."""
     blueprint = Blueprint("metrics", __name__)
-    metrics = Metrics(process)
+    metrics, watchers = Metrics(process), Watchers(process.settings)
 
     @blueprint.get("/metrics")
     def scrape() -> Response:
+        watchers.check(request)
         return Response(metrics.text(), content_type=CONTENT_TYPE_LATEST)
 
     return blueprint

@@ -18,8 +18,7 @@ def make_blueprint(process: Process) -> Blueprint:
 
     @blueprint.get("/.well-known/jwks.json")
     def keys() -> Response:
-        _ = process.signing_key  # a verifier that comes first makes the key
-        return _let_cache(jsonify(jwks(process.keys.public())))
+        return _let_cache(jsonify(jwks(process.published_keys.jwks())))
 
     return blueprint
 

@@ -17,9 +17,11 @@ def test_flower_shows_the_five_stages_of_a_deployment_and_wants_a_password(scene
     made = scene.push("to be seen in Flower", account=scene.alice)
     assert ended(reads, made).state is State.SUCCEEDED
     url = f"{scene.running.flower_url}/api/tasks"
-    for wrong in (None, ("ops", "guessed")):
-        assert httpx.get(url, auth=wrong, timeout=20).status_code == 401
     password = (scene.running.state / "secrets" / "flower").read_text().strip()
+    metrics = f"{scene.running.flower_url}/metrics"  # Flower alone would show it to everybody
+    for wrong in (None, ("ops", "guessed")):
+        assert [httpx.get(page, auth=wrong, timeout=20).status_code for page in (url, metrics)] == [401, 401]
+    assert "flower_events_total" in httpx.get(metrics, auth=("ops", password), timeout=20).text
     wanted = {stage.value: "SUCCESS" for stage in STAGES}
 
     def shown() -> dict[str, str]:

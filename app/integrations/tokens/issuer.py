@@ -85,10 +85,16 @@ class Issuer:
 
 def generate_key() -> tuple[str, bytes, dict[str, Any]]:
     """Make an RSA key; return its id (RFC 7638 thumbprint), the private key as PEM, and the public key as a JWK."""
-    key = RSAKey.generate_key(KEY_BITS, {"use": "sig", "alg": "RS256"}, auto_kid=True)
+    pem = RSAKey.generate_key(KEY_BITS).as_pem(private=True)
+    kid, public = public_half(pem)
+    return kid, pem, public
+
+
+def public_half(private_pem: bytes) -> tuple[str, dict[str, Any]]:
+    """Return the id (RFC 7638 thumbprint) and the public half as a JWK; raises ValueError for what is not a private key."""
+    key = RSAKey.import_key(private_pem)
     kid = key.thumbprint()
-    public = {**key.as_dict(private=False), "kid": kid, "use": "sig", "alg": "RS256"}
-    return kid, key.as_pem(private=True), public
+    return kid, {**key.as_dict(private=False), "kid": kid, "use": "sig", "alg": "RS256"}
 
 
 def discovery(issuer: str) -> dict[str, Any]:

@@ -6,12 +6,15 @@ worker's time. A client is thread-safe and only borrows connections from the cha
 
 from __future__ import annotations
 
+import ssl
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from kombu import Queue
 from kombu.transport import redis
 
-SCHEMES = ("redis", "rediss")
+TLS_SCHEME = "rediss"
+SCHEMES = ("redis", TLS_SCHEME)
 
 
 class QoS(redis.QoS):
@@ -57,6 +60,17 @@ def queue_named(name: str, url: str) -> Queue:
     messages, and need acknowledgements to know when to hold back.)
     """
     return Queue(name, routing_key=name, no_ack=_is_redis(url))
+
+
+def tls_for(url: str) -> dict[str, Any] | None:
+    """Return the TLS options of a broker's URL; None if they stand in it, or if it asks for none.
+
+    Kombu speaks in clear to `rediss://` if the transport is named and the URL has no option, and checks no certificate if the
+    transport is not named (kombu 5.7.0 connection.py). With an option in the URL, redis-py checks certificate and host name.
+    """
+    parts = urlsplit(url)
+    has_options = any(name.startswith("ssl_") for name, _ in parse_qsl(parts.query))
+    return {"ssl_cert_reqs": ssl.CERT_REQUIRED} if parts.scheme == TLS_SCHEME and not has_options else None
 
 
 def _is_redis(url: str) -> bool:

@@ -241,4 +241,5 @@ signing_keys = Table(
     Column("public_jwk", JSONB, nullable=False),
     Column("sealed", Text, nullable=False),
     Column("created_at", TIME, nullable=False),
+    Column("endorsement", Text, nullable=False, server_default=""),
 )
