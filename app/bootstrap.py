@@ -18,7 +18,7 @@ from app.domain.audit import AuditAction, AuditEntry
 from app.domain.clock import Clock
 from app.domain.delivery import Delivery
 from app.domain.deployment import Stage
-from app.domain.errors import GateError
+from app.domain.errors import BadConfiguration, GateError
 from app.guard.load import Memory, load_guard
 from app.guard.source import GuardSource, at_once
 from app.integrations.http import HealthProbe, HttpClient
@@ -171,9 +171,12 @@ def build(
 
 
 def check_rules(settings: Settings) -> tuple[Configuration, Guard]:
-    """Load the rules as a process would, and connect to nothing; raises BadConfiguration with every fault."""
+    """Load the rules as a process would, and connect to nothing; raises BadConfiguration with every fault and slip."""
     store = SqlStore(make_engine(settings.database_url.get_secret_value(), pool_size=1))
-    return load_guard(settings, SystemClock(), Memory(store, SystemIds()))
+    configuration, guard = load_guard(settings, SystemClock(), Memory(store, SystemIds()))
+    if guard.slips:
+        raise BadConfiguration([str(slip) for slip in guard.slips])
+    return configuration, guard
 
 
 def freeze_loaded() -> None:
