@@ -12,10 +12,12 @@ from app.config.tables.identity import FILE
 from app.domain.audit import AuditAction
 from app.domain.decision import Action
 from app.domain.environment import Environment, pattern_fits
+from app.domain.errors import SecretUnavailable
 from app.domain.event import Event
 from app.domain.notice import NoticeEvent
 from app.domain.principal import PrincipalKind
 from app.domain.refs.glob import without_crossing
+from app.guard.secrets import secret
 from app.integrations.identity.file import FilePeople
 from app.integrations.identity.file import load as load_people
 from app.integrations.policy.protocol import PolicyText
@@ -29,6 +31,7 @@ def advise(configuration: Configuration, policy: PolicyText) -> Iterator[str]:
     people = load_people(configuration.people) if configuration.people else None
     if people is not None:
         yield from map(str, people.doubts(configuration.forges))
+    yield from _about_secrets(configuration)
     members = _members(people) if people is not None and set(configuration.rules()) == {FILE} else None
     yield from _about_names(configuration, policy)
     if members is not None:
@@ -115,6 +118,19 @@ def _about_approvals(
         if rule.groups and len(voters) < rule.count:
             have = f"{_listed(rule.groups)}, which have {len(voters)} active people"
             yield f"{what} a rule wants {rule.count} of {have}: add people or lower count"
+
+
+def _about_secrets(configuration: Configuration) -> Iterator[str]:
+    """Read the secret files of the forges. Variables may be set elsewhere, so they are not looked for."""
+    for name, forge in configuration.forges.items():
+        own = {"webhook_secrets": forge.webhook_secrets, "decide_secrets": forge.decide_secrets}
+        own |= {"api_token": (forge.api_token,)} if forge.api_token else {}
+        for key, references in own.items():
+            for reference in (r for r in references if r.startswith("file:")):
+                try:
+                    secret(reference)
+                except SecretUnavailable as fault:
+                    yield f"forges.{name}.{key}: {fault}"
 
 
 def _about_sinks(configuration: Configuration) -> Iterator[str]:

@@ -106,6 +106,18 @@ def test_an_account_at_an_unknown_forge_is_told_with_its_line(advice: Advice) ->
     assert "people.toml:3: " in told and "at a forge that is not configured" in told
 
 
+def test_a_secret_file_that_cannot_serve_is_told_without_the_secret(
+    tmp_path: Path, configure: Callable[..., Configuration], advice: Advice
+) -> None:
+    (tmp_path / "hook").touch(mode=0o600)
+    (tmp_path / "hook").write_text(" s3cret \n")
+    advice()
+    configuration = configure(toml(forge={"webhook_secrets": ["env:HOOK", f"file:{tmp_path}/hook", f"file:{tmp_path}/none"]}))
+    told = list(advise(configuration, load_policies(tmp_path / "policies")))
+    assert [line.split(": ")[0] for line in told] == ["forges.gogs.webhook_secrets"] * 2
+    assert "begins or ends with a blank" in told[0] and "s3cret" not in told[0] and "No such file" in told[1]
+
+
 def seen(*refs: str) -> list[Event]:
     repository = Repository("gogs", 42, "acme/shop", "acme", 7)
     return [Event(EventKind.PUSH, repository, ref, None, "a" * 40, Account("gogs", "2", "alice")) for ref in refs]
