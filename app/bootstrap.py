@@ -177,9 +177,12 @@ def endorsing_key(settings: Settings) -> str:
 
 
 def check_rules(settings: Settings) -> tuple[Configuration, Guard]:
-    """Load the rules as a process would, and connect to nothing; raises BadConfiguration with every fault."""
+    """Load the rules as a process would, and connect to nothing; raises BadConfiguration with every fault and slip."""
     store = SqlStore(make_engine(settings.database_url.get_secret_value(), pool_size=1))
-    return load_guard(settings, SystemClock(), Memory(store, SystemIds()))
+    configuration, guard = load_guard(settings, SystemClock(), Memory(store, SystemIds()))
+    if guard.slips:
+        raise BadConfiguration([str(slip) for slip in guard.slips])
+    return configuration, guard
 
 
 def freeze_loaded() -> None:

@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 DEEPEST = 16
 Where = tuple[str | int, ...]
 
 _TABLE = re.compile(r"^\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
 _KEY = re.compile(r"""^\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'))*)\s*=""")
+
+
+@dataclass(frozen=True, slots=True)
+class Slip:
+    """A value that was taken once and can never do what it says, with its place and what to write.
+
+    `config check` refuses it, and a running gate keeps its rules. A gate that starts goes on with a warning, since an existing
+    file must not stop it. `what` names the value, so that it is known again when lines move.
+    """
+
+    place: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.what}"
+
+
+def new_slips(slips: Iterable[Slip], former: Iterable[Slip]) -> list[Slip]:
+    """List the slips that the former version did not have: they alone are refused, so that an old one holds no change up."""
+    known = {slip.what for slip in former}
+    return [slip for slip in slips if slip.what not in known]
 
 
 def lines_of(text: str) -> dict[Where, int]:

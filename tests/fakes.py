@@ -136,6 +136,7 @@ class FakePolicy:
     schema: str = "fake"
     groups: frozenset[str] = frozenset({"deployers"})
     repositories: frozenset[str] = frozenset()
+    environments: frozenset[str] = frozenset()
     reasons: dict[str, str] = field(default_factory=dict)
     facts: frozenset[str] = frozenset()
     files: dict[str, str] = field(default_factory=dict)
@@ -146,6 +147,9 @@ class FakePolicy:
 
     def asks(self, fact: str, action: Action, resources: frozenset[tuple[str, str]]) -> bool:
         return fact in self.facts
+
+    def permits(self, action: Action, resources: frozenset[tuple[str, str]]) -> bool:
+        return action in (Action.DEPLOY, Action.ROLLBACK)
 
     def about(self, asked: Mapping[str, Any]) -> Asks:
         return Asks(self.groups, self.facts, frozenset(), {})

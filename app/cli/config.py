@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import typer
@@ -13,6 +14,9 @@ from app.config.check import unwise
 from app.config.example import write_example
 from app.config.load import Configuration
 from app.domain.errors import StoreUnavailable
+from app.domain.event import Event
+from app.guard.advise import advise, unbound, widened
+from app.pipeline.ports.services import Guard
 from app.settings import Settings, load_settings
 
 app = typer.Typer(no_args_is_help=True, help="Settings, tidegate.toml, people and policies.")
@@ -32,7 +36,7 @@ def check(as_json: JSON = False) -> None:
         table.add_row(environment.name, environment.repository, deploys, targets, environment.audience)
     console.print(table)
     console.print(f"no faults; version {guard.digest[:12]}")
-    _warn(settings, configuration)
+    _warn(settings, configuration, guard)
 
 
 @app.command()
@@ -50,15 +54,25 @@ def keyset_key() -> None:
     console.print(endorsing_key(load_settings()))
 
 
-def _warn(settings: Settings, configuration: Configuration) -> None:
-    """Print settings that are allowed but risky."""
-    for warning in unwise(settings):
+def _warn(settings: Settings, configuration: Configuration, guard: Guard) -> None:
+    """Print what is allowed but risky, or can never work, and what may be made narrower."""
+    for warning in (*unwise(settings), *_unread(settings, configuration), *advise(configuration, guard.policy)):
         errors.print(f"warning: {warning}")
-    unread = settings.config.parent / "people.toml"
-    if configuration.people is None and unread.exists():
-        errors.print(f'warning: {unread} is not read; set `people = "people.toml"` in tidegate.toml to make it a source again')
+    seen: list[Event] | None = None
     try:
-        if build(settings, pool_size=1).reads.may_change_audit():
+        reads = build(settings, pool_size=1).reads
+        if reads.may_change_audit():
             errors.print("warning: this database role may change audit entries; use a role that does not own the tables")
+        seen = reads.seen_events()
     except StoreUnavailable as fault:
         errors.print(f"warning: {fault}")
+    for warning in widened(configuration, seen):
+        errors.print(f"warning: {warning}")
+    for hint in unbound(configuration, seen or ()):
+        console.print(f"hint: {hint}")
+
+
+def _unread(settings: Settings, configuration: Configuration) -> Iterator[str]:
+    unread = settings.config.parent / "people.toml"
+    if configuration.people is None and unread.exists():
+        yield f'{unread} is not read; set `people = "people.toml"` in tidegate.toml to make it a source again'

@@ -8,13 +8,14 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from app.config.check import Kinds, faults_of
+from app.config.doubts import doubts_of, slips_of
 from app.config.tables.environments import environment_of
 from app.config.tables.fields import Fault
 from app.config.tables.file import File
@@ -26,12 +27,12 @@ from app.config.tables.targets import target_settings, zone_of
 from app.domain.access import SourceKind, SourceRule
 from app.domain.environment import Environment, TargetSettings, Zone
 from app.domain.errors import BadConfiguration
-from app.toml_lines import bad_places, line_of, lines_of
+from app.toml_lines import Slip, bad_places, line_of, lines_of
 
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """One version of tidegate.toml, checked."""
+    """One version of tidegate.toml, checked. `slips` are refused by `config check`; it only warns of `doubts`."""
 
     digest: str
     forges: Mapping[str, ForgeSettings]
@@ -44,6 +45,8 @@ class Configuration:
     issuers: Mapping[str, IssuerSettings] = field(default_factory=dict)
     access_issuer: str | None = None
     sinks: Mapping[str, SinkSettings] = field(default_factory=dict)
+    slips: tuple[Slip, ...] = ()
+    doubts: tuple[Slip, ...] = ()
 
     def rules(self) -> dict[str, SourceRule]:
         """Map each source to its rule, including people.toml and the issuers that are sources."""
@@ -63,9 +66,12 @@ def load_configuration(path: Path, kinds: Kinds) -> Configuration:
         raise BadConfiguration([_syntax_fault(path, fault)]) from None
     lines = lines_of(text)
 
+    def placed(faults: Iterable[Fault]) -> tuple[Slip, ...]:
+        rows = sorted((line_of(lines, where), ".".join(map(str, where)), what) for where, what in faults)
+        return tuple(Slip(f"{path}:{line}: {where}", what) for line, where, what in rows)
+
     def located(faults: list[Fault]) -> BadConfiguration:
-        rows = [(line_of(lines, where), ".".join(map(str, where)), what) for where, what in faults]
-        return BadConfiguration([f"{path}:{line}: {where}: {what}" for line, where, what in sorted(rows)])
+        return BadConfiguration([str(fault) for fault in placed(faults)])
 
     if bad := list(bad_places(data)):
         raise located(bad)
@@ -75,7 +81,9 @@ def load_configuration(path: Path, kinds: Kinds) -> Configuration:
         raise located([(e["loc"], e["msg"].removeprefix("Value error, ")) for e in fault.errors()]) from None
     if faults := faults_of(file, kinds):
         raise located(faults)
-    return _configuration(file, path, text, kinds)
+    configuration = _configuration(file, path, text, kinds)
+    slips, doubts = placed(slips_of(file, data)), placed(doubts_of(file, data, path.parent))
+    return replace(configuration, slips=slips, doubts=doubts)
 
 
 def _syntax_fault(path: Path, fault: Exception) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 
 from app.domain.approval import ONE_OF_ANY, ApprovalSettings
 from app.domain.deployment import Stage
 from app.domain.event import Event, EventKind, Repository
+from app.domain.refs.glob import glob_fits
 
 BRANCHES, TAGS = "refs/heads/", "refs/tags/"
 
@@ -76,7 +76,7 @@ class Environment:
             return False
         if self.repository_id is not None and event.repository.id != self.repository_id:
             return False
-        return any(_pattern_fits(pattern, event.kind, event.ref) for pattern in self.deploys)
+        return any(pattern_fits(pattern, event.kind, event.ref) for pattern in self.deploys)
 
     def is_of(self, repository: Repository) -> bool:
         """Tell whether `repository` is still this environment's: by its number if that is configured, else by name.
@@ -89,23 +89,18 @@ class Environment:
 
     def deploys_ref(self, ref: str) -> bool:
         """Tell whether any kind of event on `ref` may be deployed here."""
-        return any(_pattern_fits(pattern, kind, ref) for pattern in self.deploys for kind in EventKind)
+        return any(pattern_fits(pattern, kind, ref) for pattern in self.deploys for kind in EventKind)
 
 
-def _pattern_fits(pattern: str, event: EventKind, ref: str) -> bool:
+def pattern_fits(pattern: str, event: EventKind, ref: str) -> bool:
+    """Tell whether a pattern of `deploys` takes this kind of event on this ref."""
     kind, _, glob = pattern.partition(":")
     match kind:
         case "branch":
-            return event is EventKind.PUSH and ref.startswith(BRANCHES) and _glob_fits(glob, ref.removeprefix(BRANCHES))
+            return event is EventKind.PUSH and ref.startswith(BRANCHES) and glob_fits(glob, ref.removeprefix(BRANCHES))
         case "tag":
-            return event is EventKind.TAG and ref.startswith(TAGS) and _glob_fits(glob, ref.removeprefix(TAGS))
+            return event is EventKind.TAG and ref.startswith(TAGS) and glob_fits(glob, ref.removeprefix(TAGS))
         case "release":
             return event is EventKind.RELEASE and ref.startswith(TAGS)
         case _:
             return False  # unknown pattern kinds fail closed; `config check` refuses them
-
-
-def _glob_fits(glob: str, name: str) -> bool:
-    """Match segment by segment, so that `*` does not cross `/` (as GitHub environments and git refspecs do)."""
-    globs, names = glob.split("/"), name.split("/")
-    return len(globs) == len(names) and all(fnmatchcase(n, g) for g, n in zip(globs, names, strict=True))

@@ -12,6 +12,7 @@ from app.domain.clock import Clock, Ids
 from app.domain.environment import Environment
 from app.domain.errors import BadConfiguration
 from app.guard.bind import bind_forge, bind_issuers, bind_sink, bind_source, git_limits, make_mirror, make_target
+from app.integrations.identity.file import FilePeople
 from app.integrations.identity.file import load as load_people
 from app.integrations.identity.oidc.issuers import IssuerOptions
 from app.integrations.identity.oidc.validator import HeldKeys
@@ -22,6 +23,7 @@ from app.pipeline.people.access_map import StoredAccessMap
 from app.pipeline.ports.services import Guard
 from app.pipeline.ports.stores.unit import Store
 from app.settings import Settings
+from app.toml_lines import Slip
 
 KINDS = Kinds(FORGES.kinds, TARGETS.options, SOURCES.options, IssuerOptions, SINKS.options)
 
@@ -62,7 +64,11 @@ def load_guard(
     )
     guard = _guard(settings, clock, configuration, access_map, policies)
     issuers, tokens = bind_issuers(configuration, clock, memory.keys)
-    return configuration, replace(guard, issuers=issuers, tokens=tokens)
+    return configuration, replace(guard, issuers=issuers, tokens=tokens, slips=_slips(configuration, people))
+
+
+def _slips(configuration: Configuration, people: FilePeople | None) -> tuple[Slip, ...]:
+    return (*configuration.slips, *(people.slips if people else ()))
 
 
 def _or_faults(faults: list[str], load: Callable[[], Loaded]) -> Loaded | None:

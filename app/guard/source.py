@@ -23,6 +23,7 @@ from app.pipeline.ports.record import Recorder
 from app.pipeline.ports.services import Guard
 from app.pipeline.ports.stores.unit import Store, Unit
 from app.settings import Settings
+from app.toml_lines import new_slips
 
 AUDIT_EVERY = 1.0  # seconds between two tries to audit while the database is away
 
@@ -81,6 +82,7 @@ class GuardSource:
         """Load the files, again if one changed meanwhile. Their fingerprint is remembered last, with the guard."""
         try:
             seen, guard = self._load_unchanged()
+            self._take_slips(guard)
         except BadConfiguration as fault:
             if self._guard is None:
                 raise
@@ -92,6 +94,14 @@ class GuardSource:
         self._guard, self._seen = guard, seen
         if guard.digest != former:
             self._unaudited.append((AuditAction.CONFIG_TAKEN, guard.digest, former))
+
+    def _take_slips(self, guard: Guard) -> None:
+        """Warn of slips at the start; refuse a later version that brings new ones. Raises BadConfiguration."""
+        if self._guard is None:
+            for slip in guard.slips:
+                _log.warning("configuration: %s; a running gate would refuse this", slip)
+        elif slips := new_slips(guard.slips, self._guard.slips):
+            raise BadConfiguration([str(slip) for slip in slips])
 
     def _load_unchanged(self) -> tuple[Fingerprint, Guard]:
         while True:

@@ -165,6 +165,12 @@ class SqlDeployments:
         """List the environments that have deployments in their lanes."""
         return list(self.connection.execute(_LANES).scalars())
 
+    def former_names(self, repository: Repository) -> list[str]:
+        """List the other names (OWNER/NAME) under which the repository of this number was deployed."""
+        query = select(table.c.full_name).where(table.c.forge == repository.forge, table.c.repository_id == repository.id)
+        names = self.connection.execute(query.where(table.c.full_name != repository.full_name).distinct()).scalars()
+        return sorted(names)
+
     def next_position(self) -> int:
         """Return the next number in the order of receipt."""
         return self.connection.execute(select(positions.next_value())).scalar_one()

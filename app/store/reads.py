@@ -14,8 +14,9 @@ from app.domain.audit import AuditEntry, recorded_action
 from app.domain.delivery import Delivery
 from app.domain.deployment import Deployment, DispatchRow, Stage, StageResult, Trigger
 from app.domain.errors import NotFound
+from app.domain.event import Event
 from app.store.approvals import vote_from
-from app.store.deliveries import delivery_from
+from app.store.deliveries import delivery_from, event_from_json
 from app.store.deployments import deployment_from
 from app.store.dispatches import SqlDispatches
 from app.store.engine import transaction
@@ -64,6 +65,12 @@ class Reads:
         if state:
             query = query.where(deliveries.c.state == state)
         return [delivery_from(row) for row in self._rows(query)]
+
+    def seen_events(self, limit: int = 2000) -> list[Event]:
+        """List what the newest deliveries meant, newest first, without their bodies."""
+        query = select(deliveries.c.event).where(deliveries.c.event.is_not(None)).order_by(deliveries.c.position.desc())
+        events = (event_from_json(row.event) for row in self._rows(query.limit(limit)))
+        return [event for event in events if event is not None]
 
     def delivery(self, name: str) -> Delivery:
         """Return the delivery with this id, or with an unambiguous beginning or end of it; raises NotFound."""

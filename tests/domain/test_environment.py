@@ -45,7 +45,7 @@ BRANCHES = [
     ("branch:v[0-9]", "v7", True),
     ("branch:v[0-9]", "vx", False),
     ("branch:**", "main", True),
-    ("branch:**", "a/b", False),
+    ("branch:**", "a/b", True),
     ("branch:", "main", False),
     ("branch:ma.n", "main", False),
     ("branch:refs/heads/main", "main", False),
@@ -53,7 +53,7 @@ BRANCHES = [
 
 
 @pytest.mark.parametrize(("pattern", "name", "fits"), BRANCHES)
-def test_a_branch_pattern_fits_segment_by_segment(pattern: str, name: str, fits: bool) -> None:
+def test_a_branch_pattern_fits_part_by_part_and_two_stars_cross_parts(pattern: str, name: str, fits: bool) -> None:
     assert environment(pattern).deploys_event(event(EventKind.PUSH, f"refs/heads/{name}")) is fits
 
 

@@ -109,6 +109,31 @@ def test_unknown_forges_and_methods_are_refused(scene: Scene) -> None:
     assert httpx.get(scene.running.web_url + "/nothing", timeout=20).headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status", "told"),
+    [
+        ("POST", "/hooks/gogs/", 404, "without a slash at the end"),
+        ("POST", "/hooks/", 404, "/hooks/NAME"),
+        ("POST", "/hooks", 404, "/hooks/NAME"),
+        ("GET", "/hooks/gogs", 405, "forges send POST"),
+        ("GET", "/", 404, "people sign in at /login"),
+        ("GET", "/nothing", 404, "nothing is at this address"),
+    ],
+)
+def test_an_address_beside_the_hooks_says_in_a_sentence_where_they_are(
+    scene: Scene, method: str, path: str, status: int, told: str
+) -> None:
+    answer = httpx.request(method, scene.running.web_url + path, timeout=20)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert told in answer.json()["detail"] and "manually" not in answer.text
+
+
+def test_a_refused_delivery_is_answered_without_a_line_that_looks_like_a_command(scene: Scene) -> None:
+    answer = post(scene, event(), {**signed(event()), "x-gogs-signature": "0" * 64})
+    assert answer.status_code == 401 and "webhook_secrets of [forges.gogs]" in answer.text
+    assert answer.text.splitlines()[-1] == f"not kept; in the gate's log: {answer.headers['x-request-id']}"
+
+
 def test_a_body_over_the_limit_is_413_and_one_at_the_limit_is_read(scene: Scene) -> None:
     over = b" " * (LIMIT + 1)
     assert post(scene, over, signed(over)).status_code == 413

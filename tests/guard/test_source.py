@@ -333,3 +333,32 @@ def test_a_change_is_in_force_while_the_database_is_away_and_audited_when_it_is_
     assert guards() is second
     away.dispose()
     assert audited(engine)[-1].detail == {"digest": second.digest, "former_digest": first.digest}
+
+
+SLIP = '\n[[people]]\nsubject = "eve"\naccounts = ["gogs:eve"]\n'
+
+
+def test_a_slip_in_a_new_version_leaves_the_former_one_in_force(rules: Path, engine: Engine) -> None:
+    guards = source(rules, engine)
+    former = guards()
+    add(rules / "people.toml", SLIP)
+    assert guards() is former
+    assert actions(engine) == ["config:taken", "config:refused"]
+    assert "'gogs:eve' of eve can belong to nobody" in str(audited(engine)[-1].detail["faults"])
+
+
+def test_an_existing_slip_does_not_stop_a_start_and_is_warned_of(
+    rules: Path, engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    add(rules / "people.toml", SLIP)
+    with caplog.at_level(logging.WARNING):
+        source(rules, engine)()
+    assert "people.toml:" in caplog.text and "'gogs:eve' of eve can belong to nobody" in caplog.text
+
+
+def test_an_existing_slip_does_not_hold_up_a_change_such_as_a_leaver(rules: Path, engine: Engine) -> None:
+    add(rules / "people.toml", SLIP)
+    guards = source(rules, engine)
+    guards()
+    write(rules / "people.toml", "# a line more\n" + (rules / "people.toml").read_text() + BOB)
+    assert knows(guards(), "bob@example.com")

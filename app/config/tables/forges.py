@@ -20,6 +20,7 @@ class ForgeTable(Table):
     clone: Clone = "{url}/{repository}.git"
     webhook_secrets: list[Reference] = Field(min_length=1)
     api_token: Reference | None = None
+    allow_plaintext: bool = False
     decide_secrets: list[Reference] | None = Field(None, min_length=1)
     link_by_login: bool = False
     access_issuer: str | None = None

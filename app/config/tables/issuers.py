@@ -27,6 +27,11 @@ class IssuerSettings:
     options: BaseModel
     rule: SourceRule | None
 
+    @property
+    def is_for_people(self) -> bool:
+        """Tell whether people can sign in here: with a client, in a browser."""
+        return self.options.model_dump().get("client_id") is not None
+
 
 def issuer_faults(issuers: Mapping[str, IssuerTable], *, sources: Collection[str]) -> Iterator[Fault]:
     """Find issuers that take each other's tokens, or that share a name with a source."""

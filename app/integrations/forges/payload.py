@@ -65,7 +65,6 @@ class _Repository(_Part):
     id: PositiveNumber
     full_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}/[A-Za-z0-9._-]{1,100}$")]
     owner: _Owner
-    fork: bool = False
     mirror: bool = False
 
 
@@ -145,13 +144,27 @@ def _meaning(payload: VerifiedPayload, delivery: _Delivery) -> Event | Ignored:
     repository = delivery.repository
     if repository.mirror:
         return Ignored("mirror: this was not pushed by a person")
-    if repository.fork:
-        return Ignored("forks never deploy")
     if delivery.sender.id <= 0:
-        return Ignored("the sender's account was deleted")
+        return Ignored(_why_nobody(delivery.sender))
     if shape == "push":
         return _push(payload, delivery)
     return _create(payload, delivery) if shape == "create" else _release(payload, delivery)
+
+
+def _why_nobody(sender: _User) -> str:
+    """Say why a built-in sender stands for nobody (models/user/user_system.go: Gitea has -1 and -2, Forgejo -3 as well)."""
+    match sender.id:
+        case -1:
+            return "the sender's account was deleted at the forge (the forge names its ghost user, -1)"
+        case -2:
+            return (
+                "Actions did this with its automatic token, which stands for no person (built-in user -2):"
+                " let the workflow use the token of a machine account that is linked to a principal"
+            )
+        case -3:
+            return "the forge's federation actor did this (built-in user -3), which stands for no person"
+        case number:
+            return f"the sender is no account of a person: the forge says user {number}, and accounts are numbered from 1"
 
 
 def _shape_of(delivery: _Delivery) -> str | None:
@@ -198,11 +211,19 @@ def _create(payload: VerifiedPayload, delivery: _Delivery) -> Event | Ignored:
 def _release(payload: VerifiedPayload, delivery: _Delivery) -> Event | Ignored:
     release = delivery.release
     assert release is not None
-    if delivery.action != "published" or release.draft:
+    if delivery.action not in _published_by(payload) or release.draft:
         return Ignored("only a published release deploys")
     if release.prerelease:
         return Ignored("a pre-release deploys nothing")
     return _event(payload, delivery, EventKind.RELEASE, f"refs/tags/{release.tag_name}", None, None)
+
+
+def _published_by(payload: VerifiedPayload) -> tuple[str, ...]:
+    """Return the actions that may publish a release. Gitea and Forgejo say `updated` if a draft is published for an existing tag.
+
+    gitea: services/release/release.go, UpdateRelease. An edited text says so, too; its commit was planned when it was published.
+    """
+    return ("published",) if payload.kind == "gogs" else ("published", "updated")
 
 
 def _event(

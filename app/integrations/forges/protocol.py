@@ -22,7 +22,7 @@ class UnverifiedDelivery:
 class VerifiedPayload:
     """JSON bytes with a valid signature, and the delivery id and event header, which are not signed.
 
-    `secret` names the secret that made the signature, by the beginning of its digest.
+    `secret` names the secret that made the signature, by the beginning of its digest. `kind` is that of the forge.
     """
 
     forge: str
@@ -30,6 +30,7 @@ class VerifiedPayload:
     delivery_id: str
     event_header: str
     secret: str = ""
+    kind: str = "gogs"
 
 
 class Forge(Protocol):

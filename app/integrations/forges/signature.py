@@ -17,6 +17,10 @@ from app.integrations.forges.protocol import UnverifiedDelivery, VerifiedPayload
 
 KINDS = ("forgejo", "gitea", "gogs")  # the most specific first: each product also sends the headers of the later ones
 MOST_FIELDS = 8
+_DIGITS = {"sha256": 64, "sha1": 40}
+_HEX = {algorithm: re.compile(rf"[0-9a-f]{{{digits}}}") for algorithm, digits in _DIGITS.items()}
+_LOOKED_AT = 64 * 1024  # bytes of an unsigned body
+_SECRET_IN_BODY = re.compile(rb'(?:"|%22)secret(?:"|%22)')
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})|[\r\n]")
 _DELIVERY_ID = re.compile(r"\A[\x21-\x7e]{1,128}\Z")
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([^\s;"']*)""", re.IGNORECASE)
@@ -29,15 +33,16 @@ def verify(unverified: UnverifiedDelivery, secrets: list[bytes], kind: str) -> V
     Raises BadSignature, UnsupportedContent or BadDelivery.
     """
     headers = unverified.headers
-    signatures = _signatures(headers)
+    signatures = _signatures(unverified)
     payload = _payload(unverified)
     secret = next((secret for secret in secrets if secret and _all_match(payload, signatures, secret)), None)
     if secret is None:
-        raise BadSignature
+        raise BadSignature(f"the signature does not fit the body: compare {_both_secrets(unverified)}")
     sender = kind_of(headers)
     if sender != kind:
         raise BadDelivery(f"this is a delivery of {sender}, but {unverified.forge} is configured as {kind}")
-    return VerifiedPayload(unverified.forge, payload, _delivery_id(headers), _event(headers, kind), _secret_name(secret))
+    names = _delivery_id(headers), _event(headers, kind), _secret_name(secret)
+    return VerifiedPayload(unverified.forge, payload, *names, kind)
 
 
 def kind_of(headers: Mapping[str, str]) -> str:
@@ -50,16 +55,41 @@ def _secret_name(secret: bytes) -> str:
     return hashlib.sha256(secret).hexdigest()[:8]
 
 
-def _signatures(headers: Mapping[str, str]) -> list[tuple[str, str]]:
-    """List (algorithm, hex) of every signature header; raises BadSignature if one is empty or none is SHA-256."""
-    signatures = [("sha256", headers[name]) for kind in KINDS if (name := f"x-{kind}-signature") in headers]
+def _signatures(unverified: UnverifiedDelivery) -> list[tuple[str, str]]:
+    """List (algorithm, hex) of every signature header; raises BadSignature if one is empty or malformed, or none is SHA-256."""
+    headers = unverified.headers
+    given = [(name, "sha256", headers[name]) for kind in KINDS if (name := f"x-{kind}-signature") in headers]
     for name, algorithm in (("x-hub-signature-256", "sha256"), ("x-hub-signature", "sha1")):
         if name in headers:
             prefix, _, digest = headers[name].partition("=")
-            signatures.append((algorithm, digest if prefix == algorithm else ""))
-    if not any(algorithm == "sha256" for algorithm, _ in signatures) or not all(digest for _, digest in signatures):
-        raise BadSignature
-    return signatures
+            given.append((name, algorithm, digest if prefix == algorithm else headers[name]))
+    if not any(algorithm == "sha256" for _, algorithm, _ in given):
+        raise BadSignature(_why_unsigned(unverified))
+    for name, algorithm, digest in given:
+        if not digest:
+            raise BadSignature(f"the signature is empty, so the webhook has no secret: give it one, {_as_configured(unverified)}")
+        if not _HEX[algorithm].fullmatch(digest):
+            form = f"{_DIGITS[algorithm]} digits of hex"
+            raise BadSignature(f"the header {name} is not a signature of {form}: something on the way has changed it")
+    return [(algorithm, digest) for _, algorithm, digest in given]
+
+
+def _why_unsigned(unverified: UnverifiedDelivery) -> str:
+    """Say what an unsigned delivery lacks. Forges that are too old to sign put the secret into the body, which proves nothing."""
+    if _SECRET_IN_BODY.search(unverified.body, 0, _LOOKED_AT):
+        return (
+            "the delivery is not signed, and its secret is in the body, as Gogs before 0.10 and Gitea before 1.9 send it:"
+            " that can be replayed with another body, so update the forge"
+        )
+    return f"the delivery has no signature: give the webhook a secret, {_as_configured(unverified)}"
+
+
+def _both_secrets(unverified: UnverifiedDelivery) -> str:
+    return f"the secret of the webhook at the forge with webhook_secrets of [forges.{unverified.forge}] in tidegate.toml"
+
+
+def _as_configured(unverified: UnverifiedDelivery) -> str:
+    return f"the one in webhook_secrets of [forges.{unverified.forge}] in tidegate.toml"
 
 
 def _all_match(payload: bytes, signatures: list[tuple[str, str]], secret: bytes) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,11 +13,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from app.domain.access import LONGEST_SUBJECT, Group, Identity, subject_from
 from app.domain.errors import BadConfiguration
-from app.domain.event import GATE_ACCOUNT, Account
+from app.domain.event import GATE_ACCOUNT, PERSON, Account
 from app.domain.principal import GATE_PRINCIPAL, PrincipalKind
-from app.toml_lines import bad_places
+from app.toml_lines import Slip, Where, bad_places
 
+_ACCOUNT_FORM = re.compile(r"[a-z0-9-]+:[^\s:]+")
+_NUMBER = re.compile(r"[1-9][0-9]*")
+_NOT_FORGES = ("os", GATE_ACCOUNT.forge, PERSON)
 _HEADER = re.compile(r"^\s*\[\[\s*people\s*\]\]")
+_Fault = tuple[Where, str]
 
 
 def _subject(value: str) -> str:
@@ -27,9 +32,15 @@ def _subject(value: str) -> str:
     return value
 
 
+def _account(value: str) -> str:
+    if not _ACCOUNT_FORM.fullmatch(value):
+        raise ValueError(f"{value!r} is not FORGE:ID or os:NAME, in which FORGE is in lower case and nothing is blank")
+    return value
+
+
 _SUBJECT = Annotated[str, AfterValidator(_subject)]
 _EMAIL = Annotated[str, Field(pattern=r"^[^\s@]+@[^\s@]+$")]  # an empty one would vouch for a commit without author
-_ACCOUNT = Annotated[str, Field(pattern=r"^[a-z0-9-]+:[^\s:]+$")]
+_ACCOUNT = Annotated[str, AfterValidator(_account)]
 
 
 class _Person(BaseModel):
@@ -49,12 +60,21 @@ class _File(BaseModel):
 
 
 class FilePeople:
-    """One version of people.toml (protocol: pipeline.people.adopt_file.PeopleFile)."""
+    """One version of people.toml (protocol: pipeline.people.adopt_file.PeopleFile). `slips` are accounts that nobody can have."""
 
-    def __init__(self, people: list[_Person], digest: str, path: Path) -> None:
-        self.digest = digest
+    def __init__(self, people: list[_Person], text: str, path: Path) -> None:
+        self.digest = hashlib.sha256(text.encode()).hexdigest()
         self._path = path
+        self._text = text
         self._people = tuple(people)
+        self.slips = self._placed(_account_slips(people))
+
+    def doubts(self, forges: Collection[str]) -> tuple[Slip, ...]:
+        """List what is allowed and is probably not meant, beside the forges that are configured."""
+        return self._placed([*_unknown_forges(self._people, forges), *_shared_emails(self._people)])
+
+    def _placed(self, faults: Iterable[_Fault]) -> tuple[Slip, ...]:
+        return tuple(Slip(_place(self._path, self._text, where), what) for where, what in faults)
 
     def is_current(self) -> bool:
         """Tell whether the file still holds these bytes."""
@@ -99,7 +119,7 @@ def load(path: Path) -> FilePeople:
     faults += [_located_fault(path, raw.decode(), ("people", index), what) for index, what in _clashes(file.people)]
     if faults:
         raise BadConfiguration(faults)
-    return FilePeople(file.people, hashlib.sha256(raw).hexdigest(), path)
+    return FilePeople(file.people, raw.decode(), path)
 
 
 def _identity(person: _Person) -> Identity:
@@ -130,8 +150,54 @@ def _clashes(people: list[_Person]) -> list[tuple[int, str]]:
     return faults
 
 
-def _located_fault(path: Path, text: str, where: tuple[str | int, ...], what: str) -> str:
-    """Spell a fault with its line: that of the key in its [[people]] table, else that of the table."""
+def _account_slips(people: list[_Person]) -> Iterator[_Fault]:
+    """Find accounts that nobody can have: a forge knows its users by number, which the file must spell as the forge does."""
+    for where, person, account in _accounts(people):
+        forge, _, number = account.partition(":")
+        if forge in _NOT_FORGES or _NUMBER.fullmatch(number):
+            continue
+        plain = number.lstrip("+0")
+        remedy = (
+            f'write "{forge}:{plain}"'
+            if _NUMBER.fullmatch(plain)
+            else f"an account is the forge's number of the user, not the login: write what /api/v1/users/{number} shows as id"
+        )
+        yield where, f"the account {account!r} of {person.subject} can belong to nobody: {remedy}"
+
+
+def _unknown_forges(people: Sequence[_Person], forges: Collection[str]) -> Iterator[_Fault]:
+    for where, person, account in _accounts(people):
+        forge = account.partition(":")[0]
+        if forge == "os" and account.removeprefix("os:").isdecimal():
+            yield where, f"the account {account!r} of {person.subject} is a number: os:NAME takes the login name on this machine"
+        elif forge not in (*forges, *_NOT_FORGES):
+            known = ", ".join(sorted(forges))
+            yield where, f"the account {account!r} of {person.subject} is at a forge that is not configured; there are {known}"
+
+
+def _shared_emails(people: Sequence[_Person]) -> Iterator[_Fault]:
+    """Find e-mails of two people: a commit with such an author is nobody's."""
+    owners: dict[str, str] = {}
+    for index, person in enumerate(people):
+        for number, email in enumerate(person.emails):
+            owner = owners.setdefault(email.casefold(), person.subject)
+            if owner != person.subject:
+                what = f"{email} of {person.subject} is also of {owner}, so commits with it count as of an unknown author"
+                yield ("people", index, "emails", number), what
+
+
+def _accounts(people: Sequence[_Person]) -> Iterator[tuple[Where, _Person, str]]:
+    for index, person in enumerate(people):
+        for number, account in enumerate(person.accounts):
+            yield ("people", index, "accounts", number), person, account
+
+
+def _located_fault(path: Path, text: str, where: Where, what: str) -> str:
+    return f"{_place(path, text, where)}: {what}"
+
+
+def _place(path: Path, text: str, where: Where) -> str:
+    """Spell a place with its line: that of the key in its [[people]] table, else that of the table."""
     index = where[1] if len(where) > 1 and isinstance(where[1], int) else None
     key = where[2] if len(where) > 2 else None
     current, line_found = -1, 1
@@ -141,4 +207,4 @@ def _located_fault(path: Path, text: str, where: tuple[str | int, ...], what: st
             line_found = number if current == index else line_found
         elif current == index and isinstance(key, str) and re.match(rf"\s*{re.escape(key)}\s*=", line):
             line_found = number
-    return f"{path}:{line_found}: {'.'.join(map(str, where))}: {what}"
+    return f"{path}:{line_found}: {'.'.join(map(str, where))}"

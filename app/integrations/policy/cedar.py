@@ -84,9 +84,19 @@ class CedarPolicy:
         return self._repositories
 
     @property
+    def environments(self) -> frozenset[str]:
+        """The environments that any policy names."""
+        return frozenset(name for policy in self._by_id.values() for name in policy.environments)
+
+    @property
     def reasons(self) -> dict[str, str]:
         """Each policy's reason for people, by its id."""
         return {policy.id: policy.reason for policy in self._by_id.values()}
+
+    def permits(self, action: Action, resources: frozenset[tuple[str, str]]) -> bool:
+        """Tell whether a policy may ever permit somebody this action, by name if it must be named."""
+        permits = (p for p in self._by_id.values() if p.is_permit and p.may_concern(action.value, resources))
+        return any(action.value not in NAMED or policy.actions is not None for policy in permits)
 
     def about(self, query: Mapping[str, Any]) -> Asks:
         """Return what the policies ask for, if they may concern this request (Decision.request)."""

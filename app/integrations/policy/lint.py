@@ -48,6 +48,7 @@ class ParsedPolicy:
     compared: frozenset[tuple[str, str]]
     groups: frozenset[str]
     repositories: frozenset[str]
+    environments: frozenset[str]
 
     def may_concern(self, action: str, resources: frozenset[tuple[str, str]]) -> bool:
         """Tell whether its scope allows this action on one of these: the resource and its parents."""
@@ -84,8 +85,9 @@ def _parsed_policy(policy: dict[str, Any], is_template: bool) -> ParsedPolicy:
         facts=frozenset(_facts(conditions)),
         texts=frozenset(_texts(conditions)),
         compared=frozenset(_comparisons(conditions)),
-        groups=frozenset(_groups(policy)),
-        repositories=frozenset(_repositories(policy)),
+        groups=frozenset(_named("Group", policy)),
+        repositories=frozenset(_named("Repository", policy)),
+        environments=frozenset(_named("Environment", policy)),
     )
 
 
@@ -152,15 +154,10 @@ def _fact(side: object) -> str | None:
     return str(operand["attr"]) if operand.get("left") == {"Var": "context"} or _fact(operand.get("left")) is not None else None
 
 
-def _groups(policy: object) -> Iterator[str]:
+def _named(kind: str, policy: object) -> Iterator[str]:
+    """Give the ids of the entities of one type that a policy names."""
     for node in _walk(policy):
-        if node.get("type") == "Group" and "id" in node:
-            yield str(node["id"])
-
-
-def _repositories(policy: object) -> Iterator[str]:
-    for node in _walk(policy):
-        if node.get("type") == "Repository" and "id" in node:
+        if node.get("type") == kind and "id" in node:
             yield str(node["id"])
 
 

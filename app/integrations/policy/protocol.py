@@ -79,6 +79,11 @@ class PolicyText(Protocol):
         ...
 
     @property
+    def environments(self) -> frozenset[str]:
+        """The environments that any policy names."""
+        ...
+
+    @property
     def reasons(self) -> Mapping[str, str]:
         """Each policy's reason for people, by its id."""
         ...
@@ -90,6 +95,10 @@ class PolicyText(Protocol):
 
     def asks(self, fact: str, action: Action, resources: frozenset[tuple[str, str]]) -> bool:
         """Tell whether a policy asks for this fact and may concern this action on one of these resources (type, id)."""
+        ...
+
+    def permits(self, action: Action, resources: frozenset[tuple[str, str]]) -> bool:
+        """Tell whether a policy may ever permit somebody this action on one of these resources (type, id)."""
         ...
 
     def about(self, query: Mapping[str, Any]) -> Asks:

@@ -44,11 +44,14 @@ class Directory:
 
     def __init__(self, name: str, options: Options, *, state_dir: Path, clock: Clock, secret: Callable[[str], Secret]) -> None:
         self._name = name
+        self._written = options.path
         self._path = options.path.resolve()
         self._options = options
 
     def start(self, order: Order, token: Token) -> Report:
         """Export the commit and switch `current` to it; raises TargetFailed or StaleDispatch."""
+        if self._written.parts[:1] and self._written.parts[0].startswith(("~", "$")):
+            raise TargetFailed(f"the path {self._written} of {self._name} is not a whole path: ~ and $NAME are not expanded")
         try:
             with self._hold_lock():
                 known = self._marker(order.dispatch.id)

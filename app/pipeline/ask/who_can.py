@@ -9,6 +9,7 @@ from app.domain.access import Standing
 from app.domain.decision import Action, Effect
 from app.domain.environment import BRANCHES, TAGS, Environment
 from app.domain.errors import BadRequest, NotFound
+from app.domain.refs.glob import example_of
 from app.domain.signature import Signatures
 from app.integrations.policy.protocol import Policy
 from app.pipeline.decide.case import Act, Case
@@ -105,5 +106,5 @@ def _ref(environment: Environment, ref: str | None) -> tuple[str, str]:
             raise BadRequest(f"{environment.name} does not deploy {ref}; it deploys {', '.join(environment.deploys)}")
         return ("branch" if ref.startswith(BRANCHES) else "tag"), ref
     kind, _, glob = environment.deploys[0].partition(":")
-    name = (glob or "v1").replace("*", "any")
+    name = example_of(glob) or "v1"
     return kind, f"{BRANCHES if kind == 'branch' else TAGS}{name}"

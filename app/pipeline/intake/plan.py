@@ -15,6 +15,7 @@ from app.domain.errors import GateError
 from app.domain.event import Event, EventKind
 from app.domain.text import plain_line
 from app.pipeline.intake.admit import admit
+from app.pipeline.intake.why_no_environment import why_no_environment
 from app.pipeline.ports.services import Guard, Services
 from app.pipeline.ports.stores.unit import Unit
 
@@ -137,9 +138,10 @@ def _write(services: Services, unit: Unit, plans: Sequence[_DeliveryPlan]) -> li
     all_new: list[Deployment] = []
     reasons: dict[str, str | None] = {}
     entries: list[AuditEntry] = []
-    for delivery, deployments in plans:
+    for each in plans:
+        delivery, deployments = each
         new = [d for d in deployments if d.id in new_ids]
-        reason = None if new else _why_nothing(services, delivery, deployments)
+        reason = None if new else _why_nothing(services, unit, each)
         reasons[delivery.id] = reason
         if reason is not None:
             entries.append(_ignored_entry(services, delivery, reason))
@@ -184,13 +186,11 @@ def new_deployment(services: Services, delivery: Delivery, event: Event, environ
     )
 
 
-def _why_nothing(services: Services, delivery: Delivery, planned_before: Sequence[Deployment]) -> str:
+def _why_nothing(services: Services, unit: Unit, plan: _DeliveryPlan) -> str:
+    delivery, planned_before = plan
     event = delivery.event
     if event is None:
         return delivery.reason or "no deployment follows from it"
     if planned_before:
         return f"{event.ref} at {planned_before[0].sha} was already planned; replay it to deploy it again"
-    known = {e.repository.casefold() for e in services.guard().environments}
-    if event.repository.key.casefold() not in known:
-        return f"no environment deploys {event.repository.key}"
-    return f"no environment of {event.repository.key} deploys a {event.kind.value} of {event.ref}"
+    return why_no_environment(services.guard().environments, event, unit.deployments.former_names)

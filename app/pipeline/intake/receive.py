@@ -22,7 +22,7 @@ def receive(services: Services, unverified: UnverifiedDelivery, correlation_id: 
         raise UnknownForge
     secrets = binding.secrets()
     if not secrets:
-        raise BadSignature
+        raise BadSignature(f"no secret is configured in webhook_secrets of [forges.{unverified.forge}]")
     payload = binding.forge.verify(unverified, secrets)
     parsed = binding.forge.parse(payload)
     event = parsed if isinstance(parsed, Event) else None

@@ -32,6 +32,7 @@ from app.pipeline.ports.limit import DeliveryLimits
 from app.pipeline.ports.record import Recorder
 from app.pipeline.ports.stores.line import Inbox
 from app.pipeline.ports.stores.unit import Store
+from app.toml_lines import Slip
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,7 @@ class Guard:
     """The rules in force: one consistent version of configuration, people and policies.
 
     `tokens` validates tokens of all configured issuers. `access_issuer` names the issuer whose token pages and API demand too.
+    `slips` are what its files say in vain: only a gate that starts takes them.
     """
 
     digest: str
@@ -136,6 +138,7 @@ class Guard:
     tokens: TokenValidator | None = None
     access_issuer: str | None = None
     sinks: Mapping[str, SinkBinding] = field(default_factory=dict)
+    slips: tuple[Slip, ...] = ()
 
     @property
     def issuer_urls(self) -> dict[str, str]:

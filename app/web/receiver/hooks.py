@@ -156,11 +156,12 @@ def _refusal(forge: str, correlation_id: str, fault: GateError) -> PlainAnswer:
 
 
 def _answer(forge: str, correlation_id: str, status: int, outcome: str, text: str, *, is_kept: bool = False) -> PlainAnswer:
-    """Answer; the last line is the command that shows the delivery, if it was kept."""
+    """Answer; the last line is the command that shows the delivery if it was kept, else its name in the gate's log."""
     count_delivery(forge, outcome)
     if _is_logged(forge, outcome):
         _log.info("delivery", forge=forge, delivery=correlation_id, correlation=correlation_id, outcome=outcome, status=status)
-    body = f"{text}\ntidegate delivery {'show ' if is_kept else ''}{correlation_id}\n".encode()
+    last = f"tidegate delivery show {correlation_id}" if is_kept else f"not kept; in the gate's log: {correlation_id}"
+    body = f"{text}\n{last}\n".encode()
     headers = [
         ("Content-Type", "text/plain; charset=utf-8"),
         ("Content-Length", str(len(body))),

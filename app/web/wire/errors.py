@@ -63,11 +63,28 @@ def problem_of(fault: GateError) -> Response:
 
 
 def _http_error(fault: HTTPException) -> Response:
-    answer = _problem(fault.code or 500, fault.name.lower().replace(" ", "-"), fault.description or "")
+    detail = _about_path(fault.code) or fault.description or ""
+    answer = _problem(fault.code or 500, fault.name.lower().replace(" ", "-"), detail)
     for name, value in fault.get_headers():
         if name.lower() == "allow":
             answer.headers[name] = value
     return answer
+
+
+def _about_path(status: int | None) -> str:
+    """Say what is at an address, if nothing answers there or not to this method."""
+    path = request.path
+    if status == 405 and path.startswith("/hooks/"):
+        return f"{path} is the address of a webhook, and forges send POST: enter it in the forge's webhook settings"
+    if status == 405:
+        return f"{path} does not answer to {request.method}"
+    if status != 404:
+        return ""
+    if path.startswith("/hooks"):
+        return "webhooks are received at /hooks/NAME without a slash at the end; NAME is that of [forges.NAME] in tidegate.toml"
+    if path == "/":
+        return "nothing is at this address: webhooks go to /hooks/NAME, people sign in at /login, and the API is /api/v1"
+    return "nothing is at this address"
 
 
 def unknown_error(fault: Exception) -> Response:

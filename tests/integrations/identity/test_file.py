@@ -132,3 +132,52 @@ def test_a_missing_file_is_a_fault(tmp_path: Path) -> None:
 
 def test_the_sample_people_load() -> None:
     assert [person.subject for person in load(EXAMPLE).identities()] == ["alice"]
+
+
+ACCOUNT = '[[people]]\nsubject = "eve"\naccounts = ["{}"]\n'
+
+
+@pytest.mark.parametrize(
+    ("account", "remedy"),
+    [
+        ("gogs:alice", "/api/v1/users/alice shows as id"),
+        ("gogs:02", 'write "gogs:2"'),
+        ("gogs:+2", 'write "gogs:2"'),
+        ("gogs:-1", "the forge's number"),
+        ("gogs:0", "the forge's number"),
+        ("gogs:2.0", "the forge's number"),
+        ("gogs:\u0662", "the forge's number"),
+    ],
+)
+def test_an_account_that_nobody_can_have_is_a_slip_with_line_and_remedy(tmp_path: Path, account: str, remedy: str) -> None:
+    (slip,) = people(tmp_path, PEOPLE + ACCOUNT.format(account)).slips
+    assert str(slip).startswith(f"{tmp_path}/people.toml:15: people.2.accounts.0: the account '{account}' of eve ")
+    assert remedy in str(slip)
+
+
+@pytest.mark.parametrize("account", ["gogs:7", "os:alice", "os:02x", "gogs:12345678901"])
+def test_a_number_and_a_name_of_the_machine_are_no_slips(tmp_path: Path, account: str) -> None:
+    assert people(tmp_path, ACCOUNT.format(account)).slips == ()
+
+
+@pytest.mark.parametrize("account", [" gogs:2", "gogs: 2", "gogs:2 ", "Gogs:2", "gogs", "2"])
+def test_an_account_of_another_form_is_a_fault_that_says_the_form(tmp_path: Path, account: str) -> None:
+    (fault,) = faults_of(tmp_path, ACCOUNT.format(account))
+    assert fault.startswith("people.toml:3: people.0.accounts.0: ") and "is not FORGE:ID or os:NAME" in fault
+
+
+def test_an_account_at_a_forge_that_is_not_configured_is_doubted(tmp_path: Path) -> None:
+    loaded = people(tmp_path, PEOPLE + ACCOUNT.format("gitlab:2"))
+    assert loaded.slips == ()
+    (doubt,) = loaded.doubts(["gogs", "codeberg"])
+    assert str(doubt).startswith(f"{tmp_path}/people.toml:15: ") and "there are codeberg, gogs" in str(doubt)
+
+
+def test_a_number_of_the_machine_is_doubted(tmp_path: Path) -> None:
+    (doubt,) = people(tmp_path, ACCOUNT.format("os:1000")).doubts(["gogs"])
+    assert "os:NAME takes the login name" in doubt.what
+
+
+def test_an_email_of_two_people_is_doubted_whatever_its_case(tmp_path: Path) -> None:
+    (doubt,) = people(tmp_path, PEOPLE + '[[people]]\nsubject = "eve"\nemails = ["ALICE@example.com"]\n').doubts(["gogs"])
+    assert "is also of alice" in doubt.what

@@ -38,10 +38,45 @@ def test_a_variable_of_raw_bytes_comes_back_as_those_bytes() -> None:
 
 @pytest.mark.parametrize(
     ("content", "secret"),
-    [(b"abc", b"abc"), (b"abc\n", b"abc"), (b"abc\r\n", b"abc"), (b"abc\n\n", b"abc\n"), (b" a b \n", b" a b ")],
+    [
+        (b"abc", b"abc"),
+        (b"abc\n", b"abc"),
+        (b"abc\r\n", b"abc"),
+        (b"abc\n\n", b"abc"),
+        (b"abc\r\n\r\n", b"abc"),
+        (b"\xef\xbb\xbfabc\r\n", b"abc"),
+        (b"a b\n", b"a b"),
+        (b"a\nb\n", b"a\nb"),
+    ],
 )
-def test_a_file_loses_one_last_newline_and_nothing_else(tmp_path: Path, content: bytes, secret: bytes) -> None:
+def test_what_editors_and_mounts_add_is_no_part_of_the_secret(tmp_path: Path, content: bytes, secret: bytes) -> None:
     assert FileSecrets().get(secret_file(tmp_path, content)).reveal() == secret
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (f" {CANARY}\n".encode(), "begins or ends with a blank"),
+        (f"{CANARY} \n".encode(), "begins or ends with a blank"),
+        (f"{CANARY}\t".encode(), "begins or ends with a blank"),
+        (f"\n{CANARY}\n".encode(), "begins or ends with a blank"),
+        (CANARY.encode("utf-16"), "is UTF-16"),
+        (b"\r\n", "is empty"),
+        (b"\xef\xbb\xbf\n", "is empty"),
+    ],
+)
+def test_what_may_be_a_slip_is_refused_with_file_and_remedy_and_never_the_secret(
+    tmp_path: Path, content: bytes, told: str
+) -> None:
+    with pytest.raises(SecretUnavailable, match=told) as caught:
+        FileSecrets().get(secret_file(tmp_path, content))
+    assert str(tmp_path) in str(caught.value) and CANARY not in str(caught.value)
+
+
+def test_a_variable_loses_the_line_end_that_a_mounted_secret_brings() -> None:
+    assert EnvSecrets({"HOOK": "abc\n"}).get("HOOK").reveal() == b"abc"
+    with pytest.raises(SecretUnavailable, match="HOOK is not set"):
+        EnvSecrets({"HOOK": "\n"}).get("HOOK")
 
 
 @pytest.mark.parametrize("mode", [0o400, 0o600, 0o640, 0o440])
@@ -54,6 +89,12 @@ def test_a_file_open_to_everybody_is_refused_without_showing_it(tmp_path: Path, 
     with pytest.raises(SecretUnavailable, match="open to everybody") as caught:
         FileSecrets().get(secret_file(tmp_path, CANARY.encode(), mode))
     assert CANARY not in str(caught.value)
+
+
+def test_an_open_mounted_file_is_refused_with_a_way_out_that_can_be_gone(tmp_path: Path) -> None:
+    with pytest.raises(SecretUnavailable) as caught:
+        FileSecrets().get(secret_file(tmp_path, b"abc", 0o444))
+    assert all(way in str(caught.value) for way in ("chmod 600", "defaultMode 0400", "mode 0400 of the secret in Swarm"))
 
 
 def test_a_link_is_judged_by_the_file_behind_it(tmp_path: Path) -> None:

@@ -410,3 +410,13 @@ def test_the_token_is_in_no_file(path: Path) -> None:
     files = [entry for entry in path.rglob("*") if entry.is_file()]
     assert len(files) >= 3
     assert not any(token.reveal().encode() in entry.read_bytes() for entry in files)
+
+
+@pytest.mark.parametrize("path", ["~/www/shop", "$HOME/shop"])
+def test_a_path_that_nothing_expands_fails_and_makes_no_folder_of_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TargetFailed, match="not a whole path"):
+        directory(Path(path)).start(numbered(1), fresh_token())
+    assert list(tmp_path.iterdir()) == []

@@ -25,7 +25,7 @@ def instant(claims: Mapping[str, Any], name: str) -> datetime | None:
         return None
     value = claims[name]
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LAST:
-        raise BadToken(f"{name}: not a time")
+        raise BadToken(f"{name}: not a time" + (", but a text" if isinstance(value, str) else ""))
     return datetime.fromtimestamp(value, UTC)
 
 
@@ -53,9 +53,29 @@ def groups(claims: Mapping[str, Any], name: str) -> frozenset[str]:
 
 
 def methods(claims: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the methods of authentication (`amr`, RFC 8176); none if the claim is not a list."""
+    """Return the methods of authentication (`amr`, RFC 8176); none if the claim is no list, or one method as a text."""
     value = claims.get("amr")
+    if isinstance(value, str):  # as AD FS and others send a single one
+        value = [value] if value.split() == [value] else []
     return tuple(m for m in value if isinstance(m, str) and m.isprintable())[:20] if isinstance(value, list) else ()
+
+
+def why_email_unverified(claims: Mapping[str, Any]) -> str | None:
+    """Say why `email_verified` does not vouch for the e-mail; None if it does: true, or the text "true" (Cognito, JumpCloud)."""
+    if "email_verified" not in claims:
+        return "the token does not say email_verified"
+    value = claims["email_verified"]
+    if value is True or value == "true":
+        return None
+    if value is False or value == "false":
+        return "the token says email_verified is false"
+    return f"email_verified is neither true nor false but {_kind_of(value)}"
+
+
+def _kind_of(value: object) -> str:
+    """Name the JSON type of a value, without the value."""
+    names = {str: "another text", int: "a number", float: "a number", list: "a list", dict: "an object"}
+    return names.get(type(value), "nothing")
 
 
 def _is_group(value: object) -> bool:

@@ -11,7 +11,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from app.integrations.identity.oidc.kinds import KINDS, Algorithm, Kind, KindRules
+from app.integrations.identity.oidc.kinds import KINDS, SAME_AS, Algorithm, Kind, KindRules
 
 LONGEST_URL = 2048
 DAY = 86_400.0
@@ -65,6 +65,7 @@ class IssuerOptions(BaseModel):
     client_id: _Text | None = None
     client_secret: Annotated[str, Field(pattern=r"^(env|file):.+$")] | None = None
     scopes: Annotated[list[_Text], AfterValidator(_scopes)] = ["openid", "profile", "email"]
+    extra_audiences: list[_Text] = []
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -72,6 +73,8 @@ class IssuerOptions(BaseModel):
             raise ValueError(f"tokens of {self.kind} carry no groups: name a groups_claim, or do not trust them")
         if self.client_secret and not self.client_id:
             raise ValueError("a client_secret needs a client_id")
+        if self.extra_audiences and not self.client_id:
+            raise ValueError("extra_audiences are those of ID tokens at sign-in, so they need a client_id")
         return self
 
 
@@ -79,7 +82,8 @@ class IssuerOptions(BaseModel):
 class IssuerProfile:
     """All that is needed to check a token of one issuer. `groups_claim` is None if its groups are not trusted.
 
-    `leeway` and `max_age` are seconds; `max_age` counts from `iat`.
+    `leeway` and `max_age` are seconds; `max_age` counts from `iat`. `extra_audiences` may stand beside `audience` in an ID token
+    whose `azp` is `audience`.
     """
 
     name: str
@@ -93,6 +97,7 @@ class IssuerProfile:
     leeway: float
     max_age: float
     rules: KindRules
+    extra_audiences: frozenset[str] = frozenset()
 
 
 def profile_of(name: str, options: IssuerOptions) -> IssuerProfile:
@@ -105,7 +110,7 @@ def profile_of(name: str, options: IssuerOptions) -> IssuerProfile:
         issuer=options.issuer,
         audience=options.audience,
         jwks_url=options.jwks_url or default_url,
-        algorithms=frozenset(options.algorithms or rules.algorithms),
+        algorithms=frozenset(SAME_AS.get(name, name) for name in options.algorithms or rules.algorithms),
         subject_claim=options.subject_claim or rules.subject_claim,
         groups_claim=(options.groups_claim or rules.groups_claim) if options.trusts_groups else None,
         leeway=options.leeway,
@@ -117,6 +122,7 @@ def profile_of(name: str, options: IssuerOptions) -> IssuerProfile:
 def login_profile_of(name: str, options: IssuerOptions) -> IssuerProfile | None:
     """Make the profile of the ID tokens that a login brings; None if no client is configured.
 
+    Zitadel names all clients of a project and the project in each ID token; `extra_audiences` are those others.
     OpenID Connect Core 1.0 §2: the audience of an ID token is the `client_id`, and its nonce tells it from any other token.
     """
     if options.client_id is None:
@@ -125,6 +131,7 @@ def login_profile_of(name: str, options: IssuerOptions) -> IssuerProfile | None:
     return replace(
         profile,
         audience=options.client_id,
+        extra_audiences=frozenset(options.extra_audiences),
         subject_claim=options.subject_claim or profile.rules.login_subject_claim or profile.subject_claim,
         rules=replace(profile.rules, types=profile.rules.types & {"jwt", ""}),
     )

@@ -18,9 +18,10 @@ from joserfc.jwk import ECKey, Key, OKPKey, RSAKey, import_key
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.domain.clock import Clock
-from app.domain.errors import IssuerUnavailable
+from app.domain.errors import BadToken, IssuerUnavailable
 from app.integrations.http import HttpClient, NotSent, Unanswered
 from app.integrations.identity.oidc.issuers import IssuerProfile, is_fetchable
+from app.integrations.identity.oidc.kinds import KEY_OF
 
 TTL = timedelta(seconds=300)
 COOLDOWN = timedelta(seconds=10)  # from the end of one fetch to the next, whatever its outcome
@@ -51,8 +52,17 @@ class _Discovery(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class _Held:
+    """The keys by id, and those without an id."""
+
     keys: Mapping[str, Key]
     at: datetime
+    unnamed: tuple[Key, ...] = ()
+
+    def fitting(self, alg: str) -> list[Key]:
+        """List the keys that can verify signatures of this algorithm."""
+        kind, curve = KEY_OF[alg]
+        own = (key for key in (*self.keys.values(), *self.unnamed) if key.key_type == kind and key.alg in (None, alg))
+        return [key for key in own if curve is None or curve == getattr(key, "curve_name", None)]
 
 
 class Fetches:
@@ -105,6 +115,21 @@ class IssuerKeys:
             held = self._refresh(kid)
         return held.keys.get(kid)
 
+    def only_key(self, alg: str, *, anew: bool = False) -> Key:
+        """Return the only key that fits this algorithm, for a token that names none (RFC 7515 §4.1.4: `kid` is optional).
+
+        `anew`: the held one did not verify, so a newer one is asked for, if that is due. Raises BadToken if several fit or none
+        does, and IssuerUnavailable.
+        """
+        held = self._held
+        if held is None or anew or not self._is_within(TTL, held.at):
+            held = self._refresh(None)
+        fitting = held.fitting(alg)
+        if len(fitting) != 1:
+            count = f"{len(fitting)} keys fit" if fitting else "no key fits"
+            raise BadToken(f"kid: the token names no key, and {count} of those that the issuer publishes")
+        return fitting[0]
+
     def warm(self) -> None:
         """Fetch the keys before the first token comes; raises IssuerUnavailable."""
         if self._held is None:
@@ -113,11 +138,11 @@ class IssuerKeys:
     def _refresh(self, kid: str | None) -> _Held:
         """Fetch if that is due, and return the held keys. Wait for another thread's fetch only if the held keys do not serve."""
         held = self._usable()
-        must_wait = held is None or kid not in held.keys
+        must_wait = held is None or (kid is not None and kid not in held.keys)
         is_done = self._fetches.run(self._fetch, wait=WAIT_SECONDS if must_wait else 0)
         held = self._usable()
         fault = self._fault if is_done else self._fault or "it has not answered yet"
-        if held is None or (fault and kid not in held.keys):
+        if held is None or (fault and kid is not None and kid not in held.keys):
             raise IssuerUnavailable(f"the keys of issuer {self._profile.name} are not available now: {fault or 'too old'}")
         return held
 
@@ -131,8 +156,8 @@ class IssuerKeys:
     def _fetch(self) -> None:
         started = self._clock.now()
         try:
-            keys = _keys_from(self._read(self._profile.jwks_url or self._place()))
-            self._held, self._fault = _Held(keys, started), ""
+            named, unnamed = _keys_from(self._read(self._profile.jwks_url or self._place()))
+            self._held, self._fault = _Held(named, started, unnamed), ""
         except _Unfit as fault:
             self._fault, self._discovered = str(fault), None
 
@@ -166,28 +191,37 @@ class IssuerKeys:
             raise _Unfit("the answer is not JSON") from None
 
 
-def _keys_from(answer: object) -> Mapping[str, Key]:
-    """Read the keys that can verify a signature. Unknown kinds are left out (RFC 7517 §5), but one key must remain."""
+def _keys_from(answer: object) -> tuple[Mapping[str, Key], tuple[Key, ...]]:
+    """Read the keys that can verify a signature, by id, and those without. Unknown kinds are left out (RFC 7517 §5)."""
     try:
         keys = [key for jwk in _KeySet.model_validate(answer).keys if (key := _key(jwk))]
     except ValidationError:
         raise _Unfit(f"the answer is not a key set, or one of more than {MOST_KEYS} keys") from None
     if not keys:
         raise _Unfit("the key set holds no usable key")
-    return dict(reversed(keys))  # of two keys with one id, the first counts
+    named = dict(reversed([(kid, key) for kid, key in keys if kid]))  # of two keys with one id, the first counts
+    return named, tuple(key for kid, key in keys if not kid)
 
 
 def _key(jwk: dict[str, Any]) -> tuple[str, Key] | None:
-    """Import a public key for signatures that has an id. A symmetric key is not public, even if an issuer publishes it."""
-    kid, operations = jwk.get("kid"), jwk.get("key_ops", ["verify"])
+    """Import a public key for signatures, with its id or "". A symmetric key is not public, even if an issuer publishes it."""
+    kid, operations = jwk.get("kid", ""), jwk.get("key_ops", ["verify"])
     is_for_signatures = jwk.get("use", "sig") == "sig" and isinstance(operations, list) and "verify" in operations
-    if not isinstance(kid, str) or not kid or jwk.get("kty") not in ("RSA", "EC", "OKP") or not is_for_signatures:
+    if not isinstance(kid, str) or jwk.get("kty") not in ("RSA", "EC", "OKP") or not is_for_signatures:
         return None
     try:
-        key = import_key({name: jwk[name] for name in PUBLIC_MEMBERS if name in jwk})
+        key = import_key(_members(jwk))
         return (kid, key) if _is_fit(key) else None
     except (JoseError, ValueError, TypeError, KeyError):
         return None
+
+
+def _members(jwk: dict[str, Any]) -> dict[str, Any]:
+    """Copy the public members, but not the `alg` of an Ed25519 key: it has two names, and the curve allows no other."""
+    members = {name: jwk[name] for name in PUBLIC_MEMBERS if name in jwk}
+    if jwk.get("crv") == "Ed25519" and members.get("alg") in ("EdDSA", "Ed25519"):
+        del members["alg"]
+    return members
 
 
 def _is_fit(key: Key) -> bool:

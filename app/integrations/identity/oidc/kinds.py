@@ -12,7 +12,23 @@ from typing import Any, Literal
 
 Claims = Mapping[str, Any]
 Kind = Literal["oidc", "okta", "cloudflare_access", "cognito", "entra", "aws_federation"]
-Algorithm = Literal["RS256", "ES256", "ES384", "PS256", "Ed25519"]
+Algorithm = Literal["RS256", "ES256", "ES384", "PS256", "Ed25519", "EdDSA"]
+
+# EdDSA (RFC 8037) says Ed25519 or Ed448 by the key alone; RFC 9864 names each. No Ed448 key is ever held (`jwks.py`).
+SAME_AS: Mapping[str, str] = {"EdDSA": "Ed25519"}
+# The keys that fit an algorithm: the type, and the curve if that is part of it (RFC 7518 §3.1, RFC 8037 §3.1).
+KEY_OF: Mapping[str, tuple[str, str | None]] = {
+    "RS256": ("RSA", None),
+    "PS256": ("RSA", None),
+    "ES256": ("EC", "P-256"),
+    "ES384": ("EC", "P-384"),
+    "Ed25519": ("OKP", "Ed25519"),
+}
+# Registered algorithms that a refusal may name (iana.org/assignments/jose); anything else in a header is not repeated.
+NAMEABLE = frozenset(
+    {"none", "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"}
+    | {"ES256K", "EdDSA", "Ed25519", "Ed448"}
+)
 
 _JWT = frozenset({"jwt"})
 _JWT_OR_NONE = frozenset({"jwt", ""})

@@ -10,12 +10,13 @@ import base64
 import hmac
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from joserfc import jws
-from joserfc.errors import JoseError
+from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import Key
 
 from app.domain.access import subject_from
@@ -23,12 +24,15 @@ from app.domain.clock import Clock
 from app.domain.errors import BadConfiguration, BadToken, IssuerUnavailable
 from app.domain.principal import GATE_PRINCIPAL
 from app.integrations.http import HttpClient
-from app.integrations.identity.oidc.claims import groups, instant, methods, needed_instant, text
+from app.integrations.identity.oidc.claims import groups, instant, methods, needed_instant, text, why_email_unverified
 from app.integrations.identity.oidc.issuers import IssuerProfile
 from app.integrations.identity.oidc.jwks import IssuerKeys
+from app.integrations.identity.oidc.kinds import NAMEABLE, SAME_AS
 from app.integrations.identity.protocol import VerifiedToken
 
 LARGEST_TOKEN = 16 * 1024
+# The name says Ed25519 or Ed448, which is why it is deprecated; here the key decides, and it is never Ed448.
+warnings.filterwarnings("ignore", "EdDSA is deprecated", SecurityWarning)
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")  # RFC 7515 §7.1: three parts, no padding
 _COUNTRY = re.compile(r"[A-Z]{2}")
 
@@ -41,7 +45,7 @@ class Validator:
         self._keys = keys
         self._clock = clock
         self._leeway = timedelta(seconds=profile.leeway)
-        self._registry = jws.JWSRegistry(algorithms=sorted(profile.algorithms), strict_check_header=False)
+        self._registry = jws.JWSRegistry(algorithms=sorted(_spellings(profile.algorithms)), strict_check_header=False)
         self._registry.max_header_length = self._registry.max_signature_length = LARGEST_TOKEN
 
     def validate(self, token: str, *, nonce: str | None = None) -> VerifiedToken:
@@ -49,10 +53,7 @@ class Validator:
 
         If the login sent a `nonce`, the token must hold the same one (OpenID Connect Core 1.0 §3.1.3.7, 11).
         """
-        key = self._keys.key(self._kid(_header(token)))
-        if key is None:
-            raise BadToken("kid: the issuer has no such key")
-        claims = self._claims(token, key)
+        claims = self._signed_claims(token)
         self._check_issued(claims, nonce)
         self._check_times(claims, self._clock.now())
         return self._verified_token(claims)
@@ -61,21 +62,44 @@ class Validator:
         """Fetch the issuer's keys before the first token comes; raises IssuerUnavailable."""
         self._keys.warm()
 
-    def _kid(self, unverified_header: Mapping[str, Any]) -> str:
-        """Check the header, and return the id of the key that it names.
+    def _signed_claims(self, token: str) -> dict[str, Any]:
+        """Verify the signature by the key that the header names, or by the only one that fits if it names none."""
+        alg, kid = self._alg_and_kid(_header(token))
+        if kid is None:
+            return self._claims_by_only_key(token, alg)
+        key = self._keys.key(kid)
+        if key is None:
+            raise BadToken("kid: the issuer has no such key")
+        return self._claims(token, key)
+
+    def _claims_by_only_key(self, token: str, alg: str) -> dict[str, Any]:
+        """Try the held key, and a newer one if the issuer has changed it since."""
+        held = self._keys.only_key(alg)
+        try:
+            return self._claims(token, held)
+        except BadToken:
+            newer = self._keys.only_key(alg, anew=True)
+            if newer is held:
+                raise
+            return self._claims(token, newer)
+
+    def _alg_and_kid(self, unverified_header: Mapping[str, Any]) -> tuple[str, str | None]:
+        """Check the header; return the algorithm, and the id of the key if it names one.
 
         Any `crit` is refused, since no extension is understood here (RFC 7515 §4.1.11).
         """
-        alg, typ, kid = unverified_header.get("alg"), unverified_header.get("typ", ""), unverified_header.get("kid")
-        if not isinstance(alg, str) or alg not in self.profile.algorithms:
-            raise BadToken(f"alg: not {' or '.join(sorted(self.profile.algorithms))}")
+        alg, typ = unverified_header.get("alg"), unverified_header.get("typ", "")
+        if not isinstance(alg, str) or SAME_AS.get(alg, alg) not in self.profile.algorithms:
+            seen = f", but {alg}" if isinstance(alg, str) and alg in NAMEABLE else ""
+            raise BadToken(f"alg: not {' or '.join(sorted(self.profile.algorithms))}{seen}")
         if not isinstance(typ, str) or typ.lower() not in self.profile.rules.types:
             raise BadToken("typ: not a kind of token that this issuer's profile accepts")
         if "crit" in unverified_header:
             raise BadToken("crit: asks for an extension that is not understood")
-        if not isinstance(kid, str) or not kid:
+        kid = unverified_header.get("kid")
+        if "kid" in unverified_header and (not isinstance(kid, str) or not kid):
             raise BadToken("kid: names no key")
-        return kid
+        return SAME_AS.get(alg, alg), kid
 
     def _claims(self, token: str, key: Key) -> dict[str, Any]:
         try:
@@ -85,17 +109,31 @@ class Validator:
         return _json_object(signed.payload or b"", "payload")
 
     def _check_issued(self, claims: Mapping[str, Any], nonce: str | None) -> None:
-        """Check the issuer, the audience and the required claims. The audience must be exactly one: ours."""
-        audience = self.profile.rules.audience_of(claims)
+        """Check the issuer, the audience and the required claims."""
         if claims.get("iss") != self.profile.issuer:
             raise BadToken("iss: another issuer")
-        if audience != self.profile.audience and audience != [self.profile.audience]:
-            raise BadToken("aud: not issued for this gate, or not for it alone")
+        self._check_audience(claims)
         for name, allowed in self.profile.rules.required.items():
             if not isinstance(claims.get(name), str) or claims[name] not in allowed:
                 raise BadToken(f"{name}: not {' or '.join(sorted(allowed))}")
         if nonce is not None and not _is_same(claims.get("nonce"), nonce):
             raise BadToken("nonce: not the one that was sent")
+
+    def _check_audience(self, claims: Mapping[str, Any]) -> None:
+        """Check that the audience is ours alone, or ours beside those that are configured, if `azp` is ours.
+
+        OpenID Connect Core 1.0 §3.1.3.7, 3 to 5: no audience that is not trusted, and with several the `azp` is our client.
+        """
+        audience = self.profile.rules.audience_of(claims)
+        if audience == self.profile.audience or audience == [self.profile.audience]:
+            return
+        if not isinstance(audience, list) or self.profile.audience not in audience or not self.profile.extra_audiences:
+            raise BadToken("aud: not issued for this gate, or not for it alone")
+        others = [name for name in audience if name != self.profile.audience]
+        if not all(isinstance(name, str) and name in self.profile.extra_audiences for name in others):
+            raise BadToken("aud: issued for others, too, that extra_audiences does not name")
+        if claims.get("azp") != self.profile.audience:
+            raise BadToken("azp: not this gate's client, which it must be if there are several audiences")
 
     def _check_times(self, claims: Mapping[str, Any], now: datetime) -> None:
         issued, begins, signed_in = needed_instant(claims, "iat"), instant(claims, "nbf"), instant(claims, "auth_time")
@@ -116,7 +154,7 @@ class Validator:
             is_service=is_service,
             client_id=next((client for name in self.profile.rules.client_claims if (client := text(claims, name))), ""),
             groups=groups(claims, self.profile.groups_claim) if self.profile.groups_claim else frozenset(),
-            email=text(claims, "email") if self._knows_email(claims) else "",
+            email="" if self._why_email_unknown(claims) else text(claims, "email"),
             name=text(claims, "name"),
             acr=text(claims, "acr"),
             amr=methods(claims),
@@ -131,8 +169,8 @@ class Validator:
         """Return the subject of a person. An address that is not verified may be another person's, so it names no subject."""
         if not text(claims, "sub").strip():
             raise BadToken("sub: missing or empty")
-        if self.profile.subject_claim == "email" and not self._knows_email(claims):
-            raise BadToken("email: the issuer has not verified it")
+        if self.profile.subject_claim == "email" and (why := self._why_email_unknown(claims)):
+            raise BadToken(f"email: the issuer has not verified it: {why}")
         return _subject(claims, self.profile.subject_claim)
 
     def _service_subject(self, claims: Mapping[str, Any]) -> str:
@@ -141,8 +179,8 @@ class Validator:
             raise BadToken(f"{name}: names no service")
         return _subject(claims, name)
 
-    def _knows_email(self, claims: Mapping[str, Any]) -> bool:
-        return self.profile.rules.vouches_for_email or claims.get("email_verified") is True
+    def _why_email_unknown(self, claims: Mapping[str, Any]) -> str | None:
+        return None if self.profile.rules.vouches_for_email else why_email_unverified(claims)
 
 
 HeldKeys = dict[tuple[str, str | None], IssuerKeys]  # by issuer and jwks_url
@@ -184,6 +222,11 @@ class Validators:
             except IssuerUnavailable as fault:
                 faults.append(str(fault))
         return faults
+
+
+def _spellings(algorithms: Collection[str]) -> set[str]:
+    """Return the algorithms with their other names."""
+    return {*algorithms, *(other for other, name in SAME_AS.items() if name in algorithms)}
 
 
 def _first_accepted(validators: Sequence[Validator], check: Callable[[Validator], VerifiedToken]) -> VerifiedToken:

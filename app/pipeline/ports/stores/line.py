@@ -13,6 +13,7 @@ from typing import Protocol
 from app.domain.audit import AuditEntry
 from app.domain.delivery import Delivery, Receipt
 from app.domain.deployment import Deployment, Dispatch, DispatchRow, Progress, Stage, StageResult, Step, Turn, Wake
+from app.domain.event import Repository
 
 
 class Inbox(Protocol):
@@ -85,6 +86,10 @@ class Deployments(Protocol):
 
     def lanes(self) -> list[str]:
         """List the environments that have deployments in their lane."""
+        ...
+
+    def former_names(self, repository: Repository) -> list[str]:
+        """List the other names (OWNER/NAME) under which the repository of this number was deployed."""
         ...
 
     def next_position(self) -> int:

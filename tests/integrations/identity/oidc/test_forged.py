@@ -9,6 +9,7 @@ from typing import Any
 
 import jwt as pyjwt
 import pytest
+from joserfc.jwk import OKPKey
 
 from app.integrations.identity.oidc.validator import LARGEST_TOKEN, Validators
 from tests.integrations.identity.oidc.cast import (
@@ -18,6 +19,7 @@ from tests.integrations.identity.oidc.cast import (
     ED,
     KINDS_SEEN,
     RSA,
+    RSA_NEXT,
     STRANGER,
     Issuer,
     StillClock,
@@ -29,6 +31,7 @@ from tests.integrations.identity.oidc.cast import (
     issuing,
     public,
     refused,
+    rsa_jwk,
     signed,
 )
 
@@ -170,9 +173,57 @@ def test_a_key_id_is_only_looked_up_among_the_issuers_own(issuer: Issuer, kid: o
     assert refused(a_validator(issuer), token).startswith("kid: ")
 
 
-def test_a_token_without_key_id_is_refused_even_where_there_is_one_key(changing: Issuer) -> None:
+def test_a_token_without_key_id_is_taken_only_by_the_one_key_that_fits(changing: Issuer) -> None:
+    changing.jwks = public(RSA, EC, ED)
+    claims = claims_of("oidc", changing)
+    assert a_validator(changing).validate(signed(claims, kid=None)).subject == "alice"
+    assert refused(a_validator(changing), signed(claims, RSA_NEXT, kid=None)).startswith("signature")
+    changing.jwks = public(RSA, RSA_NEXT)
+    reason = refused(a_validator(changing), signed(claims, kid=None))
+    assert reason == "kid: the token names no key, and 2 keys fit of those that the issuer publishes"
+    changing.jwks = public(EC)
+    assert "no key fits" in refused(a_validator(changing), signed(claims, kid=None))
+
+
+def test_a_key_that_is_published_without_an_id_serves_tokens_without_one(changing: Issuer) -> None:
+    changing.jwks = {"keys": [rsa_jwk(kid=None)]}
+    claims = claims_of("oidc", changing)
+    assert a_validator(changing).validate(signed(claims, kid=None)).subject == "alice"
+    assert refused(a_validator(changing), signed(claims)).startswith("kid")
+
+
+def test_the_only_key_is_asked_for_anew_if_it_does_not_verify(changing: Issuer) -> None:
+    clock = StillClock()
+    validator, claims = a_validator(changing, clock=clock), claims_of("oidc", changing)
     changing.jwks = public(RSA)
-    assert refused(a_validator(changing), signed(claims_of("oidc", changing), kid=None)).startswith("kid")
+    assert validator.validate(signed(claims, kid=None))
+    changing.jwks = public(RSA_NEXT)
+    assert refused(validator, signed(claims, RSA_NEXT, kid=None)).startswith("signature")
+    clock.move(11)
+    assert validator.validate(signed(claims, RSA_NEXT, kid=None))
+
+
+@pytest.mark.parametrize("configured", ["Ed25519", "EdDSA"])
+@pytest.mark.parametrize("said", ["Ed25519", "EdDSA"])
+@pytest.mark.parametrize("published", [None, "Ed25519", "EdDSA"])
+def test_both_names_of_an_ed25519_signature_are_taken(
+    changing: Issuer, configured: str, said: str, published: str | None
+) -> None:
+    jwk = ED.as_dict(private=False) | ({"alg": published} if published else {})
+    changing.jwks = {"keys": [jwk]}
+    token = signed(claims_of("oidc", changing), ED, alg=said)
+    assert a_validator(changing, algorithms=[configured]).validate(token).subject == "alice"
+
+
+def test_eddsa_takes_no_key_of_another_kind_and_no_ed448(changing: Issuer) -> None:
+    ed448 = OKPKey.generate_key("Ed448", {"kid": "ed-448"})
+    changing.jwks = public(RSA, EC, ED, ed448)
+    validator, claims = a_validator(changing, algorithms=["EdDSA"]), claims_of("oidc", changing)
+    assert refused(validator, signed(claims, ed448, alg="EdDSA")).startswith("kid: the issuer has no such key")
+    assert refused(validator, signed(claims, ed448, alg="Ed448")) == "alg: not Ed25519, but Ed448"
+    for kid in ("rsa-1", "ec-1"):
+        assert refused(validator, forged({"alg": "EdDSA", "kid": kid}, claims, b"x" * 64)).startswith("signature")
+    assert refused(a_validator(changing), signed(claims, ED, alg="EdDSA")) == "alg: not ES256 or RS256, but EdDSA"
 
 
 def test_keys_that_a_token_brings_are_neither_used_nor_fetched(changing: Issuer) -> None:

@@ -44,7 +44,9 @@ def test_the_smallest_table_makes_a_whole_profile() -> None:
         {"algorithms": ["none"]},
         {"algorithms": ["HS256"]},
         {"algorithms": ["RS256", "HS512"]},
-        {"algorithms": ["EdDSA"]},
+        {"algorithms": ["ES256K"]},
+        {"algorithms": ["Ed448"]},
+        {"extra_audiences": ["project"]},
         {"algorithms": "RS256"},
         {"leeway": -1},
         {"leeway": 121},
@@ -119,7 +121,7 @@ def test_keys_come_from_nowhere_else(url: str) -> None:
 
 def test_every_kind_has_rules_and_pins_asymmetric_algorithms() -> None:
     assert set(KINDS) == set(get_args(Kind))
-    assert set(get_args(Algorithm)) == {"RS256", "ES256", "ES384", "PS256", "Ed25519"}
+    assert set(get_args(Algorithm)) == {"RS256", "ES256", "ES384", "PS256", "Ed25519", "EdDSA"}
     for rules in KINDS.values():
         assert rules.algorithms
         assert rules.types <= {"", "jwt", "at+jwt", "application/at+jwt"}

@@ -196,17 +196,80 @@ def test_what_a_token_claims_beside_who_it_is_for_is_read_as_far_as_it_makes_sen
     found = a_validator(issuer).validate(signed(claims_of("oidc", issuer, **extra)))
     assert (found.name, found.acr, found.amr) == ("Alice", "urn:mfa", ("pwd", "otp"))
     assert found.auth_time == datetime.fromtimestamp(NOW - 60, UTC)
-    odd: dict[str, Any] = {"name": "A\nB", "acr": 5, "amr": "pwd", "country": "Germany"}
+    odd: dict[str, Any] = {"name": "A\nB", "acr": 5, "amr": "pwd otp", "country": "Germany"}
     found = a_validator(issuer).validate(signed(claims_of("oidc", issuer, **odd)))
     assert (found.name, found.acr, found.amr, found.auth_time, found.country) == ("", "", (), None, "")
 
 
-@pytest.mark.parametrize("verified", [None, False, "true", 1])
-def test_an_email_that_the_issuer_has_not_verified_is_not_told_and_names_no_one(issuer: Issuer, verified: object) -> None:
+def test_a_single_method_of_authentication_may_be_a_text(issuer: Issuer) -> None:
+    assert a_validator(issuer).validate(signed(claims_of("oidc", issuer, amr="mfa"))).amr == ("mfa",)
+
+
+@pytest.mark.parametrize(
+    ("verified", "seen"),
+    [
+        (None, "the token does not say email_verified"),
+        (False, "the token says email_verified is false"),
+        ("false", "the token says email_verified is false"),
+        (1, "email_verified is neither true nor false but a number"),
+        ("True", "email_verified is neither true nor false but another text"),
+        ("yes", "email_verified is neither true nor false but another text"),
+        ([True], "email_verified is neither true nor false but a list"),
+    ],
+)
+def test_an_email_that_is_not_verified_is_not_told_and_names_no_one_and_what_was_seen_is_said(
+    issuer: Issuer, verified: object, seen: str
+) -> None:
     token = signed(claims_of("oidc", issuer, email_verified=verified))
     assert a_validator(issuer).validate(token).email == ""
-    assert refused(a_validator(issuer, subject_claim="email"), token) == "email: the issuer has not verified it"
-    assert a_validator(issuer, subject_claim="email").validate(signed(claims_of("oidc", issuer))).subject == "alice@acme.example"
+    reason = refused(a_validator(issuer, subject_claim="email"), token)
+    assert reason == f"email: the issuer has not verified it: {seen}"
+
+
+@pytest.mark.parametrize("verified", [True, "true"])
+def test_an_email_that_is_verified_names_a_person_also_if_that_is_said_as_a_text(issuer: Issuer, verified: object) -> None:
+    token = signed(claims_of("oidc", issuer, email_verified=verified))
+    assert a_validator(issuer, subject_claim="email").validate(token).subject == "alice@acme.example"
+
+
+def a_login(issuer: Issuer, **options: Any) -> Validator:
+    table = {"kind": "oidc", "issuer": issuer.url, "audience": AUDIENCE, "client_id": "gate-login", **options}
+    profile, clock = login_profile_of("corp", IssuerOptions.model_validate(table)), StillClock()
+    assert profile is not None
+    return Validator(profile, IssuerKeys(profile, clock=clock), clock)
+
+
+@pytest.mark.parametrize(
+    ("extra", "aud", "azp", "reason"),
+    [
+        (["project", "other"], ["gate-login", "other", "project"], "gate-login", None),
+        (["project", "other"], ["gate-login", "project"], "gate-login", None),
+        (["project"], ["gate-login"], None, None),
+        ([], ["gate-login", "project"], "gate-login", "aud: not issued for this gate, or not for it alone"),
+        (["project"], ["gate-login", "project", "stranger"], "gate-login", "aud: issued for others, too"),
+        (["project"], ["gate-login", ["project"]], "gate-login", "aud: issued for others, too"),
+        (["project"], ["project"], "gate-login", "aud: not issued for this gate"),
+        (["project"], "project", "gate-login", "aud: not issued for this gate"),
+        (["project"], ["gate-login", "project"], None, "azp: not this gate's client"),
+        (["project"], ["gate-login", "project"], "project", "azp: not this gate's client"),
+        (["project"], ["gate-login", "project"], ["gate-login"], "azp: not this gate's client"),
+    ],
+)
+def test_a_login_takes_configured_audiences_beside_its_client_if_the_token_was_issued_to_it(
+    issuer: Issuer, extra: list[str], aud: object, azp: object, reason: str | None
+) -> None:
+    validator = a_login(issuer, extra_audiences=extra)
+    token = signed(claims_of("oidc", issuer, aud=aud, azp=azp, client_id=None, nonce="n-1"))
+    if reason is None:
+        assert validator.validate(token, nonce="n-1").subject == "alice"
+    else:
+        assert refused(validator, token).startswith(reason)
+
+
+def test_a_bearer_token_is_for_this_gate_alone_whatever_a_login_may_take(issuer: Issuer) -> None:
+    bearer = a_validator(issuer, client_id="gate-login", extra_audiences=["project"])
+    token = signed(claims_of("oidc", issuer, aud=[AUDIENCE, "project"], azp=AUDIENCE))
+    assert refused(bearer, token) == "aud: not issued for this gate, or not for it alone"
 
 
 def test_a_subject_is_spelled_as_subjects_are_compared(issuer: Issuer) -> None:

@@ -1,0 +1,1 @@
+"""The names of branches and tags, and the globs that they fit."""
