@@ -12,7 +12,7 @@ Keys = Mapping[str, object]
 
 FORGE: Keys = {"kind": "gogs", "url": "http://127.0.0.1:3000", "webhook_secrets": ["env:HOOK"]}
 ZONE: Keys = {"kind": "compute", "region": "local"}
-SITE: Keys = {"kind": "directory", "zone": "local", "path": "/srv/site", "modes": "commit"}
+SITE: Keys = {"kind": "directory", "zone": "local", "path": "/srv/site"}
 PRODUCTION: Keys = {
     "name": "production",
     "repository": "gogs:acme/shop",
