@@ -17,6 +17,7 @@ from app.toml_lines import Where
 
 _HOME = re.compile(r"\A(?:file:|env:)?(?:~|\$)")
 _PASSWORD = re.compile(r"://[^/\s@:]*:[^/\s@]+@")
+_PLAINTEXT = "is http, so {} crosses the network in clear text: use https, or say allow_plaintext = true"
 _LOOPBACK = re.compile(r"\A(?:localhost|127\.\d+\.\d+\.\d+|::1)\Z")
 
 
@@ -40,6 +41,7 @@ def doubts_of(file: File, data: Mapping[str, object], folder: Path) -> Iterator[
     used = {target for environment in file.environments for target in environment.targets}
     yield from ((("targets", name), "no environment deploys to it") for name in file.targets if name not in used)
     yield from _plaintext(file)
+    yield from _modes(file)
     for where, text in _texts(data):
         if _PASSWORD.search(text):
             yield where, "holds a password: give secrets by reference, env:NAME or file:PATH"
@@ -62,12 +64,29 @@ def _unexpanded(data: Mapping[str, object]) -> Iterator[Fault]:
 
 
 def _plaintext(file: File) -> Iterator[Fault]:
-    """Find forges whose token would be sent in clear text to another machine."""
+    """Find forges and targets whose token would be sent in clear text to another machine."""
     for name, forge in file.forges.items():
-        url = urlsplit(forge.url)
-        if forge.api_token and url.scheme == "http" and not forge.allow_plaintext and not _LOOPBACK.match(url.hostname or ""):
-            what = "is http, so api_token crosses the network in clear text: use https, or say allow_plaintext = true"
-            yield ("forges", name, "url"), what
+        if forge.api_token and not forge.allow_plaintext and _is_plaintext(forge.url):
+            yield ("forges", name, "url"), _PLAINTEXT.format("api_token")
+    for name, target in file.targets.items():
+        options = target.model_extra or {}
+        if _is_plaintext(options.get("url")) and options.get("allow_plaintext") is not True:
+            yield ("targets", name, "url"), _PLAINTEXT.format("the deployment token")
+
+
+def _is_plaintext(url: object) -> bool:
+    """Tell whether a URL leads over http to another machine."""
+    parts = urlsplit(url) if isinstance(url, str) else None
+    return parts is not None and parts.scheme == "http" and not _LOOPBACK.match(parts.hostname or "")
+
+
+def _modes(file: File) -> Iterator[Fault]:
+    """Find targets that get files of a release, and leave it to the umask of the gate who can read them."""
+    for name, target in file.targets.items():
+        options = target.model_extra or {}
+        gets_files = target.kind == "directory" or (target.kind == "command" and "cwd" not in options)
+        if gets_files and "modes" not in options:
+            yield ("targets", name), 'the umask of the gate decides who can read a release: say modes = "commit" or "umask"'
 
 
 def _relative(file: File) -> Iterator[Fault]:

@@ -11,6 +11,7 @@ MOST_COMMITS = 1_000
 MOST_TEXT = 16 * 1024 * 1024  # bytes of added lines and messages
 LARGEST_FILE = 4 * 1024 * 1024
 LONGEST_MESSAGE = 64 * 1024  # bytes
+LONGEST_LINK = 4_095  # bytes; Linux takes no longer target (PATH_MAX)
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 Line = tuple[int, str]
@@ -36,11 +37,13 @@ class ChangedFile:
     """One changed path. A rename is two changes: the old path, gone, and the new one.
 
     `path` is decoded as UTF-8; U+FFFD replaces other bytes. `added` holds new lines with their numbers, without line ends.
+    `link` is the target of a link, or empty if it is not known.
     """
 
     path: str
     kind: FileKind
     added: tuple[Line, ...] = ()
+    link: str = ""
 
 
 @dataclass(frozen=True, slots=True)

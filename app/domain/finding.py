@@ -19,6 +19,7 @@ class FindingKind(StrEnum):
     GATE_FILES = "gate-files"
     CI_FILES = "ci-files"
     AGENT_COMMIT = "agent-commit"
+    OUTSIDE_LINK = "outside-link"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,15 @@ def slips(folder: Path, text: str) -> list[str]:
     return [str(slip).removeprefix(f"{folder}/") for slip in load(folder, text).slips]
 
 
-def doubts(folder: Path, text: str) -> list[str]:
+UMASK = 'say modes = "commit" or "umask"'  # of the target that each of these configurations has
+
+
+def all_doubts(folder: Path, text: str) -> list[str]:
     return [str(doubt).removeprefix(f"{folder}/") for doubt in load(folder, text).doubts]
+
+
+def doubts(folder: Path, text: str) -> list[str]:
+    return [doubt for doubt in all_doubts(folder, text) if UMASK not in doubt]
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +92,7 @@ def test_what_is_allowed_and_probably_not_meant_is_doubted(tmp_path: Path, chang
 
 
 def test_a_target_that_no_environment_uses_is_doubted(tmp_path: Path) -> None:
-    spare = '[targets.spare]\nkind = "directory"\nzone = "local"\npath = "/srv/spare"\n'
+    spare = '[targets.spare]\nkind = "directory"\nzone = "local"\npath = "/srv/spare"\nmodes = "umask"\n'
     assert doubts(tmp_path, toml(spare)) == ["tidegate.toml:24: targets.spare: no environment deploys to it"]
 
 
@@ -102,6 +109,37 @@ def test_a_target_that_no_environment_uses_is_doubted(tmp_path: Path) -> None:
 )
 def test_a_token_that_stays_on_the_machine_or_is_allowed_is_not_doubted(tmp_path: Path, forge: dict[str, object]) -> None:
     assert doubts(tmp_path, toml(forge=forge)) == []
+
+
+HOOK = '[targets.spare]\nkind = "webhook"\nzone = "local"\nurl = "{}"\nsecret = "env:S"\n'
+
+
+@pytest.mark.parametrize("url", ["http://deploy.example/hook", "http://10.0.0.1:8080/", "http://127.0.0.1.evil.example/"])
+def test_a_target_that_would_be_sent_its_token_in_clear_is_doubted(tmp_path: Path, url: str) -> None:
+    told = "url: is http, so the deployment token crosses the network in clear text: use https, or say allow_plaintext = true"
+    assert any(told in doubt for doubt in doubts(tmp_path, toml(HOOK.format(url))))
+    allowed = HOOK.format(url) + "allow_plaintext = true\n"
+    assert not any("clear text" in doubt for doubt in doubts(tmp_path, toml(allowed)))
+
+
+@pytest.mark.parametrize("url", ["https://deploy.example/hook", "http://127.0.0.1:8080/", "http://localhost/", "http://[::1]/"])
+def test_a_target_whose_token_stays_on_the_machine_or_is_hidden_is_not_doubted(tmp_path: Path, url: str) -> None:
+    assert not any("clear text" in doubt for doubt in doubts(tmp_path, toml(HOOK.format(url))))
+
+
+@pytest.mark.parametrize(
+    ("site", "is_doubted"),
+    [
+        ({"modes": None}, True),
+        ({"kind": "command", "path": None, "argv": ["/bin/true"], "modes": None}, True),
+        ({"kind": "command", "path": None, "argv": ["/bin/true"], "cwd": "/srv", "modes": None}, False),
+        ({"modes": "umask"}, False),
+    ],
+)
+def test_a_target_whose_modes_follow_the_umask_unsaid_is_doubted(
+    tmp_path: Path, site: dict[str, object], is_doubted: bool
+) -> None:
+    assert any(UMASK in doubt for doubt in all_doubts(tmp_path, toml(site=site))) is is_doubted
 
 
 def test_a_relative_path_is_doubted_if_processes_start_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

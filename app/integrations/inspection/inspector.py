@@ -11,7 +11,7 @@ from app.domain.change import NOT_LOOKED_AT, Changes, CommitMessage, FileKind
 from app.domain.finding import Finding, FindingKind, Inspection
 from app.domain.text import visible
 from app.integrations.inspection import agents as instructions
-from app.integrations.inspection import authorship, credentials, files, names, unicode
+from app.integrations.inspection import authorship, credentials, files, links, names, unicode
 from app.integrations.inspection.protocol import passages
 
 MOST_SECONDS = 10.0
@@ -70,6 +70,7 @@ def _steps(changes: Changes, agents: frozenset[str], results: _Findings) -> Iter
     for file in changes.files:
         yield files.look(file.path)
         yield unicode.name(file.path)
+        yield links.look(file)
         if file.kind in NOT_LOOKED_AT:
             results.reasons[f"{visible(file.path, LONGEST_WHERE)} is {_DESCRIPTIONS[file.kind]}"] = None
     yield names.look(file.path for file in changes.files if file.kind is not FileKind.GONE)

@@ -1,9 +1,10 @@
 """File names that look like other names, by the confusables of UTS #39 (https://www.unicode.org/reports/tr39/), as
 confusable-homoglyphs carries them.
 
-Three things are findings. First, a name that reads as an ASCII one letter by letter (whole-script or mixed-script confusable,
+Four things are findings. First, a name that reads as an ASCII one letter by letter (whole-script or mixed-script confusable,
 UTS #39 §5). Second, a word of Latin letters with a letter of another script that looks Latin. Third, two paths of one push
-that look alike. A name in its own script is not a finding, unless all its letters look Latin: the Russian word "хор" does.
+that look alike. Fourth, two paths of one push that differ by case alone: many file systems hold only one of them. A name in its
+own script is not a finding, unless all its letters look Latin: the Russian word "хор" does.
 """
 
 from __future__ import annotations
@@ -45,12 +46,15 @@ def _look_alikes() -> dict[str, str]:
 def look(paths: Iterable[str]) -> Iterator[Finding]:
     """List the names that look like others; `paths` are those that exist after the push."""
     alike: dict[str, str] = {}
+    folded: dict[str, str] = {}
     for path in sorted(set(paths)):
         if not path.isascii():
             yield from _in_own_parts(path)
         other = alike.setdefault(_skeleton(path), path)
         if other != path:
             yield _finding(path, f"the path looks like {_in_ascii(other)}, which is changed too")
+        elif (other := folded.setdefault(path.casefold(), path)) != path:
+            yield _finding(path, f"the path differs by case alone from {_in_ascii(other)}, which is changed too")
 
 
 def _in_own_parts(path: str) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from app.domain.change import (
     LARGEST_FILE,
+    LONGEST_LINK,
     LONGEST_MESSAGE,
     MOST_COMMITS,
     MOST_FILES,
@@ -98,7 +99,7 @@ class _Files:
 
     def read(self, entries: list[_Entry]) -> tuple[ChangedFile, ...]:
         """Read the files, a few megabytes at a time, until MOST_READ; return them by path."""
-        ids = list(dict.fromkeys(o for e in entries if _is_file(e) for o in (_new(e), *e.old) if o is not None))
+        ids = list(dict.fromkeys(o for e in entries for o in _objects(e)))
         sizes = dict(zip(ids, self._objects.sizes(ids), strict=True))
         done: list[ChangedFile] = []
         batch: list[_Entry] = []
@@ -127,6 +128,8 @@ class _Files:
 
     def _file(self, entry: _Entry, sizes: dict[str, int], contents: dict[str, bytes]) -> ChangedFile:
         kind = _kind(entry) or (FileKind.LARGE if sizes[_new(entry)] > LARGEST_FILE else FileKind.TEXT)
+        if kind is FileKind.LINK and _new(entry) in contents:
+            return ChangedFile(_path(entry), kind, link=contents[_new(entry)].decode(errors="replace"))
         if kind is not FileKind.TEXT:
             return ChangedFile(_path(entry), kind)
         text = read_text(contents[_new(entry)])
@@ -152,15 +155,24 @@ def _kind(entry: _Entry) -> FileKind | None:
 
 
 def _new(entry: _Entry) -> str:
-    assert entry.new is not None  # asked of files only
+    assert entry.new is not None  # asked of files and links only
     return entry.new.id
+
+
+def _objects(entry: _Entry) -> list[str]:
+    """List the objects behind an entry: of a file the new and the old ones, of a link its own."""
+    if _kind(entry) is FileKind.LINK:
+        return [_new(entry)]
+    return [_new(entry), *(o for o in entry.old if o is not None)] if _is_file(entry) else []
 
 
 def _objects_to_read(entry: _Entry, sizes: dict[str, int]) -> list[str]:
     """List the objects to read for an entry. An old file that is too large is not compared, so all lines count as new."""
-    if not _is_file(entry) or sizes[_new(entry)] > LARGEST_FILE:
+    objects = _objects(entry)
+    largest = LONGEST_LINK if _kind(entry) is FileKind.LINK else LARGEST_FILE
+    if not objects or sizes[objects[0]] > largest:
         return []
-    return [_new(entry), *(o for o in entry.old if o is not None and sizes[o] <= LARGEST_FILE)]
+    return [o for o in objects if sizes[o] <= largest]
 
 
 def _path(entry: _Entry) -> str:

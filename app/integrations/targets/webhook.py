@@ -34,6 +34,7 @@ class Options(BaseModel):
     secret: Annotated[str, Field(pattern=r"^(env|file):.+$")]
     timeout: float = Field(10.0, gt=0, le=60)
     idempotent: bool = False
+    allow_plaintext: bool = False  # silences a warning (`app/config/doubts.py`)
 
 
 class Webhook:

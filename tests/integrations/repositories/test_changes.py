@@ -152,6 +152,7 @@ def test_links_and_submodules_are_told_by_their_paths(origin: Origin, mirror: Mi
         "sub": FileKind.SUBMODULE,
     }
     assert not any(file.added for path, file in found.items() if path != ".gitmodules")
+    assert {path: file.link for path, file in found.items() if file.link} == {"link": "/etc/passwd", "turned": "real"}
 
 
 def test_a_link_that_becomes_a_file_is_new_in_every_line(origin: Origin, mirror: Mirror) -> None:

@@ -11,12 +11,12 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from app.domain.change import LONGEST_LINK
 from app.domain.errors import ContentTooLarge, RepositoryUnavailable, UnsafeContent
 from app.integrations.repositories.content.objects import Body, Objects
 from app.integrations.repositories.content.trees import EXECUTABLE, LINK, SUBMODULE, Difference, Walk
 from app.integrations.repositories.git import GitLimits
 
-LONGEST_LINK = 4_095  # bytes
 _BYTES_A_FILE = 512  # of tree objects, about, for each file that may be exported
 _IN_THE_WAY = frozenset((errno.EEXIST, errno.ENOTDIR, errno.ELOOP, errno.EISDIR))
 _UNFIT = frozenset((errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.ENOENT))
