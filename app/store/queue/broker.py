@@ -7,11 +7,13 @@ worker's time. A client is thread-safe and only borrows connections from the cha
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from kombu import Queue
 from kombu.transport import redis
 
-SCHEMES = ("redis", "rediss")
+TLS_SCHEME = "rediss"
+SCHEMES = ("redis", TLS_SCHEME)
 
 
 class QoS(redis.QoS):
@@ -57,6 +59,19 @@ def queue_named(name: str, url: str) -> Queue:
     messages, and need acknowledgements to know when to hold back.)
     """
     return Queue(name, routing_key=name, no_ack=_is_redis(url))
+
+
+def tls_for(url: str) -> dict[str, Any] | None:
+    """Return the TLS options of a broker's URL: its certificate is checked, unless the URL says otherwise. None without TLS.
+
+    Kombu speaks in clear to `rediss://` if the transport is named and the URL has no option, and checks no certificate if the
+    transport is not named (kombu 5.7.0 connection.py). redis-py checks the host name, too.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != TLS_SCHEME:
+        return None
+    options = {name: value for name, value in parse_qsl(parts.query) if name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")}
+    return {"ssl_cert_reqs": dict(parse_qsl(parts.query)).get("ssl_cert_reqs", "required"), **options}
 
 
 def _is_redis(url: str) -> bool:

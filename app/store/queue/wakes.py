@@ -14,7 +14,7 @@ from typing import Any
 from celery import Celery, chain, signature
 
 from app.domain.deployment import STAGES, Stage, Wake
-from app.store.queue.broker import queue_named, transport_for
+from app.store.queue.broker import queue_named, tls_for, transport_for
 
 PLAN = "plan_delivery"
 SWEEP = "sweep"
@@ -62,6 +62,7 @@ def make_celery(redis_url: str) -> Celery:
         task_serializer="json",
         task_ignore_result=True,
         broker_transport=transport_for(redis_url),
+        broker_use_ssl=tls_for(redis_url),
         task_queues=[queue_named(name, redis_url) for name in (WAKE_QUEUE, STAGE_QUEUE, DEPLOY_QUEUE, SLOW_DEPLOY_QUEUE)],
         task_default_queue=STAGE_QUEUE,
         task_create_missing_queues=True,
