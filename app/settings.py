@@ -113,6 +113,11 @@ class Settings(Transport):
         None,
         description="bearer token for `/metrics` and the checks of `/readyz` (file:, env: or itself); unset: this machine only",
     )
+    hsts: int = Field(
+        0,
+        ge=0,
+        description="seconds for which browsers shall come by HTTPS only (HSTS), if the public URL is https; 0: not told",
+    )
     session_idle: float = Field(3600.0, gt=0, description="seconds without a request after which a session ends")
     session_longest: float = Field(43_200.0, gt=0, description="seconds after the sign-in when a session ends in any case")
     trusted_proxies: str = Field(

@@ -49,9 +49,17 @@ def faults_of(file: File, kinds: Kinds) -> list[Fault]:
 
 def unwise(settings: Settings) -> list[str]:
     """List settings of the process that are allowed but risky."""
-    if settings.public_url.scheme == "https" and not settings.proxies:
-        return ["TIDEGATE_TRUSTED_PROXIES: is not set: behind a proxy that ends TLS, all callers share its address and its limit"]
-    return []
+    is_https = settings.public_url.scheme == "https"
+    warnings = []
+    if is_https and not settings.proxies:
+        told = "is not set: behind a proxy that ends TLS, all callers share its address and its limit"
+        warnings.append(f"TIDEGATE_TRUSTED_PROXIES: {told}")
+    if is_https and settings.metrics_token is None:
+        told = "is not set: a proxy on this machine that adds no X-Forwarded-For shows /metrics to everybody"
+        warnings.append(f"TIDEGATE_METRICS_TOKEN: {told}")
+    if settings.hsts and not is_https:
+        warnings.append("TIDEGATE_HSTS: has no effect, since TIDEGATE_PUBLIC_URL is not https")
+    return warnings
 
 
 def _access_issuer_faults(file: File) -> Iterator[Fault]:

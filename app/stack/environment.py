@@ -24,7 +24,7 @@ _GATE = _TRANSPORT | {
 _WEB = {
     *("web_host", "web_port", "max_body_bytes", "body_seconds", "max_bytes_in_flight"),
     *("session_idle", "session_longest", "trusted_proxies", "address_header", "country_header"),
-    *("keyset_key", "metrics_token"),
+    *("keyset_key", "metrics_token", "hsts"),
 }
 NEEDS: Mapping[str, frozenset[str]] = {
     "web": _GATE | _WEB,

@@ -22,6 +22,7 @@ from app.web.receiver.hooks import Quick
 from app.web.scim import server as scim
 from app.web.wire import errors
 from app.web.wire.request import FAULT
+from app.web.wire.transport_security import add_hsts
 
 POOL_SIZE = 4  # group commit needs one connection; probes and key look-ups a few
 
@@ -46,6 +47,7 @@ def create_app(process: Process | None = None) -> Flask:
     errors.register(app)
     app.before_request(_refuse_faulty)
     protect(app, process)
+    add_hsts(app, process.settings)
     app.config["PROCESS"] = process
     return app
 

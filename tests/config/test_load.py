@@ -427,11 +427,14 @@ def test_a_mangled_file_never_raises_anything_else(fuzzed: Path, data: st.DataOb
 @pytest.mark.parametrize(
     ("env", "warnings"),
     [
-        ({}, 0),
-        ({"TIDEGATE_PUBLIC_URL": "https://gate.example"}, 1),
-        ({"TIDEGATE_PUBLIC_URL": "https://gate.example", "TIDEGATE_TRUSTED_PROXIES": "10.0.0.0/8"}, 0),
+        ({}, []),
+        ({"PUBLIC_URL": "https://gate.example"}, ["TRUSTED_PROXIES", "METRICS_TOKEN"]),
+        ({"PUBLIC_URL": "https://gate.example", "TRUSTED_PROXIES": "10.0.0.0/8", "METRICS_TOKEN": "file:/x"}, []),
+        ({"HSTS": "31536000"}, ["HSTS"]),
+        ({"PUBLIC_URL": "https://gate.example", "HSTS": "1", "TRUSTED_PROXIES": "10.0.0.0/8", "METRICS_TOKEN": "file:/x"}, []),
     ],
 )
-def test_a_public_url_of_a_proxy_that_is_not_trusted_is_warned_of(env: dict[str, str], warnings: int) -> None:
-    found = unwise(load_settings({"TIDEGATE_DATABASE_URL": "postgresql://x", "TIDEGATE_REDIS_URL": "redis://h/0"} | env))
-    assert len(found) == warnings and all("TIDEGATE_TRUSTED_PROXIES" in each for each in found)
+def test_settings_that_are_allowed_but_risky_are_warned_of(env: dict[str, str], warnings: list[str]) -> None:
+    needed = {"TIDEGATE_DATABASE_URL": "postgresql://x", "TIDEGATE_REDIS_URL": "redis://h/0"}
+    found = unwise(load_settings(needed | {f"TIDEGATE_{name}": value for name, value in env.items()}))
+    assert [each.partition(":")[0] for each in found] == [f"TIDEGATE_{name}" for name in warnings]

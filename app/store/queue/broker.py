@@ -63,14 +63,16 @@ def queue_named(name: str, url: str) -> Queue:
 
 
 def tls_for(url: str) -> dict[str, Any] | None:
-    """Return the TLS options of a broker's URL; None if they stand in it, or if it asks for none.
+    """Return the TLS options of a broker's URL: its certificate is checked, unless the URL says otherwise. None without TLS.
 
     Kombu speaks in clear to `rediss://` if the transport is named and the URL has no option, and checks no certificate if the
-    transport is not named (kombu 5.7.0 connection.py). With an option in the URL, redis-py checks certificate and host name.
+    transport is not named (kombu 5.7.0 connection.py). redis-py checks the host name, too.
     """
     parts = urlsplit(url)
-    has_options = any(name.startswith("ssl_") for name, _ in parse_qsl(parts.query))
-    return {"ssl_cert_reqs": ssl.CERT_REQUIRED} if parts.scheme == TLS_SCHEME and not has_options else None
+    if parts.scheme != TLS_SCHEME:
+        return None
+    options = {name: value for name, value in parse_qsl(parts.query) if name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")}
+    return {"ssl_cert_reqs": dict(parse_qsl(parts.query)).get("ssl_cert_reqs", "required"), **options}
 
 
 def _is_redis(url: str) -> bool:
