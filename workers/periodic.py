@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import structlog
 
+from app.integrations.repositories.protocol import Upkeep
 from app.pipeline.intake.expire import expire
+from app.pipeline.intake.maintain import maintain
 from app.pipeline.intake.sweep import sweep
 from app.pipeline.people.sync import due_sources, sync
 from app.pipeline.tell.notify import due_sinks, notify
-from app.store.queue.wakes import EXPIRE, NOTIFY, NOTIFY_DUE, SWEEP, SYNC, SYNC_DUE, WAKE_QUEUE
+from app.store.queue.wakes import EXPIRE, MAINTAIN, NOTIFY, NOTIFY_DUE, QUEUES, SWEEP, SYNC, SYNC_DUE
 from workers.celery import app, process, stopping
 from workers.stages import bind_correlation, wait_out
 
@@ -17,7 +19,7 @@ _log = structlog.get_logger("tidegate.step")
 
 def _every(seconds: float, task: str) -> dict[str, object]:
     expires = max(2.0, seconds)
-    return {"task": task, "schedule": seconds, "options": {"queue": WAKE_QUEUE, "expires": expires, "ignore_result": True}}
+    return {"task": task, "schedule": seconds, "options": {"queue": QUEUES[task], "expires": expires, "ignore_result": True}}
 
 
 app.conf.beat_schedule = {
@@ -25,6 +27,7 @@ app.conf.beat_schedule = {
     SYNC_DUE: _every(5.0, SYNC_DUE),
     NOTIFY_DUE: _every(5.0, NOTIFY_DUE),
     EXPIRE: _every(300.0, EXPIRE),
+    MAINTAIN: _every(3600.0, MAINTAIN),
 }
 
 
@@ -81,3 +84,14 @@ def expire_old() -> None:
     """Delete rows that are kept only for a time."""
     with wait_out(EXPIRE):
         expire(process().services)
+
+
+@app.task(name=MAINTAIN)
+def maintain_mirrors() -> None:
+    """Do the upkeep of the mirrors that are due. Two at once do no harm: each mirror has one lock."""
+    with wait_out(MAINTAIN):
+        for done in maintain(process().services, stopping.is_set):
+            if done.fault is not None:
+                _log.warning("step", step=MAINTAIN, outcome="later", repository=done.repository, detail=str(done.fault))
+            elif done.upkeep is not Upkeep.NOT_DUE:
+                _log.info("step", step=MAINTAIN, outcome=done.upkeep, repository=done.repository)

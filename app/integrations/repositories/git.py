@@ -98,12 +98,13 @@ class Git:
         settings: Sequence[str] = (),
         given: bytes = b"",
         seconds: float | None = None,
+        inherited: Sequence[int] = (),
     ) -> bytes:
         """Run git in `mirror` with `given` on its stdin, and return its output.
 
         Raises RepositoryUnavailable, with git's last line, if it fails, and what `run` raises.
         """
-        result = self.run(mirror, *arguments, more=more, settings=settings, given=given, seconds=seconds)
+        result = self.run(mirror, *arguments, more=more, settings=settings, given=given, seconds=seconds, inherited=inherited)
         if result.code != 0:
             raise RepositoryUnavailable(f"git {arguments[0]}: {last_line(result)}")
         return result.out
@@ -116,15 +117,16 @@ class Git:
         settings: Sequence[str] = (),
         given: bytes = b"",
         seconds: float | None = None,
+        inherited: Sequence[int] = (),
     ) -> GitResult:
-        """Run git in `mirror` to its end, good or bad.
+        """Run git in `mirror` to its end, good or bad; `inherited` files stay open in it.
 
         `more` adds to its environment, `settings` (`NAME=VALUE`) to its configuration. Raises RepositorySlow,
         RepositoryUnavailable if it cannot be started, or ContentTooLarge if it met a limit of memory, processor or file size.
         """
         command, environment = self._command(mirror, arguments, settings), self._seen(mirror, more)
         name = f"git {arguments[0]}"
-        return run(command, mirror, environment, name=name, given=given, limits=self.limits, seconds=seconds)
+        return run(command, mirror, environment, name=name, given=given, limits=self.limits, seconds=seconds, inherited=inherited)
 
     def start(self, mirror: Path, *arguments: str) -> subprocess.Popen[bytes]:
         """Start git in `mirror`, with pipes for questions and answers; the caller ends it with `end`."""
@@ -147,10 +149,11 @@ def run(
     given: bytes,
     limits: GitLimits,
     seconds: float | None = None,
+    inherited: Sequence[int] = (),
 ) -> GitResult:
     """Run a program under the limits, with `given` on its stdin; raises as `Git.run`."""
     seconds = seconds or limits.seconds
-    process = _start(limited(command, limits, seconds), folder, environment, name)
+    process = _start(limited(command, limits, seconds), folder, environment, name, inherited)
     try:
         out, err = _exchange(process, given, time.monotonic() + seconds, name)
         process.wait(max(1.0, seconds))
@@ -207,11 +210,20 @@ def _within(kind: int, wanted: int) -> int:
     return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
 
 
-def _start(command: list[str], folder: Path, environment: Mapping[str, str], name: str) -> subprocess.Popen[bytes]:
+def _start(
+    command: list[str], folder: Path, environment: Mapping[str, str], name: str, inherited: Sequence[int] = ()
+) -> subprocess.Popen[bytes]:
     pipe = subprocess.PIPE
     try:
         return subprocess.Popen(
-            command, cwd=folder, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            start_new_session=True,
+            pass_fds=tuple(inherited),
         )
     except OSError as fault:
         raise RepositoryUnavailable(f"{name} cannot be started: {fault.strerror}") from None

@@ -189,7 +189,7 @@ def test_the_token_is_given_for_the_forges_address_only_and_never_beside_http(tm
     ):
         seen.clear()
         with pytest.raises(RepositoryUnavailable):
-            Remote(Spy({}, GitLimits()), lambda _, url=url: url, lambda _: TOKEN).refs(tmp_path, KEY)
+            Remote(Spy({}, GitLimits()), {KEY: url}.__getitem__, lambda _: TOKEN).refs(tmp_path, KEY)
         assert seen["GIT_ALLOW_PROTOCOL"] == protocol and seen.get("GIT_CONFIG_KEY_0") == bound
         assert (BASIC in "".join(seen.values())) is (bound is not None)
 
