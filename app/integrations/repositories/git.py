@@ -7,6 +7,7 @@ not read. At a limit, git and all that it started are ended.
 from __future__ import annotations
 
 import os
+import re
 import resource
 import selectors
 import signal
@@ -54,6 +55,7 @@ _GIB = 1024**3
 _MOST_OUTPUT = 256 * 1024 * 1024  # bytes of an answer that is held in memory
 _MOST_MESSAGES = 64 * 1024  # bytes of stderr that are kept; the rest is dropped
 _PIECE = 64 * 1024
+_NO_MEMORY = re.compile(r"[Oo]ut of memory, \w+ failed|mmap failed.*Cannot allocate memory|inflateInit: out of memory")
 # `exec` replaces the shell, so it costs no process. A limit that cannot be set ends it before git starts.
 _UNDER_LIMITS = 'ulimit -t "$1" && ulimit -f "$2" && { [ -z "$3" ] || ulimit -v "$3"; } && shift 3 && exec "$@"'
 
@@ -277,12 +279,13 @@ def limit_met(result: GitResult, limits: GitLimits) -> str | None:
     """Say which limit ended git or a program that it started; None if none did."""
     if result.code == 0:
         return None
-    text = result.err.decode(errors="replace")
+    lines = result.err.decode(errors="replace").splitlines()
+    text = "\n".join(line for line in lines if not line.startswith("remote:"))  # the forge's limits are not ours
     if result.code == -signal.SIGXFSZ or f"died of signal {int(signal.SIGXFSZ)}" in text or "File too large" in text:
         return f"a pack or file is larger than {limits.fetch_bytes} bytes (TIDEGATE_FETCH_BYTES)"
     if result.code == -signal.SIGXCPU or f"died of signal {int(signal.SIGXCPU)}" in text:
         return "it used more processor time than a git process may"
-    if "ut of memory" in text or "Cannot allocate memory" in text:
+    if _NO_MEMORY.search(text):
         return f"it needs more than {limits.memory_bytes} bytes of memory (TIDEGATE_GIT_MEMORY_BYTES)"
     if result.code == -signal.SIGSEGV or f"died of signal {int(signal.SIGSEGV)}" in text:
         return "the repository's folders or commits are nested too deeply for git"

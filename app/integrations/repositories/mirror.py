@@ -107,9 +107,8 @@ class Mirror:
 
         def answer(mirror: Path) -> list[SignedObject]:
             if tag_ref is not None:
-                self._fetch(
-                    mirror, repository, tag_ref
-                )  # the mirror may have the commit without the tag, and the tag may have moved
+                # The mirror may have the commit without the tag, and the tag may have moved.
+                self._fetch(mirror, repository, tag_ref)
             tag = self._tag(mirror, tag_ref) if tag_ref is not None else None
             with _counted(mirror, commits[0] if commits else "tag"):
                 return verify(self._git, mirror, commits, tag=tag, keys=keys)
