@@ -19,7 +19,7 @@ from app.domain.notice import Notice
 from app.domain.principal import GATE_PRINCIPAL, Principal, PrincipalKind
 from app.domain.signature import CommitKey, ObjectKind, SignatureVerdict, SignedObject
 from app.integrations.policy.protocol import Asks
-from app.integrations.repositories.protocol import CommitAuthor
+from app.integrations.repositories.protocol import CommitAuthor, Upkeep
 from app.integrations.targets.protocol import Order, Report
 from app.integrations.tokens.protocol import Token
 
@@ -48,6 +48,7 @@ class FakeRepositories:
     fault: Exception | None = None
     signed: dict[str, SignedObject] = field(default_factory=dict)  # by commit id, or by tag ref; others are not signed
     changed: dict[str, Changes] = field(default_factory=dict)  # by commit id; others change nothing
+    kept: dict[str, list[str]] = field(default_factory=dict)  # by repository: what the last upkeep had to keep
 
     def fetch(self, repository: str, ref: str, object_id: str | None) -> str:
         if self.fault is not None:
@@ -82,6 +83,12 @@ class FakeRepositories:
 
     def export(self, repository: str, sha: str, destination: Path) -> None:
         (destination / "sha").write_text(sha)
+
+    def maintain(self, repository: str, now: datetime, keep: Callable[[], Sequence[str]]) -> Upkeep:
+        if self.fault is not None:
+            raise self.fault
+        self.kept[repository] = list(keep())
+        return Upkeep.DONE
 
 
 @dataclass

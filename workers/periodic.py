@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import structlog
 
+from app.integrations.repositories.protocol import Upkeep
 from app.pipeline.intake.expire import expire
+from app.pipeline.intake.maintain import maintain
 from app.pipeline.intake.sweep import sweep
 from app.pipeline.people.sync import due_sources, sync
 from app.pipeline.tell.notify import due_sinks, notify
-from app.store.queue.wakes import EXPIRE, NOTIFY, NOTIFY_DUE, SWEEP, SYNC, SYNC_DUE
+from app.store.queue.wakes import EXPIRE, MAINTAIN, NOTIFY, NOTIFY_DUE, SWEEP, SYNC, SYNC_DUE
 from workers.celery import app, process, stopping
 from workers.schedule import SCHEDULE
 from workers.stages import bind_correlation, wait_out
@@ -72,3 +74,14 @@ def expire_old() -> None:
     """Delete rows that are kept only for a time."""
     with wait_out(EXPIRE):
         expire(process().services)
+
+
+@app.task(name=MAINTAIN)
+def maintain_mirrors() -> None:
+    """Do the upkeep of the mirrors that are due. Two at once do no harm: each mirror has one lock."""
+    with wait_out(MAINTAIN):
+        for done in maintain(process().services, stopping.is_set):
+            if done.fault is not None:
+                _log.warning("step", step=MAINTAIN, outcome="later", repository=done.repository, detail=str(done.fault))
+            elif done.upkeep is not Upkeep.NOT_DUE:
+                _log.info("step", step=MAINTAIN, outcome=done.upkeep, repository=done.repository)

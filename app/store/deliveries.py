@@ -84,6 +84,18 @@ FROM unnest(CAST(:ids AS uuid[]), CAST(:reasons AS text[])) AS given (id, reason
 """)
 
 
+_REPOSITORIES = text("""
+SELECT DISTINCT ON (forge, lower(full_name)) forge || ':' || full_name FROM deployments
+ORDER BY forge, lower(full_name), position DESC
+""")
+_COMMITS = text("""
+SELECT sha FROM deployments WHERE forge = :forge AND lower(full_name) = :name
+UNION SELECT before FROM deployments WHERE forge = :forge AND lower(full_name) = :name AND before IS NOT NULL
+UNION SELECT event ->> 'after' FROM deliveries WHERE state = 'pending' AND forge = :forge
+AND lower(event #>> '{repository,full_name}') = :name AND event ->> 'after' IS NOT NULL
+""")
+
+
 @dataclass(frozen=True, slots=True)
 class SqlDeliveries:
     """The table of deliveries (protocol: `pipeline.ports.stores.line.Deliveries`)."""
@@ -134,6 +146,15 @@ class SqlDeliveries:
         statement = statement.values(due_at=now + pause, reason=reason, tries=table.c.tries + 1)
         tries: int = self.connection.execute(statement.returning(table.c.tries)).scalar_one()
         return tries
+
+    def repositories(self) -> list[str]:
+        """List the repositories (`FORGE:OWNER/NAME`, as last spelled) that anything was ever planned from."""
+        return list(self.connection.execute(_REPOSITORIES).scalars())
+
+    def commits(self, repository: str) -> list[str]:
+        """List the commits of a repository that may be needed again: of every deployment, and of what is not planned yet."""
+        forge, _, name = repository.partition(":")
+        return list(self.connection.execute(_COMMITS, {"forge": forge, "name": name.lower()}).scalars())
 
 
 def _due(now: datetime) -> ColumnElement[bool]:

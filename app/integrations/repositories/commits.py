@@ -16,12 +16,13 @@ import pygit2
 from pygit2.enums import ConfigLevel, RepositoryOpenFlag, SortMode
 
 from app.domain.change import LONGEST_MESSAGE
-from app.domain.errors import RepositoryUnavailable
+from app.domain.errors import ContentTooLarge, RepositoryUnavailable
 from app.integrations.repositories.content.objects import Objects
 from app.integrations.repositories.git import Git
 
 BRANCHES, TAGS = "refs/tidegate/branches/", "refs/tidegate/tags/"
 _SHA256_DIGITS = 64
+_LARGEST_COMMIT = 16 * 1024 * 1024  # bytes
 _PERSON = rb"^%s ([^<\n]*)<([^>\n]*)>"
 _AUTHOR, _COMMITTER = (re.compile(_PERSON % role, re.M) for role in (b"author", b"committer"))
 for _level in (ConfigLevel.PROGRAMDATA, ConfigLevel.SYSTEM, ConfigLevel.XDG, ConfigLevel.GLOBAL):
@@ -143,8 +144,10 @@ class _ByProgram:
         given = "".join([f"{sha}\n", *(f"^{oid}\n" for oid in known)]).encode()
         ids = self._git.read(self._mirror, "rev-list", "--date-order", f"--max-count={most}", "--stdin", given=given)
         with Objects(self._git, self._mirror) as objects:
-            for oid, raw in objects.read(ids.decode().split() or [sha], "commit"):
-                yield _parse(oid, raw)
+            for oid, size, body in objects.each(ids.decode().split() or [sha], "commit"):
+                if size > _LARGEST_COMMIT:
+                    raise ContentTooLarge(f"commit {oid[:12]} is larger than {_LARGEST_COMMIT} bytes")
+                yield _parse(oid, b"".join(body))
 
     def tag(self, ref: str) -> tuple[str, bool] | None:
         answer = self._git.read(self._mirror, "for-each-ref", "--format=%(objectname) %(objecttype)", ref).decode().split()

@@ -7,6 +7,7 @@ not read. At a limit, git and all that it started are ended.
 from __future__ import annotations
 
 import os
+import re
 import resource
 import selectors
 import signal
@@ -54,6 +55,7 @@ _GIB = 1024**3
 _MOST_OUTPUT = 256 * 1024 * 1024  # bytes of an answer that is held in memory
 _MOST_MESSAGES = 64 * 1024  # bytes of stderr that are kept; the rest is dropped
 _PIECE = 64 * 1024
+_NO_MEMORY = re.compile(r"[Oo]ut of memory, \w+ failed|mmap failed.*Cannot allocate memory|inflateInit: out of memory")
 # `exec` replaces the shell, so it costs no process. A limit that cannot be set ends it before git starts.
 _UNDER_LIMITS = 'ulimit -t "$1" && ulimit -f "$2" && { [ -z "$3" ] || ulimit -v "$3"; } && shift 3 && exec "$@"'
 
@@ -98,12 +100,13 @@ class Git:
         settings: Sequence[str] = (),
         given: bytes = b"",
         seconds: float | None = None,
+        inherited: Sequence[int] = (),
     ) -> bytes:
         """Run git in `mirror` with `given` on its stdin, and return its output.
 
         Raises RepositoryUnavailable, with git's last line, if it fails, and what `run` raises.
         """
-        result = self.run(mirror, *arguments, more=more, settings=settings, given=given, seconds=seconds)
+        result = self.run(mirror, *arguments, more=more, settings=settings, given=given, seconds=seconds, inherited=inherited)
         if result.code != 0:
             raise RepositoryUnavailable(f"git {arguments[0]}: {last_line(result)}")
         return result.out
@@ -116,15 +119,16 @@ class Git:
         settings: Sequence[str] = (),
         given: bytes = b"",
         seconds: float | None = None,
+        inherited: Sequence[int] = (),
     ) -> GitResult:
-        """Run git in `mirror` to its end, good or bad.
+        """Run git in `mirror` to its end, good or bad; `inherited` files stay open in it.
 
         `more` adds to its environment, `settings` (`NAME=VALUE`) to its configuration. Raises RepositorySlow,
         RepositoryUnavailable if it cannot be started, or ContentTooLarge if it met a limit of memory, processor or file size.
         """
         command, environment = self._command(mirror, arguments, settings), self._seen(mirror, more)
         name = f"git {arguments[0]}"
-        return run(command, mirror, environment, name=name, given=given, limits=self.limits, seconds=seconds)
+        return run(command, mirror, environment, name=name, given=given, limits=self.limits, seconds=seconds, inherited=inherited)
 
     def start(self, mirror: Path, *arguments: str) -> subprocess.Popen[bytes]:
         """Start git in `mirror`, with pipes for questions and answers; the caller ends it with `end`."""
@@ -147,10 +151,11 @@ def run(
     given: bytes,
     limits: GitLimits,
     seconds: float | None = None,
+    inherited: Sequence[int] = (),
 ) -> GitResult:
     """Run a program under the limits, with `given` on its stdin; raises as `Git.run`."""
     seconds = seconds or limits.seconds
-    process = _start(limited(command, limits, seconds), folder, environment, name)
+    process = _start(limited(command, limits, seconds), folder, environment, name, inherited)
     try:
         out, err = _exchange(process, given, time.monotonic() + seconds, name)
         process.wait(max(1.0, seconds))
@@ -207,11 +212,20 @@ def _within(kind: int, wanted: int) -> int:
     return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
 
 
-def _start(command: list[str], folder: Path, environment: Mapping[str, str], name: str) -> subprocess.Popen[bytes]:
+def _start(
+    command: list[str], folder: Path, environment: Mapping[str, str], name: str, inherited: Sequence[int] = ()
+) -> subprocess.Popen[bytes]:
     pipe = subprocess.PIPE
     try:
         return subprocess.Popen(
-            command, cwd=folder, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            start_new_session=True,
+            pass_fds=tuple(inherited),
         )
     except OSError as fault:
         raise RepositoryUnavailable(f"{name} cannot be started: {fault.strerror}") from None
@@ -265,12 +279,13 @@ def limit_met(result: GitResult, limits: GitLimits) -> str | None:
     """Say which limit ended git or a program that it started; None if none did."""
     if result.code == 0:
         return None
-    text = result.err.decode(errors="replace")
+    lines = result.err.decode(errors="replace").splitlines()
+    text = "\n".join(line for line in lines if not line.startswith("remote:"))  # the forge's limits are not ours
     if result.code == -signal.SIGXFSZ or f"died of signal {int(signal.SIGXFSZ)}" in text or "File too large" in text:
         return f"a pack or file is larger than {limits.fetch_bytes} bytes (TIDEGATE_FETCH_BYTES)"
     if result.code == -signal.SIGXCPU or f"died of signal {int(signal.SIGXCPU)}" in text:
         return "it used more processor time than a git process may"
-    if "ut of memory" in text or "Cannot allocate memory" in text:
+    if _NO_MEMORY.search(text):
         return f"it needs more than {limits.memory_bytes} bytes of memory (TIDEGATE_GIT_MEMORY_BYTES)"
     if result.code == -signal.SIGSEGV or f"died of signal {int(signal.SIGSEGV)}" in text:
         return "the repository's folders or commits are nested too deeply for git"

@@ -8,8 +8,10 @@ repository runs: no hooks, no filter programs, no submodules. Next: `place.py` (
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,12 +24,15 @@ from app.integrations.repositories.commits import Commit, commits_of
 from app.integrations.repositories.content.export import export
 from app.integrations.repositories.content.objects import Objects
 from app.integrations.repositories.git import Git, GitLimits
+from app.integrations.repositories.maintenance import KEEP, maintain, refs
 from app.integrations.repositories.place import Places, check_ref, hold, tracking
-from app.integrations.repositories.protocol import COMMITS_LISTED, CommitAuthor
+from app.integrations.repositories.protocol import COMMITS_LISTED, CommitAuthor, Upkeep
 from app.integrations.repositories.remote import OtherFormat, Remote
 from app.integrations.repositories.signatures import TagObject, verify
 
 LONGEST_EMAIL = 320  # RFC 3696, erratum 1690, says 254; some more is kept, to be shown
+_UPKEEP_EVERY = timedelta(days=1)
+_UPKEEP_PATIENCE = 10.0  # seconds of waiting until nobody uses the mirror
 MOST_TIMEOUTS = 3  # of git about one commit, before it counts as too large
 _LIMITS = GitLimits()
 Answer = TypeVar("Answer")
@@ -102,9 +107,8 @@ class Mirror:
 
         def answer(mirror: Path) -> list[SignedObject]:
             if tag_ref is not None:
-                self._fetch(
-                    mirror, repository, tag_ref
-                )  # the mirror may have the commit without the tag, and the tag may have moved
+                # The mirror may have the commit without the tag, and the tag may have moved.
+                self._fetch(mirror, repository, tag_ref)
             tag = self._tag(mirror, tag_ref) if tag_ref is not None else None
             with _counted(mirror, commits[0] if commits else "tag"):
                 return verify(self._git, mirror, commits, tag=tag, keys=keys)
@@ -126,6 +130,28 @@ class Mirror:
         ):
             self._check_held(mirror, repository, sha)
             export(objects, sha, destination, limits)
+
+    def maintain(self, repository: str, now: datetime, keep: Callable[[], Sequence[str]]) -> Upkeep:
+        """Do the upkeep of the repository's mirror, once a day, while nobody else uses it.
+
+        `keep` lists the commits that must stay, and is asked while the mirror is ours: a fetch that comes later waits, and
+        brings its own. Raises RepositoryUnavailable or ContentTooLarge.
+        """
+        stamp = self._places.path(repository) / "maintained"
+        if not self._places.is_made(repository) or _is_younger(stamp, now, _UPKEEP_EVERY):
+            return Upkeep.NOT_DUE
+        with self._places.use(repository) as mirror:
+            before = refs(self._git, mirror)
+            there = {tracking(ref) for ref in self._remote.refs(mirror, repository)}
+        with self._places.own(repository, within=_UPKEEP_PATIENCE) as owned:
+            if owned is None:
+                return Upkeep.BUSY
+            mirror, lock = owned
+            _touch(stamp, now)  # also if it fails: a mirror that cannot be repacked in time is tried once a day
+            after = refs(self._git, mirror)
+            gone = {n for n, oid in before.items() if after.get(n) == oid and n not in there and not n.startswith(KEEP)}
+            maintain(self._git, mirror, gone=gone, keep=keep(), lock=lock)
+            return Upkeep.DONE
 
     def _in_right_format(self, repository: str, act: Callable[[Path], Answer]) -> Answer:
         """Act on the mirror. If the forge makes ids with another hash, make the mirror anew with that one, and act once more."""
@@ -227,6 +253,15 @@ def _counted(mirror: Path, sha: str) -> Iterator[None]:
         if count < MOST_TIMEOUTS:
             raise
         raise ContentTooLarge(f"git took too long {count} times, the last time: {fault}") from None
+
+
+def _is_younger(path: Path, now: datetime, age: timedelta) -> bool:
+    return path.exists() and abs(now.timestamp() - path.stat().st_mtime) < age.total_seconds()
+
+
+def _touch(path: Path, now: datetime) -> None:
+    path.touch()
+    os.utime(path, (now.timestamp(), now.timestamp()))
 
 
 def _author(commit: Commit) -> CommitAuthor:

@@ -49,14 +49,15 @@ class Places:
                 yield mirror
 
     @contextmanager
-    def own(self, repository: str, *, within: float) -> Iterator[Path | None]:
-        """Have the mirror alone; None if others use it for longer than `within` seconds, or if there is none yet."""
+    def own(self, repository: str, *, within: float) -> Iterator[tuple[Path, int] | None]:
+        """Have the mirror alone, with its lock's file; None if others use it for longer than `within` seconds."""
         mirror = self.path(repository)
-        if not (mirror / _LAYOUT).exists():
-            yield None
-            return
         with _lock_file(mirror).open("a") as lock:
-            yield mirror if _take(lock.fileno(), time.monotonic() + within) else None
+            yield (mirror, lock.fileno()) if _take(lock.fileno(), time.monotonic() + within) else None
+
+    def is_made(self, repository: str) -> bool:
+        """Tell whether there is a mirror of this layout."""
+        return (self.path(repository) / _LAYOUT).exists()
 
     def make_anew(self, repository: str, wanted: str) -> None:
         """Make the mirror anew if its ids are not made with the hash `wanted` (`sha1`, `sha256`)."""

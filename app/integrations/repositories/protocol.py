@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
@@ -23,10 +25,18 @@ class CommitAuthor:
     committer_email: str
 
 
+class Upkeep(StrEnum):
+    """The result of the upkeep of a mirror."""
+
+    DONE = "done"
+    NOT_DUE = "not due"
+    BUSY = "busy"
+
+
 class CommitSource(Protocol):
     """A repository at a forge, seen through a local bare mirror.
 
-    Every method raises RepositoryUnavailable (try again) or UnknownCommit (a new try does not help).
+    Every method raises RepositoryUnavailable (try again), UnknownCommit or ContentTooLarge (a new try does not help).
     """
 
     def fetch(self, repository: str, ref: str, object_id: str | None) -> str:
@@ -74,5 +84,12 @@ class CommitSource(Protocol):
         ...
 
     def export(self, repository: str, sha: str, destination: Path) -> None:
-        """Write the files of commit `sha` into the new, empty folder `destination`."""
+        """Write the files of commit `sha` into the new, empty folder `destination`, byte for byte as the commit holds them.
+
+        Also raises UnsafeContent if the commit holds a path that must not be written.
+        """
+        ...
+
+    def maintain(self, repository: str, now: datetime, keep: Callable[[], Sequence[str]]) -> Upkeep:
+        """Drop what the forge no longer has and the commits of `keep` do not need; repack. Once a day, beside no other use."""
         ...

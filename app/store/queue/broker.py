@@ -6,7 +6,6 @@ worker's time. A client is thread-safe and only borrows connections from the cha
 
 from __future__ import annotations
 
-import ssl
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 

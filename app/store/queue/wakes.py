@@ -23,6 +23,7 @@ SYNC_DUE = "sync_due"
 EXPIRE = "expire"
 NOTIFY = "notify"
 NOTIFY_DUE = "notify_due"
+MAINTAIN = "maintain_mirrors"
 WAKE_QUEUE = "wakes"  # tasks that wake others do not queue behind the tasks that they wake
 STAGE_QUEUE = "stages"
 DEPLOY_QUEUE = "deploys"
@@ -35,6 +36,7 @@ QUEUES: dict[str, str] = {
     NOTIFY_DUE: WAKE_QUEUE,
     SYNC: SLOW_DEPLOY_QUEUE,  # a directory may take a minute to be read
     NOTIFY: SLOW_DEPLOY_QUEUE,  # a sink may be slow to answer
+    MAINTAIN: SLOW_DEPLOY_QUEUE,  # git may take minutes to repack a large mirror
     Stage.VALIDATE_IDENTITY: STAGE_QUEUE,
     Stage.CHECK_PERMISSION: STAGE_QUEUE,
     Stage.INJECT_TOKEN: STAGE_QUEUE,

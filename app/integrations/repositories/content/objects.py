@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -33,15 +34,14 @@ class Objects:
         self._process: subprocess.Popen[bytes] | None = None
         self._timer: threading.Timer | None = None
         self._is_late = False
+        self._ends: float | None = None  # the time limit is for all questions together
+        self._unread = 0  # answers that nobody has read
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._process is not None:
-            end(self._process)
+        self._stop()
 
     def sizes(self, ids: Sequence[str]) -> list[int]:
         """Return the sizes of blobs without reading them; raises RepositoryUnavailable if one is missing or no blob."""
@@ -71,6 +71,7 @@ class Objects:
                 body = Body(self._answers(), object_id, size, hashed, self._broken)
                 yield object_id, size, body
                 body.skip()
+                self._unread -= 1
 
     def read(self, names: Sequence[str], kind: str) -> Iterator[tuple[str, bytes]]:
         """Yield id and content of each object; raises as `each`."""
@@ -79,8 +80,10 @@ class Objects:
 
     def _questions(self) -> IO[bytes]:
         if self._process is None:
+            if self._ends is None:
+                self._ends = time.monotonic() + self._seconds
             self._process = self._git.start(self._mirror, "cat-file", "--batch")
-            self._timer = threading.Timer(self._seconds, self._end_late)
+            self._timer = threading.Timer(max(0.0, self._ends - time.monotonic()), self._end_late)
             self._timer.daemon = True
             self._timer.start()
         assert self._process.stdin is not None
@@ -90,7 +93,17 @@ class Objects:
         question = self._questions().fileno()
         return fcntl.fcntl(question, fcntl.F_GETPIPE_SZ) if hasattr(fcntl, "F_GETPIPE_SZ") else _SMALLEST_PIPE
 
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._process is not None:
+            end(self._process)
+        self._process, self._timer, self._unread = None, None, 0
+
     def _ask(self, names: Sequence[str]) -> None:
+        if self._unread:
+            self._stop()  # an earlier question was given up, and its answers would be taken for those of this one
+        self._unread = len(names)
         try:
             self._questions().write("\n".join([*names, ""]).encode())
             self._questions().flush()

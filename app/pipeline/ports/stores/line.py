@@ -65,6 +65,14 @@ class Deliveries(Protocol):
         """Return the id of the oldest pending delivery that is due, if any."""
         ...
 
+    def repositories(self) -> list[str]:
+        """List the repositories (`FORGE:OWNER/NAME`, as last spelled) that anything was ever planned from."""
+        ...
+
+    def commits(self, repository: str) -> list[str]:
+        """List the commits that may be needed again: of every deployment (a release, a wait, a replay), and of pending ones."""
+        ...
+
 
 class Deployments(Protocol):
     """Deployments, their stage results and dispatches, inside a unit."""

@@ -279,6 +279,18 @@ def test_what_needs_too_much_memory_is_a_fact(plain: Origin, tmp_path: Path) -> 
     assert not found.is_whole and not found.paths_known and "lists of its folders" in found.why_not
 
 
+def test_files_that_were_found_before_a_limit_are_read_all_the_same(plain: Origin, tmp_path: Path) -> None:
+    """The answers to the question that was given up are not taken for those to the next."""
+    oid = blob(plain, b"found\n")
+    large = raw_tree(plain, *(("100644", b"%07d" % n, oid) for n in range(1_000_000)))
+    inner = raw_tree(plain, ("40000", b"a", large), ("40000", b"b", raw_tree(plain, ("100644", b"x", oid))))
+    sha = push_tree(plain, raw_tree(plain, ("40000", b"in", inner), ("100644", b"top", oid)))
+    mirror = mirror_of(tmp_path)
+    mirror.fetch(KEY, MAIN, sha)
+    found = mirror.changes(KEY, [None], sha)
+    assert [(f.path, f.added) for f in found.files] == [("top", ((1, "found"),))] and not found.paths_known
+
+
 def test_a_damaged_blob_is_not_exported(plain: Origin, tmp_path: Path) -> None:
     plain.write(a=b"good\n", b=b"evil\n")
     sha = plain.push()
