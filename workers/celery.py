@@ -29,6 +29,7 @@ def _settings() -> Settings:
 settings = _settings()
 app = make_celery(settings.redis_url.get_secret_value())
 app.conf.update(imports=("workers.stages", "workers.periodic"), worker_consumer="workers.consumer:Consumer")
+app.steps["consumer"].add("workers.consumer:ReportQueues")
 
 _building = threading.Lock()
 _process: Process | None = None

@@ -27,6 +27,7 @@ WAKE_QUEUE = "wakes"  # tasks that wake others do not queue behind the tasks tha
 STAGE_QUEUE = "stages"
 DEPLOY_QUEUE = "deploys"
 SLOW_DEPLOY_QUEUE = "slow_deploys"
+QUEUE_NAMES = (WAKE_QUEUE, STAGE_QUEUE, DEPLOY_QUEUE, SLOW_DEPLOY_QUEUE)
 QUEUES: dict[str, str] = {
     PLAN: WAKE_QUEUE,
     SWEEP: WAKE_QUEUE,
@@ -62,7 +63,7 @@ def make_celery(redis_url: str) -> Celery:
         task_serializer="json",
         task_ignore_result=True,
         broker_transport=transport_for(redis_url),
-        task_queues=[queue_named(name, redis_url) for name in (WAKE_QUEUE, STAGE_QUEUE, DEPLOY_QUEUE, SLOW_DEPLOY_QUEUE)],
+        task_queues=[queue_named(name, redis_url) for name in QUEUE_NAMES],
         task_default_queue=STAGE_QUEUE,
         task_create_missing_queues=True,
         task_publish_retry=False,
@@ -70,6 +71,7 @@ def make_celery(redis_url: str) -> Celery:
         worker_prefetch_multiplier=2,
         worker_disable_prefetch=True,
         worker_send_task_events=True,
+        worker_enable_remote_control=False,  # a writer of Redis could stop every consumer in silence (`consumers.py`)
         worker_hijack_root_logger=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,
