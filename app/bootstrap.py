@@ -121,6 +121,7 @@ class Process:
                 poll_every=settings.poll_every,
                 lease=settings.lease_seconds,
                 dispatch_attempts=settings.dispatch_attempts,
+                keep_trying=settings.keep_trying_for,
                 window=settings.window,
             ),
             inspector=ContentInspector(),

@@ -56,6 +56,9 @@ class Settings(BaseModel):
     poll_every: float = Field(1.0, gt=0, description="seconds between two checks of a running target or its health")
     lease_seconds: float = Field(15.0, gt=0, description="seconds after which another worker takes over a dead worker's dispatch")
     dispatch_attempts: int = Field(5, gt=0, description="number of tries at a target that cannot be reached")
+    keep_trying_for: float = Field(
+        86_400.0, gt=0, description="seconds for which a deployment is tried again while a passing fault lasts; then it fails"
+    )
     window: int = Field(
         4, ge=3, description="deployments of an environment that are under way at once; the others wait in the database"
     )

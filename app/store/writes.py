@@ -65,6 +65,7 @@ WRITES: Mapping[str, tuple[AuditAction | Unaudited, ...]] = MappingProxyType(
         "SqlDeployments.advance": (*_GOES_ON, *_STARTS, *_ENDS_EARLY),
         "SqlDeployments.defer": (Unaudited.SCHEDULE,),
         "SqlDeployments.explain": (Unaudited.SCHEDULE,),
+        "SqlDeployments.note_fault": (Unaudited.SCHEDULE,),
         "SqlDeployments.take_due": (Unaudited.SCHEDULE,),
         "SqlSlots.lock": (Unaudited.LEASE,),
         "SqlSlots.hold": (Unaudited.LEASE,),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from app.domain.environment import Environment
 from app.domain.errors import GateError
 from app.domain.event import Event, EventKind
 from app.domain.text import plain_line
-from app.pipeline.intake.admit import admit
+from app.pipeline.intake.admit import IN_LANE, admit
 from app.pipeline.ports.services import Guard, Services
 from app.pipeline.ports.stores.unit import Unit
 
@@ -128,7 +128,8 @@ def _plan_of(services: Services, delivery: Delivery, environments: Sequence[Envi
     event = delivery.event
     if event is None or sha is None:
         return _DeliveryPlan(delivery, ())
-    return _DeliveryPlan(delivery, tuple(new_deployment(services, delivery, event, e, sha) for e in environments))
+    new = (new_deployment(services, delivery, event, e, sha) for e in environments)
+    return _DeliveryPlan(delivery, tuple(replace(deployment, reason=IN_LANE) for deployment in new))
 
 
 def _write(services: Services, unit: Unit, plans: Sequence[_DeliveryPlan]) -> list[Deployment]:

@@ -63,7 +63,7 @@ deliveries = Table(
     Column("event_header", Text, nullable=False),
     Column("event", JSONB(none_as_null=True)),
     Column("reason", Text),
-    Column("body", LargeBinary, nullable=False),
+    Column("body", LargeBinary),
     Column("state", Text, nullable=False),
     Column("received_at", TIME, nullable=False),
     Column("due_at", TIME, nullable=False),
@@ -110,6 +110,7 @@ deployments = Table(
     Column("updated_at", TIME, nullable=False),
     Column("due_at", TIME),
     Column("purpose", Text),
+    Column("faulted_at", TIME),  # it counts only if it is not before `updated_at`: a move makes it void
     CheckConstraint(one_of("state", State), name="state"),
     CheckConstraint(one_of("trigger", Trigger), name="trigger"),
     CheckConstraint("(trigger = 'override') = (purpose IS NOT NULL)", name="purpose"),

@@ -114,6 +114,10 @@ class Deployments(Protocol):
         """Store why it stands still, until it moves; an ended deployment keeps its reason."""
         ...
 
+    def note_fault(self, deployment_id: str) -> datetime | None:
+        """Note that a passing fault keeps it from moving; return since when, or None if it has ended. It gives its place back."""
+        ...
+
     def result(self, deployment_id: str, stage: Stage) -> StageResult | None:
         """Return a stage's result."""
         ...
