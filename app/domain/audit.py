@@ -26,6 +26,7 @@ class AuditAction(StrEnum):
     DEPLOYMENT_DENIED = "deployment:denied"
     DEPLOYMENT_SUPERSEDED = "deployment:superseded"
     DEPLOYMENT_FAILED = "deployment:failed"
+    DEPLOYMENT_CANCELLED = "deployment:cancelled"
     APPROVAL_APPROVED = "approval:approved"
     APPROVAL_REJECTED = "approval:rejected"
     OVERRIDE_REVIEWED = "override:reviewed"

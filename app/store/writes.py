@@ -45,7 +45,12 @@ _GOES_ON = (
     AuditAction.DEPLOYMENT_GRANTED,
 )
 _STARTS = (AuditAction.DEPLOYMENT_DISPATCHING, AuditAction.DEPLOYMENT_DISPATCHED, AuditAction.DEPLOYMENT_SUCCEEDED)
-_ENDS_EARLY = (AuditAction.DEPLOYMENT_DENIED, AuditAction.DEPLOYMENT_SUPERSEDED, AuditAction.DEPLOYMENT_FAILED)
+_ENDS_EARLY = (
+    AuditAction.DEPLOYMENT_DENIED,
+    AuditAction.DEPLOYMENT_SUPERSEDED,
+    AuditAction.DEPLOYMENT_FAILED,
+    AuditAction.DEPLOYMENT_CANCELLED,
+)
 
 WRITES: Mapping[str, tuple[AuditAction | Unaudited, ...]] = MappingProxyType(
     {

@@ -328,6 +328,19 @@ def test_a_rollback_takes_a_release_by_any_name_that_the_listing_shows(
     assert broker.llen("stages") == 1
 
 
+def test_a_waiting_deployment_is_cancelled_by_the_operator_with_the_right(cli: Cli, scene: Scene) -> None:
+    waiting = cli("deployment", "rollback", "production", "--json").json
+    cancelling = ("deployment", "cancel", waiting["id"][-12:], "--reason", "not today")
+    refused = cli(*cancelling).ended_with(1)
+    assert "no policy permits to cancel by name" in refused
+    right = '@id("cancel") permit (principal in Group::"operators", action == Action::"cancel", resource);'
+    (cli.folder / "policies" / "cancel.cedar").write_text(right)
+    ended = cli(*cancelling, "--json").json
+    assert (ended["state"], ended["reason"]) == ("denied", "cancelled by alice: not today")
+    assert "has already ended" in cli(*cancelling).ended_with(1)
+    assert "cancelled by alice: not today" in cli("deployment", "list").text
+
+
 def test_a_rollback_is_planned_even_while_redis_is_away(cli: Cli, scene: Scene, engine: Engine) -> None:
     ran = cli("deployment", "rollback", "production", "--json", TIDEGATE_REDIS_URL=f"redis://127.0.0.1:{free_port()}/0")
     assert ran.code == 0 and "Traceback" not in ran.err
