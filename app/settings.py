@@ -65,9 +65,19 @@ class Settings(BaseModel):
     queue_limit: int = Field(1000, gt=0, description="length of a queue above which the sweeper sends no more messages")
     delivery_rate: float = Field(20.0, gt=0, description="deliveries a second that a repository may send in the long run")
     delivery_burst: int = Field(600, gt=0, description="deliveries that a repository may send at once; more get 429")
-    worker_threads: int = Field(8, gt=0, le=64, description="threads of `worker`: plan, identity, permission, token")
+    worker_threads: int = Field(
+        24, gt=0, le=64, description="threads of `worker`: plan, identity, permission, token; a third of them never waits for git"
+    )
     deployer_threads: int = Field(8, gt=0, le=64, description="threads of `deployer`: starts that return quickly")
-    slow_threads: int = Field(32, gt=0, le=256, description="threads of `slow`: starts and health checks that may take long")
+    slow_threads: int = Field(
+        32,
+        gt=0,
+        le=256,
+        description="threads of `slow`: starts and health checks that may take long",
+    )
+    repository_threads: int = Field(
+        2, gt=0, le=64, description="threads of a process that ask git about one repository at once; the others wait their turn"
+    )
     stop_within: float = Field(
         10.0, gt=0, description="seconds in which a process must end when everything stops; then it is killed"
     )

@@ -42,7 +42,8 @@ def process() -> Process:
     global _process
     with _building:
         if _process is None:
-            _process = build(settings, celery=app, pool_size=min(_threads + SPARE_CONNECTIONS, MOST_CONNECTIONS))
+            pool_size = min(_threads + SPARE_CONNECTIONS, MOST_CONNECTIONS)
+            _process = build(settings, celery=app, pool_size=pool_size, threads=_threads)
         return _process
 
 

@@ -311,7 +311,7 @@ def test_a_rollback_plans_the_earlier_release_as_the_operators_own_act(
     assert (kept.sha, kept.state, kept.actor) == (scene.first.sha, State.PLANNED, Account("os", ME, ME))
     (planned,) = Reads(engine).audit(deployment_id=kept.id)
     assert (planned.action, planned.actor, planned.detail["release"]) == ("deployment:planned", f"os:{ME}", scene.first.id)
-    (message,) = broker.lrange("stages", 0, -1)
+    (message,) = broker.lrange("commits", 0, -1)
     assert json.loads(message)["headers"]["task"] == "validate_identity"
     assert kept.id in base64.b64decode(json.loads(message)["body"]).decode()
 
@@ -325,7 +325,7 @@ def test_a_rollback_takes_a_release_by_any_name_that_the_listing_shows(
     ran = cli("deployment", "rollback", "production", "--to", names[spelling])
     assert (ran.code, ran.err) == (0, "")
     assert f"brings production back to {sha[:12]}" in ran.text
-    assert broker.llen("stages") == 1
+    assert broker.llen("commits") == 1
 
 
 def test_a_waiting_deployment_is_cancelled_by_the_operator_with_the_right(cli: Cli, scene: Scene) -> None:

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TypeVar
 
-from app.domain.deployment import Deployment, Stage, State, Trigger
-from app.domain.errors import BadConfiguration, GateError, StoreUnavailable
+from app.domain.deployment import Deployment, Stage, State, Trigger, Wake
+from app.domain.errors import BadConfiguration, GateError, RepositoryBusy, StoreUnavailable
 from app.domain.text import plain_line, utc
 from app.pipeline.ports.services import Services
 
@@ -33,6 +33,8 @@ def attempt(
     except Exception as fault:
         why = _reason_to_end(services, deployment, stage, fault)
         if why is None:
+            if isinstance(fault, RepositoryBusy):
+                fault.when_free(deployment.id, lambda: services.wakes.run(Wake.of(deployment, stage)))
             raise
         return end(why, fault)
 

@@ -167,6 +167,10 @@ class Wakes(Protocol):
         """Wake the planner for this delivery; many wakes become one. Never raises."""
         ...
 
+    def resolve(self, delivery_id: str) -> None:
+        """Have a tag's commit found at its forge, and its delivery planned. Never raises."""
+        ...
+
     def run(self, wake: Wake) -> None:
         """Send the chain of stages, from the wake's stage on. Never raises."""
         ...

@@ -17,6 +17,7 @@ from app.domain.deployment import STAGES, Stage, Wake
 from app.store.queue.broker import queue_named, transport_for
 
 PLAN = "plan_delivery"
+RESOLVE = "resolve_delivery"
 SWEEP = "sweep"
 SYNC = "sync_source"
 SYNC_DUE = "sync_due"
@@ -25,9 +26,10 @@ NOTIFY = "notify"
 NOTIFY_DUE = "notify_due"
 WAKE_QUEUE = "wakes"  # tasks that wake others do not queue behind the tasks that they wake
 STAGE_QUEUE = "stages"
+COMMIT_QUEUE = "commits"  # all that asks git about a repository at a forge: a slow one holds up nothing else
 DEPLOY_QUEUE = "deploys"
 SLOW_DEPLOY_QUEUE = "slow_deploys"
-QUEUE_NAMES = (WAKE_QUEUE, STAGE_QUEUE, DEPLOY_QUEUE, SLOW_DEPLOY_QUEUE)
+QUEUE_NAMES = (WAKE_QUEUE, STAGE_QUEUE, COMMIT_QUEUE, DEPLOY_QUEUE, SLOW_DEPLOY_QUEUE)
 QUEUES: dict[str, str] = {
     PLAN: WAKE_QUEUE,
     SWEEP: WAKE_QUEUE,
@@ -36,7 +38,8 @@ QUEUES: dict[str, str] = {
     NOTIFY_DUE: WAKE_QUEUE,
     SYNC: SLOW_DEPLOY_QUEUE,  # a directory may take a minute to be read
     NOTIFY: SLOW_DEPLOY_QUEUE,  # a sink may be slow to answer
-    Stage.VALIDATE_IDENTITY: STAGE_QUEUE,
+    RESOLVE: COMMIT_QUEUE,
+    Stage.VALIDATE_IDENTITY: COMMIT_QUEUE,
     Stage.CHECK_PERMISSION: STAGE_QUEUE,
     Stage.INJECT_TOKEN: STAGE_QUEUE,
     Stage.DISPATCH_DEPLOY: DEPLOY_QUEUE,
@@ -156,6 +159,13 @@ class CeleryWakes:
             chain_from(self._app, wake, self._may_block).apply_async()
         except Exception as fault:
             _log.warning("wake not sent deployment=%s error=%s", wake.deployment_id, type(fault).__name__)
+
+    def resolve(self, delivery_id: str) -> None:
+        """Have the commit of a tag found at its forge. If the broker is away, the sweeper has it planned again."""
+        try:
+            self._app.send_task(RESOLVE, args=(delivery_id,), queue=QUEUES[RESOLVE], ignore_result=True, retry=False)
+        except Exception as fault:
+            _log.warning("wake not sent delivery=%s error=%s", delivery_id, type(fault).__name__)
 
     def sync(self, source: str) -> None:
         """Have a source read again. If the broker is away, beat asks for it later."""

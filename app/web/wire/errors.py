@@ -29,6 +29,7 @@ STATUS: dict[str, int] = {
     "issuer-unavailable": 503,
     "source-unavailable": 503,
     "store-unavailable": 503,
+    "repository-busy": 503,
     "secret-unavailable": 503,
     "sink-unavailable": 503,
     "sink-refused": 502,
