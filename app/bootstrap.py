@@ -124,6 +124,7 @@ class Process:
                 lease=settings.lease_seconds,
                 dispatch_attempts=settings.dispatch_attempts,
                 keep_trying=settings.keep_trying_for,
+                keep_bodies=settings.keep_bodies,
                 window=settings.window,
             ),
             inspector=ContentInspector(),

@@ -59,6 +59,12 @@ class Settings(BaseModel):
     keep_trying_for: float = Field(
         86_400.0, gt=0, description="seconds for which a deployment is tried again while a passing fault lasts; then it fails"
     )
+    keep_bodies: float = Field(
+        0.0,
+        ge=0,
+        le=36_500,
+        description="days after which only the digest of a delivery's body is kept; 0: bodies are kept for ever",
+    )
     window: int = Field(
         4, ge=3, description="deployments of an environment that are under way at once; the others wait in the database"
     )

@@ -9,7 +9,7 @@ import typer
 from app.answers.gate import configuration_json
 from app.bootstrap import build, check_rules
 from app.cli.output import JSON, command, console, errors, listing, print_json
-from app.config.check import unwise
+from app.config.check import suggestions, unwise
 from app.config.example import write_example
 from app.config.load import Configuration
 from app.domain.errors import StoreUnavailable
@@ -47,6 +47,8 @@ def _warn(settings: Settings, configuration: Configuration) -> None:
     """Print settings that are allowed but risky."""
     for warning in unwise(settings):
         errors.print(f"warning: {warning}")
+    for suggestion in suggestions(settings):
+        console.print(f"suggestion: {suggestion}")
     unread = settings.config.parent / "people.toml"
     if configuration.people is None and unread.exists():
         errors.print(f'warning: {unread} is not read; set `people = "people.toml"` in tidegate.toml to make it a source again')

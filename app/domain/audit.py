@@ -14,6 +14,7 @@ class AuditAction(StrEnum):
     DELIVERY_RECEIVED = "delivery:received"
     DELIVERY_IGNORED = "delivery:ignored"
     DELIVERY_REPLAYED = "delivery:replayed"
+    DELIVERY_EMPTIED = "delivery:emptied"
     DEPLOYMENT_PLANNED = "deployment:planned"
     DEPLOYMENT_OVERRIDDEN = "deployment:overridden"
     DEPLOYMENT_IDENTIFIED = "deployment:identified"

@@ -62,6 +62,7 @@ WRITES: Mapping[str, tuple[AuditAction | Unaudited, ...]] = MappingProxyType(
         "Spool.refuse": (Unaudited.TRANSIT,),
         "SqlDeliveries.reserve": (Unaudited.LEASE,),
         "SqlDeliveries.finish": (AuditAction.DEPLOYMENT_PLANNED, AuditAction.DELIVERY_IGNORED, AuditAction.DELIVERY_REPLAYED),
+        "SqlDeliveries.empty_bodies": (AuditAction.DELIVERY_EMPTIED,),
         "SqlDeliveries.postpone": (Unaudited.ATTEMPT,),
         # deployments
         "SqlDeployments.add": (AuditAction.DEPLOYMENT_PLANNED, AuditAction.DEPLOYMENT_OVERRIDDEN),

@@ -328,6 +328,22 @@ def test_a_rollback_takes_a_release_by_any_name_that_the_listing_shows(
     assert broker.llen("commits") == 1
 
 
+def test_a_body_that_is_no_longer_kept_is_said_with_its_digest(cli: Cli, scene: Scene, engine: Engine) -> None:
+    with engine.begin() as connection:
+        emptying = "UPDATE deliveries SET body = NULL, body_digest = 'd1ge57' WHERE id = %s"
+        connection.exec_driver_sql(emptying, (scene.delivery.id,))
+    refused = cli("delivery", "show", scene.delivery.id, "--body").ended_with(NOT_FOUND)
+    assert "is no longer kept (TIDEGATE_KEEP_BODIES); its SHA-256 was d1ge57. It can still be replayed" in refused
+    assert "no longer kept; its SHA-256 was d1ge57" in cli("delivery", "show", scene.delivery.id).text
+    assert cli("delivery", "list", "--json").json[-1]["body_digest"] == "d1ge57"
+    assert cli("delivery", "replay", scene.delivery.id, "--json").json[0]["trigger"] == "replay"
+
+
+def test_bodies_that_are_kept_for_ever_are_a_suggestion(cli: Cli) -> None:
+    assert "suggestion: TIDEGATE_KEEP_BODIES: is not set" in cli("config", "check").text
+    assert "suggestion" not in cli("config", "check", TIDEGATE_KEEP_BODIES="90").text
+
+
 def test_a_waiting_deployment_is_cancelled_by_the_operator_with_the_right(cli: Cli, scene: Scene) -> None:
     waiting = cli("deployment", "rollback", "production", "--json").json
     cancelling = ("deployment", "cancel", waiting["id"][-12:], "--reason", "not today")

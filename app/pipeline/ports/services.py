@@ -39,7 +39,7 @@ class Limits:
     """Times in seconds and counts, from the settings. `window`: how many deployments of an environment are under way at once.
 
     `keep_trying`: how long a passing fault is waited out. `give_up_after`: how long, if all others of the environment wait too,
-    or if the fault is one of the gate.
+    or if the fault is one of the gate. `keep_bodies`: for how many days bodies of deliveries are kept (0: for ever).
     """
 
     sweep_after: float = 10.0
@@ -48,6 +48,7 @@ class Limits:
     dispatch_attempts: int = 5
     resolve_attempts: int = 20
     keep_trying: float = 86_400.0
+    keep_bodies: float = 0.0
     give_up_after: float = 7200.0  # longer than any command may run
     window: int = 4
 

@@ -68,6 +68,7 @@ deliveries = Table(
     Column("received_at", TIME, nullable=False),
     Column("due_at", TIME, nullable=False),
     Column("tries", Integer, nullable=False, server_default=text("0")),
+    Column("body_digest", Text),  # SHA-256 of a body that is no longer kept
     UniqueConstraint("forge", "forge_delivery_id", name="uq_deliveries_forge_delivery"),
     CheckConstraint(one_of("state", DeliveryState), name="state"),
 )
@@ -81,6 +82,7 @@ Index(
     postgresql_where=deliveries.c.state == text("'pending'"),
 )
 Index("ix_deliveries_received_at", deliveries.c.received_at)
+Index("ix_deliveries_with_body", deliveries.c.received_at, postgresql_where=deliveries.c.body.is_not(None))
 
 deployments = Table(
     "deployments",

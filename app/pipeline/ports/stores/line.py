@@ -52,6 +52,10 @@ class Deliveries(Protocol):
         """Mark each delivery, by its id, as planned, or as ignored if it has a reason."""
         ...
 
+    def empty_bodies(self, before: datetime, limit: int) -> int:
+        """Keep of the oldest bodies of before this time only their digest, but of none that is waited for; return the number."""
+        ...
+
     def postpone(self, delivery_id: str, now: datetime, reason: str) -> int:
         """Keep it pending, twice as long each time up to five minutes; return how often that has happened."""
         ...
