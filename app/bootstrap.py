@@ -23,6 +23,7 @@ from app.guard.load import Memory, load_guard
 from app.guard.source import GuardSource, at_once
 from app.integrations.http import HealthProbe, HttpClient
 from app.integrations.inspection.inspector import ContentInspector
+from app.integrations.repositories.turns import MANY
 from app.integrations.system import SystemClock, SystemIds
 from app.integrations.tokens.endorsement import EndorsementCheck, Endorser
 from app.integrations.tokens.issuer import Issuer
@@ -60,6 +61,7 @@ class Process:
     ids: SystemIds = field(default_factory=SystemIds)
     aside: Callable[[Callable[[], None]], None] = at_once
     queues_read: Callable[[], Collection[str]] | None = None  # the queues that workers read now, for readiness
+    threads: int = MANY
 
     @cached_property
     def reads(self) -> Reads:
@@ -107,7 +109,7 @@ class Process:
             store=store,
             inbox=self.inbox,
             wakes=CeleryWakes(self.celery, self._may_block, settings.queue_limit),
-            guard=GuardSource(settings, store, self.clock, self.ids, aside=self.aside),
+            guard=GuardSource(settings, store, self.clock, self.ids, aside=self.aside, threads=self.threads),
             tokens=Issuer(str(settings.public_url).rstrip("/"), lambda: self.keyring.current(), self.clock, self.ids),
             health=HealthProbe(HttpClient(connect_timeout=HEALTH_TIMEOUT, read_timeout=HEALTH_TIMEOUT)),
             limits=Limits(
@@ -115,6 +117,8 @@ class Process:
                 poll_every=settings.poll_every,
                 lease=settings.lease_seconds,
                 dispatch_attempts=settings.dispatch_attempts,
+                keep_trying=settings.keep_trying_for,
+                keep_bodies=settings.keep_bodies,
                 window=settings.window,
             ),
             inspector=ContentInspector(),
@@ -158,10 +162,14 @@ def build(
     celery: Celery | None = None,
     pool_size: int = 10,
     aside: Callable[[Callable[[], None]], None] = at_once,
+    threads: int = MANY,
 ) -> Process:
-    """Put a process together; connects to nothing yet. `aside` runs work that may not hold up a request (`guard/source.py`)."""
+    """Put a process together; connects to nothing yet. `aside` runs work that may not hold up a request (`guard/source.py`).
+
+    `threads`: how many the process has for its work.
+    """
     engine = make_engine(settings.database_url.get_secret_value(), pool_size=pool_size)
-    return Process(settings, engine, celery or make_celery(settings.redis_url.get_secret_value()), aside=aside)
+    return Process(settings, engine, celery or make_celery(settings.redis_url.get_secret_value()), aside=aside, threads=threads)
 
 
 def keyset_key(settings: Settings) -> str:

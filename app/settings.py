@@ -75,15 +75,34 @@ class Settings(Transport):
     poll_every: float = Field(1.0, gt=0, description="seconds between two checks of a running target or its health")
     lease_seconds: float = Field(15.0, gt=0, description="seconds after which another worker takes over a dead worker's dispatch")
     dispatch_attempts: int = Field(5, gt=0, description="number of tries at a target that cannot be reached")
+    keep_trying_for: float = Field(
+        86_400.0, gt=0, description="seconds for which a deployment is tried again while a passing fault lasts; then it fails"
+    )
+    keep_bodies: float = Field(
+        0.0,
+        ge=0,
+        le=36_500,
+        description="days after which only the digest of a delivery's body is kept; 0: bodies are kept for ever",
+    )
     window: int = Field(
         4, ge=3, description="deployments of an environment that are under way at once; the others wait in the database"
     )
     queue_limit: int = Field(1000, gt=0, description="length of a queue above which the sweeper sends no more messages")
     delivery_rate: float = Field(20.0, gt=0, description="deliveries a second that a repository may send in the long run")
     delivery_burst: int = Field(600, gt=0, description="deliveries that a repository may send at once; more get 429")
-    worker_threads: int = Field(8, gt=0, le=64, description="threads of `worker`: plan, identity, permission, token")
+    worker_threads: int = Field(
+        24, gt=0, le=64, description="threads of `worker`: plan, identity, permission, token; a third of them never waits for git"
+    )
     deployer_threads: int = Field(8, gt=0, le=64, description="threads of `deployer`: starts that return quickly")
-    slow_threads: int = Field(32, gt=0, le=256, description="threads of `slow`: starts and health checks that may take long")
+    slow_threads: int = Field(
+        32,
+        gt=0,
+        le=256,
+        description="threads of `slow`: starts and health checks that may take long",
+    )
+    repository_threads: int = Field(
+        2, gt=0, le=64, description="threads of a process that ask git about one repository at once; the others wait their turn"
+    )
     stop_within: float = Field(
         10.0, gt=0, description="seconds in which a process must end when everything stops; then it is killed"
     )

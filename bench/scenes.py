@@ -20,6 +20,7 @@ from app.stack.secrets import load_or_make_secret
 from app.stack.server import answers
 from app.stack.supervisor import Supervisor, read_procfile
 from app.stack.up import ROOT
+from app.store.queue.consumers import readers
 from app.store.queue.wakes import PLAN, QUEUES, make_celery
 from app.store.reads import DeploymentView
 from tests.ports import free_port, stack_ports
@@ -101,11 +102,12 @@ class Site(Scene):
         return port
 
     def until_consuming(self, count: int) -> None:
-        """Wait until `count` workers answer."""
+        """Wait until `count` workers have reported the queues that they read."""
         app, until = make_celery(self.env["TIDEGATE_REDIS_URL"]), time.monotonic() + PATIENCE
-        while len(app.control.ping(timeout=0.5) or ()) < count:
+        while len(readers(app)) < count:
             if time.monotonic() > until:
-                raise RuntimeError(f"{count} workers do not answer; see {self.folder}/processes.log")
+                raise RuntimeError(f"{count} workers do not read their queues; see {self.folder}/processes.log")
+            time.sleep(0.5)
 
     @contextmanager
     def only_the_receivers(self) -> Iterator[None]:

@@ -234,6 +234,7 @@ class FakeWakes:
     """Keeps what would have been sent."""
 
     plans: list[str] = field(default_factory=list)
+    resolves: list[str] = field(default_factory=list)
     runs: list[Wake] = field(default_factory=list)
     syncs: list[str] = field(default_factory=list)
     notified: int = 0
@@ -241,6 +242,9 @@ class FakeWakes:
 
     def plan(self, delivery_id: str) -> None:
         self.plans.append(delivery_id)
+
+    def resolve(self, delivery_id: str) -> None:
+        self.resolves.append(delivery_id)
 
     def run(self, wake: Wake) -> None:
         self.runs.append(wake)

@@ -38,6 +38,7 @@ def _settings() -> Settings:
 settings = _settings()
 app = make_celery(settings.redis_url.get_secret_value())
 app.conf.update(imports=("workers.stages", "workers.periodic"), worker_consumer="workers.consumer:Consumer")
+app.steps["consumer"].add("workers.consumer:ReportQueues")
 
 _building = threading.Lock()
 _process: Process | None = None
@@ -50,7 +51,8 @@ def process() -> Process:
     global _process
     with _building:
         if _process is None:
-            _process = build(settings, celery=app, pool_size=min(_threads + SPARE_CONNECTIONS, MOST_CONNECTIONS))
+            pool_size = min(_threads + SPARE_CONNECTIONS, MOST_CONNECTIONS)
+            _process = build(settings, celery=app, pool_size=pool_size, threads=_threads)
         return _process
 
 

@@ -1,9 +1,10 @@
-"""Let one thread at a time do work that many threads are asked for. The others leave a request and go on with other work."""
+"""Let one thread at a time do work that many threads are asked for. The others go on with other work."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 
 class Solo:
@@ -24,3 +25,24 @@ class Solo:
                     work()
             finally:
                 self._running.release()
+
+
+class OnePerName:
+    """Lets one thread at a time work on each thing, by its name."""
+
+    def __init__(self) -> None:
+        self._names: set[str] = set()
+        self._changing = threading.Lock()
+
+    @contextmanager
+    def take(self, name: str) -> Iterator[bool]:
+        """Tell whether another thread is at it; if not, this one is until the block ends."""
+        with self._changing:
+            is_taken = name in self._names
+            self._names.add(name)
+        try:
+            yield is_taken
+        finally:
+            if not is_taken:
+                with self._changing:
+                    self._names.discard(name)

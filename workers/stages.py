@@ -12,7 +12,7 @@ from celery import Task
 
 from app.domain.deployment import Stage
 from app.domain.errors import GateError
-from app.pipeline.intake.plan import PlanResult, plan
+from app.pipeline.intake.plan import PlanResult, plan, resolve
 from app.pipeline.line.authorize import authorize
 from app.pipeline.line.dispatch import dispatch
 from app.pipeline.line.grant import grant
@@ -20,9 +20,9 @@ from app.pipeline.line.identify import identify
 from app.pipeline.line.settle import settle
 from app.pipeline.line.stage import Outcome
 from app.pipeline.ports.services import Services
-from app.store.queue.wakes import PLAN
+from app.store.queue.wakes import PLAN, RESOLVE
 from workers.celery import app, process, stopping
-from workers.solo import Solo
+from workers.solo import OnePerName, Solo
 
 _log = structlog.get_logger("tidegate.step")
 
@@ -71,8 +71,12 @@ def _run(task: Task[Any, Any], stage: Stage, verb: Callable[[Services, str], Out
 
 @app.task(name=Stage.VALIDATE_IDENTITY.value, bind=True)
 def validate_identity(self: Task[Any, Any], deployment_id: str, correlation_id: str) -> None:
-    """Run stage 1."""
-    _run(self, Stage.VALIDATE_IDENTITY, identify, (deployment_id, correlation_id))
+    """Run stage 1, unless another thread is at it: git may take longer than the sweeper's patience."""
+    with _at_git.take(deployment_id) as is_taken:
+        if is_taken:
+            self.request.chain = None
+        else:
+            _run(self, Stage.VALIDATE_IDENTITY, identify, (deployment_id, correlation_id))
 
 
 @app.task(name=Stage.CHECK_PERMISSION.value, bind=True)
@@ -106,7 +110,17 @@ def plan_delivery(delivery_id: str) -> None:
         _planner.run(lambda: _drain(process().services, delivery_id))
 
 
+@app.task(name=RESOLVE)
+def resolve_delivery(delivery_id: str) -> None:
+    """Find the commit of a tag, and start the chains that follow."""
+    with bind_correlation(step=RESOLVE, correlation=delivery_id), wait_out(RESOLVE), _at_git.take(delivery_id) as is_taken:
+        if not is_taken:
+            services = process().services
+            _start(services, resolve(services, delivery_id))
+
+
 _planner = Solo()
+_at_git = OnePerName()
 
 
 def _drain(services: Services, newest: str) -> None:
@@ -114,9 +128,15 @@ def _drain(services: Services, newest: str) -> None:
     planned = PlanResult((), (), has_more=True)
     while planned.has_more and not stopping.is_set():
         planned = plan(services, planned.after)
-        for deployment in planned.deployments:
-            _log.info("step", outcome="planned", deployment=deployment.id, correlation=deployment.correlation_id)
-        for wake in planned.wakes:
-            services.wakes.run(wake)
+        _start(services, planned)
     if planned.has_more:
         services.wakes.plan(newest)
+
+
+def _start(services: Services, planned: PlanResult) -> None:
+    for deployment in planned.deployments:
+        _log.info("step", outcome="planned", deployment=deployment.id, correlation=deployment.correlation_id)
+    for wake in planned.wakes:
+        services.wakes.run(wake)
+    for delivery_id in planned.unresolved:
+        services.wakes.resolve(delivery_id)

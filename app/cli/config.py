@@ -10,7 +10,7 @@ import typer
 from app.answers.gate import configuration_json
 from app.bootstrap import build, check_rules, endorsing_key
 from app.cli.output import JSON, command, console, errors, listing, print_json
-from app.config.check import unwise
+from app.config.check import suggestions, unwise
 from app.config.example import write_example
 from app.config.load import Configuration
 from app.domain.errors import StoreUnavailable
@@ -58,6 +58,8 @@ def _warn(settings: Settings, configuration: Configuration, guard: Guard) -> Non
     """Print what is allowed but risky, or can never work, and what may be made narrower."""
     for warning in (*unwise(settings), *_unread(settings, configuration), *advise(configuration, guard.policy)):
         errors.print(f"warning: {warning}")
+    for suggestion in suggestions(settings):
+        console.print(f"suggestion: {suggestion}")
     seen: list[Event] | None = None
     try:
         reads = build(settings, pool_size=1).reads

@@ -9,7 +9,8 @@ import typer
 from app.answers.delivery import delivery_json, detail_json
 from app.answers.deployment import deployment_json
 from app.cli.output import JSON, LIMIT, coloured, command, console, listing, print_json, process, short, when
-from app.domain.delivery import DeliveryState
+from app.domain.delivery import Delivery, DeliveryState
+from app.domain.errors import NotFound
 from app.integrations.system import operator
 from app.pipeline.intake.replay import replay as replay_delivery
 
@@ -41,7 +42,7 @@ def show(name: DELIVERY, body: bool = False, as_json: JSON = False) -> None:
     reads = process().reads
     delivery = reads.delivery(name)
     if body:
-        return typer.echo(delivery.body, nl=False)
+        return typer.echo(_kept_body(delivery), nl=False)
     deployments = reads.deployments(100, delivery_id=delivery.id)
     if as_json:
         return print_json(detail_json(delivery, deployments, reads.audit(delivery_id=delivery.id)))
@@ -52,14 +53,25 @@ def show(name: DELIVERY, body: bool = False, as_json: JSON = False) -> None:
         event = delivery.event
         console.print(f"event      {event.kind} of {event.ref} in {event.repository.key} to {event.after or 'the tag'}")
         console.print(f"actor      {event.actor.key} ({event.actor.login})")
+    if delivery.body_digest:
+        console.print(f"body       no longer kept; its SHA-256 was {delivery.body_digest}")
     for deployment in deployments:
         console.print("deployment", deployment.id, deployment.environment, coloured(deployment.state))
+
+
+def _kept_body(delivery: Delivery) -> bytes:
+    if delivery.body_digest is None:
+        return delivery.body
+    raise NotFound(
+        f"the body of delivery {delivery.id} is no longer kept (TIDEGATE_KEEP_BODIES); its SHA-256 was {delivery.body_digest}."
+        " It can still be replayed: tidegate delivery replay"
+    )
 
 
 @app.command()
 @command
 def replay(name: DELIVERY, as_json: JSON = False) -> None:
-    """Run a delivery again, as your own act: policy decides about you, not about the pusher."""
+    """Run a delivery again, as your own act: policy decides about you, not about the pusher. It does not need the body."""
     running = process()
     deployments = replay_delivery(running.services, running.reads.delivery(name).id, operator())
     if as_json:

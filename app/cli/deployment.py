@@ -1,4 +1,4 @@
-"""`tidegate deployment …`: list, show and follow deployments, and go back to an earlier release."""
+"""`tidegate deployment …`: list, show, follow and cancel deployments, and go back to an earlier release."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from app.answers.audit import entry_json
 from app.answers.deployment import deployment_json, detail_json
 from app.bootstrap import Process
 from app.cli.approval import print_votes, print_waiting
-from app.cli.operator import acting_operator
+from app.cli.operator import acting_operator, operating_principal
 from app.cli.output import FAILED, JSON, LIMIT, coloured, command, console, listing, print_json, process, short, when
 from app.domain.audit import AuditEntry
 from app.domain.deployment import Deployment, State
 from app.domain.errors import NotFound
 from app.integrations.system import operator
+from app.pipeline.approve.cancel import cancel as cancel_deployment
 from app.pipeline.approve.waiting import waiting_one
 from app.pipeline.line.rollback import rollback as roll_back
 from app.store.reads import DeploymentView
@@ -102,6 +103,22 @@ def rollback(
         console.print(f"deployment {deployment.id} brings {environment} back to {deployment.sha[:12]}")
     if wait:
         _follow(running, deployment.id, 300.0, as_json)
+
+
+@app.command()
+@command
+def cancel(
+    deployment: str,
+    reason: Annotated[str, typer.Option(help="Why; everybody can read it.")] = "",
+    as_json: JSON = False,
+) -> None:
+    """End a deployment that is not dispatched yet. Policy decides whether you may (action `cancel`)."""
+    running = process()
+    found = running.reads.deployment(deployment).deployment
+    ended = cancel_deployment(running.services, found.id, operating_principal(running), reason)
+    if as_json:
+        return print_json(deployment_json(ended))
+    console.print(f"deployment {ended.id} is {ended.state}: {ended.reason}")
 
 
 def _release(running: Process, name: str | None) -> str | None:

@@ -62,6 +62,15 @@ def unwise(settings: Settings) -> list[str]:
     return warnings
 
 
+def suggestions(settings: Settings) -> list[str]:
+    """List settings that most installations should make, although nothing is wrong without them."""
+    if not settings.keep_bodies:
+        return [
+            "TIDEGATE_KEEP_BODIES: is not set: bodies of deliveries hold names and e-mails, and are kept for ever; try 90 (days)"
+        ]
+    return []
+
+
 def _access_issuer_faults(file: File) -> Iterator[Fault]:
     if file.access_issuer is not None and file.access_issuer not in file.issuers:
         yield ("access_issuer",), f"there is no issuer {file.access_issuer!r}"

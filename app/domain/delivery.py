@@ -19,7 +19,10 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A delivery with a valid signature. `body` is the exact bytes; `event` is None if nothing follows from the delivery."""
+    """A delivery with a valid signature. `body` is the exact bytes; `event` is None if nothing follows from the delivery.
+
+    `body_digest` is the SHA-256 of a body that is no longer kept (`keep_bodies`); `body` is empty then.
+    """
 
     id: str
     forge: str
@@ -31,6 +34,7 @@ class Delivery:
     received_at: datetime
     state: DeliveryState
     position: int = 0
+    body_digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 
@@ -124,6 +125,18 @@ class UnsafeContent(GateError):
     """The commit holds a path that cannot be released."""
 
     code = "unsafe-content"
+
+
+class RepositoryBusy(RepositoryUnavailable):
+    """Other questions about this repository take long."""
+
+    code = "repository-busy"
+
+    def __init__(
+        self, message: str | None = None, *, when_free: Callable[[str, Callable[[], None]], None] = lambda _name, call: call()
+    ) -> None:
+        super().__init__(message)
+        self.when_free = when_free  # calls once when there is a turn; the name replaces an earlier call
 
 
 class UnknownCommit(GateError):

@@ -1,8 +1,9 @@
-"""Text from outsiders, made fit to store and show: a target's answer, or the output of git or a command."""
+"""Text made fit to store and show: from outsiders (a target's answer, the output of git or a command), and times."""
 
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 LONGEST = 2000
 # Printable by their category, and yet blank: fillers, the grapheme joiner, vowels without a sign, variation selectors.
@@ -19,6 +20,11 @@ def visible(text: str, longest: int = LONGEST) -> str:
     if text.isascii() and text.isprintable():
         return text[:longest]
     return "".join(c if _is_visible(c) else f"<U+{ord(c):04X}>" for c in text[:longest])
+
+
+def utc(moment: datetime) -> str:
+    """Spell a time to the minute, for a sentence that people read in several zones."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _is_visible(character: str) -> bool:

@@ -19,6 +19,7 @@ from app.integrations.identity.oidc.validator import HeldKeys
 from app.integrations.policy.cedar import load as load_policies
 from app.integrations.policy.protocol import Policy
 from app.integrations.registry import FORGES, SINKS, SOURCES, TARGETS, is_slow
+from app.integrations.repositories.turns import Turns, in_turns
 from app.pipeline.people.access_map import StoredAccessMap
 from app.pipeline.ports.services import Guard
 from app.pipeline.ports.stores.unit import Store
@@ -32,11 +33,12 @@ Loaded = TypeVar("Loaded")
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """State that outlives one version of the guard, such as the `keys` of issuers."""
+    """State that outlives one version of the guard: the `keys` of issuers, and who asks about which repository."""
 
     store: Store
     ids: Ids
     keys: HeldKeys = field(default_factory=dict)
+    turns: Turns = field(default_factory=lambda: Turns(1))
 
 
 def load_guard(
@@ -62,7 +64,7 @@ def load_guard(
         people=people,
         linking_forges=frozenset(name for name, forge in configuration.forges.items() if forge.link_by_login),
     )
-    guard = _guard(settings, clock, configuration, access_map, policies)
+    guard = _guard(settings, clock, configuration, access_map, policies, turns=memory.turns)
     issuers, tokens = bind_issuers(configuration, clock, memory.keys)
     return configuration, replace(guard, issuers=issuers, tokens=tokens, slips=_slips(configuration, people))
 
@@ -80,7 +82,13 @@ def _or_faults(faults: list[str], load: Callable[[], Loaded]) -> Loaded | None:
 
 
 def _guard(
-    settings: Settings, clock: Clock, configuration: Configuration, access_map: StoredAccessMap, policies: Policy
+    settings: Settings,
+    clock: Clock,
+    configuration: Configuration,
+    access_map: StoredAccessMap,
+    policies: Policy,
+    *,
+    turns: Turns,
 ) -> Guard:
     state = settings.state_dir.resolve()
     forges = configuration.forges
@@ -92,7 +100,7 @@ def _guard(
         targets={name: make_target(target, state, clock) for name, target in configuration.targets.items()},
         identity=access_map,
         policy=policies,
-        repositories=make_mirror(forges, state, git_limits(settings)),
+        repositories=in_turns(make_mirror(forges, state, git_limits(settings)), turns),
         sources={name: bind_source(source, clock) for name, source in configuration.sources.items()},
         access_issuer=configuration.access_issuer,
         sinks={name: bind_sink(sink, clock) for name, sink in configuration.sinks.items()},

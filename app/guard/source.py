@@ -19,6 +19,7 @@ from app.domain.clock import Clock, Ids
 from app.domain.errors import BadConfiguration, GateError
 from app.domain.event import GATE_ACCOUNT
 from app.guard.load import Memory, load_guard
+from app.integrations.repositories.turns import MANY, Turns
 from app.pipeline.ports.record import Recorder
 from app.pipeline.ports.services import Guard
 from app.pipeline.ports.stores.unit import Store, Unit
@@ -44,14 +45,24 @@ class GuardSource:
     """
 
     def __init__(
-        self, settings: Settings, store: Store, clock: Clock, ids: Ids, *, aside: Callable[[Callable[[], None]], None] = at_once
+        self,
+        settings: Settings,
+        store: Store,
+        clock: Clock,
+        ids: Ids,
+        *,
+        aside: Callable[[Callable[[], None]], None] = at_once,
+        threads: int = MANY,
     ) -> None:
-        """Audit through `aside`: a process that may not wait for the database passes the work to a thread."""
+        """Audit through `aside`: a process that may not wait for the database passes the work to a thread.
+
+        `threads`: how many the process has; git may hold up a part of them.
+        """
         self._settings = settings
         self._store = store
         self._clock = clock
         self._recorder = Recorder(clock, ids)
-        self._memory = Memory(store, ids)
+        self._memory = Memory(store, ids, turns=Turns(settings.repository_threads, threads=threads))
         self._lock = threading.Lock()
         self._guard: Guard | None = None
         self._files: tuple[Path, ...] = (settings.config,)

@@ -43,12 +43,13 @@ def delivery_from(row: Row[Any]) -> Delivery:
         forge=row.forge,
         forge_delivery_id=row.forge_delivery_id,
         event_header=row.event_header,
-        body=bytes(row.body),
+        body=bytes(row.body or b""),
         event=event_from_json(row.event),
         reason=row.reason,
         received_at=row.received_at,
         state=DeliveryState(row.state),
         position=row.position,
+        body_digest=row.body_digest,
     )
 
 
@@ -94,6 +95,18 @@ UNION SELECT before FROM deployments WHERE forge = :forge AND lower(full_name) =
 UNION SELECT event ->> 'after' FROM deliveries WHERE state = 'pending' AND forge = :forge
 AND lower(event #>> '{repository,full_name}') = :name AND event ->> 'after' IS NOT NULL
 """)
+# What still waits keeps its body. Deployments that have not ended are few, and two partial indexes hold them.
+_EMPTY = text("""
+WITH waiting AS (
+    SELECT delivery_id FROM deployments WHERE due_at IS NOT NULL
+    UNION ALL SELECT delivery_id FROM deployments WHERE state = 'planned' AND due_at IS NULL
+), old AS (
+    SELECT id FROM deliveries WHERE body IS NOT NULL AND received_at < :before AND state <> 'pending'
+    AND NOT EXISTS (SELECT FROM waiting WHERE waiting.delivery_id = deliveries.id)
+    ORDER BY received_at LIMIT :limit FOR UPDATE SKIP LOCKED
+)
+UPDATE deliveries SET body_digest = encode(sha256(body), 'hex'), body = NULL FROM old WHERE deliveries.id = old.id
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +151,10 @@ class SqlDeliveries:
         """Mark each delivery, by id, as planned, or as ignored if a reason is given."""
         if reasons:
             self.connection.execute(_FINISH, {"ids": list(reasons), "reasons": list(reasons.values())})
+
+    def empty_bodies(self, before: datetime, limit: int) -> int:
+        """Keep of the oldest bodies of before this time only their digest, but of none that is waited for; return the number."""
+        return self.connection.execute(_EMPTY, {"before": before, "limit": limit}).rowcount
 
     def postpone(self, delivery_id: str, now: datetime, reason: str) -> int:
         """Keep a delivery pending for a while, twice as long each time, up to five minutes; return the number of tries."""

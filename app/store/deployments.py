@@ -17,6 +17,7 @@ from app.store.schema.line import positions, slots, stages
 
 SHORTEST_PREFIX = 7
 LONGEST_PAUSE = timedelta(minutes=5)
+WINDOWS_GIVEN_BACK = 8
 _WAKING = (table.c.id, table.c.correlation_id, table.c.environment, table.c.state)
 
 
@@ -27,12 +28,17 @@ INSERT INTO deployments ({_NAMES})
 SELECT {_NAMES} FROM json_populate_recordset(CAST(NULL AS deployments), CAST(:rows AS json))
 ON CONFLICT DO NOTHING RETURNING CAST(id AS text)
 """)  # noqa: S608 - names of ours only
-# Only deployments that moved lately count as under way. One that stands still (its forge is away, say) does not take a place.
+# Only deployments that moved lately count as under way. One that meets a passing fault (its forge is away, say) gives its place
+# back at once. Some windows of them may do so; more would let a whole backlog run into the same fault.
 _ADMIT = text("""
 WITH free AS (
     SELECT name, greatest(0, :window - (
-        SELECT count(*) FROM deployments AS d
-        WHERE d.environment = name AND d.due_at IS NOT NULL AND d.state <> 'held' AND d.updated_at > clock_timestamp() - :standing
+        SELECT count(*) FILTER (WHERE NOT has_fault) + greatest(0, count(*) FILTER (WHERE has_fault) - :given_back)
+        FROM (
+            SELECT coalesce(d.faulted_at >= d.updated_at, false) AS has_fault FROM deployments AS d
+            WHERE d.environment = name AND d.due_at IS NOT NULL AND d.state <> 'held'
+            AND d.updated_at > clock_timestamp() - :standing
+        ) AS standing
     )) AS places
     FROM unnest(CAST(:environments AS text[])) AS name
 ), oldest AS (
@@ -41,7 +47,8 @@ WITH free AS (
         ORDER BY position, id LIMIT free.places FOR UPDATE SKIP LOCKED
     ) AS d
 )
-UPDATE deployments SET due_at = :due_at, updated_at = clock_timestamp() FROM oldest WHERE deployments.id = oldest.id
+UPDATE deployments SET due_at = :due_at, reason = NULL, updated_at = clock_timestamp()
+FROM oldest WHERE deployments.id = oldest.id
 RETURNING deployments.id, deployments.correlation_id, deployments.environment, deployments.state, deployments.position
 """).columns(table.c.id, table.c.correlation_id, table.c.environment, table.c.state, table.c.position)
 # Jumps from one environment to the next in the index, so its cost does not grow with the length of the lanes.
@@ -90,6 +97,10 @@ WITH moved AS (
         CAST(:of_delivery AS uuid), CAST(:correlation_id AS uuid), CAST(:detail AS jsonb) FROM moved
 )
 SELECT id FROM moved
+""")
+_NOTE_FAULT = text("""
+UPDATE deployments SET faulted_at = CASE WHEN faulted_at >= updated_at THEN faulted_at ELSE clock_timestamp() END
+WHERE id = :id AND state NOT IN ('succeeded', 'denied', 'superseded', 'failed') RETURNING faulted_at
 """)
 _BY_ID = select(table).where(table.c.id == bindparam("id"))
 _LOCKED_BY_ID = _BY_ID.with_for_update()
@@ -157,8 +168,9 @@ class SqlDeployments:
 
         Two callers may fill the same place at the same moment. Then one more deployment is under way for a while.
         """
-        parameters = {"environments": list(environments), "window": window, "due_at": due_at, "standing": LONGEST_PAUSE}
-        rows = self.connection.execute(_ADMIT, parameters)
+        times = {"due_at": due_at, "standing": LONGEST_PAUSE}
+        places = {"window": window, "given_back": WINDOWS_GIVEN_BACK * window}
+        rows = self.connection.execute(_ADMIT, {"environments": list(environments), **places, **times})
         return [wake_from(row) for row in sorted(rows, key=lambda r: r.position)]
 
     def lanes(self) -> list[str]:
@@ -188,9 +200,14 @@ class SqlDeployments:
         return self.connection.execute(_ADVANCE, _as_step(deployment, step)).first() is not None
 
     def defer(self, deployment_id: str, due_at: datetime, why: str) -> None:
-        """Set when the sweeper looks again, and say why not before. An ended deployment stays ended."""
+        """Set when the sweeper looks again, and say why not before. It met no fault. An ended deployment stays ended."""
         unended = and_(table.c.id == deployment_id, table.c.state.not_in(ENDED))
-        self.connection.execute(update(table).where(unended).values(due_at=due_at, reason=why))
+        self.connection.execute(update(table).where(unended).values(due_at=due_at, reason=why, faulted_at=None))
+
+    def note_fault(self, deployment_id: str) -> datetime | None:
+        """Note that a passing fault keeps it from moving; return since when. None: it has ended."""
+        since: datetime | None = self.connection.execute(_NOTE_FAULT, {"id": deployment_id}).scalar()
+        return since
 
     def explain(self, deployment_id: str, why: str) -> None:
         """Say why a deployment stands still, until it moves. Its times stay, and an ended one keeps its reason."""

@@ -44,7 +44,12 @@ _GOES_ON = (
     AuditAction.DEPLOYMENT_GRANTED,
 )
 _STARTS = (AuditAction.DEPLOYMENT_DISPATCHING, AuditAction.DEPLOYMENT_DISPATCHED, AuditAction.DEPLOYMENT_SUCCEEDED)
-_ENDS_EARLY = (AuditAction.DEPLOYMENT_DENIED, AuditAction.DEPLOYMENT_SUPERSEDED, AuditAction.DEPLOYMENT_FAILED)
+_ENDS_EARLY = (
+    AuditAction.DEPLOYMENT_DENIED,
+    AuditAction.DEPLOYMENT_SUPERSEDED,
+    AuditAction.DEPLOYMENT_FAILED,
+    AuditAction.DEPLOYMENT_CANCELLED,
+)
 
 WRITES: Mapping[str, tuple[AuditAction | Unaudited, ...]] = MappingProxyType(
     {
@@ -56,6 +61,7 @@ WRITES: Mapping[str, tuple[AuditAction | Unaudited, ...]] = MappingProxyType(
         "Spool.refuse": (Unaudited.TRANSIT,),
         "SqlDeliveries.reserve": (Unaudited.LEASE,),
         "SqlDeliveries.finish": (AuditAction.DEPLOYMENT_PLANNED, AuditAction.DELIVERY_IGNORED, AuditAction.DELIVERY_REPLAYED),
+        "SqlDeliveries.empty_bodies": (AuditAction.DELIVERY_EMPTIED,),
         "SqlDeliveries.postpone": (Unaudited.ATTEMPT,),
         # deployments
         "SqlDeployments.add": (AuditAction.DEPLOYMENT_PLANNED, AuditAction.DEPLOYMENT_OVERRIDDEN),
@@ -64,6 +70,7 @@ WRITES: Mapping[str, tuple[AuditAction | Unaudited, ...]] = MappingProxyType(
         "SqlDeployments.advance": (*_GOES_ON, *_STARTS, *_ENDS_EARLY),
         "SqlDeployments.defer": (Unaudited.SCHEDULE,),
         "SqlDeployments.explain": (Unaudited.SCHEDULE,),
+        "SqlDeployments.note_fault": (Unaudited.SCHEDULE,),
         "SqlDeployments.take_due": (Unaudited.SCHEDULE,),
         "SqlSlots.lock": (Unaudited.LEASE,),
         "SqlSlots.hold": (Unaudited.LEASE,),

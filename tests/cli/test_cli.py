@@ -311,7 +311,7 @@ def test_a_rollback_plans_the_earlier_release_as_the_operators_own_act(
     assert (kept.sha, kept.state, kept.actor) == (scene.first.sha, State.PLANNED, Account("os", ME, ME))
     (planned,) = Reads(engine).audit(deployment_id=kept.id)
     assert (planned.action, planned.actor, planned.detail["release"]) == ("deployment:planned", f"os:{ME}", scene.first.id)
-    (message,) = broker.lrange("stages", 0, -1)
+    (message,) = broker.lrange("commits", 0, -1)
     assert json.loads(message)["headers"]["task"] == "validate_identity"
     assert kept.id in base64.b64decode(json.loads(message)["body"]).decode()
 
@@ -325,7 +325,36 @@ def test_a_rollback_takes_a_release_by_any_name_that_the_listing_shows(
     ran = cli("deployment", "rollback", "production", "--to", names[spelling])
     assert (ran.code, ran.err) == (0, "")
     assert f"brings production back to {sha[:12]}" in ran.text
-    assert broker.llen("stages") == 1
+    assert broker.llen("commits") == 1
+
+
+def test_a_body_that_is_no_longer_kept_is_said_with_its_digest(cli: Cli, scene: Scene, engine: Engine) -> None:
+    with engine.begin() as connection:
+        emptying = "UPDATE deliveries SET body = NULL, body_digest = 'd1ge57' WHERE id = %s"
+        connection.exec_driver_sql(emptying, (scene.delivery.id,))
+    refused = cli("delivery", "show", scene.delivery.id, "--body").ended_with(NOT_FOUND)
+    assert "is no longer kept (TIDEGATE_KEEP_BODIES); its SHA-256 was d1ge57. It can still be replayed" in refused
+    assert "no longer kept; its SHA-256 was d1ge57" in cli("delivery", "show", scene.delivery.id).text
+    assert cli("delivery", "list", "--json").json[-1]["body_digest"] == "d1ge57"
+    assert cli("delivery", "replay", scene.delivery.id, "--json").json[0]["trigger"] == "replay"
+
+
+def test_bodies_that_are_kept_for_ever_are_a_suggestion(cli: Cli) -> None:
+    assert "suggestion: TIDEGATE_KEEP_BODIES: is not set" in cli("config", "check").text
+    assert "suggestion" not in cli("config", "check", TIDEGATE_KEEP_BODIES="90").text
+
+
+def test_a_waiting_deployment_is_cancelled_by_the_operator_with_the_right(cli: Cli, scene: Scene) -> None:
+    waiting = cli("deployment", "rollback", "production", "--json").json
+    cancelling = ("deployment", "cancel", waiting["id"][-12:], "--reason", "not today")
+    refused = cli(*cancelling).ended_with(1)
+    assert "no policy permits to cancel by name" in refused
+    right = '@id("cancel") permit (principal in Group::"operators", action == Action::"cancel", resource);'
+    (cli.folder / "policies" / "cancel.cedar").write_text(right)
+    ended = cli(*cancelling, "--json").json
+    assert (ended["state"], ended["reason"]) == ("denied", "cancelled by alice: not today")
+    assert "has already ended" in cli(*cancelling).ended_with(1)
+    assert "cancelled by alice: not today" in cli("deployment", "list").text
 
 
 def test_a_rollback_is_planned_even_while_redis_is_away(cli: Cli, scene: Scene, engine: Engine) -> None:

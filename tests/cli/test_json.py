@@ -90,17 +90,20 @@ def ask(cli: Cli) -> Recorder:
     return Recorder(ran)
 
 
-def test_what_is_told_of_the_line_keeps_its_shape(ask: Recorder, scene: Scene, broker: redis.Redis) -> None:
+def test_what_is_told_of_the_line_keeps_its_shape(ask: Recorder, scene: Scene, broker: redis.Redis, folder: Path) -> None:
     ask("delivery list")
     ask("delivery show", scene.delivery.id)
     ask("deployment list")
     ask("deployment show", scene.first.id)
-    ask("deployment rollback", "production")
+    back = ask("deployment rollback", "production")
+    right = '@id("cancel") permit (principal in Group::"operators", action == Action::"cancel", resource);'
+    (folder / "policies" / "cancel.cedar").write_text(right)
     ask("deployment watch", scene.first.id)
     ask("delivery replay", scene.delivery.id)
     ask("audit show")
+    ask("deployment cancel", back["id"])
     ask("config check")
-    assert broker.llen("stages") and ask.shapes == golden("cli_json.json")["the line"]
+    assert broker.llen("commits") and ask.shapes == golden("cli_json.json")["the line"]
 
 
 def test_what_is_told_of_people_and_freezes_keeps_its_shape(ask: Recorder, folder: Path) -> None:

@@ -23,6 +23,7 @@ from app.domain.deployment import Stage, State
 from app.stack.postgres import OWNER
 from app.stack.scene import Scene
 from app.stack.supervisor import Supervisor
+from app.store.queue.wakes import QUEUE_NAMES
 from app.store.reads import Reads
 from tests.e2e.scenes import STARTS_WITHIN, PatientScene
 from tests.e2e.test_durability import someone_stands, standing_at
@@ -143,7 +144,7 @@ def queued(scene: Scene) -> int:
     """Count the messages in all queues."""
     with Broker(scene.env["TIDEGATE_REDIS_URL"]) as broker:
         client: Any = broker.default_channel.client  # type: ignore[attr-defined]  # Redis's channel has one
-        return sum(int(client.llen(name)) for name in ("stages", "wakes", "deploys", "slow_deploys"))
+        return sum(int(client.llen(name)) for name in QUEUE_NAMES)
 
 
 def test_a_flood_leaves_the_queue_short_and_another_push_goes_past_it(patient: Scene, owner: Engine, reads: Reads) -> None:
@@ -261,3 +262,57 @@ def test_restart_says_where_nothing_runs(folder: Path) -> None:
     done = subprocess.run([tidegate, "restart"], env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "no `tidegate up` runs on" in done.stderr
+
+
+STUCK = 10  # repositories whose git hangs
+STUCK_SITE = """
+[[environments]]
+name = "stuck{n}"
+repository = "gogs:acme/stuck{n}"
+deploys = ["branch:*"]
+targets = ["quiet"]
+audience = "https://shop.example/stuck{n}"
+"""
+
+
+@pytest.fixture
+def stuck(patient: Scene) -> Iterator[list[dict[str, Any]]]:
+    """Pushes to repositories at which git hangs: it waits for the other end of a pipe in place of HEAD."""
+    folders = [patient.folder / "forge" / "acme" / f"stuck{n}.git" for n in range(STUCK)]
+    for folder in folders:
+        for part in ("objects", "refs"):
+            (folder / part).mkdir(parents=True)
+        os.mkfifo(folder / "HEAD")
+    with (patient.folder / "tidegate.toml").open("a") as file:
+        file.write("".join(STUCK_SITE.format(n=n) for n in range(STUCK)))
+    push = patient.commit("as if pushed to others", account=patient.alice)
+    repositories = [
+        push["repository"] | {"id": 100 + n, "name": f"stuck{n}", "full_name": f"acme/stuck{n}"} for n in range(STUCK)
+    ]
+    yield [push | {"repository": each, "ref": f"refs/heads/b{n}"} for each in repositories for n in range(WINDOW)]
+    for folder in folders:
+        (folder / "HEAD").rename(folder / "gone")  # whoever comes later fails at once
+        with os.fdopen(os.open(folder / "gone", os.O_RDWR), "wb") as pipe:  # whoever waits reads what is no ref
+            pipe.write(b"no\n" * 100)
+
+
+def hanging(patient: Scene) -> int:
+    """Count the git processes that hang at these repositories."""
+    commands = (path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists())
+    return sum(b"git-upload-pack" in command and f"{patient.folder}/forge/acme/stuck".encode() in command for command in commands)
+
+
+def test_invariant_15_ten_repositories_at_which_git_hangs_hold_up_no_other(
+    patient: Scene, reads: Reads, stuck: list[dict[str, Any]]
+) -> None:
+    for push in stuck:
+        patient.deliver(push)
+    until(lambda: hanging(patient) >= STUCK, "git hangs at each of them", 45)
+    began = time.monotonic()
+    for n in range(3):
+        passing = patient.push(f"past what hangs {n}", account=patient.alice)
+        until(partial(has_ended, reads, passing), f"push {n} passes though git hangs at {STUCK} repositories", 40)
+        assert reads.deployment(passing).deployment.state is State.SUCCEEDED
+    assert time.monotonic() - began < 50, "it did not wait until git's minute was over"
+    waiting = [d for d in reads.deployments(100) if d.environment.startswith("stuck")]
+    assert len(waiting) == len(stuck) and {d.state for d in waiting} == {State.PLANNED}

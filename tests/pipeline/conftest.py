@@ -16,7 +16,7 @@ from app.domain.environment import Environment, HealthCheck, Zone
 from app.domain.event import Account, Event, EventKind, Repository
 from app.integrations.inspection.inspector import ContentInspector
 from app.integrations.system import SystemIds
-from app.pipeline.intake.plan import plan
+from app.pipeline.intake.plan import plan, resolve
 from app.pipeline.line.authorize import authorize
 from app.pipeline.line.dispatch import dispatch
 from app.pipeline.line.grant import grant
@@ -90,7 +90,7 @@ class Line:
         self.services.inbox.put(
             Delivery(new_id, "gogs", forge_delivery_id or new_id, "push", b"{}", event, reason, self.clock.now(), state)
         ).result(timeout=30)
-        return list(plan(self.services).deployments)
+        return plan_and_resolve(self.services)
 
     def run(self, deployment: Deployment | str, last: Stage = Stage.CONFIRM_DEPLOY) -> Deployment:
         """Run the chain from the first stage to `last`, as Celery would; follow the wakes of ended ones."""
@@ -119,6 +119,13 @@ class Line:
     def actions(self, deployment: Deployment) -> list[str]:
         """List the audit actions of a deployment, in order."""
         return [e.action for e in Reads(self.engine).audit(deployment_id=deployment.id, limit=100)]
+
+
+def plan_and_resolve(services: Services) -> list[Deployment]:
+    """Plan one round, and resolve what it left, as two tasks do."""
+    planned = plan(services)
+    resolved = [deployment for left in planned.unresolved for deployment in resolve(services, left).deployments]
+    return [*planned.deployments, *resolved]
 
 
 def environment(name: str = "production", **over: object) -> Environment:

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from workers.solo import Solo
+from workers.solo import OnePerName, Solo
 
 
 def test_who_asks_while_it_runs_goes_on_at_once_and_it_runs_once_more() -> None:
@@ -63,3 +63,15 @@ def test_work_that_fails_leaves_the_way_free() -> None:
     runs: list[int] = []
     solo.run(lambda: runs.append(1))
     assert runs == [1]
+
+
+def test_one_thread_works_on_each_thing_and_others_see_that_it_is_taken() -> None:
+    one = OnePerName()
+    with one.take("a") as is_taken, one.take("b") as is_other_taken:
+        assert (is_taken, is_other_taken) == (False, False)
+        with one.take("a") as is_taken_again:
+            assert is_taken_again
+        with one.take("a") as is_still_taken:
+            assert is_still_taken, "the thread that found it taken did not free it"
+    with one.take("a") as is_taken:
+        assert not is_taken

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from app.domain.audit import AuditAction, AuditEntry
-from app.domain.delivery import Delivery
+from app.domain.delivery import Delivery, DeliveryState
 from app.domain.deployment import Deployment, State, Trigger, Wake
 from app.domain.environment import Environment
-from app.domain.errors import GateError
+from app.domain.errors import GateError, RepositoryBusy
 from app.domain.event import Event, EventKind
 from app.domain.text import plain_line
-from app.pipeline.intake.admit import admit
+from app.pipeline.intake.admit import IN_LANE, admit
 from app.pipeline.intake.why_no_environment import why_no_environment
 from app.pipeline.ports.services import Guard, Services
 from app.pipeline.ports.stores.unit import Unit
@@ -26,13 +26,14 @@ BATCH = 50
 class PlanResult:
     """The result of one round of planning: the deployments, the wakes of those that may get under way, and whether more wait.
 
-    `after` is the repository after which the next round goes on.
+    `after` is the repository after which the next round goes on. `unresolved` lists deliveries whose commit must be found first.
     """
 
     deployments: tuple[Deployment, ...]
     wakes: tuple[Wake, ...]
     has_more: bool
     after: str = ""
+    unresolved: tuple[str, ...] = ()
 
 
 class _DeliveryPlan(NamedTuple):
@@ -45,7 +46,7 @@ class _DeliveryPlan(NamedTuple):
 def plan(services: Services, after: str = "") -> PlanResult:
     """Plan the oldest pending deliveries, in the order of receipt; if many wait, also some of each repository.
 
-    Pushes are planned in one transaction. Tags and releases are first resolved at the forge, outside of transactions.
+    Pushes are planned in one transaction. Tags and releases are first resolved at the forge (`resolve`), in other threads.
     """
     guard = services.guard()
     deployments: list[Deployment] = []
@@ -64,11 +65,21 @@ def plan(services: Services, after: str = "") -> PlanResult:
             unit.deliveries.reserve([d.id for d in to_resolve], now + timedelta(seconds=services.limits.sweep_after))
         deployments += _write(services, unit, plans)
         wakes = admit(services, unit, _environments(deployments))
-    for delivery in to_resolve:
-        more_deployments, more_wakes = _resolve_and_plan(services, guard, delivery)
-        deployments += more_deployments
-        wakes += more_wakes
-    return PlanResult(tuple(deployments), tuple(wakes), has_more, after)
+    return PlanResult(tuple(deployments), tuple(wakes), has_more, after, tuple(d.id for d in to_resolve))
+
+
+def resolve(services: Services, delivery_id: str) -> PlanResult:
+    """Find the commit of a tag or release at the forge, and plan its delivery; raises what is unexpected, after noting it."""
+    with services.store.reading() as unit:
+        delivery = unit.deliveries.get(delivery_id)
+    if delivery is None or delivery.state is not DeliveryState.PENDING or not _needs_resolving(delivery):
+        return PlanResult((), (), has_more=False)
+    try:
+        deployments, wakes = _resolve_and_plan(services, services.guard(), delivery)
+    except RepositoryBusy as fault:
+        fault.when_free(delivery.id, lambda: services.wakes.resolve(delivery.id))
+        return PlanResult((), (), has_more=False)
+    return PlanResult(tuple(deployments), tuple(wakes), has_more=False)
 
 
 def _claim(unit: Unit, now: datetime, after: str) -> tuple[list[Delivery], bool, str]:
@@ -102,8 +113,12 @@ def _resolve_and_plan(services: Services, guard: Guard, delivery: Delivery) -> t
     assert event is not None
     try:
         sha = guard.repositories.fetch(event.repository.key, event.ref, event.after)
-    except GateError as fault:
+    except RepositoryBusy:
+        raise
+    except Exception as fault:
         _postpone(services, delivery, fault)
+        if not isinstance(fault, GateError):
+            raise
         return [], []
     with services.store.unit() as unit:
         if unit.deliveries.claim(delivery.id) is None:
@@ -113,14 +128,18 @@ def _resolve_and_plan(services: Services, guard: Guard, delivery: Delivery) -> t
         return deployments, admit(services, unit, _environments(deployments))
 
 
-def _postpone(services: Services, delivery: Delivery, fault: GateError) -> None:
-    """Try again later, after a longer pause each time; give up with the reason if trying again cannot help."""
+def _postpone(services: Services, delivery: Delivery, fault: Exception) -> None:
+    """Try again later, after a longer pause each time; give up with the reason if trying again cannot help.
+
+    The text of an unexpected fault goes to the log only, since it may hold anything.
+    """
+    why = plain_line(str(fault) if isinstance(fault, GateError) else f"an unexpected {type(fault).__name__}; the log tells more")
     with services.store.unit() as unit:
         if unit.deliveries.claim(delivery.id) is None:
             return
-        tries = unit.deliveries.postpone(delivery.id, services.clock.now(), plain_line(str(fault)))
-        if fault.permanent or tries >= services.limits.resolve_attempts:
-            reason = plain_line(f"the tag cannot be resolved: {fault}")
+        tries = unit.deliveries.postpone(delivery.id, services.clock.now(), why)
+        if (isinstance(fault, GateError) and fault.permanent) or tries >= services.limits.resolve_attempts:
+            reason = f"the tag cannot be resolved: {why}"
             unit.deliveries.finish({delivery.id: reason})
             unit.audit.append([_ignored_entry(services, delivery, reason)])
 
@@ -129,7 +148,8 @@ def _plan_of(services: Services, delivery: Delivery, environments: Sequence[Envi
     event = delivery.event
     if event is None or sha is None:
         return _DeliveryPlan(delivery, ())
-    return _DeliveryPlan(delivery, tuple(new_deployment(services, delivery, event, e, sha) for e in environments))
+    new = (new_deployment(services, delivery, event, e, sha) for e in environments)
+    return _DeliveryPlan(delivery, tuple(replace(deployment, reason=IN_LANE) for deployment in new))
 
 
 def _write(services: Services, unit: Unit, plans: Sequence[_DeliveryPlan]) -> list[Deployment]:

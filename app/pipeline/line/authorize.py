@@ -14,8 +14,7 @@ WAYS_PAST = "it was merged or released in the forge's pages, or pushed while the
 
 def authorize(services: Services, deployment_id: str) -> Outcome:
     """Run `check_permission`."""
-    guard = services.guard()
-    return run_stage(services, deployment_id, Stage.CHECK_PERMISSION, lambda d: _decide(services, guard, d))
+    return run_stage(services, deployment_id, Stage.CHECK_PERMISSION, lambda d: _decide(services, services.guard(), d))
 
 
 def _decide(services: Services, guard: Guard, deployment: Deployment) -> Move | Outcome:

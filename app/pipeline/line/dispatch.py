@@ -39,7 +39,6 @@ class _Check:
 
 def dispatch(services: Services, deployment_id: str) -> Outcome:
     """Run `dispatch_deploy`: one dispatch at a time per environment, in the order of receipt (invariants 4, 6, 8)."""
-    guard = services.guard()
     started_at = services.clock.now()
     with services.store.reading() as unit:
         deployment = unit.deployments.get(deployment_id)
@@ -49,7 +48,7 @@ def dispatch(services: Services, deployment_id: str) -> Outcome:
         services,
         deployment,
         Stage.DISPATCH_DEPLOY,
-        lambda: _dispatch(services, guard, deployment, started_at),
+        lambda: _dispatch(services, services.guard(), deployment, started_at),
         lambda why, _: fail(services, deployment_id, Stage.DISPATCH_DEPLOY, why, started_at),
     )
 

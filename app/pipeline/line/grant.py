@@ -12,9 +12,9 @@ from app.pipeline.ports.services import Services
 
 def grant(services: Services, deployment_id: str) -> Outcome:
     """Run `inject_token`: write down the claims of the token. The token is minted at dispatch, in memory."""
-    guard = services.guard()
 
     def find(deployment: Deployment) -> Move:
+        guard = services.guard()
         environment = guard.environment(deployment.environment)
         if environment is None:
             return Move(State.DENIED, reason=f"the configuration no longer has an environment {deployment.environment}")

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from app.domain.approval import ApprovalRequest, RequestState
 from app.domain.deployment import Deployment, State, Trigger
+from app.domain.text import plain_line, utc
 from app.pipeline.decide.case import Case
 from app.pipeline.decide.judgement import Judgement
 from app.pipeline.decide.tally import is_current
@@ -32,7 +33,7 @@ def hold(services: Services, deployment: Deployment, judgement: Judgement, case:
         expects = (request.id, case.votes.seen)
         return Move(State.DENIED, judgement.detail, reason=late, closes=RequestState.EXPIRED, expects=expects)
     with services.store.unit() as unit:
-        unit.deployments.defer(deployment.id, _next_look(request, case.now), why)
+        unit.deployments.defer(deployment.id, _next_look(request, case.now), _until(why, request))
     return Outcome("held", goes_on=False)
 
 
@@ -42,7 +43,7 @@ def _ask(services: Services, deployment: Deployment, judgement: Judgement, case:
     return Move(
         State.HELD,
         judgement.detail | {"request_id": request.id},
-        reason=why,
+        reason=_until(why, request),
         asks=request,
         instead_of=former.id if former is not None else None,
         due_at=_next_look(request, case.now),
@@ -61,6 +62,10 @@ def _request(services: Services, deployment: Deployment, case: Case) -> Approval
         requested_at=case.now,
         expires_at=case.now + environment.approvals.within,
     )
+
+
+def _until(why: str, request: ApprovalRequest) -> str:
+    return f"{plain_line(why)}; until {utc(request.expires_at)}"
 
 
 def _next_look(request: ApprovalRequest, now: datetime) -> datetime:

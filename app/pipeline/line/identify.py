@@ -15,8 +15,7 @@ from app.pipeline.ports.services import Guard, Services
 
 def identify(services: Services, deployment_id: str) -> Outcome:
     """Run `validate_identity`; raises RepositoryUnavailable if the commits cannot be read now."""
-    guard = services.guard()
-    return run_stage(services, deployment_id, Stage.VALIDATE_IDENTITY, lambda d: _find(services, guard, d))
+    return run_stage(services, deployment_id, Stage.VALIDATE_IDENTITY, lambda d: _find(services, services.guard(), d))
 
 
 def _find(services: Services, guard: Guard, deployment: Deployment) -> Move:

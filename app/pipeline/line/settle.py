@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from app.domain.deployment import NEXT_STAGE, Deployment, DispatchRow, Progress, Stage, State
 from app.domain.environment import HealthCheck
+from app.domain.text import utc
 from app.integrations.targets.protocol import Report
 from app.pipeline.line.fail import fail
 from app.pipeline.line.on_fault import attempt
@@ -15,7 +16,6 @@ from app.pipeline.ports.services import Guard, Services
 
 def settle(services: Services, deployment_id: str) -> Outcome:
     """Run `confirm_deploy`: end the deployment, or look again when it is due (due times live in the database)."""
-    guard = services.guard()
     started_at = services.clock.now()
     with services.store.reading() as unit:
         deployment = unit.deployments.get(deployment_id)
@@ -26,15 +26,19 @@ def settle(services: Services, deployment_id: str) -> Outcome:
         services,
         deployment,
         Stage.CONFIRM_DEPLOY,
-        lambda: _settle(services, guard, deployment, rows, started_at),
+        lambda: _settle(services, services.guard(), deployment, rows, started_at),
         lambda why, _: fail(services, deployment_id, Stage.CONFIRM_DEPLOY, why, started_at),
     )
 
 
 def _settle(services: Services, guard: Guard, deployment: Deployment, rows: list[DispatchRow], started_at: datetime) -> Outcome:
     rows = [_poll(services, guard, row) for row in rows]
-    if any(r.progress is Progress.RUNNING for r in rows):
+    running = [row.dispatch.target for row in rows if row.progress is Progress.RUNNING]
+    if running and services.clock.now() < deployment.updated_at + timedelta(seconds=services.limits.give_up_after):
         return _look_again(services, deployment.id, "the target is still working")
+    if running:
+        reason = f"{', '.join(running)}: has been working since {utc(deployment.updated_at)}, longer than any start may take"
+        return fail(services, deployment.id, Stage.CONFIRM_DEPLOY, reason, started_at)
     failure = _why_failed(rows)
     if failure is not None:
         return fail(services, deployment.id, Stage.CONFIRM_DEPLOY, failure, started_at)

@@ -67,7 +67,16 @@ def run_stage(services: Services, deployment_id: str, stage: Stage, find: Callab
         return NOT_MY_TURN
     if NEXT_STAGE[deployment.state] is not stage:
         return Outcome("already done", goes_on=is_past(deployment, stage))
-    move = attempt(services, deployment, stage, lambda: find(deployment), _failure)
+    return attempt(
+        services,
+        deployment,
+        stage,
+        lambda: _move(services, deployment, stage, find(deployment), started_at),
+        lambda why, fault: _move(services, deployment, stage, _failure(why, fault), started_at),
+    )
+
+
+def _move(services: Services, deployment: Deployment, stage: Stage, move: Move | Outcome, started_at: datetime) -> Outcome:
     if isinstance(move, Outcome):
         return move
     if move.state not in ENDED and State.HELD not in (deployment.state, move.state):
@@ -78,7 +87,7 @@ def run_stage(services: Services, deployment_id: str, stage: Stage, find: Callab
         return conclude(services, unit, deployment, stage, move, started_at)
 
 
-def _failure(why: str, fault: Exception) -> Move | Outcome:
+def _failure(why: str, fault: Exception) -> Move:
     code = fault.code if isinstance(fault, GateError) else "internal"
     return Move(State.FAILED, {"code": code}, reason=why)
 

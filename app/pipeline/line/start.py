@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from app.domain.deployment import Deployment, Dispatch, DispatchRow, Progress, Stage, State
-from app.domain.errors import BadConfiguration, GateError, StoreUnavailable
+from app.domain.errors import BadConfiguration, GateError, RepositoryBusy, StoreUnavailable
 from app.domain.grant import Grant
 from app.integrations.targets.protocol import Order, Report
 from app.pipeline.decide.judgement import decide_now
@@ -17,6 +18,7 @@ from app.pipeline.line.stage import Move, Outcome, conclude
 from app.pipeline.ports.services import Guard, Services
 from app.pipeline.ports.stores.unit import Unit
 
+LONGEST_WAIT = 60  # for a turn, of about a second each: git itself ends within a minute
 _BUSY = "another worker is starting it"
 _NO_TARGET = "the configuration no longer has this target"
 
@@ -172,5 +174,14 @@ def _refusal_report(fault: GateError) -> Report:
 def _export(guard: Guard, deployment: Deployment, folder: Path) -> None:
     """Export the commit; fetch it first, for a mirror that is lost or was never on this host."""
     key = deployment.repository.key
-    guard.repositories.fetch(key, deployment.ref, deployment.sha)
+    _fetch(guard, deployment)
     guard.repositories.export(key, deployment.sha, folder)
+
+
+def _fetch(guard: Guard, deployment: Deployment) -> None:
+    """Fetch the commit, and wait for a turn if need be: the start is under way, and a refusal would count as an attempt."""
+    for _ in range(LONGEST_WAIT):
+        with suppress(RepositoryBusy):
+            guard.repositories.fetch(deployment.repository.key, deployment.ref, deployment.sha)
+            return
+    guard.repositories.fetch(deployment.repository.key, deployment.ref, deployment.sha)

@@ -37,13 +37,19 @@ from app.toml_lines import Slip
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Times in seconds and counts, from the settings. `window`: how many deployments of an environment are under way at once."""
+    """Times in seconds and counts, from the settings. `window`: how many deployments of an environment are under way at once.
+
+    `keep_trying`: how long a passing fault is waited out. `give_up_after`: how long, if all others of the environment wait too,
+    or if the fault is one of the gate. `keep_bodies`: for how many days bodies of deliveries are kept (0: for ever).
+    """
 
     sweep_after: float = 10.0
     poll_every: float = 1.0
     lease: float = 15.0
     dispatch_attempts: int = 5
     resolve_attempts: int = 20
+    keep_trying: float = 86_400.0
+    keep_bodies: float = 0.0
     give_up_after: float = 7200.0  # longer than any command may run
     window: int = 4
 
@@ -163,6 +169,10 @@ class Wakes(Protocol):
 
     def plan(self, delivery_id: str) -> None:
         """Wake the planner for this delivery; many wakes become one. Never raises."""
+        ...
+
+    def resolve(self, delivery_id: str) -> None:
+        """Have a tag's commit found at its forge, and its delivery planned. Never raises."""
         ...
 
     def run(self, wake: Wake) -> None:

@@ -17,6 +17,7 @@ from app.domain.deployment import STAGES, Stage, Wake
 from app.store.queue.broker import queue_named, tls_for, transport_for
 
 PLAN = "plan_delivery"
+RESOLVE = "resolve_delivery"
 SWEEP = "sweep"
 SYNC = "sync_source"
 SYNC_DUE = "sync_due"
@@ -26,8 +27,10 @@ NOTIFY_DUE = "notify_due"
 MAINTAIN = "maintain_mirrors"
 WAKE_QUEUE = "wakes"  # tasks that wake others do not queue behind the tasks that they wake
 STAGE_QUEUE = "stages"
+COMMIT_QUEUE = "commits"  # all that asks git about a repository at a forge: a slow one holds up nothing else
 DEPLOY_QUEUE = "deploys"
 SLOW_DEPLOY_QUEUE = "slow_deploys"
+QUEUE_NAMES = (WAKE_QUEUE, STAGE_QUEUE, COMMIT_QUEUE, DEPLOY_QUEUE, SLOW_DEPLOY_QUEUE)
 QUEUES: dict[str, str] = {
     PLAN: WAKE_QUEUE,
     SWEEP: WAKE_QUEUE,
@@ -37,7 +40,8 @@ QUEUES: dict[str, str] = {
     SYNC: SLOW_DEPLOY_QUEUE,  # a directory may take a minute to be read
     NOTIFY: SLOW_DEPLOY_QUEUE,  # a sink may be slow to answer
     MAINTAIN: SLOW_DEPLOY_QUEUE,  # git may take minutes to repack a large mirror
-    Stage.VALIDATE_IDENTITY: STAGE_QUEUE,
+    RESOLVE: COMMIT_QUEUE,
+    Stage.VALIDATE_IDENTITY: COMMIT_QUEUE,
     Stage.CHECK_PERMISSION: STAGE_QUEUE,
     Stage.INJECT_TOKEN: STAGE_QUEUE,
     Stage.DISPATCH_DEPLOY: DEPLOY_QUEUE,
@@ -65,7 +69,7 @@ def make_celery(redis_url: str) -> Celery:
         task_ignore_result=True,
         broker_transport=transport_for(redis_url),
         broker_use_ssl=tls_for(redis_url),
-        task_queues=[queue_named(name, redis_url) for name in (WAKE_QUEUE, STAGE_QUEUE, DEPLOY_QUEUE, SLOW_DEPLOY_QUEUE)],
+        task_queues=[queue_named(name, redis_url) for name in QUEUE_NAMES],
         task_default_queue=STAGE_QUEUE,
         task_create_missing_queues=True,
         task_publish_retry=False,
@@ -73,6 +77,7 @@ def make_celery(redis_url: str) -> Celery:
         worker_prefetch_multiplier=2,
         worker_disable_prefetch=True,
         worker_send_task_events=True,
+        worker_enable_remote_control=False,  # a writer of Redis could stop every consumer in silence (`consumers.py`)
         worker_hijack_root_logger=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,
@@ -157,6 +162,13 @@ class CeleryWakes:
             chain_from(self._app, wake, self._may_block).apply_async()
         except Exception as fault:
             _log.warning("wake not sent deployment=%s error=%s", wake.deployment_id, type(fault).__name__)
+
+    def resolve(self, delivery_id: str) -> None:
+        """Have the commit of a tag found at its forge. If the broker is away, the sweeper has it planned again."""
+        try:
+            self._app.send_task(RESOLVE, args=(delivery_id,), queue=QUEUES[RESOLVE], ignore_result=True, retry=False)
+        except Exception as fault:
+            _log.warning("wake not sent delivery=%s error=%s", delivery_id, type(fault).__name__)
 
     def sync(self, source: str) -> None:
         """Have a source read again. If the broker is away, beat asks for it later."""

@@ -63,11 +63,12 @@ deliveries = Table(
     Column("event_header", Text, nullable=False),
     Column("event", JSONB(none_as_null=True)),
     Column("reason", Text),
-    Column("body", LargeBinary, nullable=False),
+    Column("body", LargeBinary),
     Column("state", Text, nullable=False),
     Column("received_at", TIME, nullable=False),
     Column("due_at", TIME, nullable=False),
     Column("tries", Integer, nullable=False, server_default=text("0")),
+    Column("body_digest", Text),  # SHA-256 of a body that is no longer kept
     UniqueConstraint("forge", "forge_delivery_id", name="uq_deliveries_forge_delivery"),
     CheckConstraint(one_of("state", DeliveryState), name="state"),
 )
@@ -81,6 +82,7 @@ Index(
     postgresql_where=deliveries.c.state == text("'pending'"),
 )
 Index("ix_deliveries_received_at", deliveries.c.received_at)
+Index("ix_deliveries_with_body", deliveries.c.received_at, postgresql_where=deliveries.c.body.is_not(None))
 
 deployments = Table(
     "deployments",
@@ -110,6 +112,7 @@ deployments = Table(
     Column("updated_at", TIME, nullable=False),
     Column("due_at", TIME),
     Column("purpose", Text),
+    Column("faulted_at", TIME),  # it counts only if it is not before `updated_at`: a move makes it void
     CheckConstraint(one_of("state", State), name="state"),
     CheckConstraint(one_of("trigger", Trigger), name="trigger"),
     CheckConstraint("(trigger = 'override') = (purpose IS NOT NULL)", name="purpose"),

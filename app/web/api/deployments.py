@@ -1,4 +1,4 @@
-"""`/api/v1/deployments`, `/approvals` and rollbacks: what is deployed where and why, votes, and going back."""
+"""`/api/v1/deployments`, `/approvals` and rollbacks: what is deployed where and why, votes, cancelling, and going back."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from flask import Blueprint, Response
 from app.answers.approval import approvals_answer, vote_answer
 from app.answers.deployment import deployment_answer, deployments_answer, detail_answer
 from app.bootstrap import Process
+from app.pipeline.approve.cancel import cancel
 from app.pipeline.approve.override import override
 from app.pipeline.approve.vote import vote
 from app.pipeline.approve.waiting import waiting, waiting_one
 from app.pipeline.line.rollback import rollback
-from app.web.api.bodies import ApprovalsQuery, DeploymentsQuery, OverrideBody, RollbackBody, VoteBody
+from app.web.api.bodies import ApprovalsQuery, CommentBody, DeploymentsQuery, OverrideBody, RollbackBody, VoteBody
 from app.web.api.read import answer, read_body, read_query
 from app.web.people.callers import caller
 from app.web.people.in_person import person_here, viewer
@@ -52,6 +53,11 @@ def add_routes(blueprint: Blueprint, process: Process) -> None:
     def make_override(deployment: UUID) -> tuple[Response, int]:
         who, body = person_here(process), read_body(OverrideBody)
         return answer(deployment_answer(override(process.services, str(deployment), who, body.purpose))), 201
+
+    @blueprint.post("/deployments/<uuid:deployment>/cancel")
+    def end(deployment: UUID) -> Response:
+        who, body = person_here(process), read_body(CommentBody)
+        return answer(deployment_answer(cancel(process.services, str(deployment), who.principal, body.comment)))
 
     @blueprint.post("/environments/<name>/rollback")
     def go_back(name: str) -> tuple[Response, int]:

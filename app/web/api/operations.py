@@ -116,6 +116,16 @@ DEPLOYMENTS = (
     ),
     Operation(
         "post",
+        "/deployments/{deployment}/cancel",
+        "cancel",
+        "End a deployment that is not dispatched yet. Needs the right `cancel`.",
+        deployment.DeploymentAnswer,
+        needs=Needs.PERSON,
+        body=bodies.CommentBody,
+        problems=WRITING,
+    ),
+    Operation(
+        "post",
         "/environments/{name}/rollback",
         "rollBack",
         "Deploy an earlier release again, as the caller's own act.",

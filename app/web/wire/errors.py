@@ -30,6 +30,7 @@ STATUS: dict[str, int] = {
     "source-unavailable": 503,
     "store-unavailable": 503,
     "no-key-yet": 503,
+    "repository-busy": 503,
     "secret-unavailable": 503,
     "sink-unavailable": 503,
     "sink-refused": 502,

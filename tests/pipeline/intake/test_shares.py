@@ -13,6 +13,7 @@ from app.domain.deployment import Deployment, Progress, Stage, State, Wake
 from app.domain.errors import RepositoryUnavailable
 from app.domain.event import Account, Event, EventKind, Repository
 from app.integrations.targets.protocol import Report
+from app.pipeline.intake.admit import IN_LANE
 from app.pipeline.intake.plan import BATCH, plan
 from app.pipeline.intake.replay import replay
 from app.pipeline.intake.sweep import sweep
@@ -191,12 +192,9 @@ def test_a_place_that_a_race_left_empty_is_filled_by_the_next_sweep_whatever_its
 
 
 def test_what_stands_still_for_long_keeps_nobody_else_out(line: Line) -> None:
+    """Without a fault: a stage is slow, or its message waits. After a passing fault others need not wait so long."""
     store(line, REPOSITORY, [f"push {n}" for n in range(10)])
-    stuck = plan_all(line)
-    line.repositories.fault = RepositoryUnavailable()
-    for wake in stuck:
-        with pytest.raises(RepositoryUnavailable):
-            VERBS[wake.stage](line.services, wake.deployment_id)
+    plan_all(line)
     sweep(line.services)
     assert under_way(line) == WINDOW
     with line.engine.begin() as connection:
@@ -251,3 +249,55 @@ def planned_ids(line: Line, count: int) -> list[str]:
     planned = plan(line.services)
     made += planned.deployments
     return [d.id for d in made]
+
+
+def stuck(line: Line, words: list[str]) -> list[str]:
+    """Plan pushes that meet a passing fault at their first stage, and run each once; return their ids."""
+    line.repositories.fault = RepositoryUnavailable("git fetch: the connection timed out")
+    store(line, REPOSITORY, words)
+    ids = []
+    wakes = plan_all(line)
+    while wakes:
+        for wake in wakes:
+            ids.append(wake.deployment_id)
+            with pytest.raises(RepositoryUnavailable):
+                VERBS[wake.stage](line.services, wake.deployment_id)
+        line.wakes.runs.clear()
+        sweep(line.services)
+        wakes = list(line.wakes.runs)
+    line.repositories.fault = None
+    return ids
+
+
+@pytest.mark.parametrize("count", [WINDOW, 3 * WINDOW])
+def test_invariant_15_stuck_ones_give_their_places_back_and_an_urgent_fix_passes_at_once(line: Line, count: int) -> None:
+    before = stuck(line, [f"stuck {n}" for n in range(count)])
+    assert len(before) == count
+    fix = line.push("urgent fix")
+    with line.engine.connect() as connection:
+        assert connection.execute(text("SELECT due_at FROM deployments WHERE id = :id"), {"id": fix.id}).scalar_one() is not None
+    assert line.run(fix).state is State.SUCCEEDED
+    recovered = [line.run(deployment_id) for deployment_id in before]
+    assert {d.state for d in recovered} == {State.SUPERSEDED}, "the fix came later and is released"
+
+
+def test_invariant_15_one_that_recovers_takes_its_turn(line: Line) -> None:
+    (first,) = stuck(line, ["first"])
+    assert line.run(first).state is State.SUCCEEDED
+    assert line.run(line.push("second")).state is State.SUCCEEDED
+
+
+def test_a_fault_that_all_meet_does_not_let_a_whole_backlog_in(line: Line) -> None:
+    """Each that gives its place back lets another in. If the forge is away, that would be all of them, within seconds."""
+    met = stuck(line, [f"push {n}" for n in range(12 * WINDOW)])
+    assert len(met) == 9 * WINDOW
+    assert states(line) == {"planned": 12 * WINDOW}
+
+
+def test_one_behind_a_full_window_says_what_it_waits_for(line: Line) -> None:
+    store(line, REPOSITORY, [f"push {n}" for n in range(WINDOW + 1)])
+    wakes = plan_all(line)
+    with line.engine.connect() as connection:
+        rows = connection.execute(text("SELECT id::text, reason FROM deployments WHERE reason IS NOT NULL")).all()
+    assert [row[1] for row in rows] == [IN_LANE] and rows[0][0] not in {wake.deployment_id for wake in wakes}
+    assert work(line, wakes) and under_way(line) == 0

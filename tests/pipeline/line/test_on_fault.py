@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import pytest
+from sqlalchemy import text
 
+from app.domain.audit import AuditAction
 from app.domain.deployment import Progress, Stage, State
 from app.domain.errors import BadConfiguration, RepositoryUnavailable, SealBroken, TargetFailed, UnknownCommit
 from app.integrations.targets.protocol import Report
+from app.pipeline.decide import evidence
+from app.pipeline.line import identify
 from app.pipeline.line.dispatch import dispatch
 from app.pipeline.line.settle import settle
 from tests.fakes import FakeTarget
-from tests.pipeline.conftest import Line, environment, sha
+from tests.pipeline.conftest import VERBS, Line, environment, sha
 
 RUNNING = Report(Progress.RUNNING)
+UTC_TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d UTC"
 
 
 def raising(fault: Exception) -> Callable[..., NoReturn]:
@@ -30,7 +37,9 @@ def test_what_may_pass_says_why_it_waits_until_it_goes_on(line: Line) -> None:
     line.repositories.fault = RepositoryUnavailable("git fetch: no route to host")
     with pytest.raises(RepositoryUnavailable):
         line.run(deployment)
-    assert (line.now(deployment).state, line.now(deployment).reason) == (State.PLANNED, "git fetch: no route to host")
+    waiting = line.now(deployment)
+    assert waiting.state is State.PLANNED
+    assert re.fullmatch(f"git fetch: no route to host; so since {UTC_TIME}, tried again until {UTC_TIME}", waiting.reason or "")
     line.repositories.fault = None
     assert line.run(deployment).reason is None
 
@@ -69,10 +78,84 @@ def test_what_nobody_expected_is_tried_again_and_ends_after_hours(line: Line, mo
     monkeypatch.setattr(line.repositories, "authors", raising(KeyError("hunter2")))
     with pytest.raises(KeyError):
         line.run(deployment)
-    assert line.now(deployment).reason == "validate_identity met an unexpected KeyError; the log tells more"
+    assert (line.now(deployment).reason or "").startswith("validate_identity met an unexpected KeyError; the log tells more; so ")
     line.clock.move(line.services.limits.give_up_after + 1)
     ended = line.run(deployment)
     assert ended.state is State.FAILED and "hunter2" not in (ended.reason or "")
+
+
+def test_invariant_15_a_passing_fault_ends_after_its_time_with_its_last_reason_and_a_notice(line: Line) -> None:
+    deployment = line.push("one")
+    line.repositories.fault = RepositoryUnavailable("git fetch: no route to host")
+    for _ in range(3):
+        with pytest.raises(RepositoryUnavailable):
+            line.run(deployment)
+        line.clock.move(line.services.limits.keep_trying / 4)
+    line.repositories.fault = RepositoryUnavailable("git fetch: access denied")
+    line.clock.move(line.services.limits.keep_trying / 4)
+    ended = line.run(deployment)
+    assert ended.state is State.FAILED
+    assert (ended.reason or "").startswith("git fetch: access denied; given up: it has been so since ")
+    assert line.actions(deployment)[-1] == AuditAction.DEPLOYMENT_FAILED
+
+
+def test_invariant_15_time_in_which_it_was_not_tried_does_not_count(line: Line) -> None:
+    """The gate or its database was away for days. The first fault after that is no reason to end everything that waits."""
+    deployment = line.push("one")
+    with line.engine.begin() as connection:
+        connection.execute(text("UPDATE deployments SET updated_at = now() - interval '10 days'"))
+    line.repositories.fault = RepositoryUnavailable("git fetch: no route to host")
+    with pytest.raises(RepositoryUnavailable):
+        line.run(deployment)
+    assert line.now(deployment).state is State.PLANNED
+
+
+def test_invariant_15_a_held_one_whose_repository_is_away_now_and_then_keeps_its_time(line: Line) -> None:
+    deployment = line.push("one")
+    with line.services.store.unit() as unit:
+        since = unit.deployments.note_fault(deployment.id)
+        unit.deployments.defer(deployment.id, line.clock.now(), "it was looked at, without a fault")
+        assert since is not None and (unit.deployments.note_fault(deployment.id) or since) > since
+
+
+def test_invariant_15_a_target_that_works_for_ever_gives_the_environment_back(line: Line) -> None:
+    """The runner of a command was stopped (SIGSTOP), say: it holds its lock, and never ends."""
+    deployment = line.push("one")
+    line.target.answers = [RUNNING]
+    line.target.polls = [RUNNING] * 3
+    assert line.run(deployment).state is State.DISPATCHED
+    line.clock.move(line.services.limits.give_up_after + 1)
+    ended = line.run(deployment)
+    assert ended.state is State.FAILED
+    assert (ended.reason or "").startswith("box: has been working since ")
+    assert line.run(line.push("two")).state is State.SUCCEEDED
+
+
+@pytest.mark.parametrize("stage", [Stage.VALIDATE_IDENTITY, Stage.CHECK_PERMISSION, Stage.INJECT_TOKEN, Stage.DISPATCH_DEPLOY])
+def test_invariant_15_rules_that_cannot_be_loaded_are_said_and_waited_out(
+    line: Line, monkeypatch: pytest.MonkeyPatch, stage: Stage
+) -> None:
+    """The faulty file was there when the process started, so there is no version to go on with."""
+    deployment = line.push("one")
+    for earlier in list(Stage)[: list(Stage).index(stage)]:
+        VERBS[earlier](line.services, deployment.id)
+    broken = replace(line.services, guard=raising(BadConfiguration(["tidegate.toml:1: no"])))
+    with pytest.raises(BadConfiguration):
+        VERBS[stage](broken, deployment.id)
+    assert "tidegate.toml:1: no; so since" in (line.now(deployment).reason or "")
+    assert line.run(deployment).state is State.SUCCEEDED
+
+
+def test_invariant_15_a_result_that_cannot_be_written_ends_too(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fault is in the writing, after the look outside: it has a reason in sight and an end, as any other."""
+    deployment = line.push("one")
+    original = evidence.evidence_of
+    monkeypatch.setattr(identify, "evidence_of", lambda *a: {**original(*a), "authors": [object()]})
+    with pytest.raises(TypeError):
+        line.run(deployment)
+    assert "unexpected TypeError" in (line.now(deployment).reason or "")
+    line.clock.move(line.services.limits.give_up_after + 1)
+    assert line.run(deployment).state is State.FAILED
 
 
 def test_a_poll_that_raises_does_not_keep_the_environment_for_ever(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:

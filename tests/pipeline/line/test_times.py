@@ -9,13 +9,13 @@ from sqlalchemy import text
 
 from app.domain.delivery import Delivery, Receipt
 from app.domain.deployment import State
-from app.domain.errors import RepositoryUnavailable
+from app.domain.errors import RepositoryBusy, RepositoryUnavailable
 from app.domain.event import Account, Event, EventKind
-from app.pipeline.intake.plan import plan
+from app.pipeline.intake.plan import resolve
 from app.pipeline.intake.sweep import sweep
 from app.pipeline.line.rollback import rollback
 from tests.fakes import person
-from tests.pipeline.conftest import ALICE, REPOSITORY, Line, environment, sha
+from tests.pipeline.conftest import ALICE, REPOSITORY, Line, environment, plan_and_resolve, sha
 
 TAG = Event(EventKind.TAG, REPOSITORY, "refs/tags/v1", None, None, ALICE)
 
@@ -27,10 +27,10 @@ def test_a_tag_outlives_an_hour_without_the_forge(line: Line) -> None:
     assert line.deliver(TAG) == []
     for _ in range(12):
         line.clock.move(300)
-        assert plan(line.services).deployments == ()
+        assert plan_and_resolve(line.services) == []
     line.repositories.fault = None
     line.clock.move(300)
-    assert [d.sha for d in plan(line.services).deployments] == [sha("tagged")]
+    assert [d.sha for d in plan_and_resolve(line.services)] == [sha("tagged")]
 
 
 def test_a_tag_that_stays_unresolved_is_ignored_in_the_end(line: Line) -> None:
@@ -39,7 +39,7 @@ def test_a_tag_that_stays_unresolved_is_ignored_in_the_end(line: Line) -> None:
     line.deliver(TAG)
     for _ in range(line.services.limits.resolve_attempts):
         line.clock.move(301)
-        plan(line.services)
+        plan_and_resolve(line.services)
     with line.engine.connect() as connection:
         state, reason = connection.execute(text("SELECT state, reason FROM deliveries")).one()
     assert (state, reason) == ("ignored", "the tag cannot be resolved: no route to host")
@@ -76,3 +76,31 @@ def test_the_last_release_is_the_last_in_order_whatever_the_clock_says(line: Lin
         connection.execute(text("UPDATE deployments SET updated_at = now() + interval '1 hour' WHERE id = :id"), {"id": first.id})
     back = line.run(rollback(line.services, "production", None, Account("os", "alice", "alice")))
     assert (back.state, back.sha) == (State.SUCCEEDED, sha("two"))
+
+
+def test_invariant_15_a_tag_that_meets_an_unexpected_fault_ends_and_holds_up_no_other(line: Line) -> None:
+    line.environments = [environment(deploys=("branch:main", "tag:v*"))]
+    line.repositories.fault = KeyError("hunter2")
+    with pytest.raises(KeyError):
+        line.deliver(TAG)
+    for _ in range(line.services.limits.resolve_attempts - 1):
+        line.clock.move(301)
+        with pytest.raises(KeyError):
+            plan_and_resolve(line.services)
+    with line.engine.connect() as connection:
+        state, reason = connection.execute(text("SELECT state, reason FROM deliveries")).one()
+    assert (state, reason) == ("ignored", "the tag cannot be resolved: an unexpected KeyError; the log tells more")
+
+
+def test_invariant_15_a_busy_repository_takes_none_of_a_tags_tries(line: Line) -> None:
+    line.environments = [environment(deploys=("tag:v*",))]
+    line.repositories.heads["refs/tags/v1"] = [sha("tagged")]
+    left: list[str] = []
+    line.repositories.fault = RepositoryBusy(when_free=lambda name, call: left.append(name) or call())
+    assert line.deliver(TAG) == []
+    with line.engine.connect() as connection:
+        assert connection.execute(text("SELECT state, tries FROM deliveries")).one() == ("pending", 0)
+    line.repositories.fault = None
+    assert line.wakes.resolves == left
+    (made,) = resolve(line.services, left[0]).deployments
+    assert made.sha == sha("tagged") and resolve(line.services, left[0]).deployments == ()

@@ -12,7 +12,16 @@ from kombu import Consumer, Message
 from app.domain.deployment import STAGES, Stage, Wake
 from app.domain.environment import Environment, HealthCheck
 from app.stack.redis import EmbeddedRedis
-from app.store.queue.wakes import DEPLOY_QUEUE, SLOW_DEPLOY_QUEUE, STAGE_QUEUE, WAKE_QUEUE, CeleryWakes, chain_from, make_celery
+from app.store.queue.wakes import (
+    COMMIT_QUEUE,
+    DEPLOY_QUEUE,
+    SLOW_DEPLOY_QUEUE,
+    STAGE_QUEUE,
+    WAKE_QUEUE,
+    CeleryWakes,
+    chain_from,
+    make_celery,
+)
 
 LONGEST = 5
 
@@ -66,7 +75,7 @@ def length(app: Celery, queue: str) -> int:
 def test_what_may_take_long_goes_to_a_queue_of_its_own(celery: Celery, name: str, dispatch: str, confirm: str) -> None:
     chain = chain_from(celery, Wake("d", "c", name, Stage.VALIDATE_IDENTITY), may_block)
     assert [task.task for task in chain.tasks] == [stage.value for stage in STAGES]
-    assert [task.options["queue"] for task in chain.tasks] == [STAGE_QUEUE] * 3 + [dispatch, confirm]
+    assert [task.options["queue"] for task in chain.tasks] == [COMMIT_QUEUE, STAGE_QUEUE, STAGE_QUEUE, dispatch, confirm]
 
 
 @pytest.mark.parametrize(("name", "queue"), [("fast", DEPLOY_QUEUE), ("slow", SLOW_DEPLOY_QUEUE)])
@@ -108,7 +117,7 @@ def test_a_message_on_redis_is_gone_once_it_is_read_and_nothing_is_kept_for_an_a
     chain_from(celery, Wake("d", "c", "fast", Stage.VALIDATE_IDENTITY), may_block).apply_async()
     read: list[Message] = []
     with celery.connection_for_read() as connection, connection.channel() as channel:
-        with Consumer(channel, [celery.amqp.queues[STAGE_QUEUE]], callbacks=[lambda _, message: read.append(message)]):
+        with Consumer(channel, [celery.amqp.queues[COMMIT_QUEUE]], callbacks=[lambda _, message: read.append(message)]):
             connection.drain_events(timeout=10)
         client = client_of(channel)
         commands = client.info("commandstats")
@@ -117,7 +126,7 @@ def test_a_message_on_redis_is_gone_once_it_is_read_and_nothing_is_kept_for_an_a
             name: told["calls"] for name, told in commands.items() if name != "cmdstat_info"
         }
         assert client.exists("unacked", "unacked_index") == 0
-    assert length(celery, STAGE_QUEUE) == 0
+    assert length(celery, COMMIT_QUEUE) == 0
 
 
 def test_a_channel_keeps_its_client(celery: Celery) -> None:

@@ -76,6 +76,19 @@ def test_a_person_approves_and_it_goes_on(gate: Gate, alice: Browser, tmp_path: 
     assert votes(alice, waits.id).status_code == 409
 
 
+def test_a_person_cancels_with_the_right_to(gate: Gate, alice: Browser, tmp_path: Path) -> None:
+    waits = held(gate.process, tmp_path)
+    path = f"/deployments/{waits.id}/cancel"
+    assert alice.api("POST", path, {"comment": "not today"}).status_code == 403
+    right = '@id("cancel") permit (principal in Group::"leads", action == Action::"cancel", resource);'
+    (gate.folder / "policies" / "own.cedar").write_text(RULES + right)
+    configure(gate)
+    ended = alice.api("POST", path, {"comment": "not today"})
+    assert (ended.status_code, ended.json()["state"]) == (200, "denied"), ended.text
+    assert ended.json()["reason"] == "cancelled by alice: not today"
+    assert alice.api("POST", path, {}).status_code == 409
+
+
 def test_one_reject_ends_it(gate: Gate, alice: Browser, tmp_path: Path) -> None:
     waits = held(gate.process, tmp_path)
     assert votes(alice, waits.id, "reject").status_code == 201

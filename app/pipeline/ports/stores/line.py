@@ -53,6 +53,10 @@ class Deliveries(Protocol):
         """Mark each delivery, by its id, as planned, or as ignored if it has a reason."""
         ...
 
+    def empty_bodies(self, before: datetime, limit: int) -> int:
+        """Keep of the oldest bodies of before this time only their digest, but of none that is waited for; return the number."""
+        ...
+
     def postpone(self, delivery_id: str, now: datetime, reason: str) -> int:
         """Keep it pending, twice as long each time up to five minutes; return how often that has happened."""
         ...
@@ -125,6 +129,10 @@ class Deployments(Protocol):
 
     def explain(self, deployment_id: str, why: str) -> None:
         """Store why it stands still, until it moves; an ended deployment keeps its reason."""
+        ...
+
+    def note_fault(self, deployment_id: str) -> datetime | None:
+        """Note that a passing fault keeps it from moving; return since when, or None if it has ended. It gives its place back."""
         ...
 
     def result(self, deployment_id: str, stage: Stage) -> StageResult | None:
