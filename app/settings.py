@@ -149,7 +149,16 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         return Settings.model_validate({n: env[key] for n in Settings.model_fields if (key := PREFIX + n.upper()) in env})
     except ValidationError as fault:
         faults = [f"{PREFIX}{str(e['loc'][0]).upper()}: {_plain_message(e['msg'], e['type'])}" for e in fault.errors()]
-        raise BadConfiguration(faults) from None
+        is_missing = env is None and any(e["type"] == "missing" for e in fault.errors())
+        raise BadConfiguration(faults + (_elsewhere() if is_missing else [])) from None
+
+
+def _elsewhere() -> list[str]:
+    """Say that this may be the wrong folder, if nothing says where the state is and it is not here."""
+    state = Path(".tidegate")
+    if f"{PREFIX}STATE_DIR" in os.environ or state.exists():
+        return []
+    return [f"there is no folder {state} here: run tidegate in the folder in which `tidegate up` was started"]
 
 
 def _plain_message(message: str, kind: str) -> str:
