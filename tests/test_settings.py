@@ -312,3 +312,16 @@ def test_a_faulty_connections_file_is_told_like_a_faulty_variable(tmp_path: Path
 def test_the_environment_for_references_is_that_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_BY_REFERENCE", "x")
     assert environ()["SECRET_BY_REFERENCE"] == "x"
+
+
+def test_in_a_folder_without_the_gates_state_the_right_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("TIDEGATE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadConfiguration) as caught:
+        load_settings()
+    assert caught.value.faults[-1].startswith("there is no folder .tidegate here: run tidegate in the folder")
+    (tmp_path / ".tidegate").mkdir()
+    with pytest.raises(BadConfiguration) as caught:
+        load_settings()
+    assert all("is not set" in fault for fault in caught.value.faults)

@@ -17,7 +17,8 @@ from app.pipeline.intake.replay import replay as replay_delivery
 app = typer.Typer(no_args_is_help=True, help="Deliveries of the forges, and what followed from them.")
 
 
-DELIVERY = Annotated[str, typer.Argument(metavar="delivery", help="The delivery's id, or an unambiguous beginning or end of it.")]
+NAMES = "The delivery's id (an end or a beginning is enough), the id that the forge shows, or the commit."
+DELIVERY = Annotated[str, typer.Argument(metavar="delivery", help=NAMES)]
 
 
 @app.command("list")

@@ -26,11 +26,20 @@ class ScimToken:
 
 @dataclass(frozen=True, slots=True)
 class WrittenResource:
-    """A resource that a request wrote: the document as it is now, None if it was deleted."""
+    """A resource that a request wrote: the document as it is now, None if it was deleted; `former` as it was before a change."""
 
     type: str
     id: str
     document: Mapping[str, Any] | None
+    former: Mapping[str, Any] | None = None
+
+    @property
+    def is_same_person(self) -> bool:
+        """Tell whether the provider says that a changed user is the same person: by its own id (RFC 7643 §3.1, externalId)."""
+        if self.type != "User" or self.document is None or self.former is None:
+            return False
+        external_id = self.document.get("externalId")
+        return bool(external_id) and external_id == self.former.get("externalId")
 
 
 def digest_of(token: str) -> str:

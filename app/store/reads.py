@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, Executable, Table, Text, cast, func, or_, select, text
+from sqlalchemy import ColumnElement, Connection, Engine, Executable, Table, Text, cast, func, or_, select, text
 
 from app.domain.approval import Review, Vote
 from app.domain.audit import AuditEntry, recorded_action
@@ -24,6 +25,7 @@ from app.store.schema.approvals import approval_requests, override_reviews, vote
 from app.store.schema.line import audit_entries, deliveries, deployments, stages
 
 SHORTEST_ID = 6
+MOST_CANDIDATES = 5
 NAMED_WITHIN = 60_000  # milliseconds, of the first 48 bits of a UUIDv7
 
 
@@ -73,9 +75,10 @@ class Reads:
         return [event for event in events if event is not None]
 
     def delivery(self, name: str) -> Delivery:
-        """Return the delivery with this id, or with an unambiguous beginning or end of it; raises NotFound."""
+        """Return the delivery with this id, the forge's id, or this commit, or an unambiguous part of one; raises NotFound."""
+        commit = deliveries.c.event["after"].astext
         with transaction(self.engine) as connection:
-            row = _by_id(connection, deliveries, name, "delivery")
+            row = _by_name(connection, deliveries, name, "delivery", (deliveries.c.forge_delivery_id, commit))
         return delivery_from(row)
 
     def deployments(
@@ -92,9 +95,9 @@ class Reads:
         return [deployment_from(row) for row in self._rows(query)]
 
     def deployment(self, name: str) -> DeploymentView:
-        """Return the deployment with this id, or with an unambiguous beginning or end of it; raises NotFound."""
+        """Return the deployment with this id or commit, or an unambiguous part of one; raises NotFound."""
         with transaction(self.engine) as connection:
-            deployment = deployment_from(_by_id(connection, deployments, name, "deployment"))
+            deployment = deployment_from(_by_name(connection, deployments, name, "deployment", (deployments.c.sha,)))
             of_stages = select(stages).where(stages.c.deployment_id == deployment.id).order_by(stages.c.finished_at)
             results = tuple(_result_from(row) for row in connection.execute(of_stages))
             both = approval_requests.join(votes, votes.c.request_id == approval_requests.c.id)
@@ -175,17 +178,32 @@ class Reads:
             return list(connection.execute(query))
 
 
-def _by_id(connection: Connection, table: Table, name: str, what: str) -> Any:
-    """Find one row by its id, or by an unambiguous beginning or end of it (ids of one hour begin alike)."""
+def _by_name(connection: Connection, table: Table, name: str, what: str, others: Sequence[ColumnElement[str]]) -> Any:
+    """Find one row by its id or, if none has it, by the next of the other names: the whole, or an unambiguous beginning.
+
+    An unambiguous end of an id is enough, too, since ids of one hour begin alike.
+    """
     wanted = name.strip().lower()
     if len(wanted) < SHORTEST_ID:
         raise NotFound(f"{name!r} is too short for a {what}'s id; give {SHORTEST_ID} characters or more")
     id_text = cast(table.c.id, Text)
-    fits = or_(id_text.startswith(wanted, autoescape=True), id_text.endswith(wanted, autoescape=True))
-    rows = connection.execute(select(table).where(fits).limit(2)).all()
-    if len(rows) != 1:
-        raise NotFound(f"{'more than one' if rows else 'no'} {what} is named {name}")
-    return rows[0]
+    by_id = or_(id_text.startswith(wanted, autoescape=True), id_text.endswith(wanted, autoescape=True))
+    for fits in (by_id, *(func.lower(other).startswith(wanted, autoescape=True) for other in others)):
+        query = select(table).where(fits).order_by(table.c.position.desc()).limit(MOST_CANDIDATES + 1)
+        rows = connection.execute(query).all()
+        if len(rows) == 1:
+            return rows[0]
+        if rows:
+            more = ", …" if len(rows) > MOST_CANDIDATES else ""
+            candidates = ", ".join(_candidate(row) for row in rows[:MOST_CANDIDATES])
+            raise NotFound(f"more than one {what} is named {name}: {candidates}{more}")
+    raise NotFound(f"no {what} is named {name}")
+
+
+def _candidate(row: Any) -> str:
+    """Name one of several rows: its id, and what tells it apart."""
+    about = getattr(row, "environment", None) or row.event_header
+    return f"{row.id} ({about}, {row.state})"
 
 
 def _result_from(row: Any) -> StageResult:

@@ -462,6 +462,37 @@ def test_every_fault_of_the_configuration_is_told_by_file_and_line(
             assert [each for each in lines if each.startswith(f"tidegate.toml:{line}: ") and what in each], lines
 
 
+# A slip in one of the two files, and what is told of it.
+SLIPS: dict[str, tuple[str, str, str, str]] = {
+    "login": ("people.toml", '"gogs:2"', '"gogs:alice"', "people.toml:3: people.0.accounts.0: the account 'gogs:alice' of alice"),
+    "zero": ("people.toml", '"gogs:2"', '"gogs:02"', "people.toml:3: people.0.accounts.0: the account 'gogs:02' of alice"),
+    "home": ("tidegate.toml", 'path = "site"', 'path = "~/www/shop"', "tidegate.toml:16: targets.site.path: '~/www/shop'"),
+    "ref": ("tidegate.toml", '"branch:main"', '"branch:refs/heads/main"', "tidegate.toml:21: environments.0.deploys.0: "),
+}
+
+
+@pytest.mark.parametrize(("file", "good", "bad", "told"), SLIPS.values(), ids=SLIPS.keys())
+def test_a_slip_is_refused_with_file_and_line(cli: Cli, file: str, good: str, bad: str, told: str) -> None:
+    path = cli.folder / file
+    assert good in path.read_text()
+    path.write_text(path.read_text().replace(good, bad, 1))
+    (line,) = cli("config", "check").ended_with(CONFIGURATION).splitlines()
+    assert line.startswith(told)
+    assert cli("delivery", "list").code == 0  # what runs already goes on
+
+
+def test_refs_that_two_stars_deploy_now_are_listed_and_the_number_of_a_repository_is_offered(cli: Cli, engine: Engine) -> None:
+    path = cli.folder / "tidegate.toml"
+    path.write_text(path.read_text().replace('"branch:main"', '"branch:**"', 1))
+    event = Event(EventKind.PUSH, REPOSITORY, "refs/heads/release/2024/05", None, "d" * 40, ALICE)
+    inbox = SqlInbox(engine, lambda d: _entry("delivery:received", d.id, None))
+    inbox.put(Delivery(IDS.new(), "gogs", "f-3", "push", b"{}", event, None, NOW, DeliveryState.PENDING)).result(timeout=30)
+    ran = cli("config", "check")
+    assert ran.code == 0
+    assert 'production deploys "branch:**"' in ran.err and "refs/heads/release/2024/05 fit now" in ran.err
+    assert "add repository_id = 1" in ran.text
+
+
 def test_faults_of_people_and_policies_are_told_together(cli: Cli) -> None:
     (cli.folder / "people.toml").write_text('[[people]]\nsubject = "alice"\ngruops = []\n')
     (cli.folder / "policies" / "all.cedar").write_text("permit (principal, action, resource")

@@ -27,6 +27,7 @@ GOOD = toml(
 NAME_PATTERN = "String should match pattern '^[a-z0-9][a-z0-9-]{0,62}$'"
 URL_PATTERN = r"String should match pattern '^(https?|ssh|file)://\S+$'"
 REFERENCE = 'must be a reference, "env:NAME" or "file:PATH": this file holds no secrets'
+DURATION = 'write seconds, or a number with ms, s, m or h, such as "90s" or "2h"'
 REF_PATTERN = 'must be "branch:GLOB", "tag:GLOB" or "release"'
 
 # fault: what stands in GOOD, what stands there instead, and the whole text of the one fault
@@ -94,7 +95,7 @@ FAULTS = {
     "bad duration": (
         '"2m"',
         '"2 min"',
-        "28: environments.1.health.within: Input should be a valid number, unable to parse string as a number",
+        f"28: environments.1.health.within: '2 min' is not a time: {DURATION}",
     ),
     "no duration at all": ('"2m"', '"0s"', "28: environments.1.health.within: Input should be greater than 0"),
     "negative duration": ('"2m"', "-1", "28: environments.1.health.within: Input should be greater than 0"),
@@ -210,7 +211,7 @@ def test_several_faults_are_all_listed_in_line_order(tmp_path: Path) -> None:
         "tidegate.toml:7: zones.local.kind: Input should be 'compute' or 'storage'",
         f"tidegate.toml:18: environments.0.deploys.0: {REF_PATTERN}",
         f"tidegate.toml:23: environments.1.name: {NAME_PATTERN}",
-        "tidegate.toml:28: environments.1.health.within: Input should be a valid number, unable to parse string as a number",
+        f"tidegate.toml:28: environments.1.health.within: 'soon' is not a time: {DURATION}",
     ]
 
 

@@ -112,7 +112,8 @@ def test_a_secret_file_that_cannot_serve_is_told_without_the_secret(
     (tmp_path / "hook").touch(mode=0o600)
     (tmp_path / "hook").write_text(" s3cret \n")
     advice()
-    configuration = configure(toml(site={"modes": "commit"}, forge={"webhook_secrets": ["env:HOOK", f"file:{tmp_path}/hook", f"file:{tmp_path}/none"]}))
+    secrets = ["env:HOOK", f"file:{tmp_path}/hook", f"file:{tmp_path}/none"]
+    configuration = configure(toml(site={"modes": "commit"}, forge={"webhook_secrets": secrets}))
     told = list(advise(configuration, load_policies(tmp_path / "policies")))
     assert [line.split(": ")[0] for line in told] == ["forges.gogs.webhook_secrets"] * 2
     assert "begins or ends with a blank" in told[0] and "s3cret" not in told[0] and "No such file" in told[1]

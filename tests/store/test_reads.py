@@ -132,6 +132,35 @@ def test_too_short_ambiguous_and_unknown_ids_are_not_found_and_the_text_says_whi
         assert why in message and what in message and (name in message or repr(name) in message)
 
 
+def test_a_delivery_is_found_by_the_id_that_the_forge_shows_and_by_its_commit(engine: Engine) -> None:
+    put(engine, id=FIRST, forge_delivery_id="F2B5AAE0-1f8b-4f3c-9d5e-000000000001")
+    other = Event(EventKind.PUSH, REPOSITORY, "refs/heads/main", None, "b" * 40, ALICE)
+    put(engine, id=SECOND, forge_delivery_id="f2b5aae0-1f8b-4f3c-9d5e-000000000002", event=other)
+    reads = Reads(engine)
+    assert reads.delivery("f2b5aae0-1f8b-4f3c-9d5e-000000000001").id == FIRST
+    assert reads.delivery("F2B5AAE0-1F8B-4F3C-9D5E-000000000002").id == SECOND
+    assert reads.delivery("b" * 40).id == SECOND
+    assert reads.delivery("a" * 7).id == FIRST
+
+
+def test_a_deployment_is_found_by_its_commit(engine: Engine) -> None:
+    found = add(engine, sha="c0ffee" + "1" * 34)
+    add(engine)
+    assert Reads(engine).deployment("c0ffee1").deployment.id == found.id
+
+
+def test_several_that_fit_a_name_are_listed_with_what_tells_them_apart(engine: Engine) -> None:
+    for name in ("production", "staging"):
+        add(engine, sha="c0ffee" + "1" * 34, environment=name)
+    put(engine, id=FIRST)
+    put(engine, id=SECOND)
+    with pytest.raises(NotFound) as caught:
+        Reads(engine).deployment("c0ffee1")
+    assert "(production, planned)" in str(caught.value) and "(staging, planned)" in str(caught.value)
+    with pytest.raises(NotFound, match=rf"{SECOND} \(push, pending\), {FIRST} \(push, pending\)"):
+        Reads(engine).delivery("a" * 40)
+
+
 def test_a_too_short_id_says_how_long_it_must_be(engine: Engine) -> None:
     with pytest.raises(NotFound, match="give 6 characters or more"):
         Reads(engine).delivery("01234")

@@ -15,14 +15,20 @@ from app.toml_lines import Where
 
 _NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
 _DURATION = re.compile(r"\A(\d+(?:\.\d+)?)(ms|s|m|h)\Z")
+_NUMBER = re.compile(r"\A\d+(?:\.\d+)?\Z")
 _EVENT = re.compile(r"[a-z][a-z-]*:(?:[a-z][a-z-]*|\*)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def _seconds(value: object) -> object:
     """Read `60s`, `2m`, `500ms` or a number as seconds."""
-    match = _DURATION.match(value) if isinstance(value, str) else None
-    return float(match[1]) * _UNITS[match[2]] if match else value
+    if not isinstance(value, str):
+        return value
+    if match := _DURATION.match(value):
+        return float(match[1]) * _UNITS[match[2]]
+    if not _NUMBER.match(value):
+        raise ValueError(f'{value[:40]!r} is not a time: write seconds, or a number with ms, s, m or h, such as "90s" or "2h"')
+    return value
 
 
 def _reference(value: str) -> str:

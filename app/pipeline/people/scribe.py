@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -73,6 +73,17 @@ class Scribe:
             return False
         self.note(unit, [(AuditAction.ACCESS_LINKED, link_detail(link))])
         return True
+
+    def move_links(self, unit: Unit, former: str, subject: str) -> None:
+        """Link the accounts of a subject to its new name, but not those of people.toml, which names people itself."""
+        acts: list[Act] = []
+        for link in unit.access.links_of([former]):
+            if link.how is not LinkedBy.FILE:
+                unit.access.unlink(Account(link.forge, link.account_id, ""), [link.how])
+                renamed = replace(link, subject=subject)
+                unit.access.link(renamed)
+                acts += [(AuditAction.ACCESS_UNLINKED, link_detail(link)), (AuditAction.ACCESS_LINKED, link_detail(renamed))]
+        self.note(unit, acts)
 
     def note(self, unit: Unit, acts: Sequence[Act]) -> None:
         """Audit acts on the access map, and raise its version, so that decisions under way are made again."""

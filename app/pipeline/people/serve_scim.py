@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.domain.access import Identity, Page, SourceKind
-from app.domain.errors import NotAllowed
+from app.domain.errors import BadRequest, NotAllowed
 from app.domain.scim import WrittenResource
 from app.pipeline.people.scim_token import ScimCaller
 from app.pipeline.people.scribe import Scribe
@@ -40,7 +40,23 @@ class ScimWriter:
 
     def record(self, unit: Unit, written: WrittenResource) -> None:
         """Put what was written into the access map; raises BadRequest or NotAllowed if it does not fit there."""
-        self.scribe.say(unit, self.source, self._page(unit, written))
+        page = self._page(unit, written)
+        if written.is_same_person:
+            self._follow(unit, written, page.identities[0].subject)
+        self.scribe.say(unit, self.source, page)
+
+    def _follow(self, unit: Unit, written: WrittenResource, subject: str) -> None:
+        """Let the account links follow a person whom the provider renames, if nobody else is or was meant by either name."""
+        try:
+            former = self.caller.documents.identity(written.id, written.former or {}).subject
+        except BadRequest:
+            return
+        if former == subject:
+            return
+        said = unit.access.statements([former, subject])
+        own = [(s.source, s.identity.external_id) for s in said.get(former, ())]
+        if own == [(self.source, written.id)] and not said.get(subject) and not unit.access.links_of([subject]):
+            self.scribe.move_links(unit, former, subject)
 
     def _page(self, unit: Unit, written: WrittenResource) -> Page:
         match written:

@@ -103,7 +103,7 @@ class SqlScim(ScimStorage):
         with self._unit(writing=True) as unit:
             row = self._row(unit, resource_type, cast(str, resource.id), expected_version)
             values = self._values(unit, resource_type, resource)
-            return self._write(unit, self._change(row, values))
+            return self._write(unit, self._change(row, values), row.document)
 
     def delete(self, resource_type: ResourceType, resource_id: str, *, expected_version: str | None = None) -> None:
         """Delete a resource, take it out of every group, and record both."""
@@ -188,14 +188,14 @@ class SqlScim(ScimStorage):
         now = max(self._desk.clock.now(), row.modified_at + timedelta(microseconds=1))
         return update(scim_resources).where(*_key(row)).values(**values, modified_at=now).returning(scim_resources)
 
-    def _write(self, unit: SqlUnit, statement: Any) -> Resource[Any]:
+    def _write(self, unit: SqlUnit, statement: Any, former: Mapping[str, Any] | None = None) -> Resource[Any]:
         try:
             row = unit.connection.execute(statement).one()
         except IntegrityError:
             raise UniquenessException(
                 detail="another resource of this source has this name (upper and lower case are equal)"
             ) from None
-        self._desk.record(unit, WrittenResource(row.type, row.id, _effective_document(unit, row)))
+        self._desk.record(unit, WrittenResource(row.type, row.id, _effective_document(unit, row), former))
         return self._resource(row)
 
     def _resource(self, row: Row[Any]) -> Resource[Any]:
