@@ -221,13 +221,20 @@ def _messages(commits: Iterable[pygit2.Commit], reading: _Reading) -> tuple[Comm
         text = raw[:LONGEST_MESSAGE].decode(errors="replace")
         reading.text_left -= len(text)
         messages.append(
-            CommitMessage(str(commit.id), text, _author_name(commit), _email(commit.author), _email(commit.committer))
+            CommitMessage(
+                str(commit.id),
+                text,
+                _name(commit.author),
+                _email(commit.author),
+                _email(commit.committer),
+                _name(commit.committer),
+            )
         )
     return tuple(messages)
 
 
-def _author_name(commit: pygit2.Commit) -> str:
-    return _as_text(bytes(commit.author.raw_name or b""))
+def _name(who: pygit2.Signature) -> str:
+    return _as_text(bytes(who.raw_name or b""))
 
 
 def _email(who: pygit2.Signature) -> str:

@@ -254,7 +254,7 @@ def test_no_name_of_a_path_says_that_the_paths_are_all(alice: Person, person: Ma
     for number in range(260):
         (bob.clone / f"{'.' * (number % 3 + 1)}{number:04d}{'z' * 200}").write_text("x\n")
     bob.commit()
-    for number in range(260, 1400):
+    for number in range(260, 2400):
         (bob.clone / f".{number:04d}{'y' * 200}").write_text("x\n")
     bob.commit()
     done = bob.push("HEAD:refs/heads/topic")
