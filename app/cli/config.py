@@ -13,6 +13,7 @@ from app.config.check import unwise
 from app.config.example import write_example
 from app.config.load import Configuration
 from app.domain.errors import StoreUnavailable
+from app.integrations.forges.pre_receive import CURRENT_VERSION, INSTALL_ANEW
 from app.settings import Settings, load_settings
 
 app = typer.Typer(no_args_is_help=True, help="Settings, tidegate.toml, people and policies.")
@@ -51,7 +52,11 @@ def _warn(settings: Settings, configuration: Configuration) -> None:
     if configuration.people is None and unread.exists():
         errors.print(f'warning: {unread} is not read; set `people = "people.toml"` in tidegate.toml to make it a source again')
     try:
-        if build(settings, pool_size=1).reads.may_change_audit():
+        reads = build(settings, pool_size=1).reads
+        for repository, version in sorted(reads.push_checks().items()):
+            if version < CURRENT_VERSION:
+                errors.print(f"warning: the check in {repository} is version {version}; {INSTALL_ANEW}")
+        if reads.may_change_audit():
             errors.print("warning: this database role may change audit entries; use a role that does not own the tables")
     except StoreUnavailable as fault:
         errors.print(f"warning: {fault}")

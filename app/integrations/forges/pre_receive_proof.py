@@ -74,7 +74,7 @@ def prove(repository: Path, script: str, *, url: str, forge: str) -> None:
 def commits_of_refs(repository: Path) -> list[str]:
     """List the commits that branches and tags hold now; raises NotAllowed."""
     form = "--format=%(objecttype) %(objectname) %(*objecttype) %(*objectname)"
-    done = run_as_owner(repository, ["git", "-C", str(repository.absolute()), "for-each-ref", form, "refs/heads", "refs/tags"])
+    done = run_as_owner(repository, ["git", "--git-dir=.", "for-each-ref", form, "refs/heads", "refs/tags"])
     if done.returncode != 0:
         raise NotAllowed(f"{repository}: git cannot list its refs: {_told(done.stderr.decode(errors='replace'))}")
     words = done.stdout.decode().split()
@@ -84,9 +84,15 @@ def commits_of_refs(repository: Path) -> list[str]:
 def run_as_owner(
     repository: Path, command: Sequence[str], *, text: str = "", env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run a command as the repository's owner, if we may."""
+    """Run a command in the repository, as its owner if we may."""
     owner, kept = repository.stat(), {name: os.environ[name] for name in ("PATH", "TMPDIR") if name in os.environ}
-    options = {"input": text.encode(), "capture_output": True, "timeout": _SECONDS, "env": kept | dict(env or {})}
+    options = {
+        "input": text.encode(),
+        "capture_output": True,
+        "timeout": _SECONDS,
+        "cwd": repository,
+        "env": kept | dict(env or {}),
+    }
     if os.getuid() == 0 and owner.st_uid != 0:
         groups = os.getgrouplist(_name_of(owner), owner.st_gid)
         try:

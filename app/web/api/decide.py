@@ -80,8 +80,10 @@ class Instances:
 
     def _admit(self, forge: str, account: str, proven_forges: frozenset[str], buckets: Buckets) -> None:
         try:
+            if forge not in self.process.services.guard().forges:
+                raise BadToken(f"tidegate.toml has no forge {plain_line(forge, 100)!r}: give its name under [forges]")
             if forge not in proven_forges:
-                raise BadToken("the secret is not one of this forge's")
+                raise BadToken("the secret is not one of this forge's decide_secrets, but another's")
             _limit(buckets.take(account, time.monotonic()), "this account pushes more often than it may")
         except (BadToken, RateLimited) as refusal:
             log.warning("refused forge %s, account %s: %s", plain_line(forge, 100), plain_line(account, 100), refusal)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
+from tests.integrations.targets.cast import Request, serving
 from tests.pipeline.ask.cast import ACCOUNTS, POLICIES, REPOSITORY_ID, Hub, Person, configure
 from tests.pipeline.ask.test_check import SHELLS
 from tests.web.gate import Gate
@@ -157,9 +159,7 @@ def test_a_broken_curl_takes_no_push(hub: Hub, push: str, gate: Gate, tmp_path: 
 
 
 def test_a_gate_that_hangs_up_in_the_middle_has_not_answered(hub: Hub, push: str) -> None:
-    from tests.integrations.targets.cast import serving
-
-    def half(handler, request):  # type: ignore[no-untyped-def]
+    def half(handler: BaseHTTPRequestHandler, request: Request) -> None:
         handler.send_response(200)
         handler.send_header("content-length", "100")
         handler.end_headers()
