@@ -16,7 +16,7 @@ from app.integrations.forges.pre_receive import Check, install, remove, require_
 from app.integrations.forges.pre_receive_proof import check_secret, prove
 from app.integrations.inspection.patch import GIT_ARGUMENTS
 from app.integrations.secrets.file import FileSecrets
-from app.settings import load_settings
+from app.settings import load_settings, temporary_folder
 
 app = typer.Typer(no_args_is_help=True, help="The gate's check inside Gogs.")
 
@@ -66,7 +66,7 @@ def install_hook(
         git_diff=GIT_ARGUMENTS,
     )
     if asks:
-        prove(repository, check.script(), url=check.url, forge=forge)
+        prove(repository, check.script(), url=check.url, forge=forge, env=temporary_folder())
     replaced = install(repository, check, force=force)
     if as_json:
         return print_json(installed_json(repository, is_closed=is_closed, kept=replaced))

@@ -57,9 +57,9 @@ def check_secret(path: Path, secret: Secret, repository: Path) -> None:
         )
 
 
-def prove(repository: Path, script: str, *, url: str, forge: str) -> None:
+def prove(repository: Path, script: str, *, url: str, forge: str, env: Mapping[str, str]) -> None:
     """Have the script ask the gate once, as Gogs' user; raises NotAllowed, which says what is wrong and what would mend it."""
-    numbers = {"GOGS_AUTH_USER_ID": "1", "GOGS_REPO_ID": "1"}
+    numbers = {"GOGS_AUTH_USER_ID": "1", "GOGS_REPO_ID": "1", **env}
     try:
         done = run_as_owner(repository, ["/bin/sh", "-s", "--", "--prove"], text=script, env=numbers)
     except subprocess.TimeoutExpired:
@@ -85,7 +85,7 @@ def run_as_owner(
     repository: Path, command: Sequence[str], *, text: str = "", env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a command in the repository, as its owner if we may."""
-    owner, kept = repository.stat(), {name: os.environ[name] for name in ("PATH", "TMPDIR") if name in os.environ}
+    owner, kept = repository.stat(), {"PATH": os.pathsep.join(os.get_exec_path())}
     options = {
         "input": text.encode(),
         "capture_output": True,

@@ -84,7 +84,7 @@ def test_what_is_no_answer_of_a_gate_refuses_in_both(alice: Person, hub: Hub, st
         assert done.returncode != 0 and told in done.stderr
 
 
-def test_a_wrong_secret_refuses_in_both(alice: Person, hub: Hub, gate: Gate) -> None:
+def test_a_wrong_secret_refuses_in_both(alice: Person, hub: Hub, gate: Gate, caplog: pytest.LogCaptureFixture) -> None:
     write_private(hub.secret_file, "another-secret-altogether")
     hub.install(is_closed=False)
     alice.commit()
@@ -92,6 +92,7 @@ def test_a_wrong_secret_refuses_in_both(alice: Person, hub: Hub, gate: Gate) -> 
     assert done.returncode != 0 and "HTTP 401" in done.stderr
     write_private(hub.secret_file, SECRET + "2")  # that of another forge of this gate
     assert "HTTP 401" in alice.push("main").stderr
+    assert "refused forge gogs, account gogs:71: the secret is not one of this forge's" in caplog.text
 
 
 @pytest.mark.parametrize("content", ["", "x y", 'a"\nurl = "http://evil', "é" * 20])
