@@ -304,6 +304,11 @@ def _plain_message(message: str, kind: str, if_missing: str) -> str:
     return f"is not set{if_missing}" if kind == "missing" else message[:1].lower() + message[1:]
 
 
+def temporary_folder() -> dict[str, str]:
+    """Return TMPDIR, if it is set, for a program that is started without the rest of the environment."""
+    return {"TMPDIR": os.environ["TMPDIR"]} if "TMPDIR" in os.environ else {}
+
+
 def tell_ready() -> None:
     """Tell the supervisor, if one started this process, that it is at work."""
     if name := os.environ.get(READY_FILE):

@@ -320,7 +320,7 @@ def test_in_a_folder_without_the_gates_state_the_right_folder_is_named(tmp_path:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(BadConfiguration) as caught:
         load_settings()
-    assert caught.value.faults[-1].startswith("there is no folder .tidegate here: run tidegate in the folder")
+    assert caught.value.faults[-1].endswith("run this where .tidegate is (`tidegate up` leaves .tidegate/connections.env), or set it")
     (tmp_path / ".tidegate").mkdir()
     with pytest.raises(BadConfiguration) as caught:
         load_settings()

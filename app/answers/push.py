@@ -12,6 +12,7 @@ from app.domain.text import visible
 from app.pipeline.ask.decide_push import PushAnswer, RefDecision
 
 MOST_SHOWN, LONGEST_REF = 10, 200
+FIRST_VERSION = 1
 
 
 class _Model(BaseModel):
@@ -37,6 +38,7 @@ class DecideDecision(_Model):
     policies: list[str] = Field(description="the ids of the policies that decided")
     reason: str
     findings: list[DecideFinding]
+    culprits: list[str] = Field(description="what policies ask about and the ref does not meet, named")
 
 
 class DecideAnswer(_Model):
@@ -52,12 +54,17 @@ def push_answer(answer: PushAnswer) -> DecideAnswer:
     return DecideAnswer(id=answer.id, allowed=answer.allowed, decisions=[_decision(decision) for decision in answer.decisions])
 
 
-def push_text(answer: PushAnswer) -> str:
-    """Spell the decision in a few lines for the person who pushes: `ok`, or what is denied and why."""
-    lines = ["ok"] if answer.allowed else ["denied"]
+def push_text(answer: PushAnswer, check_version: int | None) -> str:
+    """Spell the decision in a few lines for the person who pushes: `ok N` for N refs, or what is denied and why.
+
+    The first version of the check knows `ok` alone.
+    """
+    allowed = "ok" if check_version == FIRST_VERSION else f"ok {len(answer.decisions)}"
+    lines = [allowed] if answer.allowed else ["denied"]
     denied = [decision for decision in answer.decisions if decision.effect.value != "allow"]
     for decision in denied[:MOST_SHOWN]:
         lines.append(f"{visible(decision.ref, LONGEST_REF)}: {decision.reason}")
+        lines += [f"  {culprit}" for culprit in decision.culprits[:MOST_SHOWN]]
         lines += [_line(finding) for finding in decision.findings[:MOST_SHOWN]]
     if len(denied) > MOST_SHOWN:
         lines.append(f"and {len(denied) - MOST_SHOWN} more refs")
@@ -73,6 +80,7 @@ def _decision(decision: RefDecision) -> DecideDecision:
         policies=list(decision.policies),
         reason=decision.reason,
         findings=[DecideFinding(**(asdict(finding) | {"kind": finding.kind.value})) for finding in decision.findings],
+        culprits=list(decision.culprits),
     )
 
 

@@ -16,6 +16,7 @@ from app.config.load import Configuration
 from app.domain.errors import StoreUnavailable
 from app.domain.event import Event
 from app.guard.advise import advise, unbound, widened
+from app.integrations.forges.pre_receive import CURRENT_VERSION, INSTALL_ANEW
 from app.pipeline.ports.services import Guard
 from app.settings import Settings, load_settings
 
@@ -63,6 +64,9 @@ def _warn(settings: Settings, configuration: Configuration, guard: Guard) -> Non
     seen: list[Event] | None = None
     try:
         reads = build(settings, pool_size=1).reads
+        for repository, version in sorted(reads.push_checks().items()):
+            if version < CURRENT_VERSION:
+                errors.print(f"warning: the check in {repository} is version {version}; {INSTALL_ANEW}")
         if reads.may_change_audit():
             errors.print("warning: this database role may change audit entries; use a role that does not own the tables")
         seen = reads.seen_events()

@@ -12,10 +12,11 @@ from app.answers.gate import installed_json, removed_json
 from app.cli.output import JSON, command, console, print_json
 from app.config.tables.fields import Seconds
 from app.domain.errors import BadRequest
-from app.integrations.forges.pre_receive import Check, check_secret, install, remove
+from app.integrations.forges.pre_receive import Check, install, remove, require_repository
+from app.integrations.forges.pre_receive_proof import check_secret, prove
 from app.integrations.inspection.patch import GIT_ARGUMENTS
 from app.integrations.secrets.file import FileSecrets
-from app.settings import load_settings
+from app.settings import load_settings, temporary_folder
 
 app = typer.Typer(no_args_is_help=True, help="The gate's check inside Gogs.")
 
@@ -42,6 +43,9 @@ def install_hook(
         bool, typer.Option("--inspect", help="Send new content, so that it is inspected before the push is taken.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a script that is not ours, and keep it beside.")] = False,
+    asks: Annotated[
+        bool, typer.Option("--ask/--no-ask", help="Ask the gate once, as Gogs' user, before anything is written.")
+    ] = True,
     is_removed: Annotated[bool, typer.Option("--remove", help="Remove the check instead.")] = False,
     as_json: JSON = False,
 ) -> None:
@@ -50,6 +54,7 @@ def install_hook(
         return _remove(repository, as_json)
     if not forge or secret_file is None:
         raise BadRequest("give --forge (the name of this forge) and --secret-file (the file with its secret)")
+    require_repository(repository)
     check_secret(secret_file, FileSecrets().get(str(secret_file)), repository)
     check = Check(
         url=url or str(load_settings().public_url),
@@ -58,8 +63,10 @@ def install_hook(
         is_closed=is_closed,
         seconds=_seconds(timeout),
         inspects=inspect,
-        git_log=GIT_ARGUMENTS,
+        git_diff=GIT_ARGUMENTS,
     )
+    if asks:
+        prove(repository, check.script(), url=check.url, forge=forge, env=temporary_folder())
     replaced = install(repository, check, force=force)
     if as_json:
         return print_json(installed_json(repository, is_closed=is_closed, kept=replaced))

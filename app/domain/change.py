@@ -55,6 +55,7 @@ class CommitMessage:
     author_name: str
     author_email: str
     committer_email: str
+    committer_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

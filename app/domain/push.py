@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from app.domain.change import Changes
@@ -16,7 +17,8 @@ class RefUpdate:
 
     The other fields come from the forge's git; None or not whole means unknown. `commit` is the commit behind a tag object
     `new`. `forced` tells whether `old` is left behind. `emails` are those of new commits, and `paths` the changed ones;
-    `emails_known` and `paths_known` tell whether these lists are whole. `changes` are for content inspection.
+    `emails_known` and `paths_known` tell whether these lists are whole. `changes` are for content inspection. `bases` are the
+    commits that the new ones were told apart by (None: the check did not say). `commit_of` names a commit for each e-mail.
     """
 
     ref: str
@@ -29,6 +31,8 @@ class RefUpdate:
     paths: tuple[str, ...] = ()
     paths_known: bool = False
     changes: Changes | None = None
+    bases: tuple[str, ...] | None = None
+    commit_of: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def event(self) -> str:
@@ -41,6 +45,18 @@ class RefUpdate:
     def sha(self) -> str:
         """The commit if it is known, else the object."""
         return self.commit or self.new
+
+    @property
+    def compared_with(self) -> tuple[str, ...] | None:
+        """The commits that the check compared with, for `CheckedPush.bases`.
+
+        The commit itself, if nothing was looked at, or perhaps not all. None if at least the commit itself was.
+        """
+        if self.bases is not None:
+            return self.bases
+        if self.event == "push" and self.forced is False and self.emails_known:
+            return (self.old,)
+        return None if self.emails and self.emails_known else (self.sha,)
 
     @property
     def is_forced(self) -> bool:
@@ -56,11 +72,15 @@ class RefUpdate:
 
 @dataclass(frozen=True, slots=True)
 class PushRequest:
-    """A push: the account that the forge let in, the repository, and all refs that are to be changed."""
+    """A push: the account that the forge let in, the repository, and all refs that are to be changed.
+
+    `check_version` is that of the installed check that asks (None: something else asks).
+    """
 
     repository: Repository
     account: Account
     updates: tuple[RefUpdate, ...]
+    check_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

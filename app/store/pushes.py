@@ -9,7 +9,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, exists, select
 from sqlalchemy.dialects.postgresql import insert
 
+from app.domain.deployment import State
 from app.domain.push import CheckedPush
+from app.store.schema.line import deployments
 from app.store.schema.pushes import checked_pushes as table
 
 
@@ -34,6 +36,12 @@ class SqlPushes:
         fits = (table.c.forge == forge, table.c.repository_id == repository_id, table.c.sha.in_(shas))
         rows = self.connection.execute(select(table).where(*fits).order_by(table.c.decided_at, table.c.decision_id, table.c.ref))
         return [_push(row) for row in rows]
+
+    def released(self, forge: str, repository_id: int, shas: Sequence[str]) -> set[str]:
+        """Return those of these commits that were ever released; one lookup in one index."""
+        fits = (deployments.c.forge == forge, deployments.c.repository_id == repository_id, deployments.c.sha.in_(shas))
+        is_release = deployments.c.state == State.SUCCEEDED
+        return set(self.connection.execute(select(deployments.c.sha).distinct().where(*fits, is_release)).scalars())
 
 
 def _push(row: Row[Any]) -> CheckedPush:

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Connection, Engine, Executable, Table, Text, cast, func, or_, select, text
 
 from app.domain.approval import Review, Vote
-from app.domain.audit import AuditEntry, recorded_action
+from app.domain.audit import AuditAction, AuditEntry, recorded_action
 from app.domain.delivery import Delivery
 from app.domain.deployment import Deployment, DispatchRow, Stage, StageResult, Trigger
 from app.domain.errors import NotFound
@@ -26,6 +26,8 @@ from app.store.schema.line import audit_entries, deliveries, deployments, stages
 
 SHORTEST_ID = 6
 MOST_CANDIDATES = 5
+LOOKED_BACK = 20_000  # entries
+_PUSHES = (AuditAction.PUSH_ALLOWED, AuditAction.PUSH_DENIED)
 NAMED_WITHIN = 60_000  # milliseconds, of the first 48 bits of a UUIDv7
 
 
@@ -123,6 +125,14 @@ class Reads:
         if delivery_id:
             query = query.where(audit_entries.c.delivery_id == delivery_id)
         return [_entry_from(row) for row in reversed(self._rows(query))]
+
+    def push_checks(self) -> dict[str, int]:
+        """Return the version of the check that asked last, for each repository of the newest entries of the log."""
+        newest = select(audit_entries.c.seq, audit_entries.c.action, audit_entries.c.detail)
+        recent = newest.order_by(audit_entries.c.seq.desc()).limit(LOOKED_BACK).subquery()
+        version = recent.c.detail["check_version"].astext
+        query = select(recent.c.detail["repository"].astext, version).where(recent.c.action.in_(_PUSHES), version.is_not(None))
+        return {repository: int(version) for repository, version in self._rows(query.order_by(recent.c.seq))}
 
     def audit_of_push(self, decision_id: str) -> list[AuditEntry]:
         """List the audit entries of a decision about a push; raises NotFound.

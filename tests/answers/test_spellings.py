@@ -54,7 +54,7 @@ ANSWERS: dict[str, Callable[[], Any]] = {
     "proposal.detail_answer": lambda: proposal.detail_answer(values.PROPOSAL, values.NOW, "-old\n+new"),
     "proposal.detail_json": lambda: proposal.detail_json(values.PROPOSAL, values.NOW, "-old\n+new"),
     "push_answer": lambda: push.push_answer(values.PUSH),
-    "push_text": lambda: push.push_text(values.PUSH),
+    "push_text": lambda: push.push_text(values.PUSH, 2),
     "link_answer": lambda: people.link_answer(values.LINK),
     "link_json": lambda: people.link_json(values.LINK),
     "links_answer": lambda: people.links_answer([values.LINK]),

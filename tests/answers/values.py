@@ -109,7 +109,9 @@ PROPOSAL = Proposal(
     comment="good",
     deployment_id="d-2",
 )
-PUSH = PushAnswer("q-1", False, (RefDecision("refs/heads/main", Effect.DENY, ("no-secrets",), "a secret", (FINDING,)),))
+PUSH = PushAnswer(
+    "q-1", False, (RefDecision("refs/heads/main", Effect.DENY, ("no-secrets",), "a secret", (FINDING,), ("logo.png is binary",)),)
+)
 LINK = AccountLink("gogs", "2", "alice", LinkedBy.ADMIN, "os:root", NOW)
 SESSION = Session("s-1", "alice", "corp", NOW, LATER, "aal2", ("pwd", "mfa"), "192.0.2.1", "DE", "https://id.example")
 TOKEN = VerifiedToken(

@@ -7,32 +7,31 @@ internal/database/repo.go, createDelegateHooks; cmd/gogs/hook.go, runHookPreRece
 from __future__ import annotations
 
 import os
-import pwd
 import re
 import shlex
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from app.domain.errors import BadRequest, NotAllowed, NotFound
-from app.integrations.secrets.protocol import Secret
+from app.integrations.forges.pre_receive_proof import commits_of_refs
 
 TEMPLATE = (Path(__file__).parent / "pre_receive.sh").read_text(encoding="utf-8")
 MARK = "# tidegate pre-receive check"
-SHORTEST_SECRET = 16
+CURRENT_VERSION = int(re.findall(r"^version=(\d+)$", TEMPLATE, re.MULTILINE)[0])
+INSTALL_ANEW = "install it anew: tidegate gogs install-hook"
+TIPS = "tidegate.tips"  # beside the script: the commits that stood when it was installed
 SECONDS = range(2, 61)
 _DELEGATE = re.compile(rb" hook --config=.* pre-receive")
 _PLACE = re.compile(r"@([A-Z_]+)@")
 _URL = re.compile(r"https?://[\x21-\x7e]+")
 _FORGE = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-_SECRET = re.compile(rb"[A-Za-z0-9._~+/=-]+")  # the characters of a bearer token (RFC 6750 §2.1), safe in curl's config file
 _MODE = 0o755
 _KEPT_PREFIX = "pre-receive.before-tidegate."  # and a number
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The settings of one installed check. `git_log` are git's arguments for content inspection."""
+    """The settings of one installed check. `git_diff` are git's arguments for content inspection."""
 
     url: str
     forge: str
@@ -40,7 +39,7 @@ class Check:
     is_closed: bool
     seconds: int
     inspects: bool
-    git_log: tuple[str, ...]
+    git_diff: tuple[str, ...]
 
     def script(self) -> str:
         """Fill in the script, every value quoted; raises BadRequest, which names the wrong value."""
@@ -57,7 +56,7 @@ class Check:
             "AWAY": "closed" if self.is_closed else "open",
             "SECONDS": str(self.seconds),
             "INSPECT": "yes" if self.inspects else "no",
-            "GIT_LOG": shlex.join(self.git_log),
+            "GIT_DIFF": shlex.join(self.git_diff),
         }
         return _PLACE.sub(lambda place: values[place[1]], TEMPLATE)
 
@@ -70,21 +69,10 @@ class Removal:
     restored: Path | None = None
 
 
-def check_secret(path: Path, secret: Secret, repository: Path) -> None:
-    """Refuse a secret that the check could not send, or that its user there cannot read; raises BadRequest or NotFound."""
-    if not _SECRET.fullmatch(secret.reveal()) or len(secret.reveal()) < SHORTEST_SECRET:
-        raise BadRequest(f"{path}: a secret must have {SHORTEST_SECRET} characters or more, of A-Z a-z 0-9 . _ ~ + / = -")
-    _place(repository)
-    owner = repository.stat()
-    if not _can_read(owner, path):
-        raise BadRequest(
-            f"{path}: user {_name_of(owner)} cannot read it; {repository} belongs to this user, and Gogs runs the check so"
-        )
-
-
 def install(repository: Path, check: Check, *, force: bool = False) -> Path | None:
     """Write the check into a repository. If it replaces a foreign script, keep that, and return its new path.
 
+    Beside it stand the commits that branches and tags held at the first installation: those never count as new.
     Raises NotFound (not a repository of Gogs), NotAllowed (another script is there, and no `force`) or BadRequest.
     """
     script, place = check.script(), _place(repository)
@@ -92,9 +80,13 @@ def install(repository: Path, check: Check, *, force: bool = False) -> Path | No
     if foreign and not force:
         raise NotAllowed(f"{place} is not a check of Tidegate; --force replaces it, and keeps it under another name")
     owner = repository.stat()
+    tips = place.with_name(TIPS)
+    commits = None if os.path.lexists(tips) else commits_of_refs(repository)
     try:
         _make_folder(place.parent, owner)
         foreign_script = _keep_foreign(place) if foreign else None
+        if commits is not None:
+            _write(tips, "".join(f"^{commit}\n" for commit in commits), owner, mode=0o644)
         _write(place, script, owner)
     except OSError as fault:
         raise NotAllowed(f"{place}: cannot be written: {fault.strerror}") from None
@@ -117,6 +109,7 @@ def remove(repository: Path) -> Removal:
             os.replace(replaced[max(replaced)], place)
         else:
             place.unlink()
+        place.with_name(TIPS).unlink(missing_ok=True)
     except OSError as fault:
         raise NotAllowed(f"{place}: cannot be removed: {fault.strerror}") from None
     return Removal(was_there=True, restored=replaced[max(replaced)] if replaced else None)
@@ -128,6 +121,11 @@ def is_ours(place: Path) -> bool:
         return MARK in place.read_text(encoding="utf-8", errors="replace")[:500]
     except OSError:  # a folder, or a broken link
         return False
+
+
+def require_repository(repository: Path) -> None:
+    """Refuse a folder that is not a repository of Gogs, or whose scripts are elsewhere; raises NotFound or NotAllowed."""
+    _place(repository)
 
 
 def _place(repository: Path) -> Path:
@@ -162,37 +160,16 @@ def _kept_scripts(folder: Path) -> dict[int, Path]:
     return {int(number): path for number, path in numbered if number.isdecimal()}
 
 
-def _can_read(owner: os.stat_result, path: Path) -> bool:
-    """Tell whether the user `owner` can read the file, folders on the way included. True if we may not ask."""
-    if os.getuid() != 0:
-        return owner.st_uid != os.getuid() or os.access(path, os.R_OK)
-    command = ["/bin/sh", "-c", 'test -r "$1"', "sh", str(path.absolute())]
-    groups = os.getgrouplist(_name_of(owner), owner.st_gid)
-    try:
-        result = subprocess.run(command, user=owner.st_uid, group=owner.st_gid, extra_groups=groups, check=False)
-    except OSError:  # this root may not become another user, as in some containers
-        return True
-    return result.returncode == 0
-
-
-def _name_of(owner: os.stat_result) -> str:
-    """Return a file owner's name, or the number if the machine knows no name."""
-    try:
-        return pwd.getpwuid(owner.st_uid).pw_name
-    except KeyError:
-        return str(owner.st_uid)
-
-
-def _write(place: Path, script: str, owner: os.stat_result) -> None:
-    """Put the script in place in one step: at no moment is there half a script, or none."""
-    new = place.with_name(f".pre-receive.{os.getpid()}")
+def _write(place: Path, text: str, owner: os.stat_result, *, mode: int = _MODE) -> None:
+    """Put a file in place in one step: at no moment is there half a file, or none."""
+    new = place.with_name(f".{place.name}.{os.getpid()}")
     new.unlink(missing_ok=True)
-    file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, _MODE)
+    file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
     try:
         with os.fdopen(file, "w", encoding="utf-8") as stream:
-            stream.write(script)
+            stream.write(text)
             stream.flush()
-            os.fchmod(stream.fileno(), _MODE)
+            os.fchmod(stream.fileno(), mode)
             os.fsync(stream.fileno())
             _give_to(stream.fileno(), owner)
         os.replace(new, place)

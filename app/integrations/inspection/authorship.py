@@ -52,7 +52,10 @@ def _by_identity(message: CommitMessage, agents: frozenset[str]) -> str | None:
             return f"the {role} is an agent in the access map"
         if _EMAIL.fullmatch(email.strip().lower()):
             return f"the {role}'s e-mail is an agent's"
-    return "the author's name is an agent's" if _NAME.fullmatch(message.author_name.strip().lower()) else None
+    for role, name in (("author", message.author_name), ("committer", message.committer_name)):
+        if _NAME.fullmatch(name.strip().lower()):
+            return f"the {role}'s name is an agent's"
+    return None
 
 
 def _by_trailer(text: str, agents: frozenset[str]) -> str | None:

@@ -97,7 +97,8 @@ _DESCRIPTIONS = {
 def _message(message: CommitMessage, agents: frozenset[str]) -> Iterator[Iterator[Finding]]:
     where = f"commit {message.sha[:12]}"
     yield authorship.look(message, where, agents)
-    yield unicode.look(where, ((1, message.author_name),))
+    for name in dict.fromkeys((message.author_name, message.committer_name)):
+        yield unicode.look(where, ((1, name),))
     yield from _words(where, message.text)
 
 

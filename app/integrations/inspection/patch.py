@@ -1,4 +1,5 @@
-"""Changes from text alone, for a check before a push is accepted, which has no mirror. `git log` writes the text, see below.
+"""Changes from text alone, for a check before a push is accepted, which has no mirror. `git diff-tree` writes the text, see
+below; checks that were installed earlier send that of `git log`.
 
 No message or file can pass for structure. Fields end with NUL, which git never prints within one. The header of a hunk counts
 its lines. A path is read from the line `diff --git`, whose two halves must agree.
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 
 from app.domain.change import (
     LARGEST_FILE,
+    LONGEST_LINK,
     LONGEST_MESSAGE,
     MOST_COMMITS,
     MOST_FILES,
@@ -24,11 +26,16 @@ from app.domain.change import (
 )
 from app.domain.errors import BadRequest
 
-LOG_FORMAT = "%x00%H%x00%an%x00%ae%x00%ce%x00%B%x00"
-GIT_ARGUMENTS = (  # then the commits, as for git-rev-list(1): `NEW --not --all` in a pre-receive check
+FORMAT = "%x00%x00%H%x00%an%x00%ae%x00%cn%x00%ce%x00%B%x00"  # earlier: one NUL at the beginning, and no %cn
+GIT_ARGUMENTS = (  # it reads lines of a commit and those that it is to be compared with, newest first
     "-c",
     "diff.suppressBlankEmpty=false",
-    "log",
+    "diff-tree",
+    "--stdin",
+    "-r",
+    "-m",
+    "--root",
+    "--always",
     "--no-color",
     "--no-ext-diff",
     "--no-textconv",
@@ -41,16 +48,14 @@ GIT_ARGUMENTS = (  # then the commits, as for git-rev-list(1): `NEW --not --all`
     "--inter-hunk-context=0",
     "--patch",
     "--text",
-    "--diff-merges=first-parent",
     "--ignore-submodules=none",
     "--submodule=short",
     "--src-prefix=a/",
     "--dst-prefix=b/",
-    f"--format={LOG_FORMAT}",
+    f"--format={FORMAT}",
 )
 LARGEST_PATCH = 64 * 1024 * 1024  # bytes
 LONGEST_NAME = 1_000
-_FIELDS = 5
 _BY_PATH_ONLY = frozenset({FileKind.LINK, FileKind.SUBMODULE})
 _COMMIT = re.compile(rb"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
 _HUNK = re.compile(rb"@@ -\d{1,10}(?:,(\d{1,10}))? \+(\d{1,10})(?:,(\d{1,10}))? @@")
@@ -70,6 +75,7 @@ class _File:
     kind: FileKind
     added: list[tuple[int, bytes]] = field(default_factory=list)
     size: int = 0
+    link: bytes | None = None
 
 
 class _EndedEarly(Exception):
@@ -103,7 +109,7 @@ class _Reader:
             self.at += 1
 
     def refuse(self, expected: str) -> BadRequest:
-        return BadRequest(f"This is not what git log writes: at byte {self.at} there is no {expected}.")
+        return BadRequest(f"This is not what git writes: at byte {self.at} there is no {expected}.")
 
 
 class _Log:
@@ -114,6 +120,7 @@ class _Log:
         self.files: dict[bytes, _File] = {}
         self.messages: list[CommitMessage] = []
         self.reasons: dict[str, None] = {}
+        self._shas: set[bytes] = set()
         self._left = MOST_TEXT
 
     def read(self) -> None:
@@ -129,17 +136,28 @@ class _Log:
     def _message(self) -> None:
         if not self.reader.starts(b"\0"):
             raise self.reader.refuse("commit")
-        self.reader.at += 1
-        sha, *identity, message = (self.reader.until(b"\0") for _ in range(_FIELDS))
+        sha, *identity, message = (self.reader.until(b"\0") for _ in self._fields())
         if not _COMMIT.match(sha):
             raise self.reader.refuse("commit before")
-        if len(self.messages) >= MOST_COMMITS:
+        if sha in self._shas:  # a merge, once more, compared with another parent
+            return
+        if len(self._shas) >= MOST_COMMITS:
             raise _Enough(f"there are more than {MOST_COMMITS} new commits")
+        self._shas.add(sha)
+        self._add_message(sha.decode(), identity, message)
+
+    def _fields(self) -> range:
+        """Step to the first field of a commit, and return as many numbers as it has fields."""
+        has_committer_name = self.reader.starts(b"\0\0")
+        self.reader.at += 2 if has_committer_name else 1
+        return range(6 if has_committer_name else 5)
+
+    def _add_message(self, sha: str, identity: list[bytes], message: bytes) -> None:
         if len(message) > LONGEST_MESSAGE:
-            self.reasons[f"the message of commit {sha[:12].decode()} is too long and was not read to its end"] = None
-        name, author, committer = (field[:LONGEST_NAME].decode(errors="replace") for field in identity)
+            self.reasons[f"the message of commit {sha[:12]} is too long and was not read to its end"] = None
+        author_name, author, *name, committer = (field[:LONGEST_NAME].decode(errors="replace") for field in identity)
         text = message[:LONGEST_MESSAGE].decode(errors="replace")
-        self.messages.append(CommitMessage(sha.decode(), text, name, author, committer))
+        self.messages.append(CommitMessage(sha, text, author_name, author, committer, "".join(name)))
         self._spend(len(text))
 
     def _file(self) -> None:
@@ -147,7 +165,9 @@ class _Log:
         kind = self._kind()
         file = self._file_of(path, kind)
         while self.reader.starts(b"@@ "):
-            self._hunk(file if kind not in _BY_PATH_ONLY else None)
+            lines = self._hunk(file if kind not in _BY_PATH_ONLY else None)
+            if kind is FileKind.LINK and file.link is None:  # the newest
+                file.link = b"\n".join(lines)
 
     def _file_of(self, path: bytes, kind: FileKind) -> _File:
         number = len(self.messages)
@@ -183,7 +203,9 @@ class _Log:
             return FileKind.BINARY
         return kind
 
-    def _hunk(self, file: _File | None) -> None:
+    def _hunk(self, file: _File | None) -> list[bytes]:
+        """Read a hunk, add its new lines to `file`, and return them."""
+        added: list[bytes] = []
         header = _HUNK.match(self.reader.until(b"\n"))
         if header is None:
             raise self.reader.refuse("hunk before")
@@ -193,6 +215,7 @@ class _Log:
             sign = line[:1]
             if sign == b"+":
                 self._add_line(file, number, line[1:])
+                added.append(line[1:])
             elif sign not in {b"-", b" ", b"\\"}:
                 raise self.reader.refuse("line of a hunk before")
             old -= sign in {b"-", b" "}
@@ -200,6 +223,7 @@ class _Log:
             number += sign in {b"+", b" "}
         if old < 0 or new < 0:
             raise self.reader.refuse("hunk of the length that it says before")
+        return added
 
     def _add_line(self, file: _File | None, number: int, line: bytes) -> None:
         self._spend(len(line) + 1)
@@ -239,6 +263,8 @@ def parse(text: bytes) -> Changes:
 
 def _changed_file(path: bytes, file: _File) -> ChangedFile:
     name = path.decode(errors="replace")
+    if file.kind is FileKind.LINK:
+        return ChangedFile(name, file.kind, link=(file.link or b"")[:LONGEST_LINK].decode(errors="replace"))
     lines = read_text(b"\n".join(line for _, line in file.added))
     texts = lines.split("\n") if lines is not None and file.added else []
     if len(texts) != len(file.added):  # not text, or text whose lines git counts otherwise

@@ -201,8 +201,8 @@ def _messages(commits: Iterable[Commit], reading: _Reading) -> tuple[CommitMessa
             reading.reasons[f"the message of commit {commit.id[:12]} is too long and was not read to its end"] = None
         text = commit.message[:LONGEST_MESSAGE].decode(errors="replace")
         reading.text_left -= len(text)
-        names = (_as_text(raw) for raw in (commit.author_name, commit.author_email, commit.committer_email))
-        messages.append(CommitMessage(commit.id, text, *names))
+        raw_names = (commit.author_name, commit.author_email, commit.committer_email, commit.committer_name)
+        messages.append(CommitMessage(commit.id, text, *(_as_text(raw) for raw in raw_names)))
     return tuple(messages)
 
 

@@ -36,6 +36,7 @@ class Commit:
     id: str
     author_name: bytes
     author_email: bytes
+    committer_name: bytes
     committer_email: bytes
     message: bytes
 
@@ -155,18 +156,20 @@ class _ByProgram:
 
 
 def _of_library(commit: pygit2.Commit) -> Commit:
-    author, committer = commit.author, commit.committer
-    message = bytes(commit.raw_message)[: LONGEST_MESSAGE + 1]
-    name, email, committer_email = (bytes(raw or b"") for raw in (author.raw_name, author.raw_email, committer.raw_email))
-    return Commit(str(commit.id), name, email, committer_email, message)
+    author, committer = (_person(who.raw_name, who.raw_email) for who in (commit.author, commit.committer))
+    return Commit(str(commit.id), *author, *committer, bytes(commit.raw_message)[: LONGEST_MESSAGE + 1])
 
 
 def _parse(oid: str, raw: bytes) -> Commit:
     """Read a raw commit. A person that is not written as git writes one has no e-mail, and so is nobody."""
     head, _, message = raw.partition(b"\n\n")
-    author, committer = _AUTHOR.search(head), _COMMITTER.search(head)
-    name, email = (author[1].strip(), author[2].strip()) if author else (b"", b"")
-    return Commit(oid, name, email, committer[2].strip() if committer else b"", message[: LONGEST_MESSAGE + 1])
+    found = (_AUTHOR.search(head), _COMMITTER.search(head))
+    author, committer = (_person(who[1].strip(), who[2].strip()) if who else (b"", b"") for who in found)
+    return Commit(oid, *author, *committer, message[: LONGEST_MESSAGE + 1])
+
+
+def _person(name: bytes | None, email: bytes | None) -> tuple[bytes, bytes]:
+    return bytes(name or b""), bytes(email or b"")
 
 
 def _unreadable(sha: str, why: str) -> RepositoryUnavailable:

@@ -22,6 +22,7 @@ from app.domain.push import CheckedPush, PushRequest, RefUpdate
 from app.domain.session import Session
 from app.domain.signature import Signatures
 from app.domain.text import plain_line
+from app.pipeline.ask.culprits import culprits
 from app.pipeline.decide.case import Act, Case
 from app.pipeline.decide.evidence import LISTED, NOTHING_NEW, content_facts, path_facts
 from app.pipeline.decide.judgement import active_principal, decide, record_of, remember_policy
@@ -36,13 +37,17 @@ NOT_INSPECTED = Inspection(inspected=False, paths_known=False, why_not="the inst
 
 @dataclass(frozen=True, slots=True)
 class RefDecision:
-    """The decision about one ref: the effect, the policies behind it, and the findings in its content."""
+    """The decision about one ref: the effect, the policies behind it, and the findings in its content.
+
+    `culprits` name what policies ask about and the push does not meet: e-mails, commits, paths, and what was not looked at.
+    """
 
     ref: str
     effect: Effect
     policies: tuple[str, ...]
     reason: str
     findings: tuple[Finding, ...] = ()
+    culprits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +169,7 @@ def _decide(services: Services, guard: Guard, wanted: PushRequest, *, update: Re
         decision.policies,
         plain_line(explain(guard.policy, decision, most=BESIDE_A_PUSH // len(wanted.updates))),
         inspection.findings,
+        culprits(guard.policy.about(decision.request), update, case.evidence),
     )
     return _Outcome(update, ref_decision, decision)
 
@@ -204,10 +210,9 @@ def _keep(services: Services, guard: Guard, wanted: PushRequest, *, answer: Push
 
 def _checked(wanted: PushRequest, update: RefUpdate, *, answer: PushAnswer, now: datetime) -> CheckedPush:
     """Return what is kept of an allowed change of a ref: the account, and what the new commits were compared with."""
-    repository, bases = wanted.repository, (update.old,) if update.event == "push" else None
-    return CheckedPush(
-        repository.forge, repository.id, update.ref, update.sha, answer.id, now, update.old, wanted.account.key, bases
-    )
+    repository, account = wanted.repository, wanted.account.key
+    place = (repository.forge, repository.id, update.ref, update.sha)
+    return CheckedPush(*place, answer.id, now, update.old, account, update.compared_with)
 
 
 def _entry(services: Services, wanted: PushRequest, outcome: _Outcome, *, answer: PushAnswer, now: datetime) -> AuditEntry:
@@ -226,5 +231,7 @@ def _entry(services: Services, wanted: PushRequest, outcome: _Outcome, *, answer
         "login": wanted.account.login,
         "reason": ref_decision.reason,
         "findings": [asdict(finding) for finding in ref_decision.findings[:LISTED]],
+        "culprits": list(ref_decision.culprits),
+        "check_version": wanted.check_version,
     }
     return services.recorder.entry(action, detail, actor=wanted.account.key, correlation_id=answer.id, at=now)

@@ -5,6 +5,7 @@ The secret proves the instance, not a person: what the instance says about accou
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass, field
 
@@ -16,10 +17,16 @@ from app.bootstrap import Process
 from app.domain.errors import BadToken, RateLimited, SecretUnavailable, TooLarge, UnsupportedContent
 from app.domain.push import PushRequest
 from app.domain.rate import Buckets
+from app.domain.text import plain_line
+from app.integrations.forges.pre_receive import CURRENT_VERSION, INSTALL_ANEW
 from app.pipeline.ask.decide_push import decide_push
+from app.pipeline.ask.vouch import vouched
 from app.pipeline.people.hear_hint import is_authentic
+from app.web.api.decide_known import KnownQuestion, read_known
 from app.web.api.decide_parse import read_form, read_json
 from app.web.wire.origin import origin_of
+
+log = logging.getLogger(__name__)
 
 LARGEST = 8 * 1024 * 1024
 PUSHES_A_SECOND, PUSHES_AT_ONCE = 5.0, 100.0  # of one account
@@ -33,6 +40,7 @@ class Instances:
 
     process: Process
     _pushes: Buckets = field(default_factory=lambda: Buckets(PUSHES_A_SECOND, PUSHES_AT_ONCE))
+    _questions: Buckets = field(default_factory=lambda: Buckets(PUSHES_A_SECOND, PUSHES_AT_ONCE))
     _unknown: Buckets = field(default_factory=lambda: Buckets(UNKNOWN_A_SECOND, UNKNOWN_AT_ONCE))
 
     def proven_forges(self) -> frozenset[str]:
@@ -61,9 +69,25 @@ class Instances:
 
     def admit(self, push: PushRequest, proven_forges: frozenset[str]) -> None:
         """Make sure that the instance asks about itself, and that no account makes it ask too often."""
-        if push.repository.forge not in proven_forges:
-            raise BadToken("the secret is not one of this forge's")
-        _limit(self._pushes.take(push.account.key, time.monotonic()), "this account pushes more often than it may")
+        self._admit(push.repository.forge, push.account.key, proven_forges, self._pushes)
+        if push.check_version is not None and push.check_version < CURRENT_VERSION:
+            place = f"{push.repository.forge}:{push.repository.id} ({push.repository.key})"
+            log.warning("the check in %s is version %d; %s", place, push.check_version, INSTALL_ANEW)
+
+    def admit_question(self, question: KnownQuestion, proven_forges: frozenset[str]) -> None:
+        """Make sure of the same for a question about commits."""
+        self._admit(question.forge, f"{question.forge}:{question.account_id}", proven_forges, self._questions)
+
+    def _admit(self, forge: str, account: str, proven_forges: frozenset[str], buckets: Buckets) -> None:
+        try:
+            if forge not in self.process.services.guard().forges:
+                raise BadToken(f"tidegate.toml has no forge {plain_line(forge, 100)!r}: give its name under [forges]")
+            if forge not in proven_forges:
+                raise BadToken("the secret is not one of this forge's decide_secrets, but another's")
+            _limit(buckets.take(account, time.monotonic()), "this account pushes more often than it may")
+        except (BadToken, RateLimited) as refusal:
+            log.warning("refused forge %s, account %s: %s", plain_line(forge, 100), plain_line(account, 100), refusal)
+            raise
 
 
 def make_blueprint(process: Process) -> Blueprint:
@@ -78,16 +102,32 @@ def make_blueprint(process: Process) -> Blueprint:
         instances.admit(push, proven_forges)
         answer = decide_push(process.services, push)
         if request.accept_mimetypes.best == "text/plain":
-            return Response(push_text(answer), content_type="text/plain; charset=utf-8")
+            return _text(push_text(answer, push.check_version))
         return jsonify(push_answer(answer).model_dump())
 
+    @blueprint.post("/api/v1/decide/known")
+    def known() -> Response:
+        proven_forges = instances.proven_forges()
+        question = read_known(_body())
+        instances.admit_question(question, proven_forges)
+        shas = vouched(process.services, question.forge, question.repository_id, question.graph)
+        return _text("\n".join(["known", *shas, "=end"]))
+
     return blueprint
+
+
+def _text(text: str) -> Response:
+    return Response(text, content_type="text/plain; charset=utf-8")
 
 
 def _read() -> PushRequest:
     reader = _READERS.get(request.mimetype)
     if reader is None:
         raise UnsupportedContent("the body must be application/json or application/x-www-form-urlencoded")
+    return reader(_body())
+
+
+def _body() -> bytes:
     request.max_content_length = LARGEST + 1  # werkzeug cuts a chunked body off at its limit without a word
     try:
         body = request.get_data(cache=False)
@@ -95,7 +135,7 @@ def _read() -> PushRequest:
         raise TooLarge(f"the request is larger than {LARGEST} bytes") from None
     if len(body) > LARGEST:
         raise TooLarge(f"the request is larger than {LARGEST} bytes")
-    return reader(body)
+    return body
 
 
 def _limit(wait: float, why: str) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from itertools import zip_longest
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -13,6 +13,7 @@ from app.domain.change import Changes
 from app.domain.event import Account, Repository, is_object_id
 from app.domain.push import PushRequest, RefUpdate
 from app.integrations.inspection.patch import parse
+from app.web.api.decide_lists import MOST_BASES
 
 MOST_SENT = 5_000  # refs of one push; if there are more than a few, the answer only says that they are too many
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -42,6 +43,17 @@ Short = Annotated[str, AfterValidator(_one_line), Field(min_length=1, max_length
 Email = Annotated[str, AfterValidator(_without_nul), Field(max_length=1_000)]
 Path = Annotated[str, AfterValidator(_without_nul), Field(max_length=4_096)]
 Number = Annotated[int, Field(gt=0, lt=2**63)]
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """What a form brings beside the fields of an update."""
+
+    changes: Changes | None = None
+    commit_of: Mapping[str, str] = field(default_factory=dict)
+
+
+NOTHING_BROUGHT = Brought()
 
 
 class _Model(BaseModel):
@@ -75,13 +87,18 @@ class DecideUpdate(_Model):
     emails_known: bool = Field(False, description="whether no e-mail is missing")
     paths: list[Path] = Field([], description="paths that the new commits change")
     paths_known: bool = Field(False, description="whether no path is missing")
+    bases: list[ObjectId] | None = Field(
+        None, max_length=MOST_BASES, description="the commits that hold all that does not count as new"
+    )
     log: str | None = Field(None, description="the new commits as `git log` writes them for content inspection")
 
-    def to_domain(self, changes: Changes | None = None) -> RefUpdate:
-        """Return the domain's value, with `changes` if there is no `log`; raises BadRequest if `log` cannot be read."""
-        fields = self.model_dump(exclude={"log", "emails", "paths"})
-        changes = parse(self.log.encode()) if self.log is not None else changes
-        return RefUpdate(**fields, emails=tuple(self.emails), paths=tuple(self.paths), changes=changes)
+    def to_domain(self, brought: Brought = NOTHING_BROUGHT) -> RefUpdate:
+        """Return the domain's value, with `brought` if there is no `log`; raises BadRequest if `log` cannot be read."""
+        fields = self.model_dump(exclude={"log", "emails", "paths", "bases"})
+        changes = parse(self.log.encode()) if self.log is not None else brought.changes
+        emails, paths = tuple(self.emails), tuple(self.paths)
+        bases = None if self.bases is None else tuple(self.bases)
+        return RefUpdate(**fields, emails=emails, paths=paths, changes=changes, bases=bases, commit_of=brought.commit_of)
 
 
 class DecideRequest(_Model):
@@ -93,11 +110,12 @@ class DecideRequest(_Model):
     account: DecideAccount
     updates: list[DecideUpdate] = Field(min_length=1, max_length=MOST_SENT)
 
-    def to_domain(self, changes: Sequence[Changes | None] = ()) -> PushRequest:
-        """Return the domain's value; `changes` are those of the updates, if they came beside. Raises BadRequest."""
-        repository = self.repository
+    def to_domain(self, brought: Sequence[Brought] = (), *, check_version: int | None = None) -> PushRequest:
+        """Return the domain's value, with what was `brought` beside each of the updates. Raises BadRequest."""
+        repository, all_brought = self.repository, brought or [NOTHING_BROUGHT] * len(self.updates)
         return PushRequest(
             Repository(self.forge, repository.id, f"{repository.owner}/{repository.name}", repository.owner, 0),
             Account(self.forge, str(self.account.id), self.account.login),
-            tuple(update.to_domain(brought) for update, brought in zip_longest(self.updates, changes)),
+            tuple(update.to_domain(beside) for update, beside in zip(self.updates, all_brought, strict=True)),
+            check_version,
         )

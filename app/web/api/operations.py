@@ -208,5 +208,14 @@ PUSHES = (
         body=decide_bodies.DecideRequest,
         problems=(413, 415),
     ),
+    Operation(
+        "post",
+        "/decide/known",
+        "listKnownCommits",
+        "Tell the check which of these commits the gate vouches for. It takes a form, and answers in lines.",
+        None,
+        needs=Needs.INSTANCE,
+        problems=(413,),
+    ),
 )
 OPERATIONS = (*PUSHES, *ACCOUNT, *DEPLOYMENTS, *OVERRIDES, *PROPOSALS, *DESCRIPTION)

@@ -129,3 +129,8 @@ def test_trailers_are_what_git_takes_for_such(lines: list[str]) -> None:
 def test_any_message_is_read(text: str) -> None:
     trailers(text)
     found(text)
+
+
+def test_the_committers_name_tells_as_the_authors_does() -> None:
+    message = CommitMessage("a" * 40, "Fix", "Alice", "alice@example.com", "alice@example.com", "GitHub Copilot")
+    assert [each.what for each in look(message, "commit", frozenset())] == ["the committer's name is an agent's"]

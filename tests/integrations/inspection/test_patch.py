@@ -64,7 +64,12 @@ class Repository:
         self.git("commit", "-q", "--allow-empty", "--cleanup=verbatim", "-F", "-", given=message)
 
     def log(self, *what: str) -> bytes:
-        return self.git(*GIT_ARGUMENTS, *(what or ("HEAD",)))
+        """Show commits, newest first, each beside its first parent."""
+        commits = self.git("rev-list", "--topo-order", "--first-parent", "--parents", *what, "HEAD")
+        return self.show(*(b" ".join(line.split()[:2]).decode() for line in commits.splitlines()))
+
+    def show(self, *steps: str) -> bytes:
+        return self.git(*GIT_ARGUMENTS, given="".join(f"{step}\n" for step in steps).encode())
 
 
 @pytest.fixture
@@ -141,6 +146,7 @@ def test_links_submodules_and_what_turns_into_them_are_told_by_their_paths(repos
     repository.commit()
     found = parse(repository.log("-1"))
     assert kinds(found) == {"turned": FileKind.LINK, "link": FileKind.LINK, "sub": FileKind.SUBMODULE}
+    assert {file.path: file.link for file in found.files} == {"turned": "x", "link": "x", "sub": ""}
     assert not any(file.added for file in found.files)
 
 
@@ -161,6 +167,30 @@ def test_a_merge_shows_what_it_brings(repository: Repository) -> None:
     repository.commit(b"merge", evil=b"4\n")
     found = parse(repository.log("-1"))
     assert set(kinds(found)) == {"b", "evil"}
+
+
+def test_a_merge_that_brings_old_content_back_shows_it_beside_the_parent_that_had_it_not(repository: Repository) -> None:
+    """A merge whose first parent is the old commit, and whose tree is that commit's, differs from the second alone."""
+    repository.commit(b"old", a=b"leaked\n")
+    old = repository.git("rev-parse", "HEAD").decode().strip()
+    repository.commit(b"mended", a=b"clean\n")
+    main = repository.git("rev-parse", "HEAD").decode().strip()
+    merge = repository.git("commit-tree", f"{old}^{{tree}}", "-p", old, "-p", main, "-m", "merge").decode().strip()
+    assert kinds(parse(repository.show(f"{merge} {old}"))) == {}
+    found = parse(repository.show(f"{merge} {old} {main}"))
+    assert found.files == (ChangedFile("a", TEXT, ((1, "leaked"),)),)
+    assert [message.sha for message in found.messages] == [merge] and found.is_whole
+    again = parse(repository.show(f"{merge} {main}", f"{main} {old}", f"{merge} {old}"))
+    assert [message.sha for message in again.messages] == [merge, main]
+
+
+def test_what_an_earlier_release_had_git_log_write_is_read_as_before(repository: Repository) -> None:
+    repository.commit(b"first", a=b"one\n")
+    text = parse(repository.log())
+    sha = text.messages[0].sha.encode()
+    body = b"diff --git a/a b/a\nnew file mode 100644\n--- /dev/null\n+++ b/a\n@@ -0,0 +1 @@\n+one\n"
+    earlier = parse(b"\0" + sha + b"\0Alice\0alice@example.com\0alice@example.com\0first\0\n\n" + body)
+    assert earlier.files == text.files and earlier.messages[0].committer_name == "" and text.messages[0].committer_name == "Alice"
 
 
 def test_a_rename_is_two_paths(repository: Repository) -> None:
@@ -194,7 +224,7 @@ def test_nothing_pushed_is_nothing_changed() -> None:
     ],
 )
 def test_what_git_does_not_write_is_refused(text: bytes) -> None:
-    with pytest.raises(BadRequest, match="not what git log writes"):
+    with pytest.raises(BadRequest, match="not what git writes"):
         parse(text)
 
 

@@ -91,7 +91,7 @@ class Hub:
             "is_closed": True,
             "seconds": 60,
             "inspects": False,
-            "git_log": GIT_ARGUMENTS,
+            "git_diff": GIT_ARGUMENTS,
         }
         return Check(**{**values, **over})  # type: ignore[arg-type]
 

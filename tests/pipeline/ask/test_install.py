@@ -13,9 +13,12 @@ from typer.testing import CliRunner
 
 from app.cli.main import app
 from app.domain.errors import BadRequest, NotAllowed, NotFound
-from app.integrations.forges.pre_receive import install, is_ours, remove
+from app.integrations.forges.pre_receive import TIPS, install, is_ours, remove
 from app.integrations.system import write_private
+from tests.integrations.targets.cast import says, serving
 from tests.pipeline.ask.cast import Hub, Person, git
+from tests.pipeline.ask.test_silence import tools
+from tests.ports import free_port
 
 
 def place(hub: Hub) -> Path:
@@ -33,7 +36,7 @@ def test_it_is_installed_whole_and_runs_for_everybody(hub: Hub) -> None:
     assert code == 0 and "merges of pull requests" in " ".join(said.split()) and "fails closed" in said
     assert stat.S_IMODE(place(hub).stat().st_mode) == 0o755
     assert place(hub).stat().st_uid == hub.bare.stat().st_uid
-    assert [each.name for each in place(hub).parent.iterdir()] == ["pre-receive"]
+    assert sorted(each.name for each in place(hub).parent.iterdir()) == ["pre-receive", TIPS]
 
 
 def test_installing_again_changes_nothing(hub: Hub) -> None:
@@ -113,6 +116,78 @@ def test_a_secret_that_gogs_cannot_read_is_refused_at_once(hub: Hub, tmp_path: P
         assert code == 1 and "user 12345" in said and "cannot read it" in said
     finally:
         shutil.rmtree(folder)
+
+
+def refused(hub: Hub, *given: object) -> str:
+    """Install, expect a refusal, and return it; nothing may have been written."""
+    remove(hub.bare)
+    code, said = run(hub.bare, *given)
+    assert code == 1 and list(place(hub).parent.iterdir()) == []
+    return " ".join(said.split())
+
+
+def options(hub: Hub, **over: object) -> list[object]:
+    given = {"forge": "gogs", "secret-file": hub.secret_file, "url": hub.gate.url, "timeout": "2s", **over}
+    return [word for name, value in given.items() for word in (f"--{name}", value)]
+
+
+def test_a_secret_that_the_gate_does_not_know_is_not_installed(hub: Hub) -> None:
+    write_private(hub.secret_file, "another-secret-altogether")
+    said = refused(hub, *options(hub))
+    assert "refuses this secret for the forge 'gogs' (HTTP 401)" in said and "decide_secrets" in said
+
+
+@pytest.mark.parametrize(("forge", "why"), [("nope", "no forge 'nope'"), ("other", "not one of this forge's decide_secrets")])
+def test_a_name_that_is_not_this_forges_is_not_installed(hub: Hub, forge: str, why: str) -> None:
+    assert why in refused(hub, *options(hub, forge=forge))
+
+
+def test_a_url_where_nothing_answers_is_not_installed_unless_nothing_is_asked(hub: Hub) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    said = refused(hub, *options(hub, url=url))
+    assert "nothing listens there" in said and "--no-ask" in said
+    assert "cannot be resolved" in refused(hub, *options(hub, url="http://gate.invalid"))
+    assert run(hub.bare, *options(hub, url=url), "--no-ask")[0] == 0 and is_ours(place(hub))
+
+
+def test_a_url_that_is_no_gate_that_redirects_or_that_speaks_no_tls_is_not_installed(hub: Hub) -> None:
+    with serving() as other:
+        for status, why in (
+            (302, "redirects"),
+            (404, "is the URL right"),
+            (200, "does not answer as a gate"),
+            (503, "the gate's log"),
+        ):
+            other.answer = says(status, b"hello")
+            assert why in refused(hub, *options(hub, url=other.url)), status
+        assert "TLS cannot be agreed" in refused(hub, *options(hub, url=other.url.replace("http:", "https:")))
+        other.answer = other.is_silent
+        assert "does not answer in time" in refused(hub, *options(hub, url=other.url))
+
+
+def test_what_is_missing_on_the_machine_is_named(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "nowhere"))
+    assert "no room for the check in" in refused(hub, *options(hub))
+    monkeypatch.delenv("TMPDIR")
+    monkeypatch.setenv("PATH", tools(tmp_path / "bin", "curl"))
+    assert "curl is missing" in refused(hub, *options(hub))
+
+
+def test_the_user_of_gogs_asks(hub: Hub) -> None:
+    """Root could read the secret and write to the folder; the user of Gogs must."""
+    if os.getuid() != 0:
+        pytest.skip("only root becomes another user")
+    os.chown(hub.bare, 12345, 12345)
+    assert "user 12345 cannot read it" in refused(hub, *options(hub))
+
+
+def test_what_stood_at_the_installation_is_written_down(alice: Person, hub: Hub) -> None:
+    remove(hub.bare)
+    assert not (place(hub).parent / TIPS).exists()
+    tip = alice.git("rev-parse", "HEAD")
+    git(hub.bare, "tag", "-a", "-m", "x", "v1", tip)
+    install(hub.bare, hub.check())
+    assert (place(hub).parent / TIPS).read_text() == f"^{tip}\n"
 
 
 def test_only_a_repository_of_gogs_is_touched(hub: Hub, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from app.stack.postgres import EmbeddedPostgres
 from tests.cli.desk import command, sit_down
-from tests.pipeline.ask.cast import ACCOUNTS, REPOSITORY_ID, Hub, Person, configure
+from tests.pipeline.ask.cast import ACCOUNTS, POLICIES, REPOSITORY_ID, Hub, Person, configure, git
 from tests.web.gate import Gate
 
 Make = Callable[[str], Person]
@@ -230,6 +230,46 @@ def test_a_secret_is_stopped_before_it_enters_the_repository(alice: Person, pers
     assert not list((hub.bare / "objects").glob(f"{sha[:2]}/{sha[2:]}"))
 
 
+def test_a_binary_file_under_a_rule_of_inspection_is_named(alice: Person, person: Make, gate: Gate, hub: Hub) -> None:
+    hub.install(inspects=True)
+    clean = 'unless { context.inspected && !context.findings.contains("secret") };'
+    rule = (
+        '@id("clean") @reason("a secret must not enter the repository") forbid (principal, action == Action::"push", resource) '
+    )
+    configure(gate, policies=POLICIES + rule + clean)
+    bob = person("bob")
+    (bob.clone / "logo.png").write_bytes(b"\x89PNG\r\n\0\xff\n\0")
+    bob.commit()
+    done = bob.push("HEAD:refs/heads/topic")
+    assert done.returncode != 0 and "not looked at: logo.png is binary" in done.stderr
+    hub.install(inspects=False)
+    assert "not looked at: the instance has not sent the content" in bob.push("HEAD:refs/heads/topic").stderr
+
+
+def test_the_culprit_is_named_with_its_commit(alice: Person, person: Make, gate: Gate) -> None:
+    bob = person("bob")
+    sha = bob.commit("db/schema.sql", email="eve@example.com")
+    done = bob.push("HEAD:refs/heads/main")
+    assert f"e-mail eve@example.com belongs to nobody (commit {sha[:12]})" in done.stderr
+    assert "changes db/schema.sql" in done.stderr
+    assert "changes db/schema.sql" in gate.audit("push:%")[-1]["detail"]["culprits"]
+
+
+def test_the_committers_name_is_inspected_as_the_authors(alice: Person, person: Make, hub: Hub, gate: Gate) -> None:
+    hub.install(inspects=True)
+    bob = person("bob")
+    tree = bob.git("rev-parse", "HEAD^{tree}")
+    mails = {"GIT_AUTHOR_EMAIL": "bob@example.com", "GIT_COMMITTER_EMAIL": "bob@example.com"}
+    parent = bob.git("rev-parse", "HEAD")
+    sha = git(
+        bob.clone, "commit-tree", tree, "-p", parent, "-m", "x", env=mails | {"GIT_COMMITTER_NAME": "bob\u202egnol"}
+    ).stdout.strip()
+    rule = '@id("bidi") forbid (principal, action == Action::"push", resource) when { context.findings.contains("bidi") };'
+    configure(gate, policies=POLICIES + rule)
+    done = bob.push(f"{sha}:refs/heads/main")
+    assert done.returncode != 0 and f"found bidi in commit {sha[:12]}" in done.stderr
+
+
 def test_what_is_looked_into_and_clean_is_taken(alice: Person, gate: Gate, hub: Hub) -> None:
     hub.install(inspects=True)
     (alice.clone / "latin").write_bytes("caf\xe9\n".encode("latin-1"))
@@ -254,7 +294,7 @@ def test_no_name_of_a_path_says_that_the_paths_are_all(alice: Person, person: Ma
     for number in range(260):
         (bob.clone / f"{'.' * (number % 3 + 1)}{number:04d}{'z' * 200}").write_text("x\n")
     bob.commit()
-    for number in range(260, 1400):
+    for number in range(260, 2400):
         (bob.clone / f".{number:04d}{'y' * 200}").write_text("x\n")
     bob.commit()
     done = bob.push("HEAD:refs/heads/topic")

@@ -43,6 +43,7 @@ def test_every_route_that_changes_something_is_in_a_room_that_says_how_it_is_pro
         ("/api/v1/links", "POST"): RequiredProof.CALLER,
         ("/api/v1/links/<forge>/<account_id>", "DELETE"): RequiredProof.CALLER,
         ("/api/v1/decide", "POST"): RequiredProof.HEADER,
+        ("/api/v1/decide/known", "POST"): RequiredProof.HEADER,
         ("/api/v1/deployments/<uuid:deployment>/votes", "POST"): RequiredProof.CALLER,
         ("/api/v1/deployments/<uuid:deployment>/override", "POST"): RequiredProof.CALLER,
         ("/api/v1/environments/<name>/rollback", "POST"): RequiredProof.CALLER,

@@ -22,3 +22,7 @@ class Pushes(Protocol):
     def of_commits(self, forge: str, repository_id: int, shas: Sequence[str]) -> list[CheckedPush]:
         """List the allowed pushes of these commits, to any ref, in the order of their decisions; one statement."""
         ...
+
+    def released(self, forge: str, repository_id: int, shas: Sequence[str]) -> set[str]:
+        """Return those of these commits that were ever released; one statement."""
+        ...
