@@ -62,12 +62,15 @@ def _unexpanded(data: Mapping[str, object]) -> Iterator[Fault]:
 
 
 def _plaintext(file: File) -> Iterator[Fault]:
-    """Find forges whose token would be sent in clear text to another machine."""
+    """Find forges whose token would be sent in clear text to another machine: to the API, or to where git fetches."""
     for name, forge in file.forges.items():
-        url = urlsplit(forge.url)
-        if forge.api_token and url.scheme == "http" and not forge.allow_plaintext and not _LOOPBACK.match(url.hostname or ""):
-            what = "is http, so api_token crosses the network in clear text: use https, or say allow_plaintext = true"
-            yield ("forges", name, "url"), what
+        if forge.api_token is None or forge.allow_plaintext:
+            continue
+        for key, text in (("url", forge.url), ("clone", forge.clone)):
+            url = urlsplit(text)
+            if url.scheme == "http" and not _LOOPBACK.match(url.hostname or ""):
+                what = "is http, so api_token crosses the network in clear text: use https, or say allow_plaintext = true"
+                yield ("forges", name, key), what
 
 
 def _relative(file: File) -> Iterator[Fault]:
