@@ -66,8 +66,9 @@ def _unexpanded(data: Mapping[str, object]) -> Iterator[Fault]:
 def _plaintext(file: File) -> Iterator[Fault]:
     """Find forges and targets whose token would be sent in clear text to another machine."""
     for name, forge in file.forges.items():
-        if forge.api_token and not forge.allow_plaintext and _is_plaintext(forge.url):
-            yield ("forges", name, "url"), _PLAINTEXT.format("api_token")
+        for key, url in (("url", forge.url), ("clone", forge.clone)):
+            if forge.api_token and not forge.allow_plaintext and _is_plaintext(url):
+                yield ("forges", name, key), _PLAINTEXT.format("api_token")
     for name, target in file.targets.items():
         options = target.model_extra or {}
         if _is_plaintext(options.get("url")) and options.get("allow_plaintext") is not True:

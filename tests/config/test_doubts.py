@@ -83,7 +83,11 @@ def test_a_repository_named_as_in_a_clone_url_is_a_slip(tmp_path: Path) -> None:
         ({"production": {"deploys": ["branch:!main"]}}, "begins with !"),
         ({"production": {"deploys": ["branch:release/{1,2}"]}}, "write a pattern for each"),
         ({"forge": {"url": "https://bot:pw@git.example"}}, "holds a password"),
-        ({"forge": {"url": "http://git.example", "api_token": "env:TOKEN"}}, "allow_plaintext = true"),
+        ({"forge": {"url": "http://git.example", "api_token": "env:TOKEN"}}, "forges.gogs.url: is http, so api_token crosses"),
+        (
+            {"forge": {"url": "https://x.example", "clone": "http://y.example/{repository}", "api_token": "env:TOKEN"}},
+            "forges.gogs.clone: is http, so api_token crosses",
+        ),
     ],
 )
 def test_what_is_allowed_and_probably_not_meant_is_doubted(tmp_path: Path, changes: dict[str, object], told: str) -> None:
