@@ -6,6 +6,7 @@ exported after its branch is gone. A crash at any line leaves a mirror that work
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence, Set
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from app.integrations.repositories.git import Git
 KEEP = "refs/tidegate/keep/"
 _GRACE = "2.days.ago"  # what nothing names is deleted only when it is older, since a fetch may be about to name it
 _PACKS = ("pack.packSizeLimit=1g", "gc.writeCommitGraph=false", "gc.reflogExpire=now")
+_LEFT = ("keys-*", "index-*")  # folders of calls that a crash has ended
 _DIGITS = {"sha1": 40, "sha256": 64}
 
 
@@ -41,6 +43,8 @@ def maintain(git: Git, mirror: Path, *, gone: Set[str], keep: Sequence[str], loc
     git.read(mirror, *gc, settings=_PACKS, seconds=git.limits.fetch_seconds, inherited=(lock,))
     for counted in mirror.glob("slow-*"):
         counted.unlink(missing_ok=True)
+    for left in (each for pattern in _LEFT for each in mirror.glob(pattern)):
+        shutil.rmtree(left, ignore_errors=True)  # nobody else is at work here
 
 
 def _unnamed(git: Git, mirror: Path, keep: Sequence[str]) -> list[str]:

@@ -156,6 +156,15 @@ def test_a_commit_that_came_without_its_objects_is_not_held(origin: Origin, mirr
     assert mirror.fetch(KEY, MAIN, second) == second and len(mirror.authors(KEY, None, second)) == 2
 
 
+def test_what_a_crash_left_is_cleared(origin: Origin, mirror: Mirror, tmp_path: Path) -> None:
+    mirror.fetch(KEY, MAIN, origin.commit("one"))
+    (place(tmp_path) / "keys-x").mkdir()
+    (place(tmp_path) / "objects/pack/tmp_pack_x").write_bytes(b"x")
+    (place(tmp_path) / f"slow-{'1' * 40}").write_text(".")
+    upkeep(mirror, tmp_path)
+    assert not [p for p in place(tmp_path).rglob("*") if p.name.startswith(("keys-", "tmp_pack", "slow-"))]
+
+
 def test_a_forge_that_is_away_costs_no_ref(origin: Origin, mirror: Mirror, tmp_path: Path) -> None:
     sha = origin.commit("one")
     mirror.fetch(KEY, MAIN, sha)

@@ -103,7 +103,7 @@ def _compare(pair: _Pair, trees: dict[str | None, Tree], below: list[_Pair]) -> 
             continue
         path = pair.path + name
         if len(path) > LONGEST_PATH:
-            raise ContentTooLarge(f"a path is longer than {LONGEST_PATH} bytes: {_shown(path)}")
+            raise UnsafeContent(f"a path is longer than {LONGEST_PATH} bytes: {_shown(path)}")
         folders = _tree_id(before), _tree_id(after)
         if folders != (None, None):
             below.append(_Pair(path + b"/", *folders))

@@ -218,6 +218,17 @@ def test_a_name_that_the_disk_cannot_hold_is_refused_for_good(origin: Origin, tm
         export(tmp_path, sha)
 
 
+def test_folders_nested_without_end_are_a_fact_and_never_exported(origin: Origin, tmp_path: Path) -> None:
+    tree = raw_tree(origin, ("100644", b"x", blob(origin)))
+    for _ in range(45):
+        tree = raw_tree(origin, ("40000", b"d" * 100, tree))
+    sha = push_tree(origin, tree)
+    with pytest.raises(UnsafeContent, match="longer than 4096 bytes"):
+        export(tmp_path, sha)
+    found = mirror_of(tmp_path).changes(KEY, [None], sha)
+    assert not found.paths_known and "longer than 4096 bytes" in found.why_not
+
+
 def bomb(origin: Origin, levels: int = 10) -> str:
     """Push a tree of ten trees of ten trees …: 10^levels files in a few hundred bytes."""
     tree = raw_tree(origin, *(("100644", b"%d" % n, blob(origin)) for n in range(10)))
