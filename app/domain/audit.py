@@ -16,6 +16,7 @@ class AuditAction(StrEnum):
     DELIVERY_REPLAYED = "delivery:replayed"
     DEPLOYMENT_PLANNED = "deployment:planned"
     DEPLOYMENT_OVERRIDDEN = "deployment:overridden"
+    DEPLOYMENT_DISPUTED = "deployment:disputed"
     DEPLOYMENT_IDENTIFIED = "deployment:identified"
     DEPLOYMENT_HELD = "deployment:held"
     DEPLOYMENT_PERMITTED = "deployment:permitted"

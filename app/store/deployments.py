@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, case, func, or_, select, text, update
 
-from app.domain.deployment import ENDED, NEXT_STAGE, Deployment, Stage, StageResult, State, Step, Trigger, Turn, Wake
+from app.domain.deployment import (
+    ENDED,
+    NEXT_STAGE,
+    Arrival,
+    Deployment,
+    Doubt,
+    Grounds,
+    Stage,
+    StageResult,
+    State,
+    Step,
+    Trigger,
+    Turn,
+    Wake,
+)
 from app.domain.event import Account, Repository
 from app.store.audit import as_json
 from app.store.schema.line import deployments as table
@@ -74,22 +88,65 @@ SELECT (SELECT state FROM deployments WHERE id = :id) AS state,
     ) AS has_older,
     coalesce((SELECT version FROM access_version), 0) AS access_version
 """).columns(table.c.state, slots.c.deployment_id.label("holder"))
-# One statement, so it is atomic: the row is locked, and moves only from the state in which it was read.
+# One statement, so it is atomic: the row is locked, and moves only from the state, and with the doubt, in which it was read.
+# A stage has a result already if the deployment was held for a doubt after its permission; then it runs again.
 _ADVANCE = text("""
 WITH moved AS (
     UPDATE deployments SET state = :state, due_at = :due_at, reason = :reason,
         principal = coalesce(:principal, principal), updated_at = clock_timestamp()
-    WHERE id = :id AND state = :standing RETURNING id
+    WHERE id = :id AND state = :standing AND doubt IS NOT DISTINCT FROM CAST(:doubt AS jsonb) RETURNING id
 ), recorded AS (
     INSERT INTO stages (deployment_id, stage, outcome, detail, started_at, finished_at)
     SELECT id, :stage, :outcome, CAST(:found AS jsonb), CAST(:started_at AS timestamptz), CAST(:finished_at AS timestamptz)
     FROM moved WHERE CAST(:stage AS text) IS NOT NULL
+    ON CONFLICT (deployment_id, stage) DO UPDATE SET outcome = excluded.outcome, detail = excluded.detail,
+        started_at = excluded.started_at, finished_at = excluded.finished_at
 ), audited AS (
     INSERT INTO audit_entries (id, at, action, actor, deployment_id, delivery_id, correlation_id, detail)
     SELECT CAST(:entry_id AS uuid), CAST(:at AS timestamptz), :action, :actor, CAST(:of_deployment AS uuid),
         CAST(:of_delivery AS uuid), CAST(:correlation_id AS uuid), CAST(:detail AS jsonb) FROM moved
 )
 SELECT id FROM moved
+""")
+# Found by the unique index of acts, and by the order of receipt of the environment; only a delivery that names a known ref and
+# commit asks. A delivery without a former commit comes from the commit that the ref stands on.
+_SAME_REF = "forge = :forge AND repository_id = :repository_id AND ref = :ref AND trigger IN ('push', 'tag', 'release')"
+_LATEST = ", ".join(f'latest."{c.name}"' for c in table.c)
+_ARRIVAL = text(f"""
+WITH latest AS (
+    SELECT * FROM deployments WHERE {_SAME_REF} AND sha = :sha AND environment = :environment ORDER BY act DESC LIMIT 1
+), newest AS (
+    SELECT sha FROM deployments WHERE {_SAME_REF} AND environment = :environment ORDER BY position DESC, id DESC LIMIT 1
+), former AS (
+    SELECT coalesce(CAST(:before AS text), (SELECT sha FROM newest)) AS sha
+)
+SELECT {_LATEST}, (SELECT sha FROM newest) AS stands_on,
+    EXISTS (
+        SELECT FROM deployments WHERE {_SAME_REF} AND sha = :sha AND environment = :environment
+        AND before = (SELECT sha FROM former)
+    ) AS is_repeated,
+    EXISTS (
+        SELECT FROM deployments WHERE {_SAME_REF} AND before = :sha AND environment = :environment
+        AND position > latest.position
+    ) AS has_left,
+    EXISTS (
+        SELECT FROM deployments WHERE {_SAME_REF} AND sha = (SELECT sha FROM former) AND environment = :environment
+        AND position > latest.position
+    ) AS was_at_former
+FROM (SELECT 1) AS one LEFT JOIN latest ON true
+""").columns(*table.c)  # noqa: S608 - names of ours only
+_GROUNDS = text("""
+SELECT coalesce((SELECT version FROM access_version), 0) AS access_version, ARRAY(
+    SELECT DISTINCT account FROM checked_pushes
+    WHERE forge = :forge AND repository_id = :repository_id AND ref = :ref AND sha = :sha AND account <> ''
+    AND (CAST(:old AS text) IS NULL OR old = :old)
+) AS pushers
+""")
+_DISPUTE = text("""
+UPDATE deployments SET doubt = CAST(:doubt AS jsonb),
+    state = CASE WHEN state IN ('permitted', 'granted') THEN 'held' ELSE state END,
+    reason = CASE WHEN state IN ('planned', 'identified', 'held', 'permitted', 'granted') THEN :why ELSE reason END
+WHERE id = :id
 """)
 _BY_ID = select(table).where(table.c.id == bindparam("id"))
 _LOCKED_BY_ID = _BY_ID.with_for_update()
@@ -117,13 +174,25 @@ def deployment_from(row: Row[Any]) -> Deployment:
         created_at=row.created_at,
         updated_at=row.updated_at,
         purpose=row.purpose,
+        act=row.act,
+        doubt=_doubt(row.doubt),
     )
+
+
+def _doubt(value: dict[str, Any] | None) -> Doubt | None:
+    if value is None:
+        return None
+    return Doubt(value["why"], tuple(value["accounts"]), datetime.fromisoformat(value["since"]))
+
+
+def _doubt_json(doubt: Doubt | None) -> dict[str, Any] | None:
+    return asdict(doubt) | {"since": doubt.since.isoformat()} if doubt is not None else None
 
 
 def _as_row(deployment: Deployment, due_at: datetime | None) -> dict[str, Any]:
     repository, actor = deployment.repository, deployment.actor
     plain = ("id", "position", "delivery_id", "correlation_id", "environment", "ref", "before", "sha", "trigger")
-    more = ("release_id", "state", "reason", "principal", "created_at", "updated_at", "purpose")
+    more = ("release_id", "state", "reason", "principal", "created_at", "updated_at", "purpose", "act")
     return {
         **{name: getattr(deployment, name) for name in (*plain, *more)},
         "forge": repository.forge,
@@ -135,6 +204,7 @@ def _as_row(deployment: Deployment, due_at: datetime | None) -> dict[str, Any]:
         "actor_id": actor.id,
         "actor_login": actor.login,
         "due_at": due_at,
+        "doubt": _doubt_json(deployment.doubt),
     }
 
 
@@ -164,6 +234,26 @@ class SqlDeployments:
     def lanes(self) -> list[str]:
         """List the environments that have deployments in their lanes."""
         return list(self.connection.execute(_LANES).scalars())
+
+    def arrival(self, deployment: Deployment, *, before: str | None) -> Arrival:
+        """Tell how the ref of this new deployment came to its commit before. `before`: None if the delivery does not say."""
+        row = self.connection.execute(_ARRIVAL, _act_of(deployment) | {"before": before}).one()
+        latest = deployment_from(row) if row.id is not None else None
+        return Arrival(latest, row.stands_on, row.is_repeated, row.has_left, row.was_at_former)
+
+    def grounds(self, deployment: Deployment) -> Grounds:
+        """Return the version of the access map, and who was allowed to make this change of the ref; one statement.
+
+        A tag's delivery does not say what the tag named before, so for a tag each change to its commit counts.
+        """
+        old = None if deployment.trigger is Trigger.TAG else deployment.before or "0" * len(deployment.sha)
+        row = self.connection.execute(_GROUNDS, _act_of(deployment) | {"old": old}).one()
+        return Grounds(row.access_version, frozenset(row.pushers))
+
+    def dispute(self, deployment: Deployment, doubt: Doubt) -> None:
+        """Note that it is not proven who acted; hold the deployment if it was permitted and is not dispatched yet."""
+        parameters = {"id": deployment.id, "doubt": as_json(_doubt_json(doubt)), "why": doubt.why}
+        self.connection.execute(_DISPUTE, parameters)
 
     def next_position(self) -> int:
         """Return the next number in the order of receipt."""
@@ -257,11 +347,23 @@ class SqlDeployments:
         return deployment_from(row) if row else None
 
 
+def _act_of(deployment: Deployment) -> dict[str, Any]:
+    repository = deployment.repository
+    return {
+        "forge": repository.forge,
+        "repository_id": repository.id,
+        "ref": deployment.ref,
+        "sha": deployment.sha,
+        "environment": deployment.environment,
+    }
+
+
 def _as_step(deployment: Deployment, step: Step) -> dict[str, Any]:
     result, entry = step.result, step.entry
     return {
         "id": deployment.id,
         "standing": deployment.state,
+        "doubt": as_json(_doubt_json(deployment.doubt)) if deployment.doubt is not None else None,
         "state": step.state,
         "due_at": step.due_at,
         "reason": step.reason,
