@@ -12,6 +12,7 @@ from app.cli.output import JSON, command, console, errors, listing, print_json
 from app.config.check import unwise
 from app.config.example import write_example
 from app.config.load import Configuration
+from app.config.tables.forges import shared_secrets
 from app.domain.errors import StoreUnavailable
 from app.settings import Settings, load_settings
 
@@ -46,6 +47,8 @@ def example(folder: Path = Path()) -> None:
 def _warn(settings: Settings, configuration: Configuration) -> None:
     """Print settings that are allowed but risky."""
     for warning in unwise(settings):
+        errors.print(f"warning: {warning}")
+    for warning in shared_secrets(configuration.forges, [e.repository for e in configuration.environments]):
         errors.print(f"warning: {warning}")
     unread = settings.config.parent / "people.toml"
     if configuration.people is None and unread.exists():
