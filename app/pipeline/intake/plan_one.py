@@ -6,7 +6,7 @@ It is a new act only if a later act left the ref at its former commit, and the f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from app.domain.audit import AuditEntry
@@ -36,19 +36,29 @@ class _Findings:
 
 
 def plan_one(services: Services, guard: Guard, delivery: Delivery) -> Planned:
-    """Plan this delivery in a transaction of its own; the forge is asked outside of it. Never raises a GateError of the forge."""
+    """Plan this delivery in a transaction of its own; the forge is asked outside of it.
+
+    If the forge cannot be asked, the delivery is tried again later, or given up with the reason.
+    """
     event = delivery.event
     assert event is not None
-    try:
-        sha = _commit_of(guard, event)
-        planned = _plan(services, guard, delivery, sha=sha, head=None)
-        if planned is None:
-            head = guard.repositories.head(event.repository.key, event.ref)
-            planned = _plan(services, guard, delivery, sha=sha, head=head or "nothing")
-    except GateError as fault:
-        _postpone(services, delivery, event, fault)
+    sha = _ask(services, delivery, lambda: _commit_of(guard, event))
+    if sha is None:
         return [], []
-    return planned or ([], [])
+    planned = _plan(services, guard, delivery, sha=sha, head=None)
+    if planned is not None:
+        return planned
+    head = _ask(services, delivery, lambda: guard.repositories.head(event.repository.key, event.ref) or "nothing")
+    return (head and _plan(services, guard, delivery, sha=sha, head=head)) or ([], [])
+
+
+def _ask(services: Services, delivery: Delivery, ask: Callable[[], str]) -> str | None:
+    """Ask the forge; return None if it cannot be asked now, and the delivery is put off."""
+    try:
+        return ask()
+    except GateError as fault:
+        _postpone(services, delivery, fault)
+        return None
 
 
 def _commit_of(guard: Guard, event: Event) -> str:
@@ -153,14 +163,15 @@ def _finish(services: Services, unit: Unit, delivery: Delivery, found: _Findings
     unit.audit.append(entries)
 
 
-def _postpone(services: Services, delivery: Delivery, event: Event, fault: GateError) -> None:
+def _postpone(services: Services, delivery: Delivery, fault: GateError) -> None:
     """Try again later, after a longer pause each time; give up with the reason if trying again cannot help."""
     with services.store.unit() as unit:
         if unit.deliveries.claim(delivery.id) is None:
             return
         tries = unit.deliveries.postpone(delivery.id, services.clock.now(), plain_line(str(fault)))
         if fault.permanent or tries >= services.limits.resolve_attempts:
-            what = "head of the branch cannot be read" if event.kind is EventKind.PUSH else "tag cannot be resolved"
+            is_branch = delivery.event is not None and delivery.event.kind is EventKind.PUSH
+            what = "head of the branch cannot be read" if is_branch else "tag cannot be resolved"
             reason = plain_line(f"the {what}: {fault}")
             unit.deliveries.finish({delivery.id: reason})
             unit.audit.append([ignored_entry(services, delivery, reason)])

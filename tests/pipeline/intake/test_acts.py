@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 
 import pytest
 from sqlalchemy import text
@@ -155,6 +156,24 @@ def test_a_forge_that_cannot_be_asked_delays_a_possible_new_act_and_loses_nothin
     assert [d.reason for d in Reads(line.engine).deliveries(5, "pending")] == ["the forge is away"]
     line.clock.move(60)
     assert [d.sha for d in plan(line.services).deployments] == [sha("A")]
+
+
+def test_planners_that_meet_at_a_new_act_plan_it_once(line: Line) -> None:
+    act(line, None, "A"), act(line, "A", "B")
+    stand(line, "A")
+    for _ in range(8):
+        put(line, pushed("B", "A"))
+    threads = [threading.Thread(target=plan, args=(line.services,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    line.clock.move(60)
+    plan(line.services)
+    with line.engine.connect() as connection:
+        count = text("SELECT count(*) FROM deployments WHERE sha = :sha")
+        assert connection.execute(count, {"sha": sha("A")}).scalar_one() == 2
+    assert len(reasons(line)) == 7 and Reads(line.engine).deliveries(20, "pending") == []
 
 
 def test_a_push_to_a_new_commit_asks_no_forge_and_nothing_about_acts(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
