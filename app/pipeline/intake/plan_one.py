@@ -22,7 +22,9 @@ from app.pipeline.ports.services import Guard, Services
 from app.pipeline.ports.stores.unit import Unit
 
 Planned = tuple[list[Deployment], list[Wake]]
+LOOKS = 5  # in about half a minute; then a person must decide
 _OF_HEAD = (Course.AGAIN, Course.UNCLEAR)
+_UNCLEAR = "this act was planned before: waiting for the delivery that tells how the ref left and came back"
 
 
 @dataclass(slots=True)
@@ -82,6 +84,9 @@ def _plan(services: Services, guard: Guard, delivery: Delivery, *, sha: str, hea
         arrivals = [unit.deployments.arrival(d, before=_former_commit(event)) for d in drafts]
         if head is None and any(a.course(sha) in _OF_HEAD and not _is_own(a, delivery) for a in arrivals):
             return None
+        is_unclear = any(_is_unclear(a, delivery, sha=sha, head=head) for a in arrivals)
+        if is_unclear and unit.deliveries.postpone(delivery.id, services.clock.now(), _UNCLEAR) < LOOKS:
+            return [], []  # the delivery that tells more may be on its way
         found = _Findings()
         for draft, arrival in zip(drafts, arrivals, strict=True):
             _find(services, unit, delivery, draft=draft, arrival=arrival, head=head, found=found)
@@ -101,6 +106,10 @@ def _former_commit(event: Event) -> str | None:
 def _is_own(arrival: Arrival, delivery: Delivery) -> bool:
     """Tell whether this very delivery was planned for the environment before."""
     return arrival.latest is not None and arrival.latest.delivery_id == delivery.id
+
+
+def _is_unclear(arrival: Arrival, delivery: Delivery, *, sha: str, head: str | None) -> bool:
+    return head == sha and arrival.course(sha) is Course.UNCLEAR and not _is_own(arrival, delivery)
 
 
 def _find(

@@ -13,6 +13,7 @@ from app.domain.deployment import Deployment, State
 from app.domain.errors import RepositoryUnavailable
 from app.domain.event import Account, Event, EventKind
 from app.pipeline.intake.plan import plan
+from app.pipeline.intake.plan_one import LOOKS
 from app.store.reads import Reads
 from app.store.schema.line import deployments as table
 from tests.pipeline.conftest import ALICE, REPOSITORY, Line, environment, sha
@@ -106,11 +107,32 @@ def test_a_lost_delivery_of_a_departure_hides_no_later_act(line: Line) -> None:
 def test_a_lost_delivery_that_makes_a_new_act_look_like_an_old_one_is_held_for_a_person(line: Line) -> None:
     act(line, None, "A"), act(line, "A", "B"), act(line, "B", "C")
     stand(line, "A")  # its delivery is lost
-    again = act(line, "A", "B")
+    again = after_a_while(line, "A", "B")
     assert again is not None and again.state is State.HELD and again.act == 1
     assert f"no delivery tells that it was at {sha('A')} meanwhile" in (again.reason or "")
     assert released(line) == [sha("A"), sha("B"), sha("C")]
     assert line.deliver(pushed("A", "B")) == []
+
+
+def after_a_while(line: Line, former: str, to: str) -> Deployment | None:
+    """Let the forge's head move, deliver that, and look again for as long as the planner waits."""
+    made = act(line, former, to)
+    for _ in range(LOOKS - 1):
+        assert made is None and released(line)[-1] != sha(to)
+        line.clock.move(60)
+        planned = plan(line.services).deployments
+        made = line.run(planned[0]) if planned else None
+    return made
+
+
+def test_an_old_body_that_is_sent_ahead_of_a_new_act_is_not_taken_for_it(line: Line) -> None:
+    act(line, None, "0"), act(line, "0", "A"), act(line, "A", "B")
+    stand(line, "A")
+    assert line.deliver(pushed("0", "A")) == []  # somebody has seen the force push before its delivery came
+    forced = act(line, "B", "A")
+    line.clock.move(60)
+    assert plan(line.services).deployments == () and "was already planned" in reasons(line)[-1]
+    assert forced is not None and forced.state is State.SUCCEEDED and forced.doubt is None
 
 
 def test_a_branch_that_was_deleted_and_made_again_at_a_former_commit_is_a_new_act(line: Line) -> None:
