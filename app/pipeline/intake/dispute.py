@@ -32,7 +32,7 @@ def dispute(services: Services, unit: Unit, planned: Deployment, draft: Deployme
     current = unit.deployments.lock(planned.id) or planned
     why = plain_line(f"{_claim(current, draft)}; {_consequence(current)}")
     others = current.doubt.accounts if current.doubt is not None else ()
-    unit.deployments.dispute(current, Doubt(why, (*others, draft.actor.key), services.clock.now()))
+    unit.acts.dispute(current, Doubt(why, (*others, draft.actor.key), services.clock.now()))
     detail = {
         "reason": why,
         "accounts": [current.actor.key, *others, draft.actor.key],

@@ -81,7 +81,7 @@ def _plan(services: Services, guard: Guard, delivery: Delivery, *, sha: str, hea
             return [], []  # another planner was faster
         drafts = plan_of(services, delivery, matching_environments(guard, delivery), sha=sha).deployments
         drafts = tuple(sorted(drafts, key=lambda d: d.environment))  # slots are locked in this order
-        arrivals = [unit.deployments.arrival(d, before=_former_commit(event)) for d in drafts]
+        arrivals = [unit.acts.arrival(d, before=_former_commit(event)) for d in drafts]
         if head is None and any(a.course(sha) in _OF_HEAD and not _is_own(a, delivery) for a in arrivals):
             return None
         is_unclear = any(_is_unclear(a, delivery, sha=sha, head=head) for a in arrivals)

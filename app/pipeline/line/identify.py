@@ -21,7 +21,7 @@ def identify(services: Services, deployment_id: str) -> Outcome:
 
 def _find(services: Services, guard: Guard, deployment: Deployment) -> Move:
     with services.store.reading() as unit:
-        grounds = unit.deployments.grounds(deployment)  # the version is read before the map is asked: later changes show
+        grounds = unit.acts.grounds(deployment)  # the version is read before the map is asked: later changes show
     if (dispute := _why_disputed(deployment, grounds.pushers)) is not None:
         detail: dict[str, object] = {"account": deployment.actor.key, "pushed_by": sorted(grounds.pushers)}
         return Move(State.DENIED, detail, reason=dispute, remarks=(("disputed", dispute),))

@@ -13,12 +13,9 @@ from typing import Protocol
 from app.domain.audit import AuditEntry
 from app.domain.delivery import Delivery, Receipt
 from app.domain.deployment import (
-    Arrival,
     Deployment,
     Dispatch,
     DispatchRow,
-    Doubt,
-    Grounds,
     Progress,
     Stage,
     StageResult,
@@ -90,24 +87,6 @@ class Deployments(Protocol):
 
     def add_all(self, deployments: Sequence[Deployment]) -> set[str]:
         """Insert them into their lanes in this order; return the ids of those that were not planned before."""
-        ...
-
-    def arrival(self, deployment: Deployment, *, before: str | None) -> Arrival:
-        """Tell how the ref of this new deployment came to its commit before; one statement.
-
-        `before` is the ref's former commit as the delivery says it; None: it comes from the commit that the ref stands on.
-        """
-        ...
-
-    def grounds(self, deployment: Deployment) -> Grounds:
-        """Return the version of the access map, and who was allowed to make this change of the ref; one statement."""
-        ...
-
-    def dispute(self, deployment: Deployment, doubt: Doubt) -> None:
-        """Note that it is not proven who acted; if it was permitted and is not dispatched, it is held from now on.
-
-        The environment's slot is locked before.
-        """
         ...
 
     def admit(self, environments: Sequence[str], *, window: int, due_at: datetime) -> list[Wake]:
