@@ -320,7 +320,8 @@ def test_in_a_folder_without_the_gates_state_the_right_folder_is_named(tmp_path:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(BadConfiguration) as caught:
         load_settings()
-    assert caught.value.faults[-1].endswith("run this where .tidegate is (`tidegate up` leaves .tidegate/connections.env), or set it")
+    remedy = "run this where .tidegate is (`tidegate up` leaves .tidegate/connections.env), or set it"
+    assert caught.value.faults[-1].endswith(remedy)
     (tmp_path / ".tidegate").mkdir()
     with pytest.raises(BadConfiguration) as caught:
         load_settings()

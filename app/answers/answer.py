@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, is_dataclass
+from dataclasses import fields, is_dataclass
 from datetime import datetime
 from typing import Any
 
@@ -33,9 +33,10 @@ def fields_json(value: Any) -> Json:
 
 
 def to_json(value: Any) -> Any:
-    """Spell a value of the domain field by field; bodies are left out."""
+    """Spell a value of the domain field by field; bodies and internal fields are left out."""
     if is_dataclass(value) and not isinstance(value, type):
-        return to_json(asdict(value))
+        told = (field.name for field in fields(value) if not field.metadata.get("is_internal"))
+        return {name: to_json(getattr(value, name)) for name in told if name != "body"}
     if isinstance(value, dict):
         return {key: to_json(item) for key, item in value.items() if key != "body"}
     if isinstance(value, (list, tuple, set, frozenset)):

@@ -13,6 +13,7 @@ from app.cli.output import JSON, command, console, errors, listing, print_json
 from app.config.check import suggestions, unwise
 from app.config.example import write_example
 from app.config.load import Configuration
+from app.config.tables.forges import shared_secrets
 from app.domain.errors import StoreUnavailable
 from app.domain.event import Event
 from app.guard.advise import advise, unbound, widened
@@ -58,6 +59,8 @@ def keyset_key() -> None:
 def _warn(settings: Settings, configuration: Configuration, guard: Guard) -> None:
     """Print what is allowed but risky, or can never work, and what may be made narrower."""
     for warning in (*unwise(settings), *_unread(settings, configuration), *advise(configuration, guard.policy)):
+        errors.print(f"warning: {warning}")
+    for warning in shared_secrets(configuration.forges, [e.repository for e in configuration.environments]):
         errors.print(f"warning: {warning}")
     for suggestion in suggestions(settings):
         console.print(f"suggestion: {suggestion}")

@@ -103,7 +103,7 @@ def _process_paths(file: File) -> Iterator[tuple[Where, str]]:
         if isinstance(path := (target.model_extra or {}).get("path"), str):
             yield ("targets", name, "path"), path
     for name, forge in file.forges.items():
-        for index, reference in enumerate(forge.webhook_secrets):
+        for index, reference in enumerate(forge.webhook_secrets or ()):
             if reference.startswith("file:"):
                 yield ("forges", name, "webhook_secrets", index), reference.removeprefix("file:")
 

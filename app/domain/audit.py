@@ -17,6 +17,7 @@ class AuditAction(StrEnum):
     DELIVERY_EMPTIED = "delivery:emptied"
     DEPLOYMENT_PLANNED = "deployment:planned"
     DEPLOYMENT_OVERRIDDEN = "deployment:overridden"
+    DEPLOYMENT_DISPUTED = "deployment:disputed"
     DEPLOYMENT_IDENTIFIED = "deployment:identified"
     DEPLOYMENT_HELD = "deployment:held"
     DEPLOYMENT_PERMITTED = "deployment:permitted"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -80,12 +80,28 @@ class Trigger(StrEnum):
     OVERRIDE = "override"
 
 
+_INTERNAL = {"is_internal": True}
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Why it is not proven who acted. A person settles it by an approval that was asked for after `since`.
+
+    `accounts` are the other accounts (`FORGE:ID`) that deliveries name as the sender of the same act.
+    """
+
+    why: str
+    accounts: tuple[str, ...]
+    since: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Deployment:
     """A deployment as stored. `position` is the order of receipt; `sha` is pinned when the deployment is planned.
 
     `before` is the ref's former commit (None: new ref). `release_id` is the earlier deployment that a rollback brings back.
-    `purpose` is the reason that a person gave for an override.
+    `purpose` is the reason that a person gave for an override. `act` counts how often the ref had come to this commit before.
+    `doubt` is set if it is not proven who acted; then `reason` tells it. Answers to programs leave both out.
     """
 
     id: str
@@ -106,6 +122,8 @@ class Deployment:
     created_at: datetime
     updated_at: datetime
     purpose: str | None = None
+    act: int = field(default=0, metadata=_INTERNAL)
+    doubt: Doubt | None = field(default=None, metadata=_INTERNAL)
 
     @property
     def is_rollback(self) -> bool:
@@ -157,6 +175,50 @@ class Turn:
     is_outrun: bool
     has_older: bool
     access_version: int
+
+
+class Course(StrEnum):
+    """The relation of a delivery to the acts that are known."""
+
+    FIRST = "first"
+    SAME = "same"
+    AGAIN = "again"
+    UNCLEAR = "unclear"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """How a ref came to a commit before, in one environment. `latest`: the newest act that brought it there, if any.
+
+    `stands_on`: the commit of the ref's newest act. `is_repeated`: an act with the same former commit is known. Two facts about
+    acts that were received after `latest`: `has_left` (one of them left the commit), and `was_at_former` (one of them brought
+    the ref to the former commit that the delivery names).
+    """
+
+    latest: Deployment | None
+    stands_on: str | None
+    is_repeated: bool
+    has_left: bool
+    was_at_former: bool
+
+    def course(self, sha: str) -> Course:
+        """Tell what a delivery that names `sha` may be. AGAIN and UNCLEAR hold only if the forge's head is `sha`."""
+        if self.latest is None:
+            return Course.FIRST
+        if self.stands_on == sha or (self.is_repeated and not self.has_left):
+            return Course.SAME
+        return Course.UNCLEAR if self.is_repeated and not self.was_at_former else Course.AGAIN
+
+
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """What the first stage starts from: the version of the access map, and the accounts that the check before pushes saw.
+
+    `pushers` are the accounts (`FORGE:ID`) that were allowed to make the deployment's change of its ref.
+    """
+
+    access_version: int
+    pushers: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,12 @@ class BadSignature(GateError):
     code = "bad-signature"
 
 
+class WrongSecret(GateError):
+    """The webhook secret is not good for this repository."""
+
+    code = "wrong-secret"
+
+
 class BadDelivery(GateError):
     """The delivery cannot be understood."""
 

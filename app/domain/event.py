@@ -38,6 +38,12 @@ class Account:
         return f"{self.forge}:{self.id}"
 
 
+def account_of(key: str) -> Account:
+    """Read an account back from its key; its login is not known."""
+    forge, _, number = key.partition(":")
+    return Account(forge, number, "")
+
+
 PERSON = "person"  # the forge of a person who signed in at the gate itself; then `id` is the subject
 GATE_ACCOUNT = Account(forge="tidegate", id="gate", login="tidegate")
 

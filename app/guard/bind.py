@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from app.config.load import Configuration
@@ -43,6 +44,7 @@ def bind_forge(forge: ForgeSettings) -> ForgeBinding:
         ForgeAccounts(forge.name, forge.url),
         forge.access_issuer,
         (lambda: read(forge.decide_secrets)) if forge.decide_secrets else None,
+        {name: partial(read, references) for name, references in forge.repository_secrets.items()},
     )
 
 

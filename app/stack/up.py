@@ -14,6 +14,7 @@ from typing import IO
 
 from app.bootstrap import check_rules, keyset_key
 from app.config.example import write_example
+from app.config.tables.forges import shared_secrets
 from app.domain.errors import BadConfiguration, GateError
 from app.integrations.system import write_private
 from app.settings import Settings, load_settings
@@ -80,7 +81,9 @@ class Stack:
         self._migrate(env)
         written = write_example(Path.cwd()) if "TIDEGATE_CONFIG" not in env else []
         say("checking the configuration")
-        check_rules(load_settings(env))
+        configuration, _ = check_rules(load_settings(env))
+        for warning in shared_secrets(configuration.forges, [e.repository for e in configuration.environments]):
+            say(f"warning: {warning}")
         password, is_new = load_or_make_secret(self.state / "secrets" / "flower")
         self._write_connections(env)
         self._settings = load_settings(env)

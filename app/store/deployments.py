@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, case, func, or_, select, text, update
 
-from app.domain.deployment import ENDED, NEXT_STAGE, Deployment, Stage, StageResult, State, Step, Trigger, Turn, Wake
+from app.domain.deployment import (
+    ENDED,
+    NEXT_STAGE,
+    Deployment,
+    Doubt,
+    Stage,
+    StageResult,
+    State,
+    Step,
+    Trigger,
+    Turn,
+    Wake,
+)
 from app.domain.event import Account, Repository
 from app.store.audit import as_json
 from app.store.schema.line import deployments as table
@@ -81,16 +93,19 @@ SELECT (SELECT state FROM deployments WHERE id = :id) AS state,
     ) AS has_older,
     coalesce((SELECT version FROM access_version), 0) AS access_version
 """).columns(table.c.state, slots.c.deployment_id.label("holder"))
-# One statement, so it is atomic: the row is locked, and moves only from the state in which it was read.
+# One statement, so it is atomic: the row is locked, and moves only from the state, and with the doubt, in which it was read.
+# A stage has a result already if the deployment was held for a doubt after its permission; then it runs again.
 _ADVANCE = text("""
 WITH moved AS (
     UPDATE deployments SET state = :state, due_at = :due_at, reason = :reason,
         principal = coalesce(:principal, principal), updated_at = clock_timestamp()
-    WHERE id = :id AND state = :standing RETURNING id
+    WHERE id = :id AND state = :standing AND doubt IS NOT DISTINCT FROM CAST(:doubt AS jsonb) RETURNING id
 ), recorded AS (
     INSERT INTO stages (deployment_id, stage, outcome, detail, started_at, finished_at)
     SELECT id, :stage, :outcome, CAST(:found AS jsonb), CAST(:started_at AS timestamptz), CAST(:finished_at AS timestamptz)
     FROM moved WHERE CAST(:stage AS text) IS NOT NULL
+    ON CONFLICT (deployment_id, stage) DO UPDATE SET outcome = excluded.outcome, detail = excluded.detail,
+        started_at = excluded.started_at, finished_at = excluded.finished_at
 ), audited AS (
     INSERT INTO audit_entries (id, at, action, actor, deployment_id, delivery_id, correlation_id, detail)
     SELECT CAST(:entry_id AS uuid), CAST(:at AS timestamptz), :action, :actor, CAST(:of_deployment AS uuid),
@@ -128,13 +143,26 @@ def deployment_from(row: Row[Any]) -> Deployment:
         created_at=row.created_at,
         updated_at=row.updated_at,
         purpose=row.purpose,
+        act=row.act,
+        doubt=_doubt(row.doubt),
     )
+
+
+def _doubt(value: dict[str, Any] | None) -> Doubt | None:
+    if value is None:
+        return None
+    return Doubt(value["why"], tuple(value["accounts"]), datetime.fromisoformat(value["since"]))
+
+
+def doubt_json(doubt: Doubt | None) -> dict[str, Any] | None:
+    """Spell a doubt as the JSON that the database stores."""
+    return asdict(doubt) | {"since": doubt.since.isoformat()} if doubt is not None else None
 
 
 def _as_row(deployment: Deployment, due_at: datetime | None) -> dict[str, Any]:
     repository, actor = deployment.repository, deployment.actor
     plain = ("id", "position", "delivery_id", "correlation_id", "environment", "ref", "before", "sha", "trigger")
-    more = ("release_id", "state", "reason", "principal", "created_at", "updated_at", "purpose")
+    more = ("release_id", "state", "reason", "principal", "created_at", "updated_at", "purpose", "act")
     return {
         **{name: getattr(deployment, name) for name in (*plain, *more)},
         "forge": repository.forge,
@@ -146,6 +174,7 @@ def _as_row(deployment: Deployment, due_at: datetime | None) -> dict[str, Any]:
         "actor_id": actor.id,
         "actor_login": actor.login,
         "due_at": due_at,
+        "doubt": doubt_json(deployment.doubt),
     }
 
 
@@ -285,6 +314,7 @@ def _as_step(deployment: Deployment, step: Step) -> dict[str, Any]:
     return {
         "id": deployment.id,
         "standing": deployment.state,
+        "doubt": as_json(doubt_json(deployment.doubt)) if deployment.doubt is not None else None,
         "state": step.state,
         "due_at": step.due_at,
         "reason": step.reason,

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.dialects.postgresql import insert
 
 from app.store.access import SqlAccess
+from app.store.acts import SqlActs
 from app.store.approvals import SqlApprovals
 from app.store.audit import SqlAudit
 from app.store.commit_keys import SqlCommitKeys
@@ -45,6 +46,7 @@ class SqlUnit:
 
     deliveries = _room(SqlDeliveries)
     deployments = _room(SqlDeployments)
+    acts = _room(SqlActs)
     slots = _room(SqlSlots)
     dispatches = _room(SqlDispatches)
     audit = _room(SqlAudit)

@@ -67,6 +67,7 @@ WRITES: Mapping[str, tuple[AuditAction | Unaudited, ...]] = MappingProxyType(
         "SqlDeployments.add": (AuditAction.DEPLOYMENT_PLANNED, AuditAction.DEPLOYMENT_OVERRIDDEN),
         "SqlDeployments.add_all": (AuditAction.DEPLOYMENT_PLANNED,),
         "SqlDeployments.admit": (Unaudited.SCHEDULE,),
+        "SqlActs.dispute": (AuditAction.DEPLOYMENT_DISPUTED,),
         "SqlDeployments.advance": (*_GOES_ON, *_STARTS, *_ENDS_EARLY),
         "SqlDeployments.defer": (Unaudited.SCHEDULE,),
         "SqlDeployments.explain": (Unaudited.SCHEDULE,),

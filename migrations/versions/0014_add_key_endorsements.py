@@ -1,7 +1,7 @@
 """Add the endorsement of published keys, by which the receiver tells them from rows that somebody else wrote.
 
 Revision ID: 0014
-Revises: 0009
+Revises: 0013
 
 The version that runs goes on: it inserts and reads without this column. The first process of the new version that mints
 endorses its keys.
@@ -12,7 +12,7 @@ from __future__ import annotations
 from alembic import context, op
 
 revision = "0014"
-down_revision = "0009"
+down_revision = "0013"
 branch_labels = None
 depends_on = None
 

@@ -421,6 +421,22 @@ def test_a_good_configuration_is_checked_for_people_and_machines(cli: Cli) -> No
     assert len(for_machines.json["digest"].split(".")) == 3
 
 
+def test_a_secret_that_is_good_for_several_repositories_is_warned_about_with_the_remedy(cli: Cli) -> None:
+    shop = '[forges.gogs.repositories."acme/shop"]\nwebhook_secrets = ["env:SHOP"]\n'
+    blog = '[forges.gogs.repositories."acme/blog"]\nwebhook_secrets = ["env:SHOP"]\n'
+    other = environment({"name": "blog", "repository": "gogs:acme/Blog"}, STAGING)
+    wide = "is the webhook secret of acme/blog, acme/shop: an administrator of one of them reads it"
+    for more, warning in (
+        ("", f"warning: forges.gogs: env:WEBHOOK_SECRET {wide}"),
+        (shop, ""),
+        (shop + blog, f"warning: forges.gogs: env:SHOP {wide}"),
+    ):
+        (cli.folder / "tidegate.toml").write_text(f"{TIDEGATE_TOML}\n{other}\n{more}")
+        ran = cli("config", "check")
+        assert ran.code == 0 and ran.err.startswith(warning) and bool(ran.err) == bool(warning)
+        assert not warning or '[forges.gogs.repositories."acme/blog"] webhook_secrets = [...]' in ran.err
+
+
 def test_a_role_that_may_change_the_log_is_warned_about_on_standard_error(cli: Cli, postgres: EmbeddedPostgres) -> None:
     ran = cli("config", "check", TIDEGATE_DATABASE_URL=postgres.url(OWNER))
     assert ran.code == 0 and "no faults" in ran.text

@@ -42,6 +42,26 @@ FAULTS = {
     "unknown key at the top": ("[forges.gogs]", "peple = 'x'\n[forges.gogs]", "1: peple: Extra inputs are not permitted"),
     "unknown table": ("[zones.local]", "[zoned.x]\n[zones.local]", "6: zoned: Extra inputs are not permitted"),
     "missing key in a forge": ('kind = "gogs"\n', "", "1: forges.gogs.kind: Field required"),
+    "no webhook secret at all": (
+        'webhook_secrets = ["env:HOOK", "file:/run/hook"]\n',
+        "",
+        "1: forges.gogs.webhook_secrets: Field required, here or for each repository in `repositories`",
+    ),
+    "repository's secret in the file": (
+        'url = "http',
+        'repositories = { "acme/shop" = { webhook_secrets = ["s3cret"] } }\nurl = "http',
+        f"3: forges.gogs.repositories.acme/shop.webhook_secrets.0: {REFERENCE}",
+    ),
+    "repository twice": (
+        'url = "http',
+        'repositories = { "a/b" = { webhook_secrets = ["env:A"] }, "A/b" = { webhook_secrets = ["env:B"] } }\nurl = "http',
+        "3: forges.gogs.repositories: a/b stands here twice: upper and lower case are the same",
+    ),
+    "repository without an owner": (
+        'url = "http',
+        'repositories = { "shop" = { webhook_secrets = ["env:A"] } }\nurl = "http',
+        r"3: forges.gogs.repositories.shop.[key]: String should match pattern '^[^/\s]+/[^/\s]+$'",
+    ),
     "missing key in a zone": ('region = "local"\n', "", "6: zones.local.region: Field required"),
     "missing zone of a target": ('zone = "local"\n', "", "10: targets.site.zone: Field required"),
     "missing key in the second environment": ('name = "staging"\n', "", "22: environments.1.name: Field required"),

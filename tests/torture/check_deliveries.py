@@ -87,13 +87,19 @@ def _planned(history: History, rows: dict[str, list[DeliveryRow]]) -> Found:
 
 def _made_once(history: History, key: tuple[str, str, str], claims: set[DeliveryRow], made: list[DeploymentRow]) -> Found:
     about = min(claims, key=lambda r: r.position).forge_id
-    if len(made) > 1:
+    if len(made) > max(1, _arrivals(history, key)):
         yield Violation("deployment", made[1].id, f"{key} was planned {len(made)} times")
     if not made and not all(_is_unresolvable(history, key, row) for row in claims):
         yield Violation("deployment", about, f"{key} was accepted and never planned")
     for deployment in made:
         if deployment.delivery_id not in {row.id for row in claims}:
             yield Violation("deployment", deployment.id, f"belongs to delivery {deployment.delivery_id}, which is of another act")
+
+
+def _arrivals(history: History, key: tuple[str, str, str]) -> int:
+    """Count how often the ref came to this commit: a branch that is rewound comes there by another act."""
+    environment, ref, sha = key
+    return sum(move[1:] == (ENVIRONMENTS[environment].repository, ref, sha) for move in history.moves)
 
 
 def _is_unresolvable(history: History, key: tuple[str, str, str], row: DeliveryRow) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.domain.event import Event, Ignored
+from app.integrations.forges.named_repository import repository_of
 from app.integrations.forges.payload import parse
 from app.integrations.forges.protocol import UnverifiedDelivery, VerifiedPayload
 from app.integrations.forges.signature import verify
@@ -18,3 +19,7 @@ class Forgejo:
     def parse(self, payload: VerifiedPayload) -> Event | Ignored:
         """Return the meaning of the payload; raises BadDelivery."""
         return parse(payload)
+
+    def repository_of(self, payload: VerifiedPayload) -> str | None:
+        """Return the repository that the payload names."""
+        return repository_of(payload)

@@ -48,6 +48,10 @@ class Forge(Protocol):
         """Return the meaning of the payload. Raises BadDelivery, and nothing else, if it cannot be understood."""
         ...
 
+    def repository_of(self, payload: VerifiedPayload) -> str | None:
+        """Return the repository (`OWNER/NAME`) that the payload names, whatever its event is; None if it names none."""
+        ...
+
 
 class AccountProof(Protocol):
     """Asks a forge for the owner of a personal access token."""

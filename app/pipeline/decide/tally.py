@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from app.domain.approval import ApprovalRequest, RequestState, Verdict, Vote, VoteCount, tally
 from app.domain.decision import Action, Decision, DecisionRequest, Effect
 from app.domain.deployment import Deployment
+from app.domain.event import account_of
 from app.domain.principal import Principal, PrincipalKind
 from app.pipeline.decide.case import Case
 
@@ -42,9 +43,14 @@ def is_current(request: ApprovalRequest, case: Case) -> bool:
 
 
 def involved_in(case: Case, deployment: Deployment) -> frozenset[str]:
-    """List the people who had a hand in a deployment and so cannot approve it: requester, authors, owners of agents."""
-    requester = case.guard.identity.principal_of(deployment.actor)
-    own = {requester.subject, requester.owner or ""} if requester is not None else set()
+    """List the people who had a hand in a deployment and so cannot approve it: requester, authors, owners of agents.
+
+    If several accounts are named as its sender, the person behind each of them is one.
+    """
+    others = deployment.doubt.accounts if deployment.doubt is not None else ()
+    accounts = [deployment.actor, *map(account_of, others)]
+    named = [principal for account in accounts if (principal := case.guard.identity.principal_of(account)) is not None]
+    own = {subject for principal in named for subject in (principal.subject, principal.owner or "")}
     return frozenset({*case.evidence["involved"], *own, deployment.principal or ""} - {""})
 
 

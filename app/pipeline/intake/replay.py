@@ -10,7 +10,7 @@ from app.domain.delivery import Delivery
 from app.domain.deployment import Deployment, Stage, Trigger, Wake
 from app.domain.errors import NotAllowed, NotFound
 from app.domain.event import Account, Event, EventKind
-from app.pipeline.intake.plan import new_deployment
+from app.pipeline.intake.draft import new_deployment
 from app.pipeline.ports.services import Services
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from app.domain.decision import Effect
 from app.domain.deployment import Deployment, Stage, State
 from app.pipeline.decide.judgement import Judgement, decide_now, is_checked
-from app.pipeline.line.hold import hold
+from app.pipeline.line.hold import hold, why_unsettled
 from app.pipeline.line.stage import Move, Outcome, run_stage
 from app.pipeline.ports.services import Guard, Services
 
@@ -20,7 +22,10 @@ def authorize(services: Services, deployment_id: str) -> Outcome:
 def _decide(services: Services, guard: Guard, deployment: Deployment) -> Move | Outcome:
     judgement = decide_now(services, guard, deployment)
     case, decision = judgement.case, judgement.decision
-    if case is not None and decision is not None and decision.effect is Effect.HOLD:
+    doubt = why_unsettled(deployment, case)
+    if doubt is not None:
+        judgement = replace(judgement, reason=doubt if judgement.is_allowed else f"{judgement.reason}; {doubt}")
+    if case is not None and decision is not None and (decision.effect is Effect.HOLD or (judgement.is_allowed and doubt)):
         return hold(services, deployment, judgement, case)
     remarks = _remarks(services, guard, deployment, judgement)
     detail = {**judgement.detail, **dict(remarks)}

@@ -16,6 +16,7 @@ from app.domain.audit import AuditAction
 from app.domain.deployment import NEXT_STAGE, Deployment, Dispatch, DispatchRow, Progress, Stage, State, Step, Wake
 from app.pipeline.decide.judgement import decide_now
 from app.pipeline.line.fail import fail
+from app.pipeline.line.hold import why_unsettled
 from app.pipeline.line.on_fault import attempt
 from app.pipeline.line.stage import NOT_MY_TURN, OVERTAKEN, Move, Outcome, conclude, is_past
 from app.pipeline.line.start import start_all
@@ -141,6 +142,9 @@ def _last_check(services: Services, deployment: Deployment, access_version: int)
     if not judgement.is_allowed:
         denied = Move(State.DENIED, judgement.detail, reason=judgement.reason)
         return _Check(guard, access_version, denied, {})
+    doubt = why_unsettled(deployment, judgement.case)
+    if doubt is not None:
+        return _Check(guard, access_version, Move(State.DENIED, judgement.detail, reason=doubt), {})
     stale = None if deployment.is_rollback else _why_stale(services, guard, deployment)
     if stale is not None:
         return _Check(guard, access_version, Move(State.SUPERSEDED, reason=stale), {})

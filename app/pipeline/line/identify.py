@@ -5,7 +5,7 @@ The actor is the sender's account, never the payload's pusher or an e-mail.
 
 from __future__ import annotations
 
-from app.domain.deployment import Deployment, Stage, State
+from app.domain.deployment import Deployment, Stage, State, Trigger
 from app.domain.principal import Principal
 from app.pipeline.decide.evidence import evidence_of
 from app.pipeline.decide.judgement import active_principal
@@ -20,13 +20,29 @@ def identify(services: Services, deployment_id: str) -> Outcome:
 
 def _find(services: Services, guard: Guard, deployment: Deployment) -> Move:
     with services.store.reading() as unit:
-        version = unit.access.version()  # read before the map is asked, so that later changes show
+        grounds = unit.acts.grounds(deployment)  # the version is read before the map is asked: later changes show
+    if (dispute := _why_disputed(deployment, grounds.pushers)) is not None:
+        detail: dict[str, object] = {"account": deployment.actor.key, "pushed_by": sorted(grounds.pushers)}
+        return Move(State.DENIED, detail, reason=dispute, remarks=(("disputed", dispute),))
     fault, principal = active_principal(guard.identity, deployment.actor)
     if principal is None:
         return Move(State.DENIED, {"account": deployment.actor.key}, reason=fault)
-    basis = {"access_version": version, "guard": guard.digest}
+    basis = {"access_version": grounds.access_version, "guard": guard.digest}
     detail = {**basis, **_who(deployment, principal), **evidence_of(services, guard, deployment)}
     return Move(State.IDENTIFIED, detail, principal=principal.subject)
+
+
+def _why_disputed(deployment: Deployment, pushers: frozenset[str]) -> str | None:
+    """Say why the delivery's sender did not push this, by what the check before pushes saw; None if it saw nobody push it."""
+    sender = deployment.actor
+    if deployment.trigger not in (Trigger.PUSH, Trigger.TAG) or not pushers or sender.key in pushers:
+        return None
+    seen = ", ".join(sorted(pushers))
+    return (
+        f"the delivery names {sender.key} ({sender.login}) as the sender, but the check before pushes saw {seen} bring "
+        f"{deployment.ref} to {deployment.sha}; if it is right all the same, deploy it as your own act: "
+        f"tidegate delivery replay {deployment.delivery_id}"
+    )
 
 
 def _who(deployment: Deployment, principal: Principal) -> dict[str, object]:

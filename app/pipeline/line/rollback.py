@@ -80,6 +80,7 @@ def deployment_of(
         reason=None,
         principal=None,
         purpose=None,  # the release's purpose is not this one's; `approve/override.py` sets its own
+        doubt=None,
         created_at=now,
         updated_at=now,
     )

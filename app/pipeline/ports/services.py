@@ -58,6 +58,9 @@ class Limits:
 class ForgeBinding:
     """A configured forge. `secrets` reads its webhook secrets anew at each delivery.
 
+    `repository_secrets` reads those of each repository that has its own, by `owner/name` in lower case; the forge's are not good
+    for such a repository.
+
     `accounts` tells whose account a forge's token is. `access_issuer` names the issuer whose token each of its deliveries must
     bring. `decide_secrets` reads the secrets by which the forge proves itself when it asks about a push (None: it does not ask).
     """
@@ -67,6 +70,7 @@ class ForgeBinding:
     accounts: AccountProof | None = None
     access_issuer: str | None = None
     decide_secrets: Callable[[], list[bytes]] | None = None
+    repository_secrets: Mapping[str, Callable[[], list[bytes]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

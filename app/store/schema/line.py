@@ -113,13 +113,16 @@ deployments = Table(
     Column("due_at", TIME),
     Column("purpose", Text),
     Column("faulted_at", TIME),  # it counts only if it is not before `updated_at`: a move makes it void
+    Column("act", Integer, nullable=False, server_default=text("0")),
+    Column("doubt", JSONB(none_as_null=True)),
     CheckConstraint(one_of("state", State), name="state"),
     CheckConstraint(one_of("trigger", Trigger), name="trigger"),
     CheckConstraint("(trigger = 'override') = (purpose IS NOT NULL)", name="purpose"),
     CheckConstraint("sha ~ '^([0-9a-f]{40}|[0-9a-f]{64})$'", name="sha"),
     CheckConstraint("(trigger IN ('rollback', 'failure')) = (release_id IS NOT NULL)", name="release"),
 )
-# Invariant 2: one deployment of an act for each environment, whatever its delivery id or event header.
+# Invariant 2: one deployment of an act for each environment, whatever its delivery id or event header. `act` counts how often
+# the ref had come to this commit before; a release that does not know the column always writes 0, and so plans no act twice.
 Index(
     "uq_deployments_act",
     deployments.c.forge,
@@ -127,6 +130,7 @@ Index(
     deployments.c.ref,
     deployments.c.sha,
     deployments.c.environment,
+    deployments.c.act,
     unique=True,
     postgresql_where=text("trigger IN ('push', 'tag', 'release')"),
 )

@@ -13,6 +13,7 @@ from app.domain.errors import GateError, RateLimited
 
 STATUS: dict[str, int] = {
     "bad-signature": 401,
+    "wrong-secret": 403,
     "bad-token": 401,
     "bad-request": 400,
     "forbidden": 403,

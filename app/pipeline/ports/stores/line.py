@@ -82,7 +82,7 @@ class Deployments(Protocol):
     """Deployments, their stage results and dispatches, inside a unit."""
 
     def add(self, deployment: Deployment, due_at: datetime | None) -> bool:
-        """Insert it; False if this (forge, repository id, ref, sha, environment) was already planned from a delivery.
+        """Insert it; False if this (forge, repository id, ref, sha, environment, act) was already planned from a delivery.
 
         Without a due time it stands in its environment's lane until it is admitted.
         """

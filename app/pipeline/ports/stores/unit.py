@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from app.pipeline.ports.stores.access import Access, CommitKeys, Hints, Statements
+from app.pipeline.ports.stores.acts import Acts
 from app.pipeline.ports.stores.approvals import Approvals
 from app.pipeline.ports.stores.freezes import Freezes
 from app.pipeline.ports.stores.line import Audit, Deliveries, Deployments, Dispatches, Slots
@@ -27,6 +28,8 @@ class Unit(Protocol):
     def deliveries(self) -> Deliveries: ...
     @property
     def deployments(self) -> Deployments: ...
+    @property
+    def acts(self) -> Acts: ...
     @property
     def slots(self) -> Slots: ...
     @property

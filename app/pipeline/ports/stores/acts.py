@@ -1,0 +1,29 @@
+"""The port to what is known of acts on refs: a room of a `Unit` (`unit.py`)."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from app.domain.deployment import Arrival, Deployment, Doubt, Grounds
+
+
+class Acts(Protocol):
+    """How refs came to their commits, and who is named for it, inside a unit."""
+
+    def arrival(self, deployment: Deployment, *, before: str | None) -> Arrival:
+        """Tell how the ref of this new deployment came to its commit before; one statement.
+
+        `before` is the ref's former commit as the delivery says it; None: it comes from the commit that the ref stands on.
+        """
+        ...
+
+    def grounds(self, deployment: Deployment) -> Grounds:
+        """Return the version of the access map, and who was allowed to make this change of the ref; one statement."""
+        ...
+
+    def dispute(self, deployment: Deployment, doubt: Doubt) -> None:
+        """Note that it is not proven who acted; if it was permitted and is not dispatched, it is held from now on.
+
+        The environment's slot is locked before.
+        """
+        ...
