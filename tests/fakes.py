@@ -147,6 +147,9 @@ class FakePolicy:
     def asks(self, fact: str, action: Action, resources: frozenset[tuple[str, str]]) -> bool:
         return fact in self.facts
 
+    def names(self, action: Action) -> bool:
+        return False
+
     def about(self, asked: Mapping[str, Any]) -> Asks:
         return Asks(self.groups, self.facts, frozenset(), {})
 

@@ -13,6 +13,7 @@ from app.config.check import unwise
 from app.config.example import write_example
 from app.config.load import Configuration
 from app.domain.errors import StoreUnavailable
+from app.pipeline.ask.unnamed_rights import unnamed_rights
 from app.settings import Settings, load_settings
 
 app = typer.Typer(no_args_is_help=True, help="Settings, tidegate.toml, people and policies.")
@@ -33,6 +34,8 @@ def check(as_json: JSON = False) -> None:
     console.print(table)
     console.print(f"no faults; version {guard.digest[:12]}")
     _warn(settings, configuration)
+    for warning in unnamed_rights(guard.policy):
+        errors.print(f"warning: {warning}")
 
 
 @app.command()

@@ -92,6 +92,10 @@ class PolicyText(Protocol):
         """Tell whether a policy asks for this fact and may concern this action on one of these resources (type, id)."""
         ...
 
+    def names(self, action: Action) -> bool:
+        """Tell whether a policy names this action in its scope."""
+        ...
+
     def about(self, query: Mapping[str, Any]) -> Asks:
         """Return what the policies ask for, if they may concern this request (Decision.request)."""
         ...

@@ -43,6 +43,19 @@ ABSENT: Mapping[str, Any] = {
     "freezes": [],
 }
 
+# Facts about commits with which nothing is wrong: of an act that brings none, or whose commits are looked at later.
+BEST: Mapping[str, Any] = {
+    "authors_known": True,
+    "unknown_authors": [],
+    "signatures": Signatures.ALL.value,
+    "checked_at_push": True,
+    "forced": False,
+    "paths": [],
+    "paths_known": True,
+    "findings": [],
+    "inspected": True,
+}
+
 
 def complete(question: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
     """Complete a recorded question (Decision.request) with the facts of today; tell whether any fact was missing."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.pipeline.ask.who_can import BEST
 from app.pipeline.decide.case import Act, Case, facts, local_time
-from app.pipeline.decide.completion import ABSENT
+from app.pipeline.decide.completion import ABSENT, BEST
 from tests.pipeline.conftest import Line, environment
 from tests.pipeline.freezes import utc
 
