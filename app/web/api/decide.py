@@ -19,6 +19,7 @@ from app.domain.rate import Buckets
 from app.pipeline.ask.decide_push import decide_push
 from app.pipeline.people.hear_hint import is_authentic
 from app.web.api.decide_parse import read_form, read_json
+from app.web.people.refusals import know
 from app.web.wire.origin import origin_of
 
 LARGEST = 8 * 1024 * 1024
@@ -52,6 +53,7 @@ class Instances:
                 forges.add(name)
         if not forges:
             self._refuse(unread)
+        know(f"forge:{','.join(sorted(forges))}")
         return frozenset(forges)
 
     def _refuse(self, unread: SecretUnavailable | None) -> None:
