@@ -158,6 +158,9 @@ class FakePolicy:
     def permits(self, action: Action, resources: frozenset[tuple[str, str]]) -> bool:
         return action in (Action.DEPLOY, Action.ROLLBACK)
 
+    def names(self, action: Action) -> bool:
+        return False
+
     def about(self, asked: Mapping[str, Any]) -> Asks:
         return Asks(self.groups, self.facts, frozenset(), {})
 

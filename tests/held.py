@@ -22,6 +22,12 @@ forbid (principal, action == Action::"deploy", resource) unless { context.approv
 @id("leads") @reason("members of leads approve")
 permit (principal in Group::"leads", action == Action::"approve", resource);
 """
+RIGHTS = """\
+@id("on-call") @reason("members of on-call override, with a second factor within 15 minutes")
+permit (principal in Group::"on-call", action == Action::"override", resource) when { context.session.mfa_age < 900 };
+@id("look-after") @reason("members of leads review overrides and change policies")
+permit (principal in Group::"leads", action in [Action::"review", Action::"change-policies"], resource);
+"""
 PAT = """\
 [[people]]
 subject = "pat"

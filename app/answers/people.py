@@ -152,3 +152,13 @@ def reading_json(reading: Reading) -> Json:
 def key_json(key: CommitKey) -> Json:
     """Spell a public key that signs commits, for `--json`."""
     return fields_json(key)
+
+
+def signed_in_json(session: Session) -> Json:
+    """Spell a sign-in for `--json`, with its person."""
+    return fields_json(session)
+
+
+def sessions_ended_json(subject: str, count: int) -> Json:
+    """Spell how many sessions of a person were ended."""
+    return {"subject": subject, "ended": count}

@@ -18,6 +18,7 @@ from app.domain.errors import StoreUnavailable
 from app.domain.event import Event
 from app.guard.advise import advise, unbound, widened
 from app.integrations.forges.pre_receive import CURRENT_VERSION, INSTALL_ANEW
+from app.pipeline.ask.unnamed_rights import unnamed_rights
 from app.pipeline.ports.services import Guard
 from app.settings import Settings, load_settings
 
@@ -39,6 +40,8 @@ def check(as_json: JSON = False) -> None:
     console.print(table)
     console.print(f"no faults; version {guard.digest[:12]}")
     _warn(settings, configuration, guard)
+    for warning in unnamed_rights(guard.policy):
+        errors.print(f"warning: {warning}")
 
 
 @app.command()

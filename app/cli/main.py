@@ -6,7 +6,22 @@ import logging
 
 import typer
 
-from app.cli import approval, audit, config, delivery, demo, deployment, freeze, gogs, notice, override, proposal, scim, stack
+from app.cli import (
+    approval,
+    audit,
+    config,
+    delivery,
+    demo,
+    deployment,
+    freeze,
+    gogs,
+    notice,
+    override,
+    proposal,
+    scim,
+    session,
+    stack,
+)
 from app.cli.access import commands as access
 from app.cli.policy import commands as policy
 
@@ -27,6 +42,7 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(config.app, name="config")
 app.add_typer(notice.app, name="notice")
 app.add_typer(scim.app, name="scim")
+app.add_typer(session.app, name="session")
 
 
 def main() -> None:

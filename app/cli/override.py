@@ -11,7 +11,8 @@ from app.answers.override import override_json, review_json
 from app.cli.approval import COMMENT, DEPLOYMENT
 from app.cli.operator import acting_operator
 from app.cli.output import JSON, LIMIT, coloured, command, console, listing, print_json, process, short, when
-from app.pipeline.approve.override import override, review
+from app.pipeline.approve.override import override
+from app.pipeline.approve.review import review
 
 app = typer.Typer(no_args_is_help=True, help="Deploy despite a hold or a denial, and review it afterwards.")
 
@@ -35,7 +36,7 @@ def make(
 @app.command("list")
 @command
 def list_(
-    unreviewed: Annotated[bool, typer.Option("--unreviewed", help="Only those not reviewed yet.")] = False,
+    unreviewed: Annotated[bool, typer.Option("--unreviewed", help="Only those that went out and are not reviewed yet.")] = False,
     limit: LIMIT = 20,
     as_json: JSON = False,
 ) -> None:

@@ -10,7 +10,8 @@ from app.integrations.system import random_bytes, write_private
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 # tidegate.toml comes last: if it exists, the rest exists too.
-FILES = ("people.toml", "policies/deploy.cedar", "policies/push.cedar", "policies/rollback.cedar", "tidegate.toml")
+POLICIES = ("deploy", "push", "rollback", "rights")
+FILES = ("people.toml", *(f"policies/{name}.cedar" for name in POLICIES), "tidegate.toml")
 SECRET = Path(".tidegate/webhook.secret")
 
 

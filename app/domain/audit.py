@@ -32,6 +32,7 @@ class AuditAction(StrEnum):
     APPROVAL_APPROVED = "approval:approved"
     APPROVAL_REJECTED = "approval:rejected"
     OVERRIDE_REVIEWED = "override:reviewed"
+    RIGHT_REFUSED = "right:refused"
     PUSH_ALLOWED = "push:allowed"
     PUSH_DENIED = "push:denied"
     PROPOSAL_MADE = "proposal:made"

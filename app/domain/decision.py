@@ -10,7 +10,11 @@ from app.domain.principal import Principal
 
 
 class Action(StrEnum):
-    """The action that a principal asks for. `push` is about a repository, before it takes commits; all others an environment."""
+    """The action that a principal asks for.
+
+    `push` is about a repository, before it takes commits, `change-policies` about the gate itself, and all others about an
+    environment. `read` is about the gate if no environment is named: it shows proposed policies.
+    """
 
     PUSH = "push"
     DEPLOY = "deploy"
@@ -18,8 +22,13 @@ class Action(StrEnum):
     ROLLBACK = "rollback"
     OVERRIDE = "override"
     CANCEL = "cancel"
+    REVIEW = "review"
+    CHANGE_POLICIES = "change-policies"
+    READ = "read"
 
 
+# Rights that a permit for any action does not give: a policy must name them.
+NAMED = frozenset({Action.APPROVE, Action.OVERRIDE, Action.CANCEL, Action.REVIEW, Action.CHANGE_POLICIES, Action.READ})
 HOLDABLE = frozenset({Action.DEPLOY, Action.ROLLBACK})  # actions that may wait for other people's approvals
 
 
@@ -35,7 +44,8 @@ class Effect(StrEnum):
 class DecisionRequest:
     """Everything that a decision may depend on. `context` is plain JSON (str, bool, int, lists of str) without secrets.
 
-    The resource is the environment, or the repository for a `push`.
+    The resource is the environment; for a `push` the repository; for `change-policies`, and to `read` without an environment,
+    the gate.
     """
 
     principal: Principal

@@ -10,6 +10,7 @@ from typing import Any
 from app.domain.audit import AuditAction
 from app.domain.text import plain_line
 
+ALSO_TO, ONLY_PERSON = "mail_to", "mail_to_person_only"  # in the detail: a person's own addresses, for mail sinks
 LONGEST_SUBJECT = 200
 MOST_LINES = 50
 _UNSTORABLE = {code: "\N{REPLACEMENT CHARACTER}" for code in (0, *range(0xD800, 0xE000))}  # in Postgres, or in UTF-8

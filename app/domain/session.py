@@ -65,6 +65,17 @@ class StoredSession:
     facts: Session | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ActingSession:
+    """The session in which a person asked for an override or a rollback, kept with it.
+
+    `revoked_at`: when the session was ended because it is no longer trusted. Signing out or signing in again is not that.
+    """
+
+    facts: Session
+    revoked_at: datetime | None
+
+
 def shows_mfa(acr: str, amr: tuple[str, ...]) -> bool:
     """Tell whether an issuer says that more than one factor was shown; unknown values mean no."""
     return MULTI_FACTOR in amr or acr in MULTI_FACTOR_CLASSES

@@ -73,7 +73,12 @@ def _hooks(source: SourceSettings) -> SourceHooks | None:
 
 def bind_sink(sink: SinkSettings, clock: Clock) -> SinkBinding:
     """Bind a sink; the sink itself is made when there is a notice to send, and connects to nothing before."""
-    return SinkBinding(sink.events, sink.environments, lambda: SINKS.load(sink.kind)(sink.options, clock=clock, secret=secret))
+    return SinkBinding(
+        sink.events,
+        sink.environments,
+        lambda: SINKS.load(sink.kind)(sink.options, clock=clock, secret=secret),
+        is_mail=sink.kind == "smtp",
+    )
 
 
 def bind_issuers(configuration: Configuration, clock: Clock, keys: HeldKeys) -> tuple[dict[str, IssuerBinding], Validators]:
@@ -94,6 +99,7 @@ def bind_issuers(configuration: Configuration, clock: Clock, keys: HeldKeys) -> 
             tokens=Validator(profiles[name], held, clock),
             logins=Validator(login, held, clock) if login else None,
             rule=configuration.issuers[name].rule,
+            required_scopes=configuration.issuers[name].required_scopes,
         )
 
     return {name: bind(name) for name in options}, tokens

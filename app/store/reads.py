@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Engine, Executable, Table, Text, cast, func, or_, select, text
+from sqlalchemy import ColumnElement, Connection, Engine, Executable, Table, Text, cast, exists, func, or_, select, text
 
 from app.domain.approval import Review, Vote
 from app.domain.audit import AuditAction, AuditEntry, recorded_action
@@ -22,7 +22,7 @@ from app.store.deployments import deployment_from
 from app.store.dispatches import SqlDispatches
 from app.store.engine import transaction
 from app.store.schema.approvals import approval_requests, override_reviews, votes
-from app.store.schema.line import audit_entries, deliveries, deployments, stages
+from app.store.schema.line import audit_entries, deliveries, deployments, dispatches, stages
 
 SHORTEST_ID = 6
 MOST_CANDIDATES = 5
@@ -84,9 +84,15 @@ class Reads:
         return delivery_from(row)
 
     def deployments(
-        self, limit: int, environment: str | None = None, delivery_id: str | None = None, *, state: str | None = None
+        self,
+        limit: int,
+        environment: str | None = None,
+        delivery_id: str | None = None,
+        *,
+        state: str | None = None,
+        without: Collection[str] = (),
     ) -> list[Deployment]:
-        """List deployments, newest first."""
+        """List deployments, newest first. `without` names environments that are left out."""
         query = select(deployments).order_by(deployments.c.created_at.desc(), deployments.c.id.desc()).limit(limit)
         if environment:
             query = query.where(deployments.c.environment == environment)
@@ -94,6 +100,8 @@ class Reads:
             query = query.where(deployments.c.delivery_id == delivery_id)
         if state:
             query = query.where(deployments.c.state == state)
+        if without:
+            query = query.where(deployments.c.environment.not_in(without))
         return [deployment_from(row) for row in self._rows(query)]
 
     def deployment(self, name: str) -> DeploymentView:
@@ -107,13 +115,19 @@ class Reads:
             cast_votes = tuple(vote_from(row) for row in connection.execute(of_votes.order_by(votes.c.at, votes.c.id)))
             return DeploymentView(deployment, results, tuple(SqlDispatches(connection).of(deployment.id)), cast_votes)
 
-    def overrides(self, limit: int, *, unreviewed: bool = False) -> list[OverrideView]:
-        """List overrides, newest first; with `unreviewed`, only those without a review."""
+    def overrides(self, limit: int, *, unreviewed: bool = False, without: Collection[str] = ()) -> list[OverrideView]:
+        """List overrides, newest first; with `unreviewed`, only those that were dispatched and have no review.
+
+        `without` names environments that are left out.
+        """
         review = (override_reviews.c.subject.label("by"), override_reviews.c.comment, override_reviews.c.at)
         both = deployments.outerjoin(override_reviews, override_reviews.c.deployment_id == deployments.c.id)
         query = select(deployments, *review).select_from(both).where(deployments.c.trigger == text(f"'{Trigger.OVERRIDE}'"))
+        if without:
+            query = query.where(deployments.c.environment.not_in(without))
         if unreviewed:
-            query = query.where(override_reviews.c.deployment_id.is_(None))
+            went_out = exists().where(dispatches.c.deployment_id == deployments.c.id)
+            query = query.where(override_reviews.c.deployment_id.is_(None), went_out)
         rows = self._rows(query.order_by(deployments.c.created_at.desc(), deployments.c.id.desc()).limit(limit))
         return [OverrideView(deployment_from(row), Review(row.by, row.comment, row.at) if row.by else None) for row in rows]
 

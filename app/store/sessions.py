@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from app.domain.session import Session, StoredSession
+from app.domain.session import ActingSession, Session, StoredSession
 from app.store.schema.access import sessions
+from app.store.schema.approvals import deployment_sessions
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,12 @@ class SqlSessions:
         query = select(sessions).where(sessions.c.subject == subject, sessions.c.ends_at > now)
         query = query.order_by(sessions.c.signed_in_at.desc(), sessions.c.id)
         return [_session_from(row) for row in self.connection.execute(query)]
+
+    def live(self, now: datetime, limit: int, *, subject: str | None = None) -> list[Session]:
+        """List live sign-ins, newest first, of this principal or of all."""
+        query = select(sessions).where(sessions.c.subject.is_not(None), sessions.c.ends_at > now).limit(limit)
+        query = query.where(sessions.c.subject == subject) if subject is not None else query
+        return [_facts(row) for row in self.connection.execute(query.order_by(sessions.c.signed_in_at.desc(), sessions.c.id))]
 
     def add(self, session: StoredSession) -> None:
         """Store a new session."""
@@ -62,6 +69,30 @@ class SqlSessions:
     def expire(self, now: datetime) -> int:
         """Delete sessions that have ended; return their number."""
         return self.connection.execute(delete(sessions).where(sessions.c.ends_at <= now)).rowcount
+
+    def bind(self, deployment_id: str, session: Session) -> None:
+        """Keep the session in which a person asked for this deployment. Only its facts are kept, never its cookie."""
+        times = {"signed_in_at": session.signed_in_at.isoformat(), "mfa_at": session.mfa_at and session.mfa_at.isoformat()}
+        row = {"deployment_id": deployment_id, "session_id": session.id, "subject": session.subject}
+        self.connection.execute(insert(deployment_sessions).values(row | {"facts": asdict(session) | times}))
+
+    def acting(self, deployment_id: str) -> ActingSession | None:
+        """Return the session in which a person asked for this deployment; None if none was kept."""
+        query = select(deployment_sessions).where(deployment_sessions.c.deployment_id == deployment_id)
+        row = self.connection.execute(query).one_or_none()
+        return ActingSession(_facts_from(row.facts), row.revoked_at) if row is not None else None
+
+    def revoke(self, subject: str, at: datetime, session_ids: Collection[str] | None = None) -> int:
+        """Take the trust from what this principal asked for in these sessions, or in all; return how much that was."""
+        own = deployment_sessions.c
+        fits = [own.subject == subject, own.revoked_at.is_(None)]
+        fits += [own.session_id.in_(list(session_ids))] if session_ids is not None else []
+        return self.connection.execute(update(deployment_sessions).where(*fits).values(revoked_at=at)).rowcount
+
+
+def _facts_from(kept: Mapping[str, Any]) -> Session:
+    times = {name: datetime.fromisoformat(kept[name]) if kept[name] else None for name in ("signed_in_at", "mfa_at")}
+    return Session(**{**kept, **times, "amr": tuple(kept["amr"])})
 
 
 def _session_from(row: Any) -> StoredSession:

@@ -126,6 +126,8 @@ WRITES: Mapping[str, tuple[AuditAction | Unaudited, ...]] = MappingProxyType(
         "SqlSessions.touch": (Unaudited.CURSOR,),
         "SqlSessions.end": (AuditAction.SESSION_ENDED, AuditAction.ACCESS_SESSIONS_ENDED, Unaudited.BROWSER),
         "SqlSessions.expire": (Unaudited.EXPIRY,),
+        "SqlSessions.bind": (AuditAction.DEPLOYMENT_OVERRIDDEN, AuditAction.DEPLOYMENT_PLANNED),
+        "SqlSessions.revoke": (AuditAction.SESSION_ENDED, AuditAction.ACCESS_SESSIONS_ENDED),
         # the rest
         "SqlAudit.append": (Unaudited.LOG,),
         "SqlOutbox.add": (Unaudited.TRANSIT,),
@@ -142,6 +144,7 @@ ENTRY_ALONE: Mapping[AuditAction, str] = MappingProxyType(
     {
         AuditAction.PUSH_DENIED: "a refused push is not stored",
         AuditAction.CONFIG_TAKEN: "the configuration is in files",
+        AuditAction.RIGHT_REFUSED: "nothing is planned without the right",
         AuditAction.SESSION_REFUSED: "a refused sign-in does not begin a session",
     }
 )

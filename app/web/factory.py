@@ -13,8 +13,10 @@ from app.observe import start_sentry
 from app.settings import load_settings
 from app.web import events, health, metrics, wellknown
 from app.web.api import api, decide
+from app.web.api.operations import OPERATIONS
 from app.web.people import account, login
 from app.web.people.protect import protect
+from app.web.people.refusals import watch_refusals
 from app.web.people.sessions import WebSessions
 from app.web.receiver import hooks
 from app.web.receiver.front import Front, FrontLimits
@@ -46,7 +48,8 @@ def create_app(process: Process | None = None) -> Flask:
         app.register_blueprint(room.make_blueprint(process))
     errors.register(app)
     app.before_request(_refuse_faulty)
-    protect(app, process)
+    protect(app, process, {(o.method, o.path): o.needs for o in OPERATIONS})
+    watch_refusals(app)
     add_hsts(app, process.settings)
     app.config["PROCESS"] = process
     return app

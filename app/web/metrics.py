@@ -23,6 +23,13 @@ BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
 _deliveries = Counter("tidegate_deliveries", "Deliveries by outcome.", ["forge", "outcome"], registry=None)
 
+_refusals = Counter("tidegate_refusals", "Refused requests by room and outcome.", ["room", "outcome", "caller"], registry=None)
+
+
+def count_refusal(room: str, outcome: str, *, is_known: bool) -> None:
+    """Count a refusal. All labels are the gate's own words, so that strangers cannot add any."""
+    _refusals.labels(room, outcome, "known" if is_known else "stranger").inc()
+
 
 def count_delivery(forge: str, outcome: str) -> None:
     """Count a delivery; `forge` is a configured name or `unknown`, so that strangers cannot add labels."""
@@ -37,6 +44,7 @@ class Metrics:
         self._lock = threading.Lock()
         self._registry = CollectorRegistry()
         self._registry.register(_deliveries)
+        self._registry.register(_refusals)
         self._stages = Histogram(
             "tidegate_stage_seconds", "How long stages took.", ["stage"], buckets=BUCKETS, registry=self._registry
         )

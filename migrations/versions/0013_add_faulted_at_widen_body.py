@@ -1,7 +1,7 @@
 """Note since when a deployment meets a passing fault, and let the body of an old delivery go.
 
 Revision ID: 0013
-Revises: 0010
+Revises: 0012
 
 The version that runs goes on: it inserts without the new columns, and counts places without them. It writes a body with each
 delivery, and never sees one that is gone, since only the new version empties them, and only if TIDEGATE_KEEP_BODIES is set.
@@ -13,7 +13,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0013"
-down_revision = "0010"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 

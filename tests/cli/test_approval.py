@@ -20,7 +20,7 @@ from app.settings import load_settings
 from app.stack.postgres import EmbeddedPostgres
 from tests.cli.desk import Command, sit_down
 from tests.configurations import table, toml
-from tests.held import PAT, POLICIES, held, hub, state
+from tests.held import PAT, POLICIES, RIGHTS, held, hub, state
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 PEOPLE = f"""\
@@ -69,7 +69,7 @@ class Desk(Command):
 @pytest.fixture
 def desk(folder: Path, postgres: EmbeddedPostgres, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Desk:
     (folder / "policies").mkdir()
-    (folder / "policies" / "own.cedar").write_text(POLICIES)
+    (folder / "policies" / "own.cedar").write_text(POLICIES + RIGHTS)
     (folder / "people.toml").write_text(PEOPLE)
     (folder / "tidegate.toml").write_text(configuration(folder))
     write_private(folder / "hook", "webhook-secret")
@@ -134,7 +134,8 @@ def test_an_override_is_made_listed_and_not_reviewed_by_who_made_it(desk: Desk) 
     assert desk.run("override", "make", made.id, "--purpose", "short")[0] == 1
     code, out, _ = desk.run("override", "make", made.id, *purpose)
     assert code == 0 and "another person reviews it" in out
-    (listed,) = desk.json("override", "list", "--unreviewed")
+    assert desk.json("override", "list", "--unreviewed") == [], "it has not gone out yet"
+    (listed,) = desk.json("override", "list")
     assert listed["deployment"]["purpose"] == purpose[1]
     code, _, err = desk.run("override", "review", listed["deployment"]["id"])
     assert code == 1 and "another person must review it" in err
@@ -144,7 +145,7 @@ def test_a_policy_that_an_agent_proposes_is_accepted_and_applied(desk: Desk) -> 
     services = desk.process.services
     robot = services.guard().identity.principal("robot")
     assert robot is not None
-    changed = POLICIES.replace("another person approves", "somebody else approves")
+    changed = (POLICIES + RIGHTS).replace("another person approves", "somebody else approves")
     made = propose_policy(services, robot, "own.cedar", changed, reason="it is clearer so")
     desk.sign_in()
     code, out, _ = desk.run("proposal", "list", "--open")
@@ -153,7 +154,33 @@ def test_a_policy_that_an_agent_proposes_is_accepted_and_applied(desk: Desk) -> 
     assert desk.run("proposal", "apply", made.id)[0] == 1
     code, out, err = desk.run("proposal", "accept", made.id)
     assert code == 0, err
-    assert "tidegate proposal apply" in out and (desk.folder / "policies" / "own.cedar").read_text() == POLICIES
+    assert "tidegate proposal apply" in out and (desk.folder / "policies" / "own.cedar").read_text() == POLICIES + RIGHTS
     assert desk.run("proposal", "apply", made.id)[0] == 0
     assert (desk.folder / "policies" / "own.cedar").read_text() == changed
     assert desk.run("proposal", "reject", made.id)[0] == 1
+
+
+def test_without_the_right_nothing_is_planned_at_the_command_line(desk: Desk) -> None:
+    waits = desk.held()
+    desk.sign_in()
+    (desk.folder / "people.toml").write_text(PEOPLE.replace(', "on-call"', ""))
+    code, _, err = desk.run("override", "make", waits.id, "--purpose", "the shop is down, and nobody is awake")
+    assert code == 1 and "no policy permits operator to override" in err and "a member of on-call" in err
+    assert [d["id"] for d in desk.json("deployment", "list")] == [waits.id]
+    entries = desk.json("deployment", "show", waits.id)["audit"]
+    assert [entry["action"] for entry in entries][-1] == "right:refused"
+
+
+def test_an_administrator_ends_all_sessions_of_a_person(desk: Desk) -> None:
+    desk.sign_in()
+    desk.sign_in(mfa=False)
+    assert len(desk.json("session", "list")) == len(desk.json("session", "list", "operator")) == 2
+    assert desk.json("session", "list", "pat") == []
+    code, out, _ = desk.run("session", "end", "operator")
+    assert code == 0 and "ended 2 sessions of operator" in out
+    assert desk.json("session", "list") == []
+    code, _, err = desk.run("session", "end", "nobody-known")
+    assert code == 3 and "no source of people knows nobody-known" in err
+    entries = desk.json("audit", "show", "--limit", "1000")
+    by_me = [entry["action"] for entry in entries if entry["actor"] == f"os:{ME}"]
+    assert by_me[-3:] == ["session:ended", "session:ended", "access:sessions-ended"]

@@ -414,7 +414,8 @@ def test_a_wrong_setting_is_named_without_its_value(cli: Cli) -> None:
 
 def test_a_good_configuration_is_checked_for_people_and_machines(cli: Cli) -> None:
     ran, for_machines = cli.each(("config", "check"), ("config", "check", "--json"))
-    assert (ran.code, ran.err) == (0, "")
+    warned = [line.partition("`")[2].partition("`")[0] for line in ran.err.splitlines() if "no policy names the action" in line]
+    assert (ran.code, warned) == (0, ["read", "review", "change-policies"]) and len(ran.err.splitlines()) == 3
     for text in ("production", "staging", "gogs:acme/shop", "branch:main", "site", "no faults"):
         assert text in ran.text
     assert [e["name"] for e in for_machines.json["environments"]] == ["production", "staging"]
@@ -530,6 +531,7 @@ def test_the_example_is_written_once_never_over_anything_and_passes_the_check(cl
         "people.toml",
         "policies/deploy.cedar",
         "policies/push.cedar",
+        "policies/rights.cedar",
         "policies/rollback.cedar",
         "tidegate.toml",
     ]
@@ -542,6 +544,7 @@ def test_the_example_is_written_once_never_over_anything_and_passes_the_check(cl
     assert {name: (cli.folder / "new" / name).read_bytes() for name in names} == kept
     checked = cli("config", "check", "--json", TIDEGATE_CONFIG="new/tidegate.toml").json
     assert [e["name"] for e in checked["environments"]] == ["production"]
+    assert "no policy names" not in cli("config", "check", TIDEGATE_CONFIG="new/tidegate.toml").err
 
 
 def test_the_example_leaves_a_folder_with_a_configuration_alone(cli: Cli) -> None:

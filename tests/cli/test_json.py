@@ -15,15 +15,17 @@ import typer
 from sqlalchemy import Engine
 
 from app.cli.main import app
+from app.domain.deployment import Dispatch
 from app.domain.notice import Notice
 from app.domain.session import Session, StoredSession
 from app.integrations.system import SystemIds, write_private
 from app.pipeline.approve.propose import propose_policy
 from app.pipeline.line.authorize import authorize
+from app.pipeline.line.identify import identify
 from app.store.unit import SqlStore
 from tests.cli.test_approval import PEOPLE, Desk, desk
 from tests.cli.test_cli import NOW, TIDEGATE_TOML, Cli, Scene, broker, cli, scene
-from tests.held import POLICIES
+from tests.held import POLICIES, RIGHTS
 from tests.integrations.targets.cast import SIGNING_SECRET, serving
 from tests.pipeline.ask.cast import git
 from tests.shapes import golden, shape
@@ -176,9 +178,12 @@ def test_what_several_people_decide_keeps_its_shape(desk: Desk) -> None:
     authorize(desk.process.services, waits.id)
     made = ask("override make", waits.id, "--purpose", "the shop is down, and nobody is awake")
     ask("override list", case="not reviewed")
+    _send_out(desk, made["id"])
     _become_another(desk)
     ask("override review", made["id"], "--comment", "seen")
     ask("override list")
+    ask("session list")
+    ask("session end", "second")
     assert ask.shapes == golden("cli_json.json")["several people"]
 
 
@@ -197,8 +202,16 @@ def test_what_is_told_of_proposals_keeps_its_shape(desk: Desk) -> None:
 def _proposed(desk: Desk, reason: str) -> str:
     robot = desk.process.services.guard().identity.principal("robot")
     assert robot is not None
-    text = POLICIES.replace("another person approves", reason)
+    text = (POLICIES + RIGHTS).replace("another person approves", reason)
     return propose_policy(desk.process.services, robot, "own.cedar", text, reason=reason).id
+
+
+def _send_out(desk: Desk, deployment: str) -> None:
+    """Have an override go out, as far as a review asks for it."""
+    identify(desk.process.services, deployment)
+    dispatch = Dispatch(desk.process.ids.new(), deployment, "production", "site", 1, 0, 0)
+    with desk.process.services.store.unit() as unit:
+        unit.dispatches.intend([dispatch], "test", 1.0)
 
 
 def _become_another(desk: Desk) -> None:

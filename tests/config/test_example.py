@@ -20,6 +20,7 @@ NAMES = [
     "policies/deploy.cedar",
     "policies/push.cedar",
     "policies/rollback.cedar",
+    "policies/rights.cedar",
     ".tidegate/webhook.secret",
 ]
 
@@ -79,6 +80,7 @@ def test_other_files_that_exist_are_kept_as_they_are(tmp_path: Path) -> None:
     assert sorted(str(path.relative_to(tmp_path)) for path in written) == [
         "policies/deploy.cedar",
         "policies/push.cedar",
+        "policies/rights.cedar",
         "policies/rollback.cedar",
         "tidegate.toml",
     ]
@@ -94,7 +96,7 @@ def test_what_is_written_passes_every_check(tmp_path: Path, monkeypatch: pytest.
     configuration, guard = load_guard(settings, SystemClock(), memory)
     assert [environment.name for environment in configuration.environments] == ["production"]
     assert list(guard.targets) == ["example-site"]
-    assert guard.policy.text.count("@id(") == 9
+    assert guard.policy.text.count("@id(") == 12
     assert configuration.people == tmp_path / "people.toml"
     assert guard.forges["gogs"].secrets() == [(tmp_path / ".tidegate/webhook.secret").read_bytes().strip()]
 

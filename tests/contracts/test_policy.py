@@ -18,7 +18,8 @@ from tests.integrations.policy.cast import CONTEXT
 TEXT = """
 @id("deployers") permit (principal in Group::"deployers", action, resource);
 @id("gate") permit (principal == Principal::"tidegate", action, resource);
-@id("by-name") permit (principal, action in [Action::"approve", Action::"override"], resource)
+@id("by-name") permit (principal,
+action in [Action::"approve", Action::"override", Action::"review", Action::"change-policies", Action::"read"], resource)
 when { principal in Group::"deployers" || principal == Principal::"tidegate" };
 """
 

@@ -21,6 +21,8 @@ POLICY = """
 permit (principal in Group::"deployers", action in [Action::"deploy", Action::"rollback"], resource);
 @id("leads-approve") @reason("members of leads may approve; ask for membership")
 permit (principal in Group::"leads", action == Action::"approve", resource);
+@id("leads-look-after") @reason("members of leads review overrides and change policies")
+permit (principal in Group::"leads", action in [Action::"review", Action::"change-policies"], resource);
 @id("two-people") @reason("another person must approve")
 forbid (principal, action == Action::"deploy", resource == Environment::"production") unless { context.approvals.met };
 @id("on-call-overrides")
@@ -65,7 +67,9 @@ class Held:
     def in_person(self, subject: str, *, age: float = 60.0, mfa: bool = True) -> Person:
         """Have somebody act with a sign-in of this age."""
         at = self.line.clock.now() - timedelta(seconds=age)
-        session = Session("s", subject, "corp", at, at if mfa else None, "", ("mfa",), "", "", "https://id.example")
+        session = Session(
+            self.line.services.ids.new(), subject, "corp", at, at if mfa else None, "", ("mfa",), "", "", "https://id.example"
+        )
         return Person(self.principal(subject), session)
 
     def vote(self, deployment: Deployment, subject: str, verdict: Verdict = Verdict.APPROVE, **how: Any) -> Vote:

@@ -19,9 +19,8 @@ from app.domain.errors import BadConfiguration
 from app.domain.principal import Principal, PrincipalKind
 from app.integrations.policy.cedar import load
 from app.integrations.policy.protocol import Decider, Policy
-from app.pipeline.ask.who_can import BEST
 from app.pipeline.decide.case import local_time, ref_facts
-from app.pipeline.decide.completion import ABSENT
+from app.pipeline.decide.completion import ABSENT, BEST
 from app.pipeline.decide.tally import why_no_voter
 from app.pipeline.decide.what_if import explain
 from app.toml_lines import line_of, lines_of

@@ -5,27 +5,38 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Annotated
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from app.config.tables.fields import Fault, OpenTable, Seconds
 from app.config.tables.identity import FILE
 from app.domain.access import SourceKind, SourceRule
 from app.toml_lines import Where
 
+Scope = Annotated[str, Field(pattern=r"^[\x21\x23-\x5B\x5D-\x7E]{1,256}$")]  # RFC 6749 §3.3
+
 
 class IssuerTable(OpenTable):
-    """`[issuers.NAME]`. With `max_age` a sign-in also makes a person known for that long. Further keys are the issuer's own."""
+    """`[issuers.NAME]`. With `max_age` a sign-in also makes a person known for that long.
+
+    A bearer token must carry all `required_scopes`. Further keys are the issuer's own.
+    """
 
     max_age: Seconds | None = None
+    required_scopes: list[Scope] = Field(default=[], max_length=20)
 
 
 @dataclass(frozen=True, slots=True)
 class IssuerSettings:
-    """An issuer as configured: its own options, already validated; `rule` if its sign-ins are a source of people."""
+    """An issuer as configured: its own options, already validated; `rule` if its sign-ins are a source of people.
+
+    `required_scopes` are those that a bearer token must carry.
+    """
 
     options: BaseModel
     rule: SourceRule | None
+    required_scopes: frozenset[str] = frozenset()
 
     @property
     def is_for_people(self) -> bool:
@@ -64,4 +75,4 @@ def _mistakable_tokens(issuers: Mapping[str, IssuerTable]) -> Iterator[Fault]:
 def issuer_settings(name: str, table: IssuerTable, options: type[BaseModel]) -> IssuerSettings:
     """Make the settings from a checked table."""
     rule = SourceRule(name, SourceKind.OIDC, timedelta(seconds=table.max_age)) if table.max_age else None
-    return IssuerSettings(table.options(options), rule)
+    return IssuerSettings(table.options(options), rule, frozenset(table.required_scopes))

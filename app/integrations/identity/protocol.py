@@ -106,7 +106,8 @@ class Documents(Protocol):
 class VerifiedToken:
     """The facts that a token proves. `issuer` is the name of the profile that accepted it, `sub` the claim as the token has it.
 
-    `is_service`: the token is a program's, which must never pass as a person. `email` is empty unless the issuer has verified it.
+    `is_service`: the token is a program's, which must never pass as a person. `scopes` are those that the token carries.
+    `email` is empty unless the issuer has verified it.
     """
 
     issuer: str
@@ -124,6 +125,7 @@ class VerifiedToken:
     expires_at: datetime
     country: str
     login: str = ""
+    scopes: frozenset[str] = frozenset()
 
 
 class TokenValidator(Protocol):

@@ -14,7 +14,7 @@ from typing import Any
 
 import cedarpy
 
-from app.domain.decision import HOLDABLE, Action, Decision, DecisionRequest, Effect
+from app.domain.decision import HOLDABLE, NAMED, Action, Decision, DecisionRequest, Effect
 from app.domain.errors import BadConfiguration
 from app.integrations.policy.lint import clashing_ids, faults_of, policies_of, statements_of
 from app.integrations.policy.protocol import Asks
@@ -23,9 +23,7 @@ from app.integrations.policy.texts import files_of
 SCHEMA = (Path(__file__).parent / "schema.cedarschema").read_text(encoding="utf-8")
 LONGEST_ERROR = 300
 MOST = 2**31  # approvals: more than any policy asks for
-NAMED = frozenset(
-    {Action.APPROVE.value, Action.OVERRIDE.value, Action.CANCEL.value}
-)  # rights that a permit for "any action" does not give
+GATE = {"type": "Gate", "id": "tidegate"}  # the resource of what is about no environment
 
 Answer = tuple[Effect, tuple[str, ...], str]
 
@@ -74,6 +72,10 @@ class CedarPolicy:
     def asks(self, fact: str, action: Action, resources: frozenset[tuple[str, str]]) -> bool:
         """Tell whether a policy asks for this fact and may concern this action on one of these resources."""
         return any(fact in policy.facts and policy.may_concern(action.value, resources) for policy in self._by_id.values())
+
+    def names(self, action: Action) -> bool:
+        """Tell whether a policy names this action in its scope."""
+        return any(action in (policy.actions or ()) for policy in self._by_id.values())
 
     @property
     def groups(self) -> frozenset[str]:
@@ -162,7 +164,8 @@ class CedarPolicy:
         naming = tuple(p for p in policies if action in (self._by_id[p].actions or ()))
         if action in NAMED and not naming:
             reason = f"no policy permits to {action} by name; permits for any action do not include it"
-            return Effect.DENY, (), f"{reason}: {self._with_reasons(policies)}"
+            remedy = "" if self.names(Action(action)) else f"; to permit it, add the policy: {_policy_for(query)}"
+            return Effect.DENY, (), f"{reason}: {self._with_reasons(policies)}{remedy}"
         policies = naming if action in NAMED else policies
         return Effect.ALLOW, policies, f"permitted by {self._with_reasons(policies)}"
 
@@ -172,8 +175,9 @@ class CedarPolicy:
         resources = _resources(query)
         permits = (p for p in self._by_id.values() if p.is_permit and p.may_concern(what, resources))
         could = [p.id for p in permits if what not in NAMED or p.actions is not None]
-        ref = query["request"]["context"]["ref"]
-        reason = f"no policy permits {who} to {what} to {where} from {ref}"
+        reason = f"no policy permits {who} to {_with_place(what, where, query['request']['context']['ref'])}"
+        if what in NAMED and not could:
+            return f"{reason}; to permit it, add the policy: {_policy_for(query)}"
         return reason + (f"; policies that could: {self._with_reasons(could)}" if could else "")
 
     def _with_reasons(self, policies: Iterable[str]) -> str:
@@ -219,7 +223,7 @@ def _as_query(request: DecisionRequest) -> dict[str, Any]:
     principal = request.principal
     who = {"type": "Principal", "id": principal.subject}
     repository = {"type": "Repository", "id": request.repository}
-    where = {"type": "Environment", "id": request.environment} if request.action is not Action.PUSH else repository
+    where = _resource(request, repository)
     return {
         "request": {
             "principal": who,
@@ -233,9 +237,39 @@ def _as_query(request: DecisionRequest) -> dict[str, Any]:
                 "attrs": {"kind": principal.kind.value, "active": principal.active, "owner": principal.owner or ""},
                 "parents": [{"type": "Group", "id": group} for group in sorted(principal.groups)],
             },
-            {"uid": where, "attrs": {}, "parents": [] if where is repository else [repository]},
+            {"uid": where, "attrs": {}, "parents": [repository] if where["type"] == "Environment" else []},
         ],
     }
+
+
+def _resource(request: DecisionRequest, repository: dict[str, str]) -> dict[str, str]:
+    if request.action is Action.PUSH:
+        return repository
+    if request.action is Action.CHANGE_POLICIES or (request.action is Action.READ and not request.environment):
+        return GATE
+    return {"type": "Environment", "id": request.environment}
+
+
+def _with_place(action: str, place: str, ref: str) -> str:
+    """Spell an action and its place: "deploy to production from refs/heads/main"."""
+    if action == Action.CHANGE_POLICIES:
+        return "change policies"
+    if action == Action.REVIEW:
+        return f"review an override in {place}"
+    return f"{action} to {place} from {ref}" if ref else f"{action} {place}"
+
+
+def _policy_for(query: Mapping[str, Any]) -> str:
+    """Spell the policy that would permit just this: this principal, action and resource."""
+    who, what, where = (query["request"][name] for name in ("principal", "action", "resource"))
+    name = _quoted(f"{who['id']}-{what['id']}-{where['id']}")
+    scope = ("principal == Principal::" + _quoted(who["id"]), "action == Action::" + _quoted(what["id"]))
+    return f"@id({name}) permit ({', '.join(scope)}, resource == {where['type']}::{_quoted(where['id'])});"
+
+
+def _quoted(text: str) -> str:
+    """Spell a text as Cedar does (docs.cedarpolicy.com, grammar: string literals)."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _resources(query: Mapping[str, Any]) -> frozenset[tuple[str, str]]:

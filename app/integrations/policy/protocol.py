@@ -101,6 +101,10 @@ class PolicyText(Protocol):
         """Tell whether a policy may ever permit somebody this action on one of these resources (type, id)."""
         ...
 
+    def names(self, action: Action) -> bool:
+        """Tell whether a policy names this action in its scope."""
+        ...
+
     def about(self, query: Mapping[str, Any]) -> Asks:
         """Return what the policies ask for, if they may concern this request (Decision.request)."""
         ...

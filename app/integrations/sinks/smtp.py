@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import smtplib
 import ssl
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.domain.clock import Clock
 from app.domain.errors import GateError, SecretUnavailable, SinkRefused, SinkUnavailable
-from app.domain.notice import Notice
+from app.domain.notice import ALSO_TO, ONLY_PERSON, Notice
 from app.domain.text import plain_line
 from app.integrations.secrets.protocol import Secret
 from app.integrations.sinks.protocol import LONGEST_TIMEOUT
@@ -29,7 +30,8 @@ POLICY = SMTP.clone(cte_type="7bit")  # then 8BITMIME is not needed
 
 # A dot-atom at a host (RFC 5322 §3.4.1), in ASCII: no character that could end a header or a command. `?` is left out, so that
 # no address is an encoded word: see `_header`.
-Address = Annotated[str, Field(pattern=r"^[A-Za-z0-9.!#$%&'*+/=^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$", max_length=254)]
+_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
+Address = Annotated[str, Field(pattern=f"^{_ADDRESS.pattern}$", max_length=254)]
 
 
 class Options(BaseModel):
@@ -68,15 +70,16 @@ class Smtp:
         self._secret = secret
 
     def emit(self, notice: Notice) -> None:
-        """Send one mail to all recipients; raises SinkUnavailable or SinkRefused."""
+        """Send one mail to all recipients, and to the person whom the notice is about; raises SinkUnavailable or SinkRefused."""
         options = self._options
-        message = _message(notice, options.sender, options.recipients).as_bytes()
+        recipients = _recipients(notice, options.recipients)
+        message = _message(notice, options.sender, recipients).as_bytes()
         password = self._password()
         hidden = _password_spellings(options.username or "", password)
         with _one_error(hidden), connect(self._place()) as server:
             if options.username is not None:
                 server.login(options.username, password)
-            left_out = server.sendmail(options.sender, options.recipients, message)
+            left_out = server.sendmail(options.sender, recipients, message)
             with suppress(smtplib.SMTPException, OSError):
                 server.quit()  # the mail is sent, whatever comes now
         if left_out:  # no second try: the others would get it twice
@@ -110,6 +113,13 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _recipients(notice: Notice, configured: list[str]) -> list[str]:
+    """List the recipients. Addresses of a person come from identity sources, so only plain ones are written to."""
+    person = [address for address in notice.detail.get(ALSO_TO, ()) if _ADDRESS.fullmatch(address)]
+    others = [] if notice.detail.get(ONLY_PERSON) and person else configured
+    return list(dict.fromkeys([*others, *person]))
 
 
 def _message(notice: Notice, sender: str, recipients: list[str]) -> EmailMessage:

@@ -1,8 +1,8 @@
 """Accept or reject a proposal: a person does it, never the proposer. Next: `apply_proposal.py`, `line/rollback.py`.
 
 An accepted rollback is the accepting person's own act: policy decides whether that person may, as if nobody had proposed it. So
-the owner of an agent may accept the agent's rollback. No policy decides about a change of policies, so its acceptance takes
-a person other than the proposer's owner.
+the owner of an agent may accept the agent's rollback. A change of policies takes the right `change-policies`, and a person other
+than the proposer's owner. The same rights are needed to reject.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from app.domain.audit import AuditAction, AuditEntry
+from app.domain.decision import Action
 from app.domain.deployment import Deployment
 from app.domain.errors import Forbidden, NotAllowed, NotFound
 from app.domain.proposal import Proposal, ProposalState
@@ -18,7 +19,8 @@ from app.domain.session import check_fresh, why_no_mfa
 from app.domain.text import plain_line
 from app.pipeline.approve.acting_person import Person
 from app.pipeline.approve.propose import check_policy, proposal_entry
-from app.pipeline.line.rollback import plan_rollback, release_to, wake_rollback
+from app.pipeline.decide.right import Claim, check_claim
+from app.pipeline.line.rollback import check_rollback, plan_rollback, release_to, wake_rollback
 from app.pipeline.ports.services import Services
 from app.pipeline.ports.stores.unit import Unit
 
@@ -57,9 +59,11 @@ def accept(services: Services, proposal_id: str, person: Person, comment: str = 
 def reject(services: Services, proposal_id: str, person: Person, comment: str = "") -> Proposal:
     """Reject a proposal, even an accepted change that is not applied yet; raises NotFound, NotAllowed and Forbidden."""
     check_fresh(person.session, services.clock.now(), DECIDER_SESSION)
+    proposal = _open_proposal(services, proposal_id)
+    _check_not_own(proposal, person)
+    _check_right(services, proposal, person)
     with services.store.unit() as unit:
         proposal = lock_proposal(services, unit, proposal_id)
-        _check_not_own(proposal, person)
         rejected = _with_verdict(services, proposal, person, comment, state=ProposalState.REJECTED)
         unit.proposals.update(rejected)
         unit.audit.append([_entry(services, rejected, AuditAction.PROPOSAL_REJECTED, person)])
@@ -94,10 +98,10 @@ def _checked_digest(services: Services, proposal_id: str, person: Person) -> str
     """Check who decides, and the proposed text against today's policies; return their digest (None for a rollback)."""
     now = services.clock.now()
     check_fresh(person.session, now, DECIDER_SESSION)
-    with services.store.reading() as unit:
-        proposal = _under_way(services, unit.proposals.get(proposal_id), proposal_id)
+    proposal = _open_proposal(services, proposal_id)
     _check_not_own(proposal, person)
     if proposal.file is None or proposal.text is None:
+        _check_right(services, proposal, person)
         return None
     guard, who = services.guard(), person.principal.subject
     proposer = guard.identity.principal(proposal.proposer)
@@ -108,7 +112,29 @@ def _checked_digest(services: Services, proposal_id: str, person: Person) -> str
     objection = why_no_mfa(person.session, now)
     if objection is not None:
         raise Forbidden(f"accepting a change of policies needs a second factor: {objection}")
+    _check_right(services, proposal, person)
     return check_policy(guard.policy, proposal.file, proposal.text)
+
+
+def _open_proposal(services: Services, proposal_id: str) -> Proposal:
+    with services.store.reading() as unit:
+        return _under_way(services, unit.proposals.get(proposal_id), proposal_id)
+
+
+def _check_right(services: Services, proposal: Proposal, person: Person) -> None:
+    """Ask for the right to do what is proposed, since to accept or reject it takes the same. A refusal is audited.
+
+    Raises Forbidden and RateLimited.
+    """
+    release = None
+    if proposal.release_id is not None:
+        with services.store.reading() as unit:
+            release = unit.deployments.get(proposal.release_id)
+    if release is not None:
+        check_rollback(services, release, person.account, person.session)
+        return
+    claim = Claim(person.principal, Action.CHANGE_POLICIES, person.session)
+    check_claim(services, services.guard(), claim, detail={"proposal": proposal.id})
 
 
 def _check_not_own(proposal: Proposal, person: Person) -> None:
@@ -128,7 +154,7 @@ def _accepted_policy(proposal: Proposal, decided: Proposal, digest: str) -> Prop
 def _accepted_rollback(services: Services, unit: Unit, decided: Proposal, person: Person) -> Acceptance:
     release = release_to(services, unit, decided.environment or "", decided.release_id)
     _check_not_overtaken(unit, decided, release.environment)
-    deployment = plan_rollback(services, unit, release, person.account)
+    deployment = plan_rollback(services, unit, release, person.account, person.session)
     return Acceptance(replace(decided, deployment_id=deployment.id), deployment)
 
 

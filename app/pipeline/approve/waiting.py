@@ -34,10 +34,12 @@ class Waiting:
     why_not: str | None
 
 
-def waiting(services: Services, as_whom: AsWhom, environment: str | None = None) -> list[Waiting]:
+def waiting(
+    services: Services, as_whom: AsWhom, environment: str | None = None, shows: Callable[[Deployment], bool] = lambda _: True
+) -> list[Waiting]:
     """List the deployments that wait, oldest first. `as_whom` returns the viewer, or raises Forbidden if no person looks.
 
-    Raises NotFound (no such environment).
+    Only deployments that `shows` takes are listed. Raises NotFound (no such environment).
     """
     guard = services.guard()
     if environment is not None and guard.environment(environment) is None:
@@ -46,7 +48,7 @@ def waiting(services: Services, as_whom: AsWhom, environment: str | None = None)
         requests = unit.approvals.open(environment)
     viewer = _viewer(as_whom)
     deployments = (_waiting(services, guard, request, viewer) for request in requests)
-    return [deployment for deployment in deployments if deployment is not None]
+    return [found for found in deployments if found is not None and shows(found.deployment)]
 
 
 def waiting_one(services: Services, as_whom: AsWhom, deployment_id: str) -> Waiting | None:

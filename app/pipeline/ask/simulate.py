@@ -14,8 +14,9 @@ from app.domain.event import Account
 from app.domain.principal import Principal
 from app.domain.session import Session
 from app.integrations.policy.protocol import Policy
-from app.pipeline.ask.who_can import BEST, NO_COMMIT
+from app.pipeline.ask.who_can import NO_COMMIT
 from app.pipeline.decide.case import Act, Case
+from app.pipeline.decide.completion import BEST
 from app.pipeline.decide.judgement import decide
 from app.pipeline.decide.what_if import what_would_help
 from app.pipeline.freeze.freeze import freezes_at

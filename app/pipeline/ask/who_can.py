@@ -10,18 +10,15 @@ from app.domain.decision import Action, Effect
 from app.domain.environment import BRANCHES, TAGS, Environment
 from app.domain.errors import BadRequest, NotFound
 from app.domain.refs.glob import example_of
-from app.domain.signature import Signatures
 from app.integrations.policy.protocol import Policy
 from app.pipeline.decide.case import Act, Case
-from app.pipeline.decide.evidence import NOTHING_NEW
+from app.pipeline.decide.completion import BEST
 from app.pipeline.decide.judgement import decide
 from app.pipeline.freeze.freeze import freezes_at
 from app.pipeline.ports.services import Services
 from app.pipeline.ports.stores.unit import Unit
 
 EVENTS = {"branch": "push", "tag": "tag", "release": "release"}
-# The commits of the deployment are not known here, so the best is assumed, and the answer says so.
-BEST = {"authors_known": True, "unknown_authors": [], "signatures": Signatures.ALL.value, "checked_at_push": True, **NOTHING_NEW}
 NO_COMMIT = "0" * 40
 
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.domain.approval import NO_VOTES
-from app.domain.decision import Action
 from app.domain.signature import Signatures
 from app.pipeline.decide.case import NO_SESSION
 
@@ -43,6 +42,19 @@ ABSENT: Mapping[str, Any] = {
     "freezes": [],
 }
 
+# Facts about commits with which nothing is wrong: of an act that brings none, or whose commits are looked at later.
+BEST: Mapping[str, Any] = {
+    "authors_known": True,
+    "unknown_authors": [],
+    "signatures": Signatures.ALL.value,
+    "checked_at_push": True,
+    "forced": False,
+    "paths": [],
+    "paths_known": True,
+    "findings": [],
+    "inspected": True,
+}
+
 
 def complete(question: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
     """Complete a recorded question (Decision.request) with the facts of today; tell whether any fact was missing."""
@@ -50,6 +62,6 @@ def complete(question: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
     context: Mapping[str, Any] = request["context"]
     if ABSENT.keys() <= context.keys():
         return dict(question), False
-    environment = request["resource"]["id"] if request["action"]["id"] != Action.PUSH else None
+    environment = request["resource"]["id"] if request["resource"]["type"] == "Environment" else None
     known = {"environments": [environment]} if environment is not None else {}
     return dict(question) | {"request": request | {"context": {**ABSENT, **known, **context}}}, True

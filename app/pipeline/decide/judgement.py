@@ -26,6 +26,7 @@ from app.pipeline.freeze.freeze import freezes_at
 from app.pipeline.ports.services import Guard, Services
 from app.pipeline.ports.stores.unit import Unit
 
+ASKED_FOR = frozenset({Trigger.OVERRIDE, Trigger.ROLLBACK})  # by a person, here
 EVIDENCE_HOLDS = timedelta(minutes=1)  # a source may have become stale since
 
 
@@ -60,14 +61,33 @@ def decide_now(services: Services, guard: Guard, deployment: Deployment) -> Judg
     fault, principal = active_principal(guard.identity, deployment.actor)
     if principal is None:
         return Judgement(fault)
-    with services.store.reading() as unit:
-        session = unit.sessions.newest(principal.subject, services.clock.now(), guard.issuer_urls)
+    distrust, session = _session_of(services, guard, deployment, principal)
+    if distrust is not None:
+        return Judgement(distrust)
     if deployment.trigger is Trigger.OVERRIDE and (why := why_no_mfa(session, deployment.created_at)) is not None:
         return Judgement(f"an override needs a second factor: {why}")
     case = gather(services, guard, deployment, current_evidence(services, guard, deployment), session)
     keep_policy(services, guard)
     decision = decide(case, principal, action_of(deployment))
     return Judgement(decision.reason if decision.effect is Effect.ALLOW else _why_not(case, decision), case, decision)
+
+
+def _session_of(
+    services: Services, guard: Guard, deployment: Deployment, principal: Principal
+) -> tuple[str | None, Session | None]:
+    """Return the session to judge by: the one in which a person asked for this, else the principal's newest one.
+
+    Signing out, or in again, takes nothing back that was asked for. A session that was revoked does: then say so. A session of an
+    issuer that is no longer configured counts as none.
+    """
+    with services.store.reading() as unit:
+        acting = unit.sessions.acting(deployment.id) if deployment.trigger in ASKED_FOR else None
+        if acting is None:
+            return None, unit.sessions.newest(principal.subject, services.clock.now(), guard.issuer_urls)
+    if acting.revoked_at is not None:
+        when = f"{acting.revoked_at:%Y-%m-%d %H:%M:%S} UTC"
+        return f"the session in which {principal.subject} asked for it was revoked at {when}: sign in, and ask again", None
+    return None, acting.facts if acting.facts.counts(guard.issuer_urls) else None
 
 
 def gather(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from app.domain.decision import Effect
-from app.domain.deployment import Deployment, Stage, State
+from app.domain.deployment import Deployment, Stage, State, Trigger
 from app.pipeline.decide.judgement import Judgement, decide_now, is_checked
 from app.pipeline.line.hold import hold, why_unsettled
 from app.pipeline.line.stage import Move, Outcome, run_stage
@@ -35,7 +35,13 @@ def _decide(services: Services, guard: Guard, deployment: Deployment) -> Move | 
 
 
 def _remarks(services: Services, guard: Guard, deployment: Deployment, judgement: Judgement) -> tuple[tuple[str, str], ...]:
-    """Report a commit that bypassed the check before pushes, if the forge has one. Policies may allow it all the same."""
+    """Tell of an override as soon as it is permitted, and of a commit that bypassed the check before pushes."""
+    overridden = (("overridden", judgement.reason),) if deployment.trigger is Trigger.OVERRIDE and judgement.is_allowed else ()
+    return (*overridden, *_bypass(services, guard, deployment, judgement))
+
+
+def _bypass(services: Services, guard: Guard, deployment: Deployment, judgement: Judgement) -> tuple[tuple[str, str], ...]:
+    """Report a commit that bypassed the check, if the forge has one. Policies may allow it all the same."""
     forge = guard.forges.get(deployment.repository.forge)
     if forge is None or forge.decide_secrets is None or deployment.is_rollback:
         return ()

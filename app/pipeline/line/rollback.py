@@ -1,4 +1,7 @@
-"""Ask for an earlier release again: a new deployment, decided and audited like any other."""
+"""Ask for an earlier release again: a new deployment, decided and audited like any other.
+
+The right is asked for once before anything is planned, and again in the line.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,51 @@ from dataclasses import replace
 from datetime import timedelta
 
 from app.domain.audit import AuditAction
+from app.domain.decision import Action
 from app.domain.deployment import Deployment, Stage, State, Trigger, Wake
-from app.domain.errors import NotFound
+from app.domain.errors import Forbidden, NotFound
 from app.domain.event import Account
+from app.domain.session import Session
+from app.pipeline.decide.case import Act
+from app.pipeline.decide.judgement import active_principal
+from app.pipeline.decide.right import Claim, check_claim
 from app.pipeline.ports.services import Services
 from app.pipeline.ports.stores.unit import Unit
 
 
-def rollback(services: Services, environment: str, release: str | None, actor: Account) -> Deployment:
+def rollback(
+    services: Services, environment: str, release: str | None, actor: Account, session: Session | None = None
+) -> Deployment:
     """Plan a deployment of `release` (id or commit prefix), or of the newest one with another commit than now.
 
-    Raises NotFound if the environment or such a release does not exist.
+    `session` is the one in which the person asks; without it, the newest one here. Raises NotFound if the environment or such
+    a release does not exist, Forbidden (no right) and RateLimited.
     """
+    with services.store.reading() as unit:
+        earlier = release_to(services, unit, environment, release)
+    session = check_rollback(services, earlier, actor, session)
     with services.store.unit() as unit:
-        deployment = plan_rollback(services, unit, release_to(services, unit, environment, release), actor)
+        deployment = plan_rollback(services, unit, earlier, actor, session)
     wake_rollback(services, deployment)
     return deployment
+
+
+def check_rollback(services: Services, release: Deployment, actor: Account, session: Session | None = None) -> Session | None:
+    """Ask whether this account may roll back to `release`; return the session that proves it, if there is one.
+
+    Raises Forbidden, which is audited, and RateLimited.
+    """
+    guard = services.guard()
+    fault, principal = active_principal(guard.identity, actor)
+    if principal is None:
+        raise Forbidden(fault)
+    if session is None:
+        with services.store.reading() as unit:
+            session = unit.sessions.newest(principal.subject, services.clock.now(), guard.issuer_urls)
+    act = Act(Trigger.ROLLBACK.value, release.ref, release.sha, actor.login)
+    claim = Claim(principal, Action.ROLLBACK, session, release.environment, release.repository.key, act)
+    check_claim(services, guard, claim, detail={"release": release.id, "sha": release.sha})
+    return session
 
 
 def release_to(services: Services, unit: Unit, environment: str, release: str | None) -> Deployment:
@@ -41,8 +73,13 @@ def release_to(services: Services, unit: Unit, environment: str, release: str | 
     return earlier
 
 
-def plan_rollback(services: Services, unit: Unit, release: Deployment, actor: Account) -> Deployment:
-    """Plan a deployment of `release` as this account's own act. The caller calls `wake_rollback` after the commit."""
+def plan_rollback(
+    services: Services, unit: Unit, release: Deployment, actor: Account, session: Session | None = None
+) -> Deployment:
+    """Plan a deployment of `release` as this account's own act, to be judged by this session.
+
+    The caller has called `check_rollback`, and calls `wake_rollback` after the commit.
+    """
     deployment = deployment_of(
         services,
         release,
@@ -52,6 +89,8 @@ def plan_rollback(services: Services, unit: Unit, release: Deployment, actor: Ac
         correlation_id=services.ids.new(),
     )
     unit.deployments.add(deployment, services.clock.now() + timedelta(seconds=services.limits.sweep_after))
+    if session is not None:
+        unit.sessions.bind(deployment.id, session)
     detail = {"trigger": deployment.trigger, "release": release.id}
     unit.audit.append([services.recorder.entry(AuditAction.DEPLOYMENT_PLANNED, detail, about=deployment)])
     return deployment

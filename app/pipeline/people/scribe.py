@@ -95,7 +95,8 @@ class Scribe:
         live = unit.sessions.of(subject, self.now())
         if live:
             unit.sessions.end([session.id for session in live])
-        return [(AuditAction.ACCESS_SESSIONS_ENDED, {"subject": subject, "count": len(live)})] if live else []
+        revoked = unit.sessions.revoke(subject, self.now())
+        return [(AuditAction.ACCESS_SESSIONS_ENDED, {"subject": subject, "count": len(live)})] if live or revoked else []
 
     def _revoke_belongings(self, unit: Unit, subject: str) -> list[Act]:
         """Remove the links and keys of a subject that has passed on: another person may have it now."""

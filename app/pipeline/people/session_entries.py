@@ -32,10 +32,10 @@ class SessionScribe:
         """Note that a person, proven by the issuer, may not sign in."""
         self._note(unit, AuditAction.SESSION_REFUSED, session, {"reason": why})
 
-    def ended(self, unit: Unit, session: Session, why: str) -> None:
-        """Note that a session was ended before its time."""
-        self._note(unit, AuditAction.SESSION_ENDED, session, {"session": session.id, "reason": why})
+    def ended(self, unit: Unit, session: Session, why: str, *, by: str | None = None) -> None:
+        """Note that a session was ended before its time: by its own person, or by another actor."""
+        self._note(unit, AuditAction.SESSION_ENDED, session, {"session": session.id, "reason": why}, by)
 
-    def _note(self, unit: Unit, action: AuditAction, session: Session, detail: dict[str, Any]) -> None:
+    def _note(self, unit: Unit, action: AuditAction, session: Session, detail: dict[str, Any], by: str | None = None) -> None:
         origin = {"issuer": session.issuer, "subject": session.subject, "address": session.address, "country": session.country}
-        unit.audit.append([self.recorder.entry(action, origin | detail, actor=session.subject)])
+        unit.audit.append([self.recorder.entry(action, origin | detail, actor=by or session.subject)])

@@ -100,6 +100,7 @@ class IssuerBinding:
     """A configured issuer: its URL, the validator of its tokens, and that of ID tokens at sign-in (None without a client).
 
     `rule` is set if its sign-ins are a source of people. `client` holds the settings of a sign-in client.
+    `required_scopes`: those that each bearer token must carry.
     `is_access_proxy`: the issuer stands in front of the gate and puts its tokens into a header (Cloudflare Access).
     """
 
@@ -109,6 +110,7 @@ class IssuerBinding:
     tokens: TokenValidator
     logins: LoginValidator | None
     rule: SourceRule | None
+    required_scopes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +118,13 @@ class SinkBinding:
     """A configured sink: the events that it wants (`subject:verb`, or `subject:*`), and of which environments.
 
     Without environments it gets the notices of all environments, and those that are about none. `sink` makes the adapter.
+    `is_mail`: the sink can also send to a person's own addresses.
     """
 
     events: tuple[str, ...]
     environments: frozenset[str]
     sink: Callable[[], Sink]
+    is_mail: bool = False
 
     def wants(self, event: str, environment: str | None) -> bool:
         """Tell whether the sink gets notices of this event in this environment."""
@@ -218,6 +222,7 @@ class Services:
     public_url: str = ""  # the sign-in address, shown to people who have not signed in
     link_limit: Buckets = field(default_factory=lambda: Buckets(rate=0.1, burst=10))  # by subject
     proposal_limit: Buckets = field(default_factory=lambda: Buckets(rate=1 / 60, burst=10))  # by subject
+    claim_limit: Buckets = field(default_factory=lambda: Buckets(rate=0.1, burst=10))  # rights that are asked for, by subject
     delivery_limits: DeliveryLimits = field(default_factory=lambda: DeliveryLimits.of(rate=20.0, burst=600))
 
     @property

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
+
 from app.domain.deployment import Deployment
-from app.domain.notice import Notice, notice_event
+from app.domain.notice import ALSO_TO, ONLY_PERSON, Notice, notice_event
 from app.pipeline.ports.services import Services
 from app.pipeline.ports.stores.unit import Unit
 
@@ -12,6 +15,16 @@ def tell(services: Services, unit: Unit, notice: Notice, *, environment: str | N
     """Store the notice for each sink that wants it; beat has it sent within seconds."""
     sinks = [name for name, binding in services.guard().sinks.items() if binding.wants(notice.event, environment)]
     unit.notices.add(notice, sinks, services.clock.now())
+
+
+def tell_person(services: Services, unit: Unit, notice: Notice, addresses: Collection[str]) -> None:
+    """Store a notice for each sink that wants it, and for the person whom it is about: mail sinks send it there, too."""
+    now, person = services.clock.now(), sorted(addresses)
+    for name, binding in services.guard().sinks.items():
+        wants = binding.wants(notice.event, None)
+        mail = {ALSO_TO: person, ONLY_PERSON: not wants} if binding.is_mail and person else {}
+        if wants or mail:
+            unit.notices.add(replace(notice, detail=notice.detail | mail), [name], now)
 
 
 def deployment_notice(services: Services, deployment: Deployment, verb: str, reason: str) -> Notice:

@@ -1,4 +1,7 @@
-"""The tables of approvals: requests to other people, their votes, and reviews of overrides. Rows are never deleted."""
+"""The tables of approvals: requests to other people, their votes, and reviews of overrides. Rows are never deleted.
+
+`deployment_sessions` holds the sign-in by which a person asked for an override or a rollback.
+"""
 
 from __future__ import annotations
 
@@ -54,3 +57,14 @@ override_reviews = Table(
     Column("comment", Text, nullable=False),
     Column("at", TIME, nullable=False),
 )
+
+deployment_sessions = Table(
+    "deployment_sessions",
+    metadata,
+    Column("deployment_id", ID, ForeignKey("deployments.id"), primary_key=True),
+    Column("session_id", ID, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("facts", JSONB, nullable=False),
+    Column("revoked_at", TIME),
+)
+Index("ix_deployment_sessions_subject", deployment_sessions.c.subject, postgresql_where=text("revoked_at IS NULL"))

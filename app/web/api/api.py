@@ -12,6 +12,7 @@ from app.web.api import deployments, openapi, overrides, proposals
 from app.web.api.bodies import LinkBody
 from app.web.api.read import answer, read_body
 from app.web.people.callers import caller
+from app.web.people.in_person import person_here
 from app.web.people.sessions import current
 
 
@@ -30,13 +31,12 @@ def make_blueprint(process: Process) -> Blueprint:
 
     @blueprint.post("/links")
     def link() -> tuple[Response, int]:
-        subject = caller(process).principal.subject
-        body = read_body(LinkBody)
-        return answer(link_answer(prove_account(process.services, subject, forge=body.forge, token=body.token))), 201
+        person, body = person_here(process), read_body(LinkBody)
+        return answer(link_answer(prove_account(process.services, person.session, forge=body.forge, token=body.token))), 201
 
     @blueprint.delete("/links/<forge>/<account_id>")
     def unlink(forge: str, account_id: str) -> tuple[str, int]:
-        unlink_account(process.services, caller(process).principal.subject, Account(forge, account_id, ""))
+        unlink_account(process.services, person_here(process).session, Account(forge, account_id, ""))
         return "", 204
 
     for part in (deployments, overrides, proposals, openapi):

@@ -24,6 +24,7 @@ from app.pipeline.ask.vouch import vouched
 from app.pipeline.people.hear_hint import is_authentic
 from app.web.api.decide_known import KnownQuestion, read_known
 from app.web.api.decide_parse import read_form, read_json
+from app.web.people.refusals import know
 from app.web.wire.origin import origin_of
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class Instances:
                 forges.add(name)
         if not forges:
             self._refuse(unread)
+        know(f"forge:{','.join(sorted(forges))}")
         return frozenset(forges)
 
     def _refuse(self, unread: SecretUnavailable | None) -> None:

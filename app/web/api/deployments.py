@@ -9,6 +9,7 @@ from flask import Blueprint, Response
 from app.answers.approval import approvals_answer, vote_answer
 from app.answers.deployment import deployment_answer, deployments_answer, detail_answer
 from app.bootstrap import Process
+from app.domain.errors import NotFound
 from app.pipeline.approve.cancel import cancel
 from app.pipeline.approve.override import override
 from app.pipeline.approve.vote import vote
@@ -16,6 +17,7 @@ from app.pipeline.approve.waiting import waiting, waiting_one
 from app.pipeline.line.rollback import rollback
 from app.web.api.bodies import ApprovalsQuery, CommentBody, DeploymentsQuery, OverrideBody, RollbackBody, VoteBody
 from app.web.api.read import answer, read_body, read_query
+from app.web.api.reading import hiding_deployment, hiding_environment, readable_deployment, reader
 from app.web.people.callers import caller
 from app.web.people.in_person import person_here, viewer
 
@@ -27,19 +29,22 @@ def add_routes(blueprint: Blueprint, process: Process) -> None:
 
     @blueprint.get("/approvals")
     def approvals() -> Response:
-        who, query = caller(process), read_query(ApprovalsQuery)
-        return answer(approvals_answer(waiting(process.services, lambda: viewer(process, who), query.environment)))
+        who, query, reads = caller(process), read_query(ApprovalsQuery), reader(process)
+        if query.environment is not None and not reads.reads_environment(query.environment):
+            raise NotFound(f"there is no environment {query.environment}")
+        listed = waiting(process.services, lambda: viewer(process, who), query.environment, reads.reads)
+        return answer(approvals_answer(listed))
 
     @blueprint.get("/deployments")
     def deployments() -> Response:
-        caller(process)
-        query = read_query(DeploymentsQuery)
-        return answer(deployments_answer(process.reads.deployments(query.limit, query.environment, state=query.state)))
+        query, reads = read_query(DeploymentsQuery), reader(process)
+        listed = process.reads.deployments(query.limit, query.environment, state=query.state, without=reads.hidden())
+        return answer(deployments_answer(filter(reads.reads, listed)))
 
     @blueprint.get("/deployments/<uuid:deployment>")
     def deployment(deployment: UUID) -> Response:
         who = caller(process)
-        view = process.reads.deployment(str(deployment))
+        view = readable_deployment(process, str(deployment))
         waits = waiting_one(process.services, lambda: viewer(process, who), view.deployment.id)
         entries = process.reads.audit(deployment_id=view.deployment.id, limit=MOST_ENTRIES)
         return answer(detail_answer(view, entries, waits))
@@ -47,19 +52,27 @@ def add_routes(blueprint: Blueprint, process: Process) -> None:
     @blueprint.post("/deployments/<uuid:deployment>/votes")
     def give_vote(deployment: UUID) -> tuple[Response, int]:
         who, body = person_here(process), read_body(VoteBody)
-        return answer(vote_answer(vote(process.services, str(deployment), who, body.verdict, body.comment))), 201
+        with hiding_deployment(process, str(deployment)):
+            given = vote(process.services, str(deployment), who, body.verdict, body.comment)
+        return answer(vote_answer(given)), 201
 
     @blueprint.post("/deployments/<uuid:deployment>/override")
     def make_override(deployment: UUID) -> tuple[Response, int]:
         who, body = person_here(process), read_body(OverrideBody)
-        return answer(deployment_answer(override(process.services, str(deployment), who, body.purpose))), 201
+        with hiding_deployment(process, str(deployment)):
+            made = override(process.services, str(deployment), who, body.purpose)
+        return answer(deployment_answer(made)), 201
 
     @blueprint.post("/deployments/<uuid:deployment>/cancel")
     def end(deployment: UUID) -> Response:
         who, body = person_here(process), read_body(CommentBody)
-        return answer(deployment_answer(cancel(process.services, str(deployment), who.principal, body.comment)))
+        with hiding_deployment(process, str(deployment)):
+            ended = cancel(process.services, str(deployment), who.principal, body.comment)
+        return answer(deployment_answer(ended))
 
     @blueprint.post("/environments/<name>/rollback")
     def go_back(name: str) -> tuple[Response, int]:
         who, body = person_here(process), read_body(RollbackBody)
-        return answer(deployment_answer(rollback(process.services, name, body.release, who.account))), 201
+        with hiding_environment(process, name):
+            made = rollback(process.services, name, body.release, who.account, who.session)
+        return answer(deployment_answer(made)), 201

@@ -15,8 +15,9 @@ from pydantic.json_schema import models_json_schema
 
 from app.answers.answer import Problem
 from app.bootstrap import Process
-from app.web.api.operations import OPERATIONS, UNIVERSAL, Needs, Operation
+from app.web.api.operations import OPERATIONS, UNIVERSAL, Operation
 from app.web.people.callers import ASSERTION, CSRF_HEADER
+from app.web.people.protect import Needs
 from app.web.people.sessions import Cookie
 
 REFERENCE = "#/components/schemas/{model}"

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from pydantic import BaseModel
 
 from app.answers import approval, deployment, override, people, proposal, push
 from app.web.api import bodies, decide_bodies
+from app.web.people.protect import Needs
 
 UNIVERSAL = (400, 401, 403, 429, 500, 503)
-
-
-class Needs(StrEnum):
-    """The proof that an operation needs."""
-
-    NOBODY = "nobody"  # none: anybody may call
-    CALLER = "caller"  # an active principal: a session, a token or an assertion
-    INTENT = "intent"  # the same; a session also needs its CSRF token
-    PERSON = "person"  # a person with a session and its CSRF token
-    INSTANCE = "instance"  # a forge that asks about pushes to itself, with one of its `decide_secrets`
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +38,9 @@ ACCOUNT = (
         "post",
         "/links",
         "linkAccount",
-        "Link the caller's own forge account by a token of it, which is used once.",
+        "Link the caller's own forge account by a token of it, which is used once. Needs a fresh sign-in.",
         people.LinkAnswer,
-        needs=Needs.INTENT,
+        needs=Needs.PERSON,
         body=bodies.LinkBody,
         status=201,
         problems=WRITING,
@@ -59,9 +49,9 @@ ACCOUNT = (
         "delete",
         "/links/{forge}/{account_id}",
         "unlinkAccount",
-        "Remove a link that the caller made.",
+        "Remove a link that the caller made. Needs a fresh sign-in.",
         None,
-        needs=Needs.INTENT,
+        needs=Needs.PERSON,
         status=204,
         problems=(404,),
     ),
@@ -128,7 +118,7 @@ DEPLOYMENTS = (
         "post",
         "/environments/{name}/rollback",
         "rollBack",
-        "Deploy an earlier release again, as the caller's own act.",
+        "Deploy an earlier release again, as the caller's own act. Needs the right `rollback`.",
         deployment.DeploymentAnswer,
         needs=Needs.PERSON,
         body=bodies.RollbackBody,
@@ -144,7 +134,7 @@ OVERRIDES = (
         "post",
         "/overrides/{deployment}/review",
         "reviewOverride",
-        "Record the caller's review of another person's override.",
+        "Record the caller's review of another person's override. Needs the right `review`.",
         override.ReviewAnswer,
         needs=Needs.PERSON,
         body=bodies.CommentBody,
@@ -179,7 +169,7 @@ PROPOSALS = (
         "post",
         "/proposals/{proposal}/accept",
         "acceptProposal",
-        "Accept a proposal. A rollback becomes the caller's own act; a policy can then be applied on the gate's machine.",
+        "Accept a proposal. A rollback becomes the caller's own act; a policy (right `change-policies`) can then be applied.",
         proposal.ProposalAnswer,
         needs=Needs.PERSON,
         body=bodies.CommentBody,
@@ -189,7 +179,7 @@ PROPOSALS = (
         "post",
         "/proposals/{proposal}/reject",
         "rejectProposal",
-        "Reject a proposal.",
+        "Reject a proposal. Needs the same right as accepting it.",
         proposal.ProposalAnswer,
         needs=Needs.PERSON,
         body=bodies.CommentBody,

@@ -10,12 +10,14 @@ from app.answers.proposal import ProposalDetail, detail_answer, proposal_answer,
 from app.bootstrap import Process
 from app.domain.proposal import LONGEST_TEXT, Proposal
 from app.pipeline.approve.decide_proposal import accept, reject
-from app.pipeline.approve.propose import diff_of, proposal_named, propose_policy, propose_rollback
+from app.pipeline.approve.propose import diff_of, propose_policy, propose_rollback
 from app.web.api.bodies import CommentBody, PolicyProposal, ProposalBody, ProposalsQuery
 from app.web.api.read import answer, read_body, read_query
+from app.web.api.reading import hiding_proposal, readable_proposal, reader
 from app.web.people.callers import caller
 from app.web.people.in_person import person_here
 
+MOST_LISTED = 200
 LARGEST = 4 * LONGEST_TEXT  # bytes: JSON spells some characters at length
 
 
@@ -25,16 +27,14 @@ def add_routes(blueprint: Blueprint, process: Process) -> None:
 
     @blueprint.get("/proposals")
     def proposals() -> Response:
-        caller(process)
-        query, now = read_query(ProposalsQuery), process.clock.now()
+        query, reads, now = read_query(ProposalsQuery), reader(process), process.clock.now()
         with services.store.reading() as unit:
-            newest = unit.proposals.newest(query.limit, open_at=now if query.open else None)
-        return answer(proposals_answer(newest, now))
+            newest = unit.proposals.newest(MOST_LISTED, open_at=now if query.open else None)
+        return answer(proposals_answer(list(filter(reads.reads_proposal, newest))[: query.limit], now))
 
     @blueprint.get("/proposals/<uuid:proposal>")
     def proposal(proposal: UUID) -> Response:
-        caller(process)
-        return answer(_detail(process, proposal_named(services, str(proposal))))
+        return answer(_detail(process, readable_proposal(process, str(proposal))))
 
     @blueprint.post("/proposals")
     def propose() -> tuple[Response, int]:
@@ -48,13 +48,16 @@ def add_routes(blueprint: Blueprint, process: Process) -> None:
     @blueprint.post("/proposals/<uuid:proposal>/accept")
     def accept_proposal(proposal: UUID) -> Response:
         who, body = person_here(process), read_body(CommentBody)
-        accepted = accept(services, str(proposal), who, body.comment).proposal
+        with hiding_proposal(process, str(proposal)):
+            accepted = accept(services, str(proposal), who, body.comment).proposal
         return answer(proposal_answer(accepted, process.clock.now()))
 
     @blueprint.post("/proposals/<uuid:proposal>/reject")
     def reject_proposal(proposal: UUID) -> Response:
         who, body = person_here(process), read_body(CommentBody)
-        return answer(proposal_answer(reject(services, str(proposal), who, body.comment), process.clock.now()))
+        with hiding_proposal(process, str(proposal)):
+            rejected = reject(services, str(proposal), who, body.comment)
+        return answer(proposal_answer(rejected, process.clock.now()))
 
 
 def _detail(process: Process, proposal: Proposal) -> ProposalDetail:

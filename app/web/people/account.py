@@ -10,10 +10,11 @@ from app.bootstrap import Process
 from app.domain.errors import BadRequest, BadToken
 from app.domain.event import Account
 from app.domain.principal import How
-from app.domain.session import StoredSession
+from app.domain.session import Session, StoredSession
 from app.pipeline.people.link import links_of, prove_account, unlink_account
 from app.pipeline.people.sign_out import end_sessions
 from app.web.people.callers import Caller, caller, proofs_of
+from app.web.people.in_person import viewer
 from app.web.people.pages import make_room, render, to
 from app.web.people.sessions import current
 
@@ -31,15 +32,15 @@ def make_blueprint(process: Process) -> Blueprint:
 
     @blueprint.post("/account/links")
     def link() -> Response:
-        subject = _caller_with_session(process).principal.subject
+        session = _session_here(process)
         forge, token = (request.form.get(name, "").strip() for name in ("forge", "token"))
-        prove_account(process.services, subject, forge=forge, token=token)
+        prove_account(process.services, session, forge=forge, token=token)
         return to("/account")
 
     @blueprint.post("/account/links/remove")
     def unlink() -> Response:
-        subject = _caller_with_session(process).principal.subject
-        unlink_account(process.services, subject, Account(request.form.get("forge", ""), request.form.get("account_id", ""), ""))
+        account = Account(request.form.get("forge", ""), request.form.get("account_id", ""), "")
+        unlink_account(process.services, _session_here(process), account)
         return to("/account")
 
     @blueprint.post("/account/sessions/end")
@@ -49,7 +50,7 @@ def make_blueprint(process: Process) -> Blueprint:
         session_id = request.form.get("session", "")
         if session_id not in {session.id for session in mine}:
             raise BadRequest("you have no such session")
-        end_sessions(process.services, who.principal.subject, [session_id], why="ended by its owner")
+        end_sessions(process.services, who.principal.subject, [session_id], why="ended by its owner", revoke=True)
         if who.session is not None and who.session.id == session_id:
             current().forget()
         return to("/account")
@@ -63,6 +64,11 @@ def _caller_with_session(process: Process) -> Caller:
     if who.session is None:
         raise BadToken("sign in to see this page")
     return who
+
+
+def _session_here(process: Process) -> Session:
+    """Return the session of the person who sends a form about accounts; raises Forbidden and the errors of `caller`."""
+    return viewer(process, _caller_with_session(process)).session
 
 
 def _sessions(process: Process, who: Caller) -> list[StoredSession]:

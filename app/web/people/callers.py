@@ -20,6 +20,7 @@ from app.domain.session import Session
 from app.integrations.identity.protocol import TokenValidator, VerifiedToken
 from app.pipeline.ports.services import Guard
 from app.settings import Settings
+from app.web.people.refusals import know
 from app.web.people.sessions import current
 
 ASSERTION = "Cf-Access-Jwt-Assertion"  # developers.cloudflare.com, "Validate JWTs": rather than the cookie
@@ -85,6 +86,7 @@ def _caller(guard: Guard) -> Caller:
         kinds = " and ".join(proof.how.value for proof in proofs)
         raise BadRequest(f"the request names several callers: {kinds} disagree")
     subject = proofs[0].subject
+    know(subject)
     principal = guard.identity.principal(subject)
     if principal is None:
         raise Forbidden(why_no_principal(subject))
@@ -105,7 +107,18 @@ def _bearer(guard: Guard) -> Proof | None:
     if scheme.lower() != "bearer" or guard.tokens is None:
         raise BadToken("only bearer tokens are accepted")
     verified = guard.tokens.validate(token.strip())
+    _check_scopes(guard, verified)
     return Proof(How.BEARER, verified.subject, token=verified)
+
+
+def _check_scopes(guard: Guard, token: VerifiedToken) -> None:
+    """Demand the scopes that the issuer's table names (RFC 6750 §3.1, insufficient_scope); raises Forbidden."""
+    missing = sorted(guard.issuers[token.issuer].required_scopes - token.scopes)
+    if missing:
+        know(token.subject)
+        raise Forbidden(
+            f"the token of {token.subject} lacks the scope {' and '.join(missing)}, which [issuers.{token.issuer}] needs"
+        )
 
 
 def _session(guard: Guard) -> Proof | None:

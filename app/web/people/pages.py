@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, make_response, redirect, render_template, request
+from flask import Blueprint, Response, g, make_response, redirect, render_template, request
 from werkzeug.exceptions import HTTPException
 
 from app.domain.errors import GateError
@@ -43,6 +43,7 @@ def to(place: str) -> Response:
 def refusal(fault: GateError) -> Response:
     """Render a refusal as a page. It reads no session, since the database may be away."""
     status = status_of(fault)
+    g.fault = fault
     return _refusal_page(status, fault.code, str(fault) if status != 500 else "")
 
 

@@ -6,7 +6,7 @@ import json
 import logging
 import math
 
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from app.domain.errors import GateError, RateLimited
@@ -55,6 +55,7 @@ def register(app: Flask) -> None:
 def problem_of(fault: GateError) -> Response:
     """Render an error as a problem document."""
     status = status_of(fault)
+    g.fault = fault
     answer = _problem(status, fault.code, str(fault) if status != 500 else "")
     if status == 401:  # RFC 6750 §3: a request without credentials gets no error code
         error = ', error="invalid_token"' if "Authorization" in request.headers else ""

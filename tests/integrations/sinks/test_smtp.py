@@ -13,7 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from app.domain.errors import SinkRefused, SinkUnavailable
-from app.domain.notice import Notice
+from app.domain.notice import ALSO_TO, ONLY_PERSON, Notice
 from app.integrations.secrets.protocol import Secret
 from app.integrations.sinks.smtp import Options, Smtp
 from tests.fakes import FakeClock
@@ -69,6 +69,19 @@ def test_a_mail_says_what_happened(plain: Mailbox) -> None:
     assert mail.get_content().replace("\r\n", "\n") == notice().text + "\n"
     assert plain.envelopes == [(SENDER, RECIPIENTS)]
     assert all(byte < 128 for byte in plain.raw[0])
+
+
+@pytest.mark.parametrize(("only", "recipients"), [(False, [*RECIPIENTS, "alice@example.com"]), (True, ["alice@example.com"])])
+def test_a_notice_about_a_person_also_goes_to_the_person(plain: Mailbox, only: bool, recipients: list[str]) -> None:
+    """Addresses that could end a header or a command are left out."""
+    person = ["alice@example.com", "a\r\nRCPT TO:<x@example.com>", "=?x?q?a?=@example.com", "two@at@example.com"]
+    mail = sent(plain, notice(detail={ALSO_TO: person, ONLY_PERSON: only}))
+    assert mail["To"] == ", ".join(recipients)
+
+
+def test_a_person_without_an_address_leaves_the_recipients_as_they_are(plain: Mailbox) -> None:
+    mail = sent(plain, notice(detail={ALSO_TO: ["odd?name@example.com"], ONLY_PERSON: False}))
+    assert mail["To"] == ", ".join(RECIPIENTS)
 
 
 def test_a_repeat_is_the_same_mail_byte_for_byte(plain: Mailbox) -> None:

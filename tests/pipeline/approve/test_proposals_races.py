@@ -65,6 +65,8 @@ def test_at_once_no_more_wait_than_may(held: Held) -> None:
 def test_of_two_who_accept_a_rollback_at_once_one_does_and_it_is_planned_once(held: Held) -> None:
     releases(held, "one", "two")
     made = rollback_proposal(held)
+    for subject in ("bob", "dana", "carol"):
+        held.change(subject, groups=frozenset({"deployers"}))
     people = [held.in_person(subject) for subject in ("alice", "bob", "dana", "carol")]
     outcomes = together(*[lambda who=who: accept(held.line.services, made.id, who) for who in people])
     (accepted,) = [each for each in outcomes if isinstance(each, Acceptance)]
@@ -79,6 +81,7 @@ def test_of_two_who_accept_a_rollback_at_once_one_does_and_it_is_planned_once(he
 def test_accepted_and_rejected_at_once_it_ends_as_one_of_them(held: Held, kind: Callable[[Held], Proposal]) -> None:
     releases(held, "one", "two")
     made = kind(held)
+    held.change("bob", groups=frozenset({"deployers", "leads"}))
     alice, bob = held.in_person("alice"), held.in_person("bob")
     outcomes = together(lambda: accept(held.line.services, made.id, alice), lambda: reject(held.line.services, made.id, bob))
     said = [action.partition(":")[2] for action, _ in audited(held) if action != "proposal:made"]

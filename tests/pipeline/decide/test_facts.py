@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.pipeline.ask.who_can import BEST
 from app.pipeline.decide.case import Act, Case, facts, local_time
-from app.pipeline.decide.completion import ABSENT
+from app.pipeline.decide.completion import ABSENT, BEST
 from tests.pipeline.conftest import Line, environment
 from tests.pipeline.freezes import utc
 
@@ -36,3 +35,11 @@ def test_an_environment_is_frozen_where_any_freeze_is_in_force(line: Line, names
     found = facts(Case(line.services.guard(), (environment(),), act, BEST, tuple(names), utc("2026-12-18")))
     assert (found["frozen"], found["freezes"]) == (bool(names), sorted(names))
     assert found.keys() == ABSENT.keys(), "a fact without a form for what was recorded before there was it"
+
+
+def test_every_fact_about_commits_has_a_value_for_commits_with_which_nothing_is_wrong() -> None:
+    """Rights are asked for by these before anything is planned (`right.py`)."""
+    act = {"event", "ref", "branch", "tag", "sha", "environments", "zones", "targets", "actor_login"}
+    time = {"hour", "minute", "weekday", "date", "frozen", "freezes"}
+    people = {"session", "approvals", "involved"}
+    assert ABSENT.keys() - act - time - people == BEST.keys()

@@ -184,7 +184,7 @@ def test_planners_that_meet_at_a_new_act_plan_it_once(line: Line) -> None:
     stand(line, "A")
     for _ in range(8):
         put(line, pushed("B", "A"))
-    threads = [threading.Thread(target=plan, args=(line.services,)) for _ in range(4)]
+    threads = [threading.Thread(target=plan_and_resolve, args=(line.services,)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from app.domain.deployment import Deployment, Progress, Stage, State, Trigger, Wake
-from app.domain.errors import RepositoryUnavailable, StaleDispatch, TargetFailed, TargetUnavailable, UnknownCommit
+from app.domain.errors import Forbidden, RepositoryUnavailable, StaleDispatch, TargetFailed, TargetUnavailable, UnknownCommit
 from app.domain.event import Account, Event, EventKind
 from app.integrations.repositories.protocol import COMMITS_LISTED
 from app.integrations.targets.protocol import Report
@@ -288,7 +288,8 @@ def test_an_operators_rollback_is_a_deployment_like_any_other(line: Line) -> Non
 def test_a_rollback_by_an_unlinked_operator_is_denied(line: Line) -> None:
     line.run(line.push("one"))
     line.run(line.push("two"))
-    assert line.run(rollback(line.services, "production", sha("one")[:7], OPERATOR)).state is State.DENIED
+    with pytest.raises(Forbidden, match="is not linked to a person"):
+        rollback(line.services, "production", sha("one")[:7], OPERATOR)
     assert len(line.target.started) == 2
 
 

@@ -15,6 +15,7 @@ from tests.oidc.cast import fresh_key
 from tests.web.gate import Browser, Gate
 
 ASSERTION = "cf-access-jwt-assertion"
+BACK = {"kind": "rollback", "environment": "production", "release": None, "reason": "errors rose tenfold"}
 EDGE_KEY = fresh_key("edge-1")
 
 
@@ -170,8 +171,8 @@ def test_a_call_by_cookie_needs_the_sessions_token_and_the_right_origin(gate: Ga
 
 def test_a_call_by_bearer_needs_neither(gate: Gate) -> None:
     headers = {"authorization": f"Bearer {gate.provider.client_token()}", "origin": "https://elsewhere.example"}
-    answer = httpx.post(f"{gate.url}/api/v1/links", json={"forge": "gogs", "token": "x"}, headers=headers, timeout=20)
-    assert answer.status_code == 403 and "only people link their accounts" in answer.json()["detail"]
+    answer = httpx.post(f"{gate.url}/api/v1/proposals", json=BACK, headers=headers, timeout=20)
+    assert answer.status_code == 404 and "no earlier release" in answer.json()["detail"]
 
 
 def test_a_persons_assertion_needs_the_right_origin_since_the_edge_adds_it_to_whatever_a_browser_sends(
@@ -179,11 +180,11 @@ def test_a_persons_assertion_needs_the_right_origin_since_the_edge_adds_it_to_wh
 ) -> None:
     gate.configure(more=edge_table(edge), people='[[people]]\nsubject = "alice@example.com"\n')
     given = {ASSERTION: assertion(gate, email="alice@example.com")}
-    url, body = f"{gate.url}/api/v1/links", {"forge": "gogs", "token": "x"}
+    url, body = f"{gate.url}/api/v1/proposals", BACK
     assert httpx.post(url, json=body, headers=given, timeout=20).status_code == 403
     assert httpx.post(url, json=body, headers=given | {"origin": "https://evil.example"}, timeout=20).status_code == 403
     passed = httpx.post(url, json=body, headers=given | {"origin": gate.url}, timeout=20)
-    assert passed.status_code == 400  # the forge does not take x
+    assert passed.status_code == 404  # there is no release yet
 
 
 def test_pages_and_api_can_be_behind_access_and_probes_are_not(gate: Gate, browser: Browser, edge: Service) -> None:

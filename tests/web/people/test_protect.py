@@ -7,7 +7,7 @@ from flask import Blueprint
 from werkzeug.routing import Rule
 
 from app.web.people.protect import ROOMS, RequiredProof
-from tests.web.gate import Gate
+from tests.web.gate import Browser, Gate
 
 READING = {"GET", "HEAD", "OPTIONS"}
 SOME_ID = "01890000-0000-7000-8000-000000000001"
@@ -40,17 +40,18 @@ def test_every_route_that_changes_something_is_in_a_room_that_says_how_it_is_pro
         ("/account/links", "POST"): RequiredProof.FORM,
         ("/account/links/remove", "POST"): RequiredProof.FORM,
         ("/account/sessions/end", "POST"): RequiredProof.FORM,
-        ("/api/v1/links", "POST"): RequiredProof.CALLER,
-        ("/api/v1/links/<forge>/<account_id>", "DELETE"): RequiredProof.CALLER,
+        ("/api/v1/links", "POST"): RequiredProof.OPERATION,
+        ("/api/v1/links/<forge>/<account_id>", "DELETE"): RequiredProof.OPERATION,
         ("/api/v1/decide", "POST"): RequiredProof.HEADER,
         ("/api/v1/decide/known", "POST"): RequiredProof.HEADER,
-        ("/api/v1/deployments/<uuid:deployment>/votes", "POST"): RequiredProof.CALLER,
-        ("/api/v1/deployments/<uuid:deployment>/override", "POST"): RequiredProof.CALLER,
-        ("/api/v1/environments/<name>/rollback", "POST"): RequiredProof.CALLER,
-        ("/api/v1/overrides/<uuid:deployment>/review", "POST"): RequiredProof.CALLER,
-        ("/api/v1/proposals", "POST"): RequiredProof.CALLER,
-        ("/api/v1/proposals/<uuid:proposal>/accept", "POST"): RequiredProof.CALLER,
-        ("/api/v1/proposals/<uuid:proposal>/reject", "POST"): RequiredProof.CALLER,
+        ("/api/v1/deployments/<uuid:deployment>/cancel", "POST"): RequiredProof.OPERATION,
+        ("/api/v1/deployments/<uuid:deployment>/votes", "POST"): RequiredProof.OPERATION,
+        ("/api/v1/deployments/<uuid:deployment>/override", "POST"): RequiredProof.OPERATION,
+        ("/api/v1/environments/<name>/rollback", "POST"): RequiredProof.OPERATION,
+        ("/api/v1/overrides/<uuid:deployment>/review", "POST"): RequiredProof.OPERATION,
+        ("/api/v1/proposals", "POST"): RequiredProof.OPERATION,
+        ("/api/v1/proposals/<uuid:proposal>/accept", "POST"): RequiredProof.OPERATION,
+        ("/api/v1/proposals/<uuid:proposal>/reject", "POST"): RequiredProof.OPERATION,
     }
 
 
@@ -77,3 +78,15 @@ def test_a_room_that_says_nothing_takes_no_changes(gate: Gate) -> None:
     for method in ("POST", "PUT", "PATCH", "DELETE"):
         assert httpx.request(method, gate.url + "/new", headers={"origin": gate.url}, timeout=20).status_code == 403
     assert reached == [] and httpx.get(gate.url + "/new", timeout=20).status_code == 200
+
+
+def test_an_operation_of_the_api_that_says_nothing_answers_nobody(gate: Gate, browser: Browser) -> None:
+    reached: list[str] = []
+    gate.app._got_first_request = False
+    gate.app.add_url_rule("/api/v1/new", "api.new", lambda: reached.append("new") or "done", methods=["GET", "POST"])
+    browser.sign_in()
+    csrf = browser.api("GET", "/me").json()["csrf_token"]
+    for method in ("GET", "POST"):
+        refused = browser.api(method, "/new", **{"x-csrf-token": csrf})
+        assert refused.status_code == 403 and "does not say who may call it" in refused.json()["detail"]
+    assert reached == []

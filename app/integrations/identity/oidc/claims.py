@@ -78,5 +78,21 @@ def _kind_of(value: object) -> str:
     return names.get(type(value), "nothing")
 
 
+def scopes(claims: Mapping[str, Any], *, has_roles: bool) -> frozenset[str]:
+    """Return the scopes: `scope` (RFC 9068 §2.2.3), or `scp`, a list at Okta and one text at Entra.
+
+    An Entra token of a program (`has_roles`) has its permissions in `roles` instead
+    (learn.microsoft.com/entra/identity-platform/access-token-claims-reference).
+    """
+    names = ("scope", "scp", "roles") if has_roles else ("scope", "scp")
+    return frozenset(scope for name in names for scope in _words(claims.get(name)))
+
+
+def _words(value: object) -> list[str]:
+    if isinstance(value, str):
+        return value.split(" ")
+    return [word for word in value if isinstance(word, str)] if isinstance(value, list) else []
+
+
 def _is_group(value: object) -> bool:
     return isinstance(value, str) and value.isprintable() and 0 < len(value) <= LONGEST_TEXT

@@ -24,7 +24,7 @@ from app.domain.clock import Clock
 from app.domain.errors import BadConfiguration, BadToken, IssuerUnavailable
 from app.domain.principal import GATE_PRINCIPAL
 from app.integrations.http import HttpClient
-from app.integrations.identity.oidc.claims import groups, instant, methods, needed_instant, text, why_email_unverified
+from app.integrations.identity.oidc.claims import groups, instant, methods, needed_instant, scopes, text, why_email_unverified
 from app.integrations.identity.oidc.issuers import IssuerProfile
 from app.integrations.identity.oidc.jwks import IssuerKeys
 from app.integrations.identity.oidc.kinds import NAMEABLE, SAME_AS
@@ -163,6 +163,7 @@ class Validator:
             expires_at=needed_instant(claims, "exp"),
             country=country if _COUNTRY.fullmatch(country) else "",
             login=text(claims, "preferred_username"),
+            scopes=scopes(claims, has_roles=is_service and self.profile.kind == "entra"),
         )
 
     def _user_subject(self, claims: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
-from app.domain.session import Session, StoredSession
+from app.domain.session import ActingSession, Session, StoredSession
 
 
 class Sessions(Protocol):
@@ -22,6 +22,10 @@ class Sessions(Protocol):
 
     def of(self, subject: str, now: datetime) -> list[StoredSession]:
         """List the live sessions of a principal, newest first."""
+        ...
+
+    def live(self, now: datetime, limit: int, *, subject: str | None = None) -> list[Session]:
+        """List live sign-ins, newest first, of this principal or of all."""
         ...
 
     def add(self, session: StoredSession) -> None:
@@ -46,4 +50,16 @@ class Sessions(Protocol):
 
     def expire(self, now: datetime) -> int:
         """Delete ended sessions; return how many."""
+        ...
+
+    def bind(self, deployment_id: str, session: Session) -> None:
+        """Keep the session in which a person asked for this deployment."""
+        ...
+
+    def acting(self, deployment_id: str) -> ActingSession | None:
+        """Return the session in which a person asked for this deployment; None if none was kept."""
+        ...
+
+    def revoke(self, subject: str, at: datetime, session_ids: Collection[str] | None = None) -> int:
+        """Take the trust from what this principal asked for in these sessions, or in all; return how much that was."""
         ...
