@@ -17,6 +17,7 @@ class Action(StrEnum):
     APPROVE = "approve"
     ROLLBACK = "rollback"
     OVERRIDE = "override"
+    BASELINE = "baseline"
 
 
 HOLDABLE = frozenset({Action.DEPLOY, Action.ROLLBACK})  # actions that may wait for other people's approvals

@@ -42,6 +42,7 @@ def bind_forge(forge: ForgeSettings) -> ForgeBinding:
         ForgeAccounts(forge.name, forge.url),
         forge.access_issuer,
         (lambda: read(forge.decide_secrets)) if forge.decide_secrets else None,
+        forge.committers,
     )
 
 

@@ -9,6 +9,8 @@ from pydantic import Field
 
 from app.config.tables.fields import Clone, Fault, Reference, Table, Url
 
+# The e-mail that each kind of forge gives its operating-system user at the start, if that user has none.
+COMMITTERS = {"gogs": "gogs@fake.local", "gitea": "gitea@fake.local", "forgejo": "gitea@fake.local"}
 RESERVED = ("os", "tidegate", "person")
 
 
@@ -23,11 +25,15 @@ class ForgeTable(Table):
     decide_secrets: list[Reference] | None = Field(None, min_length=1)
     link_by_login: bool = False
     access_issuer: str | None = None
+    committer: list[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ForgeSettings:
-    """A forge as configured. Secrets are references; `clone` is a template with {url} and {repository}."""
+    """A forge as configured. Secrets are references; `clone` is a template with {url} and {repository}.
+
+    `committers` are the e-mails, in lower case, under which the forge itself commits.
+    """
 
     name: str
     kind: str
@@ -38,6 +44,7 @@ class ForgeSettings:
     link_by_login: bool = False
     access_issuer: str | None = None
     decide_secrets: tuple[str, ...] = ()
+    committers: frozenset[str] = frozenset()
 
 
 def forge_faults(forges: Mapping[str, ForgeTable], *, kinds: Collection[str], issuers: Collection[str]) -> Iterator[Fault]:
@@ -63,4 +70,11 @@ def forge_settings(name: str, table: ForgeTable) -> ForgeSettings:
         link_by_login=table.link_by_login,
         access_issuer=table.access_issuer,
         decide_secrets=tuple(table.decide_secrets or ()),
+        committers=frozenset(email.casefold() for email in _committers(table)),
     )
+
+
+def _committers(table: ForgeTable) -> list[str]:
+    if table.committer is not None:
+        return table.committer
+    return [COMMITTERS[table.kind]] if table.kind in COMMITTERS else []

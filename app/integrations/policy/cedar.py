@@ -23,7 +23,8 @@ from app.integrations.policy.texts import files_of
 SCHEMA = (Path(__file__).parent / "schema.cedarschema").read_text(encoding="utf-8")
 LONGEST_ERROR = 300
 MOST = 2**31  # approvals: more than any policy asks for
-NAMED = frozenset({Action.APPROVE.value, Action.OVERRIDE.value})  # rights that a permit for "any action" does not give
+# Rights that a permit for "any action" does not give.
+NAMED = frozenset({Action.APPROVE.value, Action.OVERRIDE.value, Action.BASELINE.value})
 
 Answer = tuple[Effect, tuple[str, ...], str]
 

@@ -15,7 +15,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from itertools import islice
 from pathlib import Path
 
 import pygit2
@@ -27,10 +26,10 @@ from app.domain.event import is_object_id
 from app.domain.signature import CommitKey, SignedObject
 from app.integrations.repositories.changes import read_changes
 from app.integrations.repositories.git import Git
-from app.integrations.repositories.protocol import COMMITS_LISTED, CommitAuthor
+from app.integrations.repositories.history import new_commits
+from app.integrations.repositories.protocol import CommitAuthor
 from app.integrations.repositories.signatures import TagObject, verify
 
-LONGEST_EMAIL = 320  # RFC 3696, erratum 1690, says 254; some more is kept, to be shown
 _SAFE_KEY = re.compile(r"\A[a-z0-9][a-z0-9-]*:(?!\.)[A-Za-z0-9._-]+/(?!\.)[A-Za-z0-9._-]+\Z")
 _SAFE_REF = re.compile(r"\Arefs/(heads|tags)/(?!.*(?:\.\.|//|@\{|\.lock(?:/|\Z)|/\.))[^\x00-\x20\x7f~^:?*\[\\]+(?<![./])\Z")
 _EXACTLY = RepositoryOpenFlag.BARE | RepositoryOpenFlag.NO_SEARCH | RepositoryOpenFlag.NO_DOTGIT
@@ -79,40 +78,26 @@ class Mirror:
         self._fetch(mirror, repository, ref)
         return self._commit(mirror, _tracking(ref))  # the ref may have moved on since the question
 
-    def authors(self, repository: str, before: str | None, sha: str) -> list[CommitAuthor]:
-        """List the authors of `before..sha`, newest first; without a known `before`, of the commits on no other known branch.
-
-        If there is no such commit, return the author of `sha` itself, so that the list is never empty.
-        """
+    def authors(self, repository: str, known: Sequence[str], sha: str) -> list[CommitAuthor]:
+        """List the commits of `sha` that none of `known` contains, newest first; `sha` itself, as not new, if there are none."""
         mirror = self._mirror(repository)
-        return [_author(c) for c in self._new_commits(mirror, before, sha)]
+        held = [commit for commit in known if self._commit(mirror, commit) is not None]
+        return new_commits(_open(mirror), held, sha)
 
-    def changes(self, repository: str, bases: Sequence[str | None], sha: str) -> Changes:
-        """Read all that is in `sha` but not in each of `bases`; a base that is None or not known is empty.
+    def changes(self, repository: str, bases: Sequence[str | None], sha: str, *, known: Sequence[str] | None = None) -> Changes:
+        """Read all that is in `sha` but not in each of `bases`; a base that is None or not in the mirror is empty.
 
-        The messages are those of the commits that `authors` lists, for one base after the other.
+        The messages are those of the commits that `authors` lists for `known` (None: for one base after the other).
         """
         mirror = self._mirror(repository)
         if self._commit(mirror, sha) is None:
             raise UnknownCommit(f"{repository} does not hold {sha}")
-        known = [base if base is not None and self._commit(mirror, base) is not None else None for base in bases]
-        commits = {c.id: c for base in dict.fromkeys(known) for c in self._new_commits(mirror, base, sha)}
-        return read_changes(self._git, mirror, known, sha, commits=commits.values())
-
-    def _new_commits(self, mirror: Path, before: str | None, sha: str) -> list[pygit2.Commit]:
-        """List `before..sha`, or the commits on no other known branch, newest first; `sha` itself if there are none."""
+        held = [base if base is not None and self._commit(mirror, base) is not None else None for base in bases]
         opened = _open(mirror)
-        if before is not None and self._commit(mirror, before) is not None:
-            known = [before]
-        else:
-            known = [tip for tip in _tips(opened) if not self._contains(mirror, sha, tip)]
-        try:
-            walk = opened.walk(sha, pygit2.enums.SortMode.TOPOLOGICAL | pygit2.enums.SortMode.TIME)
-            for oid in known:
-                walk.hide(oid)
-            return list(islice(walk, COMMITS_LISTED + 1)) or [opened[sha].peel(pygit2.Commit)]
-        except (KeyError, ValueError, pygit2.GitError) as fault:
-            raise RepositoryUnavailable(f"the commits of {sha} cannot be read: {fault}") from None
+        hidden = [known] if known is not None else [[base] if base is not None else [] for base in dict.fromkeys(held)]
+        shas = dict.fromkeys(commit.sha for part in hidden for commit in self.authors(repository, part, sha))
+        commits = (opened[commit].peel(pygit2.Commit) for commit in shas)
+        return read_changes(self._git, mirror, held, sha, commits=commits)
 
     def is_ancestor(self, repository: str, ancestor: str, descendant: str) -> bool:
         """Tell whether `descendant` contains `ancestor`."""
@@ -258,22 +243,6 @@ def _read_beside(url: str, ref: str) -> str | None:
         return str(reference.peel(pygit2.Commit).id) if reference is not None else None
     except (OSError, KeyError, ValueError, pygit2.GitError):
         return None
-
-
-def _tips(repository: pygit2.Repository) -> list[str]:
-    """List the commits on which the known branches stand."""
-    branches = repository.references.iterator()
-    return [str(b.target) for b in branches if b.name.startswith("refs/tidegate/heads/")]
-
-
-def _author(commit: pygit2.Commit) -> CommitAuthor:
-    return CommitAuthor(str(commit.id), _email(commit.author), _email(commit.committer))
-
-
-def _email(who: pygit2.Signature) -> str:
-    """Return the e-mail by its bytes. Bytes that are not UTF-8 are marked."""
-    email = bytes(who.raw_email or b"").decode(errors="replace")
-    return email if len(email) <= LONGEST_EMAIL else f"{email[:LONGEST_EMAIL]}…"  # no principal has such an e-mail
 
 
 def _tracking(ref: str) -> str:

@@ -12,15 +12,22 @@ from app.domain.errors import BadRequest, NotFound
 from app.domain.signature import Signatures
 from app.integrations.policy.protocol import Policy
 from app.pipeline.decide.case import Act, Case
-from app.pipeline.decide.evidence import NOTHING_NEW
 from app.pipeline.decide.judgement import decide
+from app.pipeline.evidence.content import NOTHING_NEW
 from app.pipeline.freeze.freeze import freezes_at
 from app.pipeline.ports.services import Services
 from app.pipeline.ports.stores.unit import Unit
 
 EVENTS = {"branch": "push", "tag": "tag", "release": "release"}
 # The commits of the deployment are not known here, so the best is assumed, and the answer says so.
-BEST = {"authors_known": True, "unknown_authors": [], "signatures": Signatures.ALL.value, "checked_at_push": True, **NOTHING_NEW}
+BEST = {
+    "authors_known": True,
+    "unknown_authors": [],
+    "involved_known": True,
+    "signatures": Signatures.ALL.value,
+    "checked_at_push": True,
+    **NOTHING_NEW,
+}
 NO_COMMIT = "0" * 40
 
 

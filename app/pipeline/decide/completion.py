@@ -35,6 +35,7 @@ ABSENT: Mapping[str, Any] = {
     "actor_login": "",
     "approvals": NO_VOTES.as_fact(),
     "involved": False,
+    "involved_known": False,
     "hour": 0,
     "minute": 0,
     "weekday": 1,
