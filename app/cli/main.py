@@ -6,7 +6,22 @@ import logging
 
 import typer
 
-from app.cli import approval, audit, config, delivery, demo, deployment, freeze, gogs, notice, override, proposal, scim, stack
+from app.cli import (
+    approval,
+    audit,
+    config,
+    delivery,
+    demo,
+    deployment,
+    environment,
+    freeze,
+    gogs,
+    notice,
+    override,
+    proposal,
+    scim,
+    stack,
+)
 from app.cli.access import commands as access
 from app.cli.policy import commands as policy
 
@@ -21,6 +36,7 @@ app.add_typer(override.app, name="override")
 app.add_typer(proposal.app, name="proposal")
 app.add_typer(policy.app, name="policy")
 app.add_typer(access.app, name="access")
+app.add_typer(environment.app, name="environment")
 app.add_typer(freeze.app, name="freeze")
 app.add_typer(gogs.app, name="gogs")
 app.add_typer(audit.app, name="audit")
