@@ -434,3 +434,18 @@ def test_a_mangled_file_never_raises_anything_else(fuzzed: Path, data: st.DataOb
 def test_a_public_url_of_a_proxy_that_is_not_trusted_is_warned_of(env: dict[str, str], warnings: int) -> None:
     found = unwise(load_settings({"TIDEGATE_DATABASE_URL": "postgresql://x", "TIDEGATE_REDIS_URL": "redis://h/0"} | env))
     assert len(found) == warnings and all("TIDEGATE_TRUSTED_PROXIES" in each for each in found)
+
+
+@pytest.mark.parametrize(
+    ("kind", "written", "committers"),
+    [
+        ("gogs", "", {"gogs@fake.local"}),
+        ("gitea", "", {"gitea@fake.local"}),
+        ("forgejo", "", {"gitea@fake.local"}),
+        ("gogs", 'committer = ["Git@Forge.example"]\n', {"git@forge.example"}),
+        ("gogs", "committer = []\n", set()),
+    ],
+)
+def test_the_forges_own_e_mail_is_that_of_its_kind(tmp_path: Path, kind: str, written: str, committers: set[str]) -> None:
+    text = changed('kind = "gogs"\n', f'kind = "{kind}"\n{written}') if (kind, written) != ("gogs", "") else GOOD
+    assert load(tmp_path, text).forges["gogs"].committers == committers

@@ -29,12 +29,12 @@ def content_facts(inspection: Inspection) -> dict[str, Any]:
 def path_facts(paths: Sequence[str]) -> tuple[list[str], bool]:
     """Spell changed paths so that a policy can ask with `contains`; tell whether the list is complete.
 
-    It also lists the folders of each path (`db/migrations/`) and its suffix (`*.sql`), since Cedar compares whole texts only.
-    If there are too many, folders and suffixes come before files.
+    It also lists the folders of each path (`db/migrations/`) and its suffix (`*.sql`), since Cedar compares whole texts only;
+    both also in lower case, since some targets take `DB/x.SQL` for `db/x.sql`. If there are too many, they come before files.
     """
     parts = [PurePosixPath(path) for path in paths]
     folders = {f"{parent}/" for path in parts for parent in path.parents if str(parent) != "."}
     suffixes = {f"*{path.suffix}" for path in parts if path.suffix}
-    wide = sorted(folders | suffixes)
+    wide = sorted({spelled for name in folders | suffixes for spelled in (name, name.casefold())})
     files = sorted(set(paths))
     return [*wide, *files][:MOST_PATHS], len(wide) + len(files) <= MOST_PATHS

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from app.domain.deployment import State
 from app.integrations.forges.gogs import Gogs
+from app.integrations.policy.cedar import load
 from app.pipeline.ports.services import ForgeBinding, Guard, Services
 from tests.integrations.repositories.test_mirror import Origin
 from tests.pipeline.conftest import Line
@@ -38,6 +41,18 @@ def test_a_merge_in_the_forges_pages_is_judged_by_its_author(forge: Line, origin
     origin.commit("topic", branch="topic", email="bob@example.com")
     evidence = found(forge, push(forge, base, merge(origin, "topic")))
     assert evidence["authors_known"] and evidence["authors"] == ["alice@example.com", "bob@example.com"]
+
+
+def test_the_starter_policies_take_a_pull_request_merged_in_the_forges_pages(forge: Line, origin: Origin) -> None:
+    forge.policy = load(Path(__file__).parents[3] / "examples" / "policies")  # type: ignore[assignment]
+    base = origin.git("rev-parse", "HEAD")
+    origin.git("checkout", "-q", "-b", "topic")
+    origin.commit("topic", branch="topic", email="bob@example.com")
+    merged = merge(origin, "topic")
+    made = forge.run(push(forge, base, merged))
+    assert made.state is State.SUCCEEDED, made.reason
+    later = forge.run(push(forge, merged, origin.commit("later")))
+    assert later.state is State.SUCCEEDED, later.reason
 
 
 def test_the_forges_identity_as_an_author_is_nobody(forge: Line, origin: Origin) -> None:
