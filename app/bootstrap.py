@@ -36,6 +36,7 @@ from app.settings import Settings
 from app.store.engine import make_engine
 from app.store.inbox.inbox import SqlInbox
 from app.store.inbox.spool import Spool
+from app.store.queue.consumers import consumers
 from app.store.queue.wakes import CeleryWakes, make_celery
 from app.store.reads import Reads
 from app.store.signing_keys import SqlSigningKeys
@@ -169,7 +170,8 @@ def build(
     `threads`: how many the process has for its work.
     """
     engine = make_engine(settings.database_url.get_secret_value(), pool_size=pool_size)
-    return Process(settings, engine, celery or make_celery(settings.redis_url.get_secret_value()), aside=aside, threads=threads)
+    broker = celery or make_celery(settings.redis_url.get_secret_value())
+    return Process(settings, engine, broker, aside=aside, threads=threads, queues_read=lambda: consumers(broker))
 
 
 def keyset_key(settings: Settings) -> str:

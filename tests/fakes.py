@@ -62,10 +62,10 @@ class FakeRepositories:
         history = self.heads.get(ref, [])
         return history[-1] if history else None
 
-    def authors(self, repository: str, before: str | None, sha: str) -> list[CommitAuthor]:
-        return [CommitAuthor(sha, e, e) for e in self.emails]
+    def authors(self, repository: str, known: Sequence[str], sha: str) -> list[CommitAuthor]:
+        return [CommitAuthor(sha, e, e, is_new=sha not in known) for e in self.emails]
 
-    def changes(self, repository: str, bases: Sequence[str | None], sha: str) -> Changes:
+    def changes(self, repository: str, bases: Sequence[str | None], sha: str, *, known: Sequence[str] | None = None) -> Changes:
         if self.fault is not None:
             raise self.fault
         return self.changed.get(sha, Changes())

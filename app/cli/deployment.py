@@ -19,6 +19,7 @@ from app.domain.errors import NotFound
 from app.integrations.system import operator
 from app.pipeline.approve.cancel import cancel as cancel_deployment
 from app.pipeline.approve.waiting import waiting_one
+from app.pipeline.line.rollback import note_of
 from app.pipeline.line.rollback import rollback as roll_back
 from app.store.reads import DeploymentView
 
@@ -100,7 +101,8 @@ def rollback(
     if as_json and not wait:
         return print_json(deployment_json(deployment))
     if not as_json:
-        console.print(f"deployment {deployment.id} brings {environment} back to {deployment.sha[:12]}")
+        note = _note(running, deployment)
+        console.print(f"deployment {deployment.id} brings {environment} back to {deployment.sha[:12]}{note}")
     if wait:
         _follow(running, deployment.id, 300.0, as_json)
 
@@ -119,6 +121,12 @@ def cancel(
     if as_json:
         return print_json(deployment_json(ended))
     console.print(f"deployment {ended.id} is {ended.state}: {ended.reason}")
+
+
+def _note(running: Process, deployment: Deployment) -> str:
+    with running.services.store.reading() as unit:
+        override = note_of(unit, deployment).get("by_override")
+    return f", which came by override {short(override)}" if override is not None else ""
 
 
 def _release(running: Process, name: str | None) -> str | None:

@@ -13,6 +13,7 @@ from app.cli import (
     delivery,
     demo,
     deployment,
+    environment,
     freeze,
     gogs,
     notice,
@@ -36,6 +37,7 @@ app.add_typer(override.app, name="override")
 app.add_typer(proposal.app, name="proposal")
 app.add_typer(policy.app, name="policy")
 app.add_typer(access.app, name="access")
+app.add_typer(environment.app, name="environment")
 app.add_typer(freeze.app, name="freeze")
 app.add_typer(gogs.app, name="gogs")
 app.add_typer(audit.app, name="audit")

@@ -41,6 +41,7 @@ class AuditAction(StrEnum):
     PROPOSAL_APPLIED = "proposal:applied"
     FREEZE_ADDED = "freeze:added"
     FREEZE_ENDED = "freeze:ended"
+    ENVIRONMENT_BASELINED = "environment:baselined"
     NOTICE_UNDELIVERED = "notice:undelivered"
     CONFIG_TAKEN = "config:taken"
     CONFIG_REFUSED = "config:refused"

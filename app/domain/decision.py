@@ -25,10 +25,16 @@ class Action(StrEnum):
     REVIEW = "review"
     CHANGE_POLICIES = "change-policies"
     READ = "read"
+    BASELINE = "baseline"
 
 
 # Rights that a permit for any action does not give: a policy must name them.
-NAMED = frozenset({Action.APPROVE, Action.OVERRIDE, Action.CANCEL, Action.REVIEW, Action.CHANGE_POLICIES, Action.READ})
+NAMED = frozenset(
+    {
+        *(Action.APPROVE, Action.OVERRIDE, Action.CANCEL, Action.REVIEW),
+        *(Action.CHANGE_POLICIES, Action.READ, Action.BASELINE),
+    }
+)
 HOLDABLE = frozenset({Action.DEPLOY, Action.ROLLBACK})  # actions that may wait for other people's approvals
 
 

@@ -1,10 +1,11 @@
-"""A push that is checked before the repository takes it: its changes, and what the forge's git says about them."""
+"""A push that is checked before the repository takes it, and what is known of how commits came and which were accepted."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 
 from app.domain.change import Changes
 from app.domain.environment import TAGS
@@ -101,3 +102,58 @@ class CheckedPush:
     old: str = ""
     account: str = ""
     bases: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What all facts about a deployment are measured against.
+
+    `release` is the (ref, commit) of the environment's last release of this repository. `baselines` are commits whose history
+    was accepted unseen. `former` are the commits on which the ref is known to have stood: the last one that was planned from
+    it, the last one that was released from it, and of a tag any other.
+    """
+
+    release: tuple[str, str] | None = None
+    baselines: tuple[str, ...] = ()
+    former: tuple[str, ...] = ()
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        """The commits whose history the environment has accepted: its release, and its baselines."""
+        release = () if self.release is None else (self.release[1],)
+        return tuple(dict.fromkeys((*release, *self.baselines)))
+
+
+class ArrivalKind(StrEnum):
+    """The ways in which a commit is known to have come. A tag or a release in the forge's pages need not bring any."""
+
+    PUSH = "push"
+    TAG = "tag"
+    CHECK = "check"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A ref that was set to `sha` by `account`, or that a check before the push allowed to be set.
+
+    `bases` are the commits that it was compared with: it stands for what is in `sha` and in none of them. None: this is not
+    known. The account is None if it was not kept.
+    """
+
+    kind: ArrivalKind
+    ref: str
+    sha: str
+    bases: tuple[str, ...] | None
+    account: Account | None
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """A commit whose history is accepted unseen for one environment, with the person who accepted it, and why."""
+
+    environment: str
+    repository: str
+    sha: str
+    accepted_by: str
+    accepted_at: datetime
+    reason: str

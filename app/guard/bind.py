@@ -45,6 +45,7 @@ def bind_forge(forge: ForgeSettings) -> ForgeBinding:
         forge.access_issuer,
         (lambda: read(forge.decide_secrets)) if forge.decide_secrets else None,
         {name: partial(read, references) for name, references in forge.repository_secrets.items()},
+        forge.committers,
     )
 
 

@@ -19,6 +19,7 @@ _GATE = _TRANSPORT | {
     *("database_url", "config", "public_url", "spool_bytes"),
     *("sweep_after", "poll_every", "lease_seconds", "dispatch_attempts", "window", "queue_limit"),
     *("delivery_rate", "delivery_burst"),
+    *("keep_trying_for", "keep_bodies", "repository_threads"),
     *("git_seconds", "git_memory_bytes", "fetch_seconds", "fetch_bytes", "export_files", "export_bytes"),
 }
 _WEB = {

@@ -94,6 +94,7 @@ SELECT sha FROM deployments WHERE forge = :forge AND lower(full_name) = :name
 UNION SELECT before FROM deployments WHERE forge = :forge AND lower(full_name) = :name AND before IS NOT NULL
 UNION SELECT event ->> 'after' FROM deliveries WHERE state = 'pending' AND forge = :forge
 AND lower(event #>> '{repository,full_name}') = :name AND event ->> 'after' IS NOT NULL
+UNION SELECT sha FROM baselines WHERE lower(repository) = :forge || ':' || :name
 """)
 # What still waits keeps its body. Deployments that have not ended are few, and two partial indexes hold them.
 _EMPTY = text("""
@@ -169,7 +170,7 @@ class SqlDeliveries:
         return list(self.connection.execute(_REPOSITORIES).scalars())
 
     def commits(self, repository: str) -> list[str]:
-        """List the commits of a repository that may be needed again: of every deployment, and of what is not planned yet."""
+        """List the commits of a repository that may be needed again: of deployments, of what is not planned yet, of baselines."""
         forge, _, name = repository.partition(":")
         return list(self.connection.execute(_COMMITS, {"forge": forge, "name": name.lower()}).scalars())
 

@@ -117,6 +117,16 @@ _NOTE_FAULT = text("""
 UPDATE deployments SET faulted_at = CASE WHEN faulted_at >= updated_at THEN faulted_at ELSE clock_timestamp() END
 WHERE id = :id AND state NOT IN ('succeeded', 'denied', 'superseded', 'failed') RETURNING faulted_at
 """)
+_NOT_BY_OVERRIDE = text("""
+NOT EXISTS (
+    WITH RECURSIVE origin AS (
+        SELECT deployments.release_id, deployments.trigger
+        UNION ALL SELECT earlier.release_id, earlier.trigger
+        FROM deployments AS earlier JOIN origin ON earlier.id = origin.release_id
+    )
+    SELECT FROM origin WHERE origin.trigger = 'override'
+)
+""")
 _BY_ID = select(table).where(table.c.id == bindparam("id"))
 _LOCKED_BY_ID = _BY_ID.with_for_update()
 _RESULT = select(stages).where(stages.c.deployment_id == bindparam("id"), stages.c.stage == bindparam("stage"))
@@ -253,6 +263,13 @@ class SqlDeployments:
     def last_release(self, environment: str, *, unlike_sha: str | None = None) -> Deployment | None:
         """Return the newest succeeded deployment of this environment; with `unlike_sha`, the newest of another commit."""
         query = _releases(environment)
+        if unlike_sha is not None:
+            query = query.where(table.c.sha != unlike_sha)
+        return self._one(query.limit(1))
+
+    def last_good_release(self, environment: str, *, unlike_sha: str | None = None) -> Deployment | None:
+        """Return the newest release that did not come by an override, nor by going back to one."""
+        query = _releases(environment).where(_NOT_BY_OVERRIDE)
         if unlike_sha is not None:
             query = query.where(table.c.sha != unlike_sha)
         return self._one(query.limit(1))

@@ -24,6 +24,7 @@ from app.store.dispatches import SqlDispatches, SqlSlots
 from app.store.engine import one_by_one, transaction
 from app.store.freezes import SqlFreezes
 from app.store.hints import SqlHints
+from app.store.history import SqlBaselines, SqlHistory
 from app.store.notices import SqlOutbox
 from app.store.proposals import SqlProposals
 from app.store.pushes import SqlPushes
@@ -60,6 +61,8 @@ class SqlUnit:
     notices = _room(SqlOutbox)
     proposals = _room(SqlProposals)
     pushes = _room(SqlPushes)
+    history = _room(SqlHistory)
+    baselines = _room(SqlBaselines)
     scim_tokens = _room(SqlScimTokens)
 
     def __init__(self, connection: Connection, known_versions: frozenset[Version] = frozenset()) -> None:

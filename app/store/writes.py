@@ -87,6 +87,7 @@ WRITES: Mapping[str, tuple[AuditAction | Unaudited, ...]] = MappingProxyType(
         "SqlApprovals.review": (AuditAction.OVERRIDE_REVIEWED,),
         # rules
         "SqlPushes.keep": (AuditAction.PUSH_ALLOWED,),
+        "SqlBaselines.add": (AuditAction.ENVIRONMENT_BASELINED,),
         "SqlProposals.add": (AuditAction.PROPOSAL_MADE,),
         "SqlProposals.update": (AuditAction.PROPOSAL_ACCEPTED, AuditAction.PROPOSAL_REJECTED, AuditAction.PROPOSAL_APPLIED),
         "SqlFreezes.add": (AuditAction.FREEZE_ADDED,),

@@ -1,7 +1,7 @@
 """Keep with an override or a rollback the session in which a person asked for it.
 
 Revision ID: 0012
-Revises: 0010
+Revises: 0011
 
 A new table, so the version that runs is not touched. What it plans has no row here, and is judged by the newest session, as
 before.
@@ -12,7 +12,7 @@ from __future__ import annotations
 from alembic import context, op
 
 revision = "0012"
-down_revision = "0010"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 

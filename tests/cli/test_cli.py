@@ -365,7 +365,7 @@ def test_a_rollback_is_planned_even_while_redis_is_away(cli: Cli, scene: Scene, 
 
 MISSING: dict[Command, str] = {
     ("deployment", "rollback", "nowhere"): "there is no environment nowhere",
-    ("deployment", "rollback", "staging"): "staging has no earlier release to go back to",
+    ("deployment", "rollback", "staging"): "staging has no earlier release to go back to, or only by an override (--to names it)",
     ("deployment", "rollback", "production", "--to", "f" * 40): "production has no such release to go back to",
     ("deployment", "rollback", "production", "--to", UNKNOWN): "production has no such release to go back to",
     ("deployment", "show", UNKNOWN, "--json"): f"no deployment is named {UNKNOWN}",

@@ -31,7 +31,8 @@ from tests.pipeline.ask.cast import git
 from tests.shapes import golden, shape
 
 __all__ = ["broker", "cli", "desk", "scene"]
-UNTRIED = {"access sync"}  # takes a source that is read over the network; tests/answers has it
+# They take a source that is read over the network (tests/answers has it), and a repository (test_environment.py has them).
+UNTRIED = {"access sync", "environment baseline", "environment list", "environment show"}
 TESTS = """\
 [people]
 alice = { groups = ["operators"] }

@@ -96,7 +96,7 @@ def test_what_is_written_passes_every_check(tmp_path: Path, monkeypatch: pytest.
     configuration, guard = load_guard(settings, SystemClock(), memory)
     assert [environment.name for environment in configuration.environments] == ["production"]
     assert list(guard.targets) == ["example-site"]
-    assert guard.policy.text.count("@id(") == 12
+    assert guard.policy.text.count("@id(") == 13
     assert configuration.people == tmp_path / "people.toml"
     assert guard.forges["gogs"].secrets() == [(tmp_path / ".tidegate/webhook.secret").read_bytes().strip()]
 

@@ -459,3 +459,18 @@ def test_settings_that_are_allowed_but_risky_are_warned_of(env: dict[str, str], 
     needed = {"TIDEGATE_DATABASE_URL": "postgresql://x", "TIDEGATE_REDIS_URL": "redis://h/0"}
     found = unwise(load_settings(needed | {f"TIDEGATE_{name}": value for name, value in env.items()}))
     assert [each.partition(":")[0] for each in found] == [f"TIDEGATE_{name}" for name in warnings]
+
+
+@pytest.mark.parametrize(
+    ("kind", "written", "committers"),
+    [
+        ("gogs", "", {"gogs@fake.local"}),
+        ("gitea", "", {"gitea@fake.local"}),
+        ("forgejo", "", {"gitea@fake.local"}),
+        ("gogs", 'committer = ["Git@Forge.example"]\n', {"git@forge.example"}),
+        ("gogs", "committer = []\n", set()),
+    ],
+)
+def test_the_forges_own_e_mail_is_that_of_its_kind(tmp_path: Path, kind: str, written: str, committers: set[str]) -> None:
+    text = changed('kind = "gogs"\n', f'kind = "{kind}"\n{written}') if (kind, written) != ("gogs", "") else GOOD
+    assert load(tmp_path, text).forges["gogs"].committers == committers

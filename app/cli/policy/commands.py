@@ -22,8 +22,8 @@ from app.domain.errors import BadRequest, GateError
 from app.integrations.policy.cedar import load
 from app.integrations.policy.protocol import PolicyText
 from app.pipeline.ask.simulate import Simulation, Supposition, simulate
-from app.pipeline.decide.evidence import path_facts
 from app.pipeline.decide.what_if import as_sentence
+from app.pipeline.evidence.content import path_facts
 from app.pipeline.ports.services import Guard
 
 app = typer.Typer(no_args_is_help=True, help="Check, test, explain and try out policies.")

@@ -11,6 +11,8 @@ from pydantic import Field
 
 from app.config.tables.fields import Clone, Fault, Reference, Table, Url
 
+# The e-mail that each kind of forge gives its operating-system user at the start, if that user has none.
+COMMITTERS = {"gogs": "gogs@fake.local", "gitea": "gitea@fake.local", "forgejo": "gitea@fake.local"}
 RESERVED = ("os", "tidegate", "person")
 RepositoryName = Annotated[str, Field(pattern=r"^[^/\s]+/[^/\s]+$")]
 
@@ -34,6 +36,7 @@ class ForgeTable(Table):
     decide_secrets: list[Reference] | None = Field(None, min_length=1)
     link_by_login: bool = False
     access_issuer: str | None = None
+    committer: list[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class ForgeSettings:
     """A forge as configured. Secrets are references; `clone` is a template with {url} and {repository}.
 
     `repository_secrets`: the webhook secrets of repositories that have their own, by `owner/name` in lower case.
+    `committers` are the e-mails, in lower case, under which the forge itself commits.
     """
 
     name: str
@@ -53,6 +57,7 @@ class ForgeSettings:
     access_issuer: str | None = None
     decide_secrets: tuple[str, ...] = ()
     repository_secrets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    committers: frozenset[str] = frozenset()
 
 
 def forge_faults(forges: Mapping[str, ForgeTable], *, kinds: Collection[str], issuers: Collection[str]) -> Iterator[Fault]:
@@ -108,4 +113,11 @@ def forge_settings(name: str, table: ForgeTable) -> ForgeSettings:
         access_issuer=table.access_issuer,
         decide_secrets=tuple(table.decide_secrets or ()),
         repository_secrets={key.casefold(): tuple(own.webhook_secrets) for key, own in table.repositories.items()},
+        committers=frozenset(email.casefold() for email in _committers(table)),
     )
+
+
+def _committers(table: ForgeTable) -> list[str]:
+    if table.committer is not None:
+        return table.committer
+    return [COMMITTERS[table.kind]] if table.kind in COMMITTERS else []

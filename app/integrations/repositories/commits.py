@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -25,13 +25,17 @@ _SHA256_DIGITS = 64
 _LARGEST_COMMIT = 16 * 1024 * 1024  # bytes
 _PERSON = rb"^%s ([^<\n]*)<([^>\n]*)>"
 _AUTHOR, _COMMITTER = (re.compile(_PERSON % role, re.M) for role in (b"author", b"committer"))
+_PARENT = re.compile(rb"^parent ([0-9a-f]{64})$", re.M)
 for _level in (ConfigLevel.PROGRAMDATA, ConfigLevel.SYSTEM, ConfigLevel.XDG, ConfigLevel.GLOBAL):
     pygit2.settings.search_path[_level] = ""  # as for git: the settings of this machine and its users are not read
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """A commit, as git records it. A message is cut after LONGEST_MESSAGE + 1 bytes."""
+    """A commit, as git records it. A message is cut after LONGEST_MESSAGE + 1 bytes.
+
+    `is_new` is false for a commit that stands in a list only because there is no new one.
+    """
 
     id: str
     author_name: bytes
@@ -39,6 +43,8 @@ class Commit:
     committer_name: bytes
     committer_email: bytes
     message: bytes
+    parents: tuple[str, ...]
+    is_new: bool = True
 
 
 class Commits(Protocol):
@@ -52,12 +58,11 @@ class Commits(Protocol):
         """Tell whether `descendant` contains `ancestor`."""
         ...
 
-    def tips(self) -> list[str]:
-        """List the commits on which the known branches stand."""
-        ...
-
     def new(self, known: Sequence[str], sha: str, most: int) -> Iterator[Commit]:
-        """Yield at most `most` commits of `sha` that none of `known` contains, newest first; `sha` itself if none is new."""
+        """Yield at most `most` commits of `sha` that none of `known` contains, each before its parents.
+
+        If there are none, yield `sha` itself, marked as not new.
+        """
         ...
 
     def tag(self, ref: str) -> tuple[str, bool] | None:
@@ -97,9 +102,6 @@ class _ByLibrary:
         except (KeyError, ValueError, pygit2.GitError) as fault:
             raise _unreadable(descendant, str(fault)) from None
 
-    def tips(self) -> list[str]:
-        return [str(ref.target) for ref in self._repository.references.iterator() if ref.name.startswith(BRANCHES)]
-
     def new(self, known: Sequence[str], sha: str, most: int) -> Iterator[Commit]:
         try:
             walk = self._repository.walk(sha, SortMode.TOPOLOGICAL | SortMode.TIME)
@@ -111,7 +113,7 @@ class _ByLibrary:
                 if count >= most:
                     break
             if count == 0:
-                yield _of_library(self._repository[sha].peel(pygit2.Commit))
+                yield replace(_of_library(self._repository[sha].peel(pygit2.Commit)), is_new=False)
         except (KeyError, ValueError, pygit2.GitError) as fault:
             raise _unreadable(sha, str(fault)) from None
 
@@ -138,17 +140,15 @@ class _ByProgram:
             raise _unreadable(descendant, result.err.decode(errors="replace").strip()[:200])
         return result.code == 0
 
-    def tips(self) -> list[str]:
-        return self._git.read(self._mirror, "for-each-ref", "--format=%(objectname)", BRANCHES).decode().split()
-
     def new(self, known: Sequence[str], sha: str, most: int) -> Iterator[Commit]:
         given = "".join([f"{sha}\n", *(f"^{oid}\n" for oid in known)]).encode()
         ids = self._git.read(self._mirror, "rev-list", "--date-order", f"--max-count={most}", "--stdin", given=given)
+        new = ids.decode().split()
         with Objects(self._git, self._mirror) as objects:
-            for oid, size, body in objects.each(ids.decode().split() or [sha], "commit"):
+            for oid, size, body in objects.each(new or [sha], "commit"):
                 if size > _LARGEST_COMMIT:
                     raise ContentTooLarge(f"commit {oid[:12]} is larger than {_LARGEST_COMMIT} bytes")
-                yield _parse(oid, b"".join(body))
+                yield replace(_parse(oid, b"".join(body)), is_new=bool(new))
 
     def tag(self, ref: str) -> tuple[str, bool] | None:
         answer = self._git.read(self._mirror, "for-each-ref", "--format=%(objectname) %(objecttype)", ref).decode().split()
@@ -157,7 +157,8 @@ class _ByProgram:
 
 def _of_library(commit: pygit2.Commit) -> Commit:
     author, committer = (_person(who.raw_name, who.raw_email) for who in (commit.author, commit.committer))
-    return Commit(str(commit.id), *author, *committer, bytes(commit.raw_message)[: LONGEST_MESSAGE + 1])
+    parents = tuple(str(parent) for parent in commit.parent_ids)
+    return Commit(str(commit.id), *author, *committer, bytes(commit.raw_message)[: LONGEST_MESSAGE + 1], parents)
 
 
 def _parse(oid: str, raw: bytes) -> Commit:
@@ -165,7 +166,8 @@ def _parse(oid: str, raw: bytes) -> Commit:
     head, _, message = raw.partition(b"\n\n")
     found = (_AUTHOR.search(head), _COMMITTER.search(head))
     author, committer = (_person(who[1].strip(), who[2].strip()) if who else (b"", b"") for who in found)
-    return Commit(oid, *author, *committer, message[: LONGEST_MESSAGE + 1])
+    parents = tuple(parent.decode() for parent in _PARENT.findall(head))
+    return Commit(oid, *author, *committer, message[: LONGEST_MESSAGE + 1], parents)
 
 
 def _person(name: bytes | None, email: bytes | None) -> tuple[bytes, bytes]:

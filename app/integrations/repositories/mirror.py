@@ -67,28 +67,26 @@ class Mirror:
         check_ref(ref)
         return self._in_right_format(repository, lambda mirror: self._bring_head(mirror, repository, ref))
 
-    def authors(self, repository: str, before: str | None, sha: str) -> list[CommitAuthor]:
-        """List the authors of `before..sha`, newest first; without a known `before`, of the commits on no other known branch.
-
-        If there is no such commit, return the author of `sha` itself, so that the list is never empty.
-        """
+    def authors(self, repository: str, known: Sequence[str], sha: str) -> list[CommitAuthor]:
+        """List the commits of `sha` that none of `known` contains, newest first; `sha` itself, as not new, if there are none."""
         with self._places.use(repository) as mirror, _counted(mirror, sha):
-            return [_author(c) for c in self._new_commits(mirror, before, sha, COMMITS_LISTED + 1)]
+            return [_author(c) for c in self._new_commits(mirror, known, sha, COMMITS_LISTED + 1)]
 
-    def changes(self, repository: str, bases: Sequence[str | None], sha: str) -> Changes:
-        """Read all that is in `sha` but not in each of `bases`; a base that is None or not known is empty.
+    def changes(self, repository: str, bases: Sequence[str | None], sha: str, *, known: Sequence[str] | None = None) -> Changes:
+        """Read all that is in `sha` but not in each of `bases`; a base that is None or not in the mirror is empty.
 
-        The messages are those of the commits that `authors` lists, for one base after the other. A limit that is met is told
-        in the answer: it would be met again.
+        The messages are those of the commits that `authors` lists for `known` (None: for one base after the other). A limit that
+        is met is told in the answer: it would be met again.
         """
         with self._places.use(repository) as mirror:
             try:
                 with _counted(mirror, sha), Objects(self._git, mirror) as objects:
                     self._check_held(mirror, repository, sha)
-                    known = [base if base is not None and self._commit(mirror, base) is not None else None for base in bases]
-                    parts = [self._new_commits(mirror, base, sha, MOST_COMMITS + 1) for base in dict.fromkeys(known)]
+                    held = [base if base is not None and self._commit(mirror, base) is not None else None for base in bases]
+                    hidden = [known] if known is not None else [[base] if base else [] for base in dict.fromkeys(held)]
+                    parts = [self._new_commits(mirror, part, sha, MOST_COMMITS + 1) for part in hidden]
                     commits = {c.id: c for part in parts for c in part}
-                    return read_changes(objects, known, sha, commits=commits.values())
+                    return read_changes(objects, held, sha, commits=commits.values())
             except (ContentTooLarge, UnsafeContent) as fault:
                 return Changes(is_whole=False, paths_known=False, why_not=str(fault))
 
@@ -186,14 +184,10 @@ class Mirror:
         with _lock(mirror):
             self._remote.fetch(mirror, repository, ref)
 
-    def _new_commits(self, mirror: Path, before: str | None, sha: str, most: int) -> Iterator[Commit]:
-        """Yield `before..sha`, or the commits on no other known branch, newest first; `sha` itself if there are none."""
-        commits = commits_of(self._git, mirror)
-        if before is not None and self._commit(mirror, before) is not None:
-            known = [before]
-        else:
-            known = [tip for tip in commits.tips() if not self._contains(mirror, sha, tip)]
-        return commits.new(known, sha, most)
+    def _new_commits(self, mirror: Path, known: Sequence[str], sha: str, most: int) -> Iterator[Commit]:
+        """Yield the commits of `sha` that none of `known` contains, newest first; `sha` itself, as not new, if there are none."""
+        held = [commit for commit in known if self._commit(mirror, commit) is not None]
+        return commits_of(self._git, mirror).new(held, sha, most)
 
     def _complete_commit(self, mirror: Path, ref: str, object_id: str) -> str | None:
         """Peel an id to its commit, if the mirror has the commit with all of its objects.
@@ -265,7 +259,8 @@ def _touch(path: Path, now: datetime) -> None:
 
 
 def _author(commit: Commit) -> CommitAuthor:
-    return CommitAuthor(commit.id, _email(commit.author_email), _email(commit.committer_email))
+    emails = _email(commit.author_email), _email(commit.committer_email)
+    return CommitAuthor(commit.id, *emails, commit.parents, commit.is_new)
 
 
 def _email(raw: bytes) -> str:

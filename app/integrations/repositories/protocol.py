@@ -18,11 +18,16 @@ COMMITS_VERIFIED = 1_000
 
 @dataclass(frozen=True, slots=True)
 class CommitAuthor:
-    """The author and the committer of a commit, as git records them (forgeable: evidence, not identity)."""
+    """The author and the committer of a commit, as git records them (forgeable: evidence, not identity).
+
+    `is_new` is false for a commit that stands in a list only because there is no new one.
+    """
 
     sha: str
     author_email: str
     committer_email: str
+    parents: tuple[str, ...] = ()
+    is_new: bool = True
 
 
 class Upkeep(StrEnum):
@@ -51,21 +56,22 @@ class CommitSource(Protocol):
         """Ask the forge for the commit that `ref` stands on now (None: ref gone); it is in the mirror afterwards."""
         ...
 
-    def authors(self, repository: str, before: str | None, sha: str) -> list[CommitAuthor]:
-        """List the authors of `before..sha`, newest first. Without a known `before`: of the commits on no other known branch.
+    def authors(self, repository: str, known: Sequence[str], sha: str) -> list[CommitAuthor]:
+        """List the commits of `sha` that none of `known` contains, newest first; each comes before its parents.
 
-        The list is never empty: if no commit is new, it has the author of `sha` itself.
+        Ids that the mirror does not have are left out of `known`. No other branch or tag makes a commit known. The list is
+        never empty: if no commit is new, it has `sha` itself, marked as not new.
 
         It has at most one entry beyond COMMITS_LISTED, which tells that there are more.
         """
         ...
 
-    def changes(self, repository: str, bases: Sequence[str | None], sha: str) -> Changes:
+    def changes(self, repository: str, bases: Sequence[str | None], sha: str, *, known: Sequence[str] | None = None) -> Changes:
         """Read the files that differ between `sha` and any of `bases`, their new lines, and the messages of the new commits.
 
         A base that is None, or not in the mirror, is empty: everything is new against it. A line is new if it is new against at
-        least one base. New commits are those that `authors` lists for each base. Bounds: domain/change.py. If one is met, the
-        answer is not whole, and says so.
+        least one base. New commits are those that `authors` lists for `known` (None: for each base). Bounds: domain/change.py.
+        If one is met, the answer is not whole, and says so.
         """
         ...
 

@@ -14,8 +14,8 @@ from app.domain.session import check_fresh
 from app.domain.text import plain_line
 from app.pipeline.approve.acting_person import Person
 from app.pipeline.decide.case import Case
-from app.pipeline.decide.judgement import current_evidence, decide, environment_of, gather, keep_policy, record_of
-from app.pipeline.decide.tally import involved_in, is_current, why_no_voter
+from app.pipeline.decide.judgement import decide, environment_of, fresh_evidence, gather, keep_policy, record_of
+from app.pipeline.decide.tally import involved_in, is_current, why_no_voter, why_unproven
 from app.pipeline.decide.what_if import explain
 from app.pipeline.line.stage import Move, conclude
 from app.pipeline.ports.services import Services
@@ -61,8 +61,8 @@ def right_to_vote(case: Case, deployment: Deployment, person: Person) -> Decisio
     """Decide whether this person may vote here now; raises Forbidden."""
     who = person.principal
     check_fresh(person.session, case.now, case.environment.approvals.session)
-    if not case.evidence["involved_known"]:
-        raise Forbidden("too many commits to know every author, so no approver can be shown to be uninvolved")
+    if (unproven := why_unproven(case)) is not None:
+        raise Forbidden(unproven)
     is_involved = who.subject in involved_in(case, deployment)
     decision = decide(replace(case, session=person.session, is_involved=is_involved), who, Action.APPROVE)
     if decision.effect is Effect.DENY:
@@ -84,7 +84,7 @@ def _case_and_right(services: Services, deployment: Deployment, person: Person) 
     guard = services.guard()
     longest = environment_of(guard, deployment).approvals.session
     check_fresh(person.session, services.clock.now(), longest)  # before git is asked for anything
-    case = gather(services, guard, deployment, current_evidence(services, guard, deployment))
+    case = gather(services, guard, deployment, fresh_evidence(services, guard, deployment))  # a pusher may just have become known
     keep_policy(services, guard)
     return case, right_to_vote(case, deployment, person)
 

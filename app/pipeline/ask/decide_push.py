@@ -24,9 +24,9 @@ from app.domain.signature import Signatures
 from app.domain.text import plain_line
 from app.pipeline.ask.culprits import culprits
 from app.pipeline.decide.case import Act, Case
-from app.pipeline.decide.evidence import LISTED, NOTHING_NEW, content_facts, path_facts
 from app.pipeline.decide.judgement import active_principal, decide, record_of, remember_policy
 from app.pipeline.decide.what_if import explain
+from app.pipeline.evidence.content import LISTED, NOTHING_NEW, content_facts, path_facts
 from app.pipeline.freeze.freeze import freezes_at
 from app.pipeline.ports.services import Guard, Services
 

@@ -1,7 +1,7 @@
 """Tell which commits of a repository the gate vouches for. The check asks before it takes a new ref: all others count as new.
 
-The gate vouches for what came in through the check, and for what was released, with all that a release holds. It does not
-vouch for a commit because some ref holds it: that ref may have come in past the check.
+The gate vouches for what came in through the check, for what was released, with all that a release holds, and for baselines. It
+does not vouch for a commit because some ref holds it: that ref may have come in past the check.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ def vouched(services: Services, forge: str, repository_id: int, graph: Mapping[s
     with services.store.reading() as unit:
         pushes = unit.pushes.of_commits(forge, repository_id, shas)
         released = unit.pushes.released(forge, repository_id, shas)
+        accepted = {baseline.sha for baseline in unit.baselines.all() if baseline.repository.startswith(f"{forge}:")}
     # The bases of a checked push are ancestors of its commit, so those outside of the graph take nothing away.
     ancestry, numbers = _ancestry(graph), {sha: number for number, sha in enumerate(graph)}
-    known = _union(ancestry, released)
+    known = _union(ancestry, released | accepted)
     for push in pushes:
         known |= 1 << numbers[push.sha] if push.bases is None else ancestry[push.sha] & ~_union(ancestry, push.bases)
     return [sha for sha, number in numbers.items() if known >> number & 1]

@@ -51,7 +51,7 @@ class Case:
     """A question to the policies: the act, the rules, and everything that is known at one moment.
 
     `environments`: the one that is acted on, or all that deploy a pushed ref. `evidence`: the facts about the commits
-    (`evidence.py`), with `checked_at_push`. `freezes`: the names of those in force. `session`: that of the person who acts
+    (`evidence/gather.py`). `freezes`: the names of those in force. `session`: that of the person who acts
     or votes. `is_involved`: that person had a hand in the deployment.
     """
 
@@ -91,13 +91,14 @@ def facts(case: Case) -> dict[str, Any]:
         "paths_known": evidence["paths_known"],
         "findings": sorted({finding["kind"] for finding in evidence["findings"]}),
         "inspected": evidence["inspected"],
-        "checked_at_push": evidence["checked_at_push"],
+        "checked_at_push": evidence.get("checked_at_push", False),  # an earlier release kept it elsewhere
         "session": session_facts(case.session, case.now),
         "actor_login": case.act.login,
         "frozen": bool(case.freezes),
         "freezes": sorted(case.freezes),
         "approvals": case.votes.tally.as_fact(),
         "involved": case.is_involved,
+        "involved_known": evidence.get("involved_known", False),  # nobody votes on a push
         **local_time(environments[0].time_zone if environments else UTC, case.now),
     }
 

@@ -34,6 +34,7 @@ ABSENT: Mapping[str, Any] = {
     "actor_login": "",
     "approvals": NO_VOTES.as_fact(),
     "involved": False,
+    "involved_known": False,
     "hour": 0,
     "minute": 0,
     "weekday": 1,
@@ -46,6 +47,7 @@ ABSENT: Mapping[str, Any] = {
 BEST: Mapping[str, Any] = {
     "authors_known": True,
     "unknown_authors": [],
+    "involved_known": True,
     "signatures": Signatures.ALL.value,
     "checked_at_push": True,
     "forced": False,

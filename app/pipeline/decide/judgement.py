@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from app.domain.decision import Action, Decision, DecisionRequest, Effect
-from app.domain.deployment import Deployment, Stage, Trigger
+from app.domain.deployment import Deployment, Stage, StageResult, Trigger
 from app.domain.environment import Environment
 from app.domain.errors import GateError, NotAllowed
 from app.domain.event import Account
@@ -19,14 +19,17 @@ from app.domain.principal import Principal
 from app.domain.session import Session, why_no_mfa
 from app.integrations.identity.protocol import AccessMap
 from app.pipeline.decide.case import Act, Case, facts
-from app.pipeline.decide.evidence import evidence_of
-from app.pipeline.decide.tally import count_votes
+from app.pipeline.decide.tally import advice, count_votes
 from app.pipeline.decide.what_if import explain
+from app.pipeline.evidence.facts import ground_as_json
+from app.pipeline.evidence.gather import evidence_of, ground_of
 from app.pipeline.freeze.freeze import freezes_at
 from app.pipeline.ports.services import Guard, Services
 from app.pipeline.ports.stores.unit import Unit
 
 ASKED_FOR = frozenset({Trigger.OVERRIDE, Trigger.ROLLBACK})  # by a person, here
+# Facts that all of a first deployment's history must meet, and that a baseline may change.
+OF_HISTORY = frozenset({"authors_known", "involved_known", "paths_known", "inspected", "checked_at_push"})
 EVIDENCE_HOLDS = timedelta(minutes=1)  # a source may have become stale since
 
 
@@ -100,11 +103,9 @@ def gather(
     environment, now = environment_of(guard, deployment), services.clock.now()
     with services.store.reading() as unit:
         freezes = tuple(freeze.name for freeze in freezes_at(unit, environment.name, now))
-        checked = is_checked(unit, deployment)
         request = unit.approvals.standing(deployment.id)
         votes = unit.approvals.votes(request.id) if request is not None else []
-    known = {**evidence, "checked_at_push": checked}
-    case = Case(guard, (environment,), Act.of(deployment), known, freezes, now, session)
+    case = Case(guard, (environment,), Act.of(deployment), evidence, freezes, now, session)
     return replace(case, votes=count_votes(case, deployment, request, votes))
 
 
@@ -119,23 +120,29 @@ def decide(case: Case, principal: Principal, action: Action, repository: str | N
 
 
 def current_evidence(services: Services, guard: Guard, deployment: Deployment) -> dict[str, Any]:
-    """Return the deployment's evidence. Gather it again if it may have changed, such as the owner of an e-mail or a key."""
+    """Return the deployment's evidence. Gather it again if it may have changed: the owner of an e-mail, a key, the release."""
+    identified = _identified(services, deployment)
     with services.store.reading() as unit:
-        identified = unit.deployments.result(deployment.id, Stage.VALIDATE_IDENTITY)
         known = unit.access.version()
-    if identified is None:
-        raise GateError("validate_identity has left no result")
     evidence = identified.detail
     is_old = services.clock.now() - identified.finished_at > EVIDENCE_HOLDS
-    if is_old or (known, guard.digest) != (evidence.get("access_version"), evidence.get("guard")):
-        return evidence | evidence_of(services, guard, deployment, evidence)
-    return evidence
+    ground = ground_as_json(ground_of(services, deployment))
+    is_same = (known, guard.digest, ground) == tuple(evidence.get(name) for name in ("access_version", "guard", "ground"))
+    return evidence if is_same and not is_old else {**evidence, **evidence_of(services, guard, deployment, evidence)}
 
 
-def is_checked(unit: Unit, deployment: Deployment) -> bool:
-    """Tell whether the check before pushes let this commit onto this ref. Merges in the forge's pages bypass the check."""
-    repository = deployment.repository
-    return unit.pushes.is_checked(repository.forge, repository.id, ref=deployment.ref, sha=deployment.sha)
+def fresh_evidence(services: Services, guard: Guard, deployment: Deployment) -> dict[str, Any]:
+    """Gather the deployment's evidence anew. What stage 1 found in the same content still holds."""
+    evidence = _identified(services, deployment).detail
+    return {**evidence, **evidence_of(services, guard, deployment, evidence)}
+
+
+def _identified(services: Services, deployment: Deployment) -> StageResult:
+    with services.store.reading() as unit:
+        identified = unit.deployments.result(deployment.id, Stage.VALIDATE_IDENTITY)
+    if identified is None:
+        raise GateError("validate_identity has left no result")
+    return identified
 
 
 def keep_policy(services: Services, guard: Guard) -> None:
@@ -189,6 +196,9 @@ def record_of(decision: Decision) -> dict[str, Any]:
 def _why_not(case: Case, decision: Decision) -> str:
     """Say the reason, what would change the answer, and which votes no longer count, since that may be the cause."""
     reason = explain(case.guard.policy, decision)
+    asked = case.guard.policy.about(decision.request).facts & OF_HISTORY
+    if case.evidence.get("is_first", False) and not all(case.evidence.get(fact, False) for fact in asked):
+        reason = f"{reason}; {advice(case.environment.name)}"
     if not case.votes.fallen:
         return reason
     return f"{reason}; votes that no longer count: " + ", ".join(f"{subject} ({why})" for subject, why in case.votes.fallen)

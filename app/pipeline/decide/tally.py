@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from app.domain.approval import ApprovalRequest, RequestState, Verdict, Vote, VoteCount, tally
 from app.domain.decision import Action, Decision, DecisionRequest, Effect
@@ -17,14 +18,14 @@ def count_votes(case: Case, deployment: Deployment, request: ApprovalRequest | N
     rules = case.environment.approvals
     if request is None or not asks_for(request, case):
         return VoteCount(tally(rules, {}), request, len(votes))
-    closed_to = involved_in(case, deployment)
+    closed_to, unproven = involved_in(case, deployment), why_unproven(case)
     voters: dict[str, frozenset[str]] = {}
     fallen: list[tuple[str, str]] = []
     for vote in votes:
         if vote.verdict is not Verdict.APPROVE:
             continue
         principal = case.guard.identity.principal(vote.subject)
-        why = _why_fallen(case, vote, principal, is_involved=vote.subject in closed_to)
+        why = unproven or _why_fallen(case, vote, principal, is_involved=vote.subject in closed_to)
         if why is not None:
             fallen.append((vote.subject, why))
         elif principal is not None:
@@ -42,8 +43,41 @@ def is_current(request: ApprovalRequest, case: Case) -> bool:
     return request.state is RequestState.OPEN and asks_for(request, case)
 
 
+def why_unproven(case: Case) -> str | None:
+    """Say why nobody can be shown to be uninvolved, or None.
+
+    A policy about `approve` that asks for `context.involved_known` decides by itself what that means.
+    """
+    evidence, environment = case.evidence, case.environment
+    if evidence.get("involved_known", False):
+        return None
+    if case.guard.policy.asks("involved_known", Action.APPROVE, environment.resources):
+        return None
+    why = f"{_why_unknown(evidence)}, so no approver can be shown to be uninvolved"
+    return f"{why}; {advice(environment.name)}" if evidence.get("is_first", False) else why
+
+
+def advice(environment: str) -> str:
+    """Say how a history can be accepted unseen."""
+    return (
+        f"{environment} has no release to compare with, so all of its history counts: accept an older part of it unseen with "
+        f"`tidegate environment baseline {environment} COMMIT`"
+    )
+
+
+def _why_unknown(evidence: Mapping[str, Any]) -> str:
+    if unlinked := evidence.get("unlinked"):
+        return (
+            f"account {unlinked[0]} pushed some of it and is not linked to a person (tidegate access link {unlinked[0]} SUBJECT)"
+        )
+    if unpushed := evidence.get("unpushed"):
+        return f"it is not known who pushed commit {unpushed[0][:12]}, and it is not signed"
+    return "there are too many commits to know who had a hand in each"
+
+
 def involved_in(case: Case, deployment: Deployment) -> frozenset[str]:
-    """List the people who had a hand in a deployment and so cannot approve it: requester, authors, owners of agents.
+    """List the people who had a hand in a deployment and so cannot approve it: requester, pushers, authors, owners of
+    agents.
 
     If several accounts are named as its sender, the person behind each of them is one.
     """
@@ -70,6 +104,6 @@ def why_no_voter(principal: Principal, decision: Decision, *, is_involved: bool)
     if principal.kind is not PrincipalKind.HUMAN:
         return f"{principal.subject} is not a person ({principal.kind}): only people approve"
     if is_involved:
-        how = "asked for it, wrote it, or answers for an agent that did"
+        how = "asked for it, wrote or pushed some of it, or answers for an agent that did"
         return f"{principal.subject} was involved in it ({how}): another person must approve"
     return None if decision.effect is Effect.ALLOW else decision.reason

@@ -131,6 +131,7 @@ _BETTER: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("all commits are signed with known keys", {"signatures": Signatures.ALL.value}),
     ("it comes through the check before pushes", {"checked_at_push": True}),
     ("a person acts who was not involved in it", {"involved": False}),
+    ("it is known who pushed each of its commits", {"involved_known": True}),
 )
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from app.domain.decision import Effect
 from app.domain.deployment import Deployment, Stage, State, Trigger
-from app.pipeline.decide.judgement import Judgement, decide_now, is_checked
+from app.pipeline.decide.judgement import Judgement, decide_now
 from app.pipeline.line.hold import hold, why_unsettled
 from app.pipeline.line.stage import Move, Outcome, run_stage
 from app.pipeline.ports.services import Guard, Services
 
 WAYS_PAST = "it was merged or released in the forge's pages, or pushed while the check was missing or let all through"
+SAID = 3  # commits that a remark names
 
 
 def authorize(services: Services, deployment_id: str) -> Outcome:
@@ -45,14 +48,19 @@ def _bypass(services: Services, guard: Guard, deployment: Deployment, judgement:
     forge = guard.forges.get(deployment.repository.forge)
     if forge is None or forge.decide_secrets is None or deployment.is_rollback:
         return ()
-    if _was_checked(services, deployment, judgement):
+    evidence = _evidence(services, deployment, judgement)
+    if evidence.get("checked_at_push", False):
         return ()
-    return (("unchecked", f"no check let {deployment.sha[:12]} onto {deployment.ref} before it was pushed: {WAYS_PAST}"),)
+    if not evidence.get("let_onto_ref", False):
+        return (("unchecked", f"no check let {deployment.sha[:12]} onto {deployment.ref} before it was pushed: {WAYS_PAST}"),)
+    some = ", ".join(sha[:12] for sha in evidence.get("unchecked", ())[:SAID]) or "older commits"
+    return (("unchecked", f"{deployment.sha[:12]} brings commits that no check looked at ({some}): {WAYS_PAST}"),)
 
 
-def _was_checked(services: Services, deployment: Deployment, judgement: Judgement) -> bool:
-    """Tell whether the check let the commit through, by the case, or by the store if it was denied without a case."""
+def _evidence(services: Services, deployment: Deployment, judgement: Judgement) -> Mapping[str, Any]:
+    """Return the evidence of the case, or of stage 1 if it was denied without a case."""
     if judgement.case is not None:
-        return bool(judgement.case.evidence["checked_at_push"])
+        return judgement.case.evidence
     with services.store.reading() as unit:
-        return is_checked(unit, deployment)
+        identified = unit.deployments.result(deployment.id, Stage.VALIDATE_IDENTITY)
+    return identified.detail if identified is not None else {}

@@ -14,7 +14,7 @@ from app.pipeline.ports.stores.unit import Unit
 
 
 def fail(services: Services, deployment_id: str, stage: Stage, reason: str, started_at: datetime) -> Outcome:
-    """Mark as failed and, in the same transaction, plan the redeployment of the last good release.
+    """Mark as failed and, in the same transaction, plan the redeployment of the last good release, never of an override's.
 
     The redeployment inherits the environment's slot, so that nothing gets in between. It is the gate's own act, and
     policy decides about it like any other. A redeployment that fails is not followed by another. If nothing was to be
@@ -41,7 +41,7 @@ def fail(services: Services, deployment_id: str, stage: Stage, reason: str, star
 def _redeployment(services: Services, unit: Unit, failed: Deployment) -> Deployment | None:
     if failed.trigger is Trigger.FAILURE:
         return None
-    release = unit.deployments.last_release(failed.environment)
+    release = unit.deployments.last_good_release(failed.environment)
     if release is None:
         return None
     # It takes the failed deployment's place in the order, so later deliveries still come after it.

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from app.domain.deployment import Deployment, Stage, State, Trigger
 from app.domain.principal import Principal
-from app.pipeline.decide.evidence import evidence_of
 from app.pipeline.decide.judgement import active_principal
+from app.pipeline.evidence.gather import evidence_of
 from app.pipeline.line.stage import Move, Outcome, run_stage
 from app.pipeline.ports.services import Guard, Services
 

@@ -24,7 +24,7 @@ from app.pipeline.ports.stores.unit import Unit
 def rollback(
     services: Services, environment: str, release: str | None, actor: Account, session: Session | None = None
 ) -> Deployment:
-    """Plan a deployment of `release` (id or commit prefix), or of the newest one with another commit than now.
+    """Plan a deployment of `release` (id or commit prefix), or of the newest good one with another commit than now.
 
     `session` is the one in which the person asks; without it, the newest one here. Raises NotFound if the environment or such
     a release does not exist, Forbidden (no right) and RateLimited.
@@ -59,6 +59,7 @@ def check_rollback(services: Services, release: Deployment, actor: Account, sess
 def release_to(services: Services, unit: Unit, environment: str, release: str | None) -> Deployment:
     """Return the release to go back to: this one (id or commit prefix), or the newest one with another commit than now.
 
+    A release that came by an override is brought back only by name: nobody permitted it but the person who made it.
     Raises NotFound if the environment or such a release does not exist.
     """
     if services.guard().environment(environment) is None:
@@ -67,10 +68,14 @@ def release_to(services: Services, unit: Unit, environment: str, release: str | 
     if release is not None:
         earlier = unit.deployments.release(environment, release)
     else:
-        earlier = unit.deployments.last_release(environment, unlike_sha=current.sha) if current else None
+        earlier = unit.deployments.last_good_release(environment, unlike_sha=current.sha) if current else None
     if earlier is None:
-        raise NotFound(f"{environment} has no {'such' if release else 'earlier'} release to go back to")
+        raise NotFound(f"{environment} has no such release to go back to" if release else _why_none(environment))
     return earlier
+
+
+def _why_none(environment: str) -> str:
+    return f"{environment} has no earlier release to go back to, or only by an override (--to names it)"
 
 
 def plan_rollback(
@@ -91,9 +96,15 @@ def plan_rollback(
     unit.deployments.add(deployment, services.clock.now() + timedelta(seconds=services.limits.sweep_after))
     if session is not None:
         unit.sessions.bind(deployment.id, session)
-    detail = {"trigger": deployment.trigger, "release": release.id}
+    detail = {"trigger": deployment.trigger, "release": release.id, **note_of(unit, release)}
     unit.audit.append([services.recorder.entry(AuditAction.DEPLOYMENT_PLANNED, detail, about=deployment)])
     return deployment
+
+
+def note_of(unit: Unit, release: Deployment) -> dict[str, str]:
+    """Note of a release that it first came by an override, and by which one."""
+    origin = unit.history.origin(release)
+    return {"by_override": origin.id} if origin is not None and origin.trigger is Trigger.OVERRIDE else {}
 
 
 def wake_rollback(services: Services, deployment: Deployment) -> None:

@@ -63,6 +63,7 @@ class ForgeBinding:
 
     `accounts` tells whose account a forge's token is. `access_issuer` names the issuer whose token each of its deliveries must
     bring. `decide_secrets` reads the secrets by which the forge proves itself when it asks about a push (None: it does not ask).
+    `committers` are the e-mails (in lower case) under which the forge itself commits, as for a merge in its pages.
     """
 
     forge: Forge
@@ -71,6 +72,7 @@ class ForgeBinding:
     access_issuer: str | None = None
     decide_secrets: Callable[[], list[bytes]] | None = None
     repository_secrets: Mapping[str, Callable[[], list[bytes]]] = field(default_factory=dict)
+    committers: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

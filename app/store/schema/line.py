@@ -83,6 +83,13 @@ Index(
 )
 Index("ix_deliveries_received_at", deliveries.c.received_at)
 Index("ix_deliveries_with_body", deliveries.c.received_at, postgresql_where=deliveries.c.body.is_not(None))
+# Who brought a commit: see `store/history.py`.
+Index(
+    "ix_deliveries_after",
+    deliveries.c.forge,
+    text("(event ->> 'after'::text)"),
+    postgresql_where=deliveries.c.event.is_not(None),
+)
 
 deployments = Table(
     "deployments",
@@ -171,6 +178,16 @@ Index(
     postgresql_where=text("state = 'succeeded'"),
 )
 Index("ix_deployments_created_at", deployments.c.created_at)
+# The former commits of a ref, and who brought a commit: see `store/history.py`.
+Index(
+    "ix_deployments_ref",
+    deployments.c.forge,
+    deployments.c.repository_id,
+    deployments.c.ref,
+    deployments.c.environment,
+    deployments.c.position,
+)
+Index("ix_deployments_sha", deployments.c.forge, deployments.c.repository_id, deployments.c.sha)
 
 stages = Table(
     "stages",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import app.store.schema.access
 import app.store.schema.approvals
+import app.store.schema.baselines
 import app.store.schema.freezes
 import app.store.schema.line
 import app.store.schema.notices

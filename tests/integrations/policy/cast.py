@@ -30,6 +30,7 @@ CONTEXT: dict[str, Any] = {
     "checked_at_push": True,
     "approvals": {"count": 0, "met": False, "groups": []},
     "involved": False,
+    "involved_known": True,
     "session": {
         "present": True,
         "age": 60,

@@ -118,7 +118,7 @@ def test_what_is_not_new_changes_nothing_but_is_told_as_authors_are(origin: Orig
     origin.write(a=b"one\n")
     sha = origin.push("only")
     found = changes(mirror, sha, sha)
-    assert found.files == () and [m.sha for m in found.messages] == [a.sha for a in mirror.authors(KEY, sha, sha)] == [sha]
+    assert found.files == () and [m.sha for m in found.messages] == [a.sha for a in mirror.authors(KEY, [sha], sha)] == [sha]
 
 
 def test_no_base_at_all_changes_nothing(origin: Origin, mirror: Mirror) -> None:

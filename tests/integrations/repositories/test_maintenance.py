@@ -104,7 +104,7 @@ def test_many_fetches_end_in_one_pack(origin: Origin, mirror: Mirror, tmp_path: 
     upkeep(mirror, tmp_path, sha)
     assert len(list((place(tmp_path) / "objects/pack").glob("*.pack"))) == 1
     assert not list((place(tmp_path) / "objects").glob("??/*"))
-    assert len(mirror.authors(KEY, None, sha)) == 4 and mirror.fetch(KEY, MAIN, origin.commit("next"))
+    assert len(mirror.authors(KEY, [], sha)) == 4 and mirror.fetch(KEY, MAIN, origin.commit("next"))
 
 
 def test_upkeep_waits_for_nobody_and_nobody_fetches_or_exports_beside_it(
@@ -153,7 +153,7 @@ def test_a_commit_that_came_without_its_objects_is_not_held(origin: Origin, mirr
     _unpack(origin, mirror, second)
     assert upkeep(mirror, tmp_path, second) is Upkeep.DONE
     assert f"refs/tidegate/keep/{second}" not in refs(tmp_path)
-    assert mirror.fetch(KEY, MAIN, second) == second and len(mirror.authors(KEY, None, second)) == 2
+    assert mirror.fetch(KEY, MAIN, second) == second and len(mirror.authors(KEY, [], second)) == 2
 
 
 def test_what_a_crash_left_is_cleared(origin: Origin, mirror: Mirror, tmp_path: Path) -> None:

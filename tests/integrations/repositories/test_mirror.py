@@ -99,15 +99,19 @@ def test_authors_are_read_from_git_over_the_whole_span(origin: Origin, mirror: M
     for n in range(7):
         sha = origin.commit(f"c{n}", email=f"p{n}@example.com")
     mirror.fetch(KEY, MAIN, sha)
-    authors = mirror.authors(KEY, before, sha)
+    authors = mirror.authors(KEY, [before], sha)
     assert [a.author_email for a in authors] == [f"p{n}@example.com" for n in reversed(range(7))]
 
 
-def test_a_new_branchs_authors_are_those_of_what_no_other_branch_has(origin: Origin, mirror: Mirror) -> None:
-    mirror.fetch(KEY, MAIN, origin.commit("base"))
+def test_another_branch_makes_no_commit_known(origin: Origin, mirror: Mirror) -> None:
+    base = origin.commit("base", email="carol@example.com")
+    mirror.fetch(KEY, MAIN, base)
     sha = origin.commit("feature", branch="feature", email="bob@example.com")
     mirror.fetch(KEY, "refs/heads/feature", sha)
-    assert [a.author_email for a in mirror.authors(KEY, None, sha)] == ["bob@example.com"]
+    everything = mirror.authors(KEY, [], sha)
+    assert [a.author_email for a in everything] == ["bob@example.com", "carol@example.com"]
+    assert [(a.sha, a.parents, a.is_new) for a in mirror.authors(KEY, [base, "0" * 40], sha)] == [(sha, (base,), True)]
+    assert [(a.sha, a.is_new) for a in mirror.authors(KEY, [sha], base)] == [(base, False)]
 
 
 def test_export_keeps_links_and_executable_bits(origin: Origin, mirror: Mirror, tmp_path: Path) -> None:
@@ -228,7 +232,7 @@ def test_a_commit_that_came_without_what_it_holds_is_fetched(origin: Origin, mir
     second, third = origin.commit("two"), origin.commit("three")
     _unpack(origin, mirror, third)
     assert (mirror.head(KEY, MAIN) if by_head else mirror.fetch(KEY, MAIN, third)) == third
-    assert len(mirror.authors(KEY, first, third)) == 2
+    assert len(mirror.authors(KEY, [first], third)) == 2
     assert mirror.is_ancestor(KEY, second, third)
 
 
@@ -263,7 +267,7 @@ def test_what_a_fetch_brings_is_waited_for(origin: Origin, mirror: Mirror) -> No
                 shutil.copy(each, place)
         origin.bare.rename(origin.bare.with_name("gone.git"))
     asking.join(30)
-    assert found == [third] and len(mirror.authors(KEY, first, third)) == 2
+    assert found == [third] and len(mirror.authors(KEY, [first], third)) == 2
 
 
 def _place(mirror: Mirror) -> Path:

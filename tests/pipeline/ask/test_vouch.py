@@ -10,17 +10,18 @@ from typing import Any
 
 import pytest
 
-from app.domain.push import CheckedPush
+from app.domain.push import Baseline, CheckedPush
 from app.pipeline.ask.vouch import vouched
 from app.web.api.decide_lists import CommitList, read_commits, read_graph, read_paths
 
 GRAPH = {"a": ("old",), "b": ("a",), "m": ("b", "x"), "c": ("m",), "d": ("c",)}
 
 
-def services(pushes: Mapping[str, tuple[str, ...] | None], released: set[str]) -> Any:
+def services(pushes: Mapping[str, tuple[str, ...] | None], released: set[str], *baselines: Baseline) -> Any:
     rows = [CheckedPush("gogs", 5, "r", sha, "d", datetime.now(UTC), bases=bases) for sha, bases in pushes.items()]
     room = SimpleNamespace(of_commits=lambda *_: rows, released=lambda *_: released)
-    return SimpleNamespace(store=SimpleNamespace(reading=lambda: nullcontext(SimpleNamespace(pushes=room))))
+    unit = SimpleNamespace(pushes=room, baselines=SimpleNamespace(all=lambda: list(baselines)))
+    return SimpleNamespace(store=SimpleNamespace(reading=lambda: nullcontext(unit)))
 
 
 @pytest.mark.parametrize(
@@ -39,6 +40,12 @@ def services(pushes: Mapping[str, tuple[str, ...] | None], released: set[str]) -
 )
 def test_what_is_known(pushes: dict[str, tuple[str, ...] | None], released: set[str], known: list[str]) -> None:
     assert vouched(services(pushes, released), "gogs", 5, GRAPH) == known
+
+
+def test_a_history_that_was_accepted_unseen_is_known_at_its_forge_alone() -> None:
+    at = {forge: Baseline("production", f"{forge}:acme/shop", "m", "alice", datetime.now(UTC), "") for forge in ("gogs", "other")}
+    assert vouched(services({}, set(), at["gogs"]), "gogs", 5, GRAPH) == ["a", "b", "m"]
+    assert vouched(services({}, set(), at["other"]), "gogs", 5, GRAPH) == []
 
 
 def test_many_commits_each_pushed_by_itself_take_no_long_time() -> None:

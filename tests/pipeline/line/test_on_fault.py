@@ -14,7 +14,7 @@ from app.domain.audit import AuditAction
 from app.domain.deployment import Progress, Stage, State
 from app.domain.errors import BadConfiguration, RepositoryUnavailable, SealBroken, TargetFailed, UnknownCommit
 from app.integrations.targets.protocol import Report
-from app.pipeline.decide import evidence
+from app.pipeline.evidence import gather
 from app.pipeline.line import identify
 from app.pipeline.line.dispatch import dispatch
 from app.pipeline.line.settle import settle
@@ -149,7 +149,7 @@ def test_invariant_15_rules_that_cannot_be_loaded_are_said_and_waited_out(
 def test_invariant_15_a_result_that_cannot_be_written_ends_too(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     """The fault is in the writing, after the look outside: it has a reason in sight and an end, as any other."""
     deployment = line.push("one")
-    original = evidence.evidence_of
+    original = gather.evidence_of
     monkeypatch.setattr(identify, "evidence_of", lambda *a: {**original(*a), "authors": [object()]})
     with pytest.raises(TypeError):
         line.run(deployment)

@@ -143,6 +143,10 @@ class Deployments(Protocol):
         """Return the newest deployment of this environment that succeeded (and whose commit is not `unlike_sha`)."""
         ...
 
+    def last_good_release(self, environment: str, *, unlike_sha: str | None = None) -> Deployment | None:
+        """Return the newest release that did not come by an override (and whose commit is not `unlike_sha`)."""
+        ...
+
     def release(self, environment: str, release: str) -> Deployment | None:
         """Find a succeeded deployment by its id or a prefix (>= 7) of its commit; newest first."""
         ...

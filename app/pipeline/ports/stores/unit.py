@@ -13,6 +13,7 @@ from app.pipeline.ports.stores.access import Access, CommitKeys, Hints, Statemen
 from app.pipeline.ports.stores.acts import Acts
 from app.pipeline.ports.stores.approvals import Approvals
 from app.pipeline.ports.stores.freezes import Freezes
+from app.pipeline.ports.stores.history import Baselines, History
 from app.pipeline.ports.stores.line import Audit, Deliveries, Deployments, Dispatches, Slots
 from app.pipeline.ports.stores.notices import Outbox
 from app.pipeline.ports.stores.proposals import Proposals
@@ -58,6 +59,10 @@ class Unit(Protocol):
     def pushes(self) -> Pushes: ...
     @property
     def scim_tokens(self) -> ScimTokens: ...
+    @property
+    def history(self) -> History: ...
+    @property
+    def baselines(self) -> Baselines: ...
 
     def remember_version(self, kind: str, digest: str, text: str) -> bool:
         """Store a version of configuration, people or policies; True if it was not known before."""

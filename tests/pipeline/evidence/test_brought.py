@@ -70,7 +70,7 @@ def test_a_release_of_another_repository_is_no_base(gate: Line, origin: Origin) 
     second = origin.commit("second")
     made = push(gate, first, second)
     gate.run(made, last=Stage.VALIDATE_IDENTITY)
-    assert known(gate, made) == (True, ["alice@example.com"])
+    assert known(gate, made) == (False, ["alice@example.com", "eve@example.com"]), "nothing was accepted, so all history is new"
 
 
 def test_of_a_new_ref_that_counts_which_the_release_does_not_hold(gate: Line, origin: Origin) -> None:
@@ -83,3 +83,18 @@ def test_of_a_new_ref_that_counts_which_the_release_does_not_hold(gate: Line, or
     made = push(gate, None, second, "refs/tags/v2")
     gate.run(made, last=Stage.VALIDATE_IDENTITY)
     assert known(gate, made) == (False, ["eve@example.com"])
+
+
+def test_invariant_12_all_history_of_a_first_deployment_is_new(gate: Line, origin: Origin) -> None:
+    """Also by a tag, and also if another branch that is deployed holds it already."""
+    old = origin.commit("old", email="gone@example.com")
+    first = origin.commit("first")
+    gate.repositories.fetch("gogs:acme/shop", MAIN, first)
+    origin.git("tag", "v1")
+    origin.git("push", "-q", "origin", "v1")
+    made = push(gate, None, first, "refs/tags/v1")
+    gate.run(made, last=Stage.VALIDATE_IDENTITY)
+    assert known(gate, made) == (False, ["alice@example.com", "gone@example.com"])
+    made = push(gate, old, first)
+    gate.run(made, last=Stage.VALIDATE_IDENTITY)
+    assert known(gate, made) == (False, ["alice@example.com", "gone@example.com"]), "what the ref held before was not released"

@@ -1,0 +1,1 @@
+"""The evidence: facts about all that a deployment brings. `decide/` asks; start with `gather.py`."""
