@@ -87,9 +87,8 @@ def test_a_row_of_somebody_else_is_never_published_nor_signs_and_is_logged_once(
     with caplog.at_level(logging.ERROR):
         assert [each["kid"] for each in shown.jwks()] == [mine.kid]
         shown.jwks()
-    assert [record.getMessage() for record in caplog.records] == [
-        f"signing key not published kid={kid!r}: it was not endorsed with this gate's master key"
-    ]
+    logged = [record.getMessage() for record in caplog.records if "spool" not in record.getMessage()]  # of another test's thread
+    assert logged == [f"signing key not published kid={kid!r}: it was not endorsed with this gate's master key"]
     assert shown.foreign == {kid}
     assert keyring(engine, clock).current().kid == mine.kid  # neither adopted nor used, though it is the newest
     assert kids(engine, clock) == [mine.kid]

@@ -223,9 +223,12 @@ TASK = """
 import sentry_sdk
 from app.observe import start_sentry
 from workers.celery import settings
-from workers.stages import confirm_deploy
+from workers import stages
+def fail(services, deployment_id):
+    raise RuntimeError("a fault of the stage")
+stages.settle = fail
 start_sentry(settings)
-confirm_deploy.apply(("d-9", "c-9"))
+stages.confirm_deploy.apply(("d-9", "c-9"))
 sentry_sdk.flush(timeout=10)
 """
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 
 from app.domain.deployment import Arrival, Deployment, Doubt, Grounds, Trigger
 from app.store.audit import as_json
-from app.store.deployments import deployment_from, doubt_json
+from app.store.schema.deployment_rows import deployment_from, doubt_json
 from app.store.schema.line import deployments as table
 
 # Found by the unique index of acts, and by the order of receipt of the environment; only a delivery that names a known ref and

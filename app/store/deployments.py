@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,7 +13,6 @@ from app.domain.deployment import (
     ENDED,
     NEXT_STAGE,
     Deployment,
-    Doubt,
     Stage,
     StageResult,
     State,
@@ -22,8 +21,9 @@ from app.domain.deployment import (
     Turn,
     Wake,
 )
-from app.domain.event import Account, Repository
+from app.domain.event import Repository
 from app.store.audit import as_json
+from app.store.schema.deployment_rows import deployment_from, doubt_json, row_of
 from app.store.schema.line import deployments as table
 from app.store.schema.line import positions, slots, stages
 
@@ -132,62 +132,6 @@ _LOCKED_BY_ID = _BY_ID.with_for_update()
 _RESULT = select(stages).where(stages.c.deployment_id == bindparam("id"), stages.c.stage == bindparam("stage"))
 
 
-def deployment_from(row: Row[Any]) -> Deployment:
-    """Read a deployment from its row."""
-    return Deployment(
-        id=row.id,
-        position=row.position,
-        delivery_id=row.delivery_id,
-        correlation_id=row.correlation_id,
-        environment=row.environment,
-        repository=Repository(row.forge, row.repository_id, row.full_name, row.owner, row.owner_id),
-        ref=row.ref,
-        before=row.before,
-        sha=row.sha,
-        actor=Account(row.actor_forge, row.actor_id, row.actor_login),
-        trigger=Trigger(row.trigger),
-        release_id=row.release_id,
-        state=State(row.state),
-        reason=row.reason,
-        principal=row.principal,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-        purpose=row.purpose,
-        act=row.act,
-        doubt=_doubt(row.doubt),
-    )
-
-
-def _doubt(value: dict[str, Any] | None) -> Doubt | None:
-    if value is None:
-        return None
-    return Doubt(value["why"], tuple(value["accounts"]), datetime.fromisoformat(value["since"]))
-
-
-def doubt_json(doubt: Doubt | None) -> dict[str, Any] | None:
-    """Spell a doubt as the JSON that the database stores."""
-    return asdict(doubt) | {"since": doubt.since.isoformat()} if doubt is not None else None
-
-
-def _as_row(deployment: Deployment, due_at: datetime | None) -> dict[str, Any]:
-    repository, actor = deployment.repository, deployment.actor
-    plain = ("id", "position", "delivery_id", "correlation_id", "environment", "ref", "before", "sha", "trigger")
-    more = ("release_id", "state", "reason", "principal", "created_at", "updated_at", "purpose", "act")
-    return {
-        **{name: getattr(deployment, name) for name in (*plain, *more)},
-        "forge": repository.forge,
-        "repository_id": repository.id,
-        "full_name": repository.full_name,
-        "owner": repository.owner,
-        "owner_id": repository.owner_id,
-        "actor_forge": actor.forge,
-        "actor_id": actor.id,
-        "actor_login": actor.login,
-        "due_at": due_at,
-        "doubt": doubt_json(deployment.doubt),
-    }
-
-
 @dataclass(frozen=True, slots=True)
 class SqlDeployments:
     """The tables of deployments and stages (protocol: `pipeline.ports.stores.line.Deployments`)."""
@@ -196,11 +140,11 @@ class SqlDeployments:
 
     def add(self, deployment: Deployment, due_at: datetime | None) -> bool:
         """Insert a deployment; False if the act was already planned (invariant 2). Without a due time it waits in its lane."""
-        return bool(self._insert([_as_row(deployment, due_at)]))
+        return bool(self._insert([row_of(deployment, due_at)]))
 
     def add_all(self, deployments: Sequence[Deployment]) -> set[str]:
         """Insert deployments in this order into their lanes; return the ids of those that were not already planned."""
-        return self._insert([_as_row(d, None) for d in deployments])
+        return self._insert([row_of(d, None) for d in deployments])
 
     def admit(self, environments: Sequence[str], *, window: int, due_at: datetime) -> list[Wake]:
         """Start the oldest deployments in these lanes, as far as `window` leaves places; list them.

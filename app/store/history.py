@@ -13,8 +13,8 @@ from app.domain.deployment import Deployment, Trigger
 from app.domain.environment import TAGS
 from app.domain.event import Account, Repository
 from app.domain.push import Arrival, ArrivalKind, Baseline, Ground
-from app.store.deployments import deployment_from
 from app.store.schema.baselines import baselines as table
+from app.store.schema.deployment_rows import deployment_from
 from app.store.schema.line import deployments
 
 ACTS = frozenset({Trigger.PUSH, Trigger.TAG, Trigger.RELEASE})

@@ -18,10 +18,10 @@ from app.domain.errors import NotFound
 from app.domain.event import Event
 from app.store.approvals import vote_from
 from app.store.deliveries import delivery_from, event_from_json
-from app.store.deployments import deployment_from
 from app.store.dispatches import SqlDispatches
 from app.store.engine import transaction
 from app.store.schema.approvals import approval_requests, override_reviews, votes
+from app.store.schema.deployment_rows import deployment_from
 from app.store.schema.line import audit_entries, deliveries, deployments, dispatches, stages
 
 SHORTEST_ID = 6

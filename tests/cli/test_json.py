@@ -146,7 +146,7 @@ def test_what_is_told_of_what_is_connected_keeps_its_shape(ask: Recorder, cli: C
     git(folder, "init", "-q", "--bare", str(bare))
     (bare / "hooks" / "pre-receive").write_text(DELEGATE)
     write_private(folder / "decide.secret", "s" * 40)
-    ask("gogs install-hook", str(bare), "--forge", "gogs", "--secret-file", f"{folder}/decide.secret")
+    ask("gogs install-hook", str(bare), "--forge", "gogs", "--secret-file", f"{folder}/decide.secret", "--no-ask")
     ask("gogs install-hook", str(bare), "--remove", case="--remove")
     with serving() as service:
         sink = f'[sinks.chat]\nkind = "webhook"\nevents = ["deployment:*"]\nurl = "{service.url}"\nsecret = "env:CHAT_SECRET"\n'

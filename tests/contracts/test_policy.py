@@ -19,7 +19,8 @@ TEXT = """
 @id("deployers") permit (principal in Group::"deployers", action, resource);
 @id("gate") permit (principal == Principal::"tidegate", action, resource);
 @id("by-name") permit (principal,
-action in [Action::"approve", Action::"override", Action::"review", Action::"change-policies", Action::"read"], resource)
+action in [Action::"approve", Action::"override", Action::"review", Action::"change-policies", Action::"read",
+Action::"cancel", Action::"baseline"], resource)
 when { principal in Group::"deployers" || principal == Principal::"tidegate" };
 """
 

@@ -70,7 +70,7 @@ def test_issuers_that_are_demanded_must_be_there(tmp_path: Path) -> None:
         ('client_id = "gate"', 'client_id = ["gate"]', "issuers.corp.client_id: Input should be a valid string"),
         ('issuer = "https://corp.example"', 'issuer = ["x"]', "issuers.corp.issuer: Input should be a valid string"),
         ('client_id = "gate"', "clientid = 1", "issuers.corp.clientid: Extra inputs are not permitted"),
-        ('client_id = "gate"', 'max_age = "x"', "issuers.corp.max_age: Input should be a valid number"),
+        ('client_id = "gate"', 'max_age = "x"', "issuers.corp.max_age: 'x' is not a time: write seconds"),
         ('client_id = "gate"', "max_age = 0", "issuers.corp.max_age: Input should be greater than 0"),
         ("[issuers.corp]", "[issuers.Corp_]", "issuers.Corp_.[key]: String should match pattern"),
     ],

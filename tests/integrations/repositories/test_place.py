@@ -111,7 +111,7 @@ def test_a_mirror_of_the_first_layout_is_renamed_on_first_use(origin: Origin, mi
         subprocess.run([*git, "update-ref", f"refs/tidegate/{name}", base], check=True)
     sha = origin.commit("feature", branch="hotfix/login", email="bob@example.com")
     mirror.fetch(KEY, "refs/heads/hotfix/login", sha)
-    assert [a.author_email for a in mirror.authors(KEY, [], sha)] == ["bob@example.com"]
+    assert [a.author_email for a in mirror.authors(KEY, [base], sha)] == ["bob@example.com"]
     known = {MAIN, "refs/heads/hotfix", "refs/heads/hotfix/login", "refs/tags/v1"}
     assert set(refs(tmp_path)) == {tracking(ref) for ref in known}
 
