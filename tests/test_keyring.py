@@ -76,7 +76,7 @@ def test_the_first_key_is_made_once_endorsed_and_audited(engine: Engine, clock: 
     assert audit(engine) == [("key:made", "tidegate:gate", made.kid)]
 
 
-def test_a_row_of_somebody_else_is_never_published_nor_signs_and_is_logged_once(
+def test_invariant_13_a_row_of_somebody_else_is_never_published_nor_signs(
     engine: Engine, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     mine = keyring(engine, clock).current()

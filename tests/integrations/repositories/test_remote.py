@@ -133,7 +133,9 @@ def test_the_token_goes_to_the_forge(origin: Origin, forge: Forge, tmp_path: Pat
 
 
 @pytest.mark.parametrize("by", ["fetch", "head"])
-def test_the_token_does_not_follow_a_redirect(origin: Origin, forge: Forge, stack: ExitStack, tmp_path: Path, by: str) -> None:
+def test_invariant_13_the_token_does_not_follow_a_redirect(
+    origin: Origin, forge: Forge, stack: ExitStack, tmp_path: Path, by: str
+) -> None:
     origin.commit("one")
     publish(origin)
     other = start(stack, Forge(tmp_path))

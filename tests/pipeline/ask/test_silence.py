@@ -60,7 +60,9 @@ def test_the_question_is_asked_and_answered_in_every_shell(hub: Hub, push: str, 
 
 @pytest.mark.parametrize("shell", SHELLS)
 @pytest.mark.parametrize("given", ["nothing", "no end", "half", "two words"])
-def test_a_list_of_refs_that_is_empty_or_cut_off_is_refused(hub: Hub, push: str, gate: Gate, given: str, shell: str) -> None:
+def test_invariant_14_a_list_of_refs_that_is_empty_or_cut_off_is_refused(
+    hub: Hub, push: str, gate: Gate, given: str, shell: str
+) -> None:
     hub.install(is_closed=False)
     asked = len(gate.audit("push:%"))
     cut = {"nothing": "", "no end": push[:-1], "half": push + push[:30], "two words": " ".join(push.split()[:2]) + "\n"}
@@ -71,7 +73,7 @@ def test_a_list_of_refs_that_is_empty_or_cut_off_is_refused(hub: Hub, push: str,
 
 @pytest.mark.parametrize("shell", SHELLS)
 @pytest.mark.parametrize("is_closed", [True, False])
-def test_a_full_disk_takes_no_push(hub: Hub, push: str, gate: Gate, shell: str, is_closed: bool) -> None:
+def test_invariant_14_a_full_disk_takes_no_push(hub: Hub, push: str, gate: Gate, shell: str, is_closed: bool) -> None:
     """A limit of no byte a file (RLIMIT_FSIZE) is what a full disk, or a spent quota, is to each that writes."""
     hub.install(is_closed=is_closed)
     configure(gate, policies='@id("no") forbid (principal, action == Action::"push", resource);')
@@ -158,7 +160,7 @@ def test_a_broken_curl_takes_no_push(hub: Hub, push: str, gate: Gate, tmp_path: 
         assert "has not decided about all 2 refs" in done.stderr and len(gate.audit("push:%")) == 4
 
 
-def test_a_gate_that_hangs_up_in_the_middle_has_not_answered(hub: Hub, push: str) -> None:
+def test_invariant_14_a_gate_that_hangs_up_in_the_middle_has_not_answered(hub: Hub, push: str) -> None:
     def half(handler: BaseHTTPRequestHandler, request: Request) -> None:
         handler.send_response(200)
         handler.send_header("content-length", "100")

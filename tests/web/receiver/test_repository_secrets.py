@@ -78,7 +78,7 @@ def test_a_repository_delivers_with_each_of_its_own_secrets(client: Client, name
     [(BLOG, "acme/shop"), (SHOP, "acme/blog"), (FORGE, "acme/shop"), (FORGE, "Acme/Blog"), (SHOP, "acme/other")],
     ids=["another's", "the other way round", "the forge's", "the forge's, in other letters", "for one without its own"],
 )
-def test_a_secret_that_is_not_good_for_the_body_s_repository_is_refused_and_nothing_is_stored(
+def test_invariant_13_a_secret_that_is_not_good_for_the_body_s_repository_is_refused(
     client: Client, engine: Engine, secret: str, name: str
 ) -> None:
     status, text = post(client(), secret, name)
