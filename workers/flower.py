@@ -5,6 +5,8 @@ Flower 2.2 serves `/metrics` to everybody (flower/views/monitor.py), with the na
 
 from __future__ import annotations
 
+import logging
+
 from flower.views import monitor
 from tornado.web import authenticated
 
@@ -14,4 +16,5 @@ from workers.transport import app
 __all__ = ["app"]
 
 forbid_inspection()
+logging.getLogger("flower.inspector").setLevel(logging.ERROR)  # workers take no remote control: each inspection would warn
 monitor.Metrics.get = authenticated(monitor.Metrics.get)
