@@ -212,13 +212,15 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Grounds:
-    """What the first stage starts from: the version of the access map, and the accounts that the check before pushes saw.
+    """What the first stage starts from: the version of the access map, and what is known of the act from elsewhere.
 
-    `pushers` are the accounts (`FORGE:ID`) that were allowed to make the deployment's change of its ref.
+    `pushers` are the accounts (`FORGE:ID`) that the check before pushes allowed to make the deployment's change of its ref.
+    `other_numbers` are numbers under which the environment knows a repository of this name: that of its release, if any.
     """
 
     access_version: int
     pushers: frozenset[str]
+    other_numbers: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
