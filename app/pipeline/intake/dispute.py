@@ -1,17 +1,20 @@
 """Two deliveries of one act name different senders: one of them is false, and the gate cannot tell which.
 
-Nothing that is not dispatched yet goes on without a person (`line/hold.py`). After the dispatch it is an alarm.
+Nothing that is not dispatched yet goes on without a person (`line/hold.py`). After the dispatch it is an alarm. Whoever knows
+the secret can name ever more senders; after a few the deployment ends, so that nobody is asked or told for ever.
 """
 
 from __future__ import annotations
 
 from app.domain.audit import AuditAction
-from app.domain.deployment import WAITING, Deployment, Doubt, Stage, State, Trigger, Wake
+from app.domain.deployment import NEXT_STAGE, WAITING, Deployment, Doubt, Stage, State, Trigger, Wake
 from app.domain.text import plain_line
+from app.pipeline.line.stage import Move, conclude
 from app.pipeline.ports.services import Services
 from app.pipeline.ports.stores.unit import Unit
 from app.pipeline.tell.tell import deployment_notice, tell
 
+MOST_SENDERS = 4  # of one act; a person can still ask each of them
 _NEVER_DISPATCHED = (State.DENIED, State.SUPERSEDED)
 
 
@@ -30,8 +33,10 @@ def dispute(services: Services, unit: Unit, planned: Deployment, draft: Deployme
     """Note the dispute about a planned deployment, and tell sinks; return the reason, and the wakes to decide it anew."""
     unit.slots.lock(planned.environment)  # always before a deployment's row; nothing is dispatched meanwhile
     current = unit.deployments.lock(planned.id) or planned
-    why = plain_line(f"{_claim(current, draft)}; {_consequence(current)}")
     others = current.doubt.accounts if current.doubt is not None else ()
+    if len(others) + 1 >= MOST_SENDERS:
+        return _give_up(services, unit, current)
+    why = plain_line(f"{_claim(current, draft)}; {_consequence(current)}")
     unit.acts.dispute(current, Doubt(why, (*others, draft.actor.key), services.clock.now()))
     detail = {
         "reason": why,
@@ -43,6 +48,18 @@ def dispute(services: Services, unit: Unit, planned: Deployment, draft: Deployme
     tell(services, unit, deployment_notice(services, current, "disputed", why), environment=current.environment)
     is_decided_anew = current.state in WAITING and current.state is not State.PLANNED
     return why, [Wake.of(current, Stage.CHECK_PERMISSION)] if is_decided_anew else []
+
+
+def _give_up(services: Services, unit: Unit, planned: Deployment) -> tuple[str, list[Wake]]:
+    """End what is not dispatched yet, and tell it once; later deliveries leave nothing but their own reason."""
+    why = (
+        f"more than {MOST_SENDERS} accounts are named as the sender of this act: somebody who knows the webhook's secret makes "
+        f"them up; change it, and deploy this as your own act: tidegate delivery replay {planned.delivery_id}"
+    )
+    if planned.state not in WAITING:
+        return why, []
+    move = Move(State.DENIED, reason=why, remarks=(("disputed", why),))
+    return why, list(conclude(services, unit, planned, NEXT_STAGE[planned.state], move, services.clock.now()).wakes)
 
 
 def _claim(planned: Deployment, draft: Deployment) -> str:

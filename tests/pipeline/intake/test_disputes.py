@@ -16,6 +16,7 @@ from app.domain.errors import Forbidden
 from app.domain.event import Account, Event, EventKind
 from app.domain.push import CheckedPush
 from app.integrations.policy.cedar import CedarPolicy
+from app.pipeline.intake.dispute import MOST_SENDERS
 from app.pipeline.intake.replay import replay
 from app.pipeline.line.rollback import rollback
 from app.pipeline.ports.services import SinkBinding
@@ -161,6 +162,24 @@ def test_a_dispute_is_told_once_whatever_else_is_delivered(held: Held) -> None:
     assert len(alarms(line)) == 1 and line.actions(made).count("deployment:disputed") == 1
     sent(line, BOB)
     assert len(alarms(line)) == 2  # a third account is news
+
+
+@pytest.mark.parametrize("last", [*BEFORE_DISPATCH, Stage.CONFIRM_DEPLOY])
+def test_invariant_15_ever_more_senders_end_the_deployment_and_are_not_told_for_ever(held: Held, last: Stage | None) -> None:
+    """Each new name voids the votes of before, so whoever knows the secret could hold it, and wake people, for ever."""
+    line = held.line
+    (made,) = sent(line, ALICE)
+    if last is not None:
+        line.run(made, last=last)
+    for number in range(700, 720):
+        assert sent(line, Account("gogs", str(number), f"stranger{number}")) == []
+    done = line.run(made)
+    assert done.state is (State.SUCCEEDED if last is Stage.CONFIRM_DEPLOY else State.DENIED)
+    assert len(alarms(line)) <= MOST_SENDERS and line.actions(made).count("deployment:disputed") < MOST_SENDERS
+    assert len(line.target.started) == int(last is Stage.CONFIRM_DEPLOY)
+    assert "more than 4 accounts are named" in refused(line) and "tidegate delivery replay" in refused(line)
+    assert done.delivery_id is not None
+    assert line.run(replay(line.services, done.delivery_id, BOB)[0]).state is State.SUCCEEDED
 
 
 def test_approvals_of_before_do_not_settle_a_dispute(held: Held) -> None:
