@@ -83,6 +83,9 @@ class Trigger(StrEnum):
 _INTERNAL = {"is_internal": True}
 
 
+MOST_SENDERS = 4  # of one act; a person can still ask each of them
+
+
 @dataclass(frozen=True, slots=True)
 class Doubt:
     """Why it is not proven who acted. A person settles it by an approval that was asked for after `since`.
@@ -93,6 +96,11 @@ class Doubt:
     why: str
     accounts: tuple[str, ...]
     since: datetime
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Tell whether so many senders are named that no person can settle it: somebody makes them up."""
+        return len(self.accounts) >= MOST_SENDERS
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,12 @@ the secret can name ever more senders; after a few the deployment ends, so that 
 from __future__ import annotations
 
 from app.domain.audit import AuditAction
-from app.domain.deployment import NEXT_STAGE, WAITING, Deployment, Doubt, Stage, State, Trigger, Wake
+from app.domain.deployment import MOST_SENDERS, WAITING, Deployment, Doubt, Stage, State, Trigger, Wake
 from app.domain.text import plain_line
-from app.pipeline.line.stage import Move, conclude
 from app.pipeline.ports.services import Services
 from app.pipeline.ports.stores.unit import Unit
 from app.pipeline.tell.tell import deployment_notice, tell
 
-MOST_SENDERS = 4  # of one act; a person can still ask each of them
 _NEVER_DISPATCHED = (State.DENIED, State.SUPERSEDED)
 
 
@@ -34,9 +32,10 @@ def dispute(services: Services, unit: Unit, planned: Deployment, draft: Deployme
     unit.slots.lock(planned.environment)  # always before a deployment's row; nothing is dispatched meanwhile
     current = unit.deployments.lock(planned.id) or planned
     others = current.doubt.accounts if current.doubt is not None else ()
-    if len(others) + 1 >= MOST_SENDERS:
-        return _give_up(services, unit, current)
-    why = plain_line(f"{_claim(current, draft)}; {_consequence(current)}")
+    if current.doubt is not None and current.doubt.is_hopeless:
+        return current.doubt.why, []  # told before
+    is_hopeless = len(others) + 1 >= MOST_SENDERS
+    why = plain_line(f"{_claim(current, draft)}; {_give_up(current) if is_hopeless else _consequence(current)}")
     unit.acts.dispute(current, Doubt(why, (*others, draft.actor.key), services.clock.now()))
     detail = {
         "reason": why,
@@ -50,16 +49,11 @@ def dispute(services: Services, unit: Unit, planned: Deployment, draft: Deployme
     return why, [Wake.of(current, Stage.CHECK_PERMISSION)] if is_decided_anew else []
 
 
-def _give_up(services: Services, unit: Unit, planned: Deployment) -> tuple[str, list[Wake]]:
-    """End what is not dispatched yet, and tell it once; later deliveries leave nothing but their own reason."""
-    why = (
-        f"more than {MOST_SENDERS} accounts are named as the sender of this act: somebody who knows the webhook's secret makes "
-        f"them up; change it, and deploy this as your own act: tidegate delivery replay {planned.delivery_id}"
+def _give_up(planned: Deployment) -> str:
+    return (
+        f"more than {MOST_SENDERS} accounts are named by now: somebody who knows the webhook's secret makes them up. Nothing "
+        f"that waits goes on; change the secret, and deploy this as your own act: tidegate delivery replay {planned.delivery_id}"
     )
-    if planned.state not in WAITING:
-        return why, []
-    move = Move(State.DENIED, reason=why, remarks=(("disputed", why),))
-    return why, list(conclude(services, unit, planned, NEXT_STAGE[planned.state], move, services.clock.now()).wakes)
 
 
 def _claim(planned: Deployment, draft: Deployment) -> str:
