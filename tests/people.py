@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def access_map(
     people: str | None,
     *rules: SourceRule,
     clock: Clock | None = None,
-    linking_forges: frozenset[str] = frozenset(),
+    linking_forges: Mapping[str, Callable[[str], str | None]] | None = None,
 ) -> StoredAccessMap:
     """Make an access map under these sources, and people.toml where there is a text of it."""
     file = {}
@@ -40,7 +40,7 @@ def access_map(
     configured: Mapping[str, SourceRule] = file | {rule.name: rule for rule in rules}
     store = SqlStore(engine)
     clock = clock or FakeClock()
-    return StoredAccessMap(store, clock, SystemIds(), rules=configured, people=loaded, linking_forges=linking_forges)
+    return StoredAccessMap(store, clock, SystemIds(), rules=configured, people=loaded, linking_forges=linking_forges or {})
 
 
 def say(people: StoredAccessMap, rule: SourceRule, page: Page, *, is_read: bool = True) -> None:

@@ -36,7 +36,7 @@ class ProposalAnswer(Answer):
 
 
 class ProposalDetail(ProposalAnswer):
-    """A proposal with the whole text of a policy, and its unified diff to the file in force."""
+    """A proposal with the text of a policy and its unified diff to the file in force, which only readers of policies see."""
 
     text: str | None
     diff: str | None

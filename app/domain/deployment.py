@@ -83,6 +83,9 @@ class Trigger(StrEnum):
 _INTERNAL = {"is_internal": True}
 
 
+MOST_SENDERS = 4  # of one act; a person can still ask each of them
+
+
 @dataclass(frozen=True, slots=True)
 class Doubt:
     """Why it is not proven who acted. A person settles it by an approval that was asked for after `since`.
@@ -93,6 +96,11 @@ class Doubt:
     why: str
     accounts: tuple[str, ...]
     since: datetime
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Tell whether so many senders are named that no person can settle it: somebody makes them up."""
+        return len(self.accounts) >= MOST_SENDERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,13 +220,15 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Grounds:
-    """What the first stage starts from: the version of the access map, and the accounts that the check before pushes saw.
+    """What the first stage starts from: the version of the access map, and what is known of the act from elsewhere.
 
-    `pushers` are the accounts (`FORGE:ID`) that were allowed to make the deployment's change of its ref.
+    `pushers` are the accounts (`FORGE:ID`) that the check before pushes allowed to make the deployment's change of its ref.
+    `other_numbers` are numbers under which the environment knows a repository of this name: that of its release, if any.
     """
 
     access_version: int
     pushers: frozenset[str]
+    other_numbers: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -47,6 +47,17 @@ def bind_forge(forge: ForgeSettings) -> ForgeBinding:
         {name: partial(read, references) for name, references in forge.repository_secrets.items()},
         forge.committers,
     )
+
+
+def number_of(forge: ForgeSettings) -> Callable[[str], str | None]:
+    """Ask this forge which number a login has, with the gate's own token if it has one."""
+    accounts = ForgeAccounts(forge.name, forge.url)
+
+    def ask(login: str) -> str | None:
+        token = secret(forge.api_token).reveal().decode().strip() if forge.api_token else None
+        return accounts.number_of(login, token)
+
+    return ask
 
 
 def make_target(target: TargetSettings, state: Path, clock: Clock) -> Target:

@@ -11,7 +11,7 @@ from app.config.load import Configuration, load_configuration
 from app.domain.clock import Clock, Ids
 from app.domain.environment import Environment
 from app.domain.errors import BadConfiguration
-from app.guard.bind import bind_forge, bind_issuers, bind_sink, bind_source, git_limits, make_mirror, make_target
+from app.guard.bind import bind_forge, bind_issuers, bind_sink, bind_source, git_limits, make_mirror, make_target, number_of
 from app.integrations.identity.file import FilePeople
 from app.integrations.identity.file import load as load_people
 from app.integrations.identity.oidc.issuers import IssuerOptions
@@ -62,7 +62,7 @@ def load_guard(
         memory.ids,
         rules=configuration.rules(),
         people=people,
-        linking_forges=frozenset(name for name, forge in configuration.forges.items() if forge.link_by_login),
+        linking_forges={name: number_of(forge) for name, forge in configuration.forges.items() if forge.link_by_login},
     )
     guard = _guard(settings, clock, configuration, access_map, policies, turns=memory.turns)
     issuers, tokens = bind_issuers(configuration, clock, memory.keys)

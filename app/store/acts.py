@@ -39,12 +39,28 @@ SELECT {_LATEST}, (SELECT sha FROM newest) AS stands_on,
     ) AS was_at_former
 FROM (SELECT 1) AS one LEFT JOIN latest ON true
 """).columns(*table.c)  # noqa: S608 - names of ours only
+# The delivery's own word about the former commit chooses among what the check saw, and hides nothing of it.
+# The release that stands tells the number of the repository; before the first one, any other number of the name is told.
 _GROUNDS = text("""
-SELECT coalesce((SELECT version FROM access_version), 0) AS access_version, ARRAY(
-    SELECT DISTINCT account FROM checked_pushes
+WITH seen AS (
+    SELECT account, old FROM checked_pushes
     WHERE forge = :forge AND repository_id = :repository_id AND ref = :ref AND sha = :sha AND account <> ''
-    AND (CAST(:old AS text) IS NULL OR old = :old)
-) AS pushers
+), released AS (
+    SELECT forge, full_name, repository_id FROM deployments WHERE environment = :environment AND state = 'succeeded'
+    ORDER BY updated_at DESC, id DESC LIMIT 1
+), numbers AS (
+    SELECT forge, full_name, repository_id FROM released
+    UNION ALL
+    SELECT forge, full_name, repository_id FROM deployments
+    WHERE environment = :environment AND NOT EXISTS (SELECT FROM released)
+)
+SELECT coalesce((SELECT version FROM access_version), 0) AS access_version, ARRAY(
+    SELECT DISTINCT account FROM seen
+    WHERE CAST(:old AS text) IS NULL OR old = :old OR NOT EXISTS (SELECT FROM seen WHERE old = :old)
+) AS pushers, ARRAY(
+    SELECT DISTINCT repository_id FROM numbers
+    WHERE forge = :forge AND lower(full_name) = lower(:full_name) AND repository_id <> :repository_id ORDER BY 1
+) AS other_numbers
 """)
 _DISPUTE = text("""
 UPDATE deployments SET doubt = CAST(:doubt AS jsonb),
@@ -67,13 +83,14 @@ class SqlActs:
         return Arrival(latest, row.stands_on, row.is_repeated, row.has_left, row.was_at_former)
 
     def grounds(self, deployment: Deployment) -> Grounds:
-        """Return the version of the access map, and who was allowed to make this change of the ref; one statement.
+        """Return the access map's version, who was allowed to make this change, and other numbers of the repository.
 
-        A tag's delivery does not say what the tag named before, so for a tag each change to its commit counts.
+        One statement. A tag's delivery does not say what the tag named before, so for a tag each change to its commit counts.
         """
         old = None if deployment.trigger is Trigger.TAG else deployment.before or "0" * len(deployment.sha)
-        row = self.connection.execute(_GROUNDS, _act_of(deployment) | {"old": old}).one()
-        return Grounds(row.access_version, frozenset(row.pushers))
+        repository = deployment.repository.full_name
+        row = self.connection.execute(_GROUNDS, _act_of(deployment) | {"old": old, "full_name": repository}).one()
+        return Grounds(row.access_version, frozenset(row.pushers), tuple(row.other_numbers))
 
     def dispute(self, deployment: Deployment, doubt: Doubt) -> None:
         """Note that it is not proven who acted; hold the deployment if it was permitted and is not dispatched yet."""

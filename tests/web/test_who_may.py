@@ -13,12 +13,15 @@ import pytest
 import typer
 
 from app.cli.main import app as command_line
+from app.domain.deployment import Stage
+from app.store.queue import wakes
 from tests.integrations.targets.cast import Service, says, serving
 from tests.web.gate import Browser, Gate
 from tests.web.people.test_callers import EDGE_KEY, assertion, edge_table
 from tests.web.people.test_protect import EXAMPLES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "who-may.md").read_text()
+TASKS = "".join((Path(__file__).parents[2] / "workers" / name).read_text() for name in ("stages.py", "periodic.py"))
 PEOPLE = """\
 [[people]]
 subject = "alice"
@@ -125,6 +128,12 @@ def test_each_command_has_a_row_and_no_row_is_left_over() -> None:
     assert names("Commands") == set(commands(typer.main.get_command(command_line)))
 
 
+def test_each_message_has_a_row_and_no_row_is_left_over() -> None:
+    words = {name for name in vars(wakes) if name.isupper() and f"name={name})" in TASKS}
+    assert names("Messages") == {getattr(wakes, name) for name in words} | set(Stage)
+    assert len(names("Messages")) == TASKS.count("@app.task(")
+
+
 def test_invariant_16_each_route_answers_each_caller_as_its_row_says(gate: Gate, browser: Browser, edge: Service) -> None:
     gate.configure(people=PEOPLE, more=edge_table(edge))
     browser.sign_in()
@@ -144,3 +153,23 @@ def test_invariant_16_each_route_answers_each_caller_as_its_row_says(gate: Gate,
                 assert list(answer.json().values()) == [[]], (route, caller)
     assert wrong == []
     assert gate.rows("SELECT count(*) FROM deployments") == gate.rows("SELECT count(*) FROM votes") == [(0,)]
+
+
+def test_proposing_a_file_does_not_show_the_one_in_force_to_a_caller_that_reads_nothing(
+    gate: Gate, browser: Browser, edge: Service
+) -> None:
+    """The difference to the file in force is that file."""
+    gate.configure(people=PEOPLE, more=edge_table(edge))
+    (gate.folder / "policies" / "secret.cedar").write_text(
+        '@id("hidden-one") forbid (principal == Principal::"mallory", action, resource);'
+    )
+    body = {"kind": "policy", "file": "secret.cedar", "reason": "let me see what it says"}
+    body["text"] = '@id("other") forbid (principal == Principal::"nobody", action, resource);'
+    token = assertion(gate, email="agent@example.com")
+    agent = httpx.Client(timeout=20, headers={"authorization": f"Bearer {token}"}, base_url=f"{gate.url}/api/v1")
+    made = agent.post("/proposals", json=body)
+    assert made.status_code == 201 and made.json()["text"] == body["text"], made.text
+    for answer in (made, agent.get(f"/proposals/{made.json()['id']}")):
+        assert answer.json()["diff"] is None and "hidden-one" not in answer.text
+    browser.sign_in()
+    assert "hidden-one" in browser.api("GET", f"/proposals/{made.json()['id']}").json()["diff"]

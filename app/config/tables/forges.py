@@ -77,8 +77,23 @@ def forge_faults(forges: Mapping[str, ForgeTable], *, kinds: Collection[str], is
 
 
 def shared_secrets(forges: Mapping[str, ForgeSettings], repositories: Collection[str]) -> list[str]:
-    """List webhook secrets that are good for several repositories. `repositories`: the deployed ones, as `FORGE:OWNER/NAME`."""
-    return [warning for forge in forges.values() for warning in _shared_by(forge, repositories)]
+    """List webhook secrets of several repositories or forges. `repositories`: the deployed ones, as `FORGE:OWNER/NAME`."""
+    return [*(warning for forge in forges.values() for warning in _shared_by(forge, repositories)), *_shared_across(forges)]
+
+
+def _shared_across(forges: Mapping[str, ForgeSettings]) -> Iterator[str]:
+    """Find secrets of several forges: what one signs is taken as the other's, whose numbers stand for other people."""
+    users: dict[str, set[str]] = {}
+    for forge in forges.values():
+        own = {*forge.webhook_secrets, *(each for references in forge.repository_secrets.values() for each in references)}
+        for reference in own:
+            users.setdefault(reference, set()).add(forge.name)
+    for reference, names in sorted(users.items()):
+        if len(names) > 1:
+            yield (
+                f"forges.{min(names)}: {reference} is a webhook secret of {' and '.join(sorted(names))}: an administrator of a "
+                "repository at one of them can deliver as anybody at the others; give each forge its own"
+            )
 
 
 def _shared_by(forge: ForgeSettings, repositories: Collection[str]) -> Iterator[str]:

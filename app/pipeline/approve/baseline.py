@@ -7,18 +7,17 @@ a repository that is older than the rule. So a person says which part of it is t
 from __future__ import annotations
 
 from app.domain.audit import AuditAction
-from app.domain.decision import Action, Decision, Effect
+from app.domain.decision import Action, Decision
 from app.domain.environment import Environment
 from app.domain.errors import BadRequest, Forbidden, NotAllowed, NotFound
 from app.domain.event import Account, is_object_id
 from app.domain.principal import Principal, PrincipalKind
 from app.domain.push import Baseline
 from app.domain.text import plain_line
-from app.pipeline.decide.case import Act, Case
-from app.pipeline.decide.judgement import active_principal, decide, record_of, remember_policy
-from app.pipeline.decide.what_if import explain
+from app.pipeline.decide.case import Act
+from app.pipeline.decide.judgement import active_principal, record_of, remember_policy
+from app.pipeline.decide.right import Claim, check_claim, known_facts
 from app.pipeline.evidence.going_back import UNSEEN
-from app.pipeline.freeze.freeze import freezes_at
 from app.pipeline.ports.services import Guard, Services
 
 EVENT = "baseline"
@@ -27,8 +26,8 @@ EVENT = "baseline"
 def accept_history(services: Services, name: str, commit: str, *, ref: str, reason: str, by: Account) -> Baseline:
     """Accept the history of `commit`, which `ref` holds, unseen for the environment `name`, as this account's own act.
 
-    Raises NotFound (no such environment), BadRequest, UnknownCommit, RepositoryUnavailable, NotAllowed (it is accepted already)
-    and Forbidden, which says what is missing.
+    The right is asked for before git is. Raises NotFound (no such environment), BadRequest, UnknownCommit, RepositoryUnavailable,
+    NotAllowed (it is accepted already), RateLimited and Forbidden, which says what is missing, and is audited.
     """
     guard = services.guard()
     environment = guard.environment(name)
@@ -37,8 +36,8 @@ def accept_history(services: Services, name: str, commit: str, *, ref: str, reas
     if not is_object_id(commit):
         raise BadRequest(f"{commit[:80]!r} is not a full commit id; `git rev-parse {commit[:40]}` prints it")
     principal = _person(guard, by)
+    decision = _decide(services, guard, environment, principal, Act(EVENT, ref, commit, by.login))
     sha = guard.repositories.fetch(environment.repository, ref, commit)
-    decision = _decide(services, guard, environment, principal, Act(EVENT, ref, sha, by.login))
     accepted = Baseline(name, environment.repository, sha, principal.subject, services.clock.now(), plain_line(reason))
     _keep(services, guard, accepted, decision)
     return accepted
@@ -55,14 +54,11 @@ def _person(guard: Guard, by: Account) -> Principal:
 
 def _decide(services: Services, guard: Guard, environment: Environment, principal: Principal, act: Act) -> Decision:
     """Ask the policies. Nothing is known of the commits, since that is what the person answers for."""
-    now = services.clock.now()
     with services.store.reading() as unit:
-        session = unit.sessions.newest(principal.subject, now, guard.issuer_urls)
-        freezes = tuple(freeze.name for freeze in freezes_at(unit, environment.name, now))
-    decision = decide(Case(guard, (environment,), act, UNSEEN, freezes, now, session), principal, Action.BASELINE)
-    if decision.effect is not Effect.ALLOW:
-        raise Forbidden(explain(guard.policy, decision))
-    return decision
+        session = unit.sessions.newest(principal.subject, services.clock.now(), guard.issuer_urls)
+    place = (environment.name, environment.repository)
+    claim = Claim(principal, Action.BASELINE, session, *place, act=act, known=known_facts(UNSEEN))
+    return check_claim(services, guard, claim, detail={"sha": act.sha})
 
 
 def _keep(services: Services, guard: Guard, accepted: Baseline, decision: Decision) -> None:

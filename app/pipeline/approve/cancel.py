@@ -6,29 +6,34 @@ The policies are asked without evidence: a deployment whose repository cannot be
 from __future__ import annotations
 
 from app.domain.audit import AuditAction
-from app.domain.decision import Action, Decision, Effect
+from app.domain.decision import Action, Decision
 from app.domain.deployment import NEXT_STAGE, WAITING, Deployment, State
 from app.domain.errors import Forbidden, NotAllowed, NotFound
 from app.domain.principal import Principal, PrincipalKind
+from app.domain.session import Session
 from app.domain.text import plain_line
-from app.pipeline.decide.case import Act, Case
-from app.pipeline.decide.completion import ABSENT
-from app.pipeline.decide.judgement import decide, environment_of, record_of, remember_policy
-from app.pipeline.decide.what_if import explain
-from app.pipeline.freeze.freeze import freezes_at
+from app.pipeline.decide.case import Act
+from app.pipeline.decide.completion import ABSENT, BEST
+from app.pipeline.decide.judgement import environment_of, record_of, remember_policy
+from app.pipeline.decide.right import Claim, check_claim
 from app.pipeline.line.stage import Move, conclude
 from app.pipeline.ports.services import Guard, Services
 
+_NOTHING = {name: ABSENT[name] for name in BEST}  # is known of the commits
 
-def cancel(services: Services, deployment_id: str, who: Principal, reason: str = "") -> Deployment:
+
+def cancel(
+    services: Services, deployment_id: str, who: Principal, reason: str = "", *, session: Session | None = None
+) -> Deployment:
     """End the deployment as denied, and let the next one have its place; return it as it is then.
 
-    Raises NotFound, NotAllowed (it has ended, or its start is under way) or Forbidden.
+    The right is judged by this session, or without one (on the command line) by the person's newest. Raises NotFound, NotAllowed
+    (it has ended, or its start is under way), RateLimited, and Forbidden, which is audited if the right is missing.
     """
     started_at, guard = services.clock.now(), services.guard()
     with services.store.reading() as unit:
         deployment = _cancellable(unit.deployments.get(deployment_id), deployment_id)
-    decision = _right_to_cancel(services, guard, deployment, who)
+    decision = _right_to_cancel(services, guard, deployment, who, session)
     why = f"cancelled by {who.subject}" + (f": {plain_line(reason)}" if reason.strip() else "")
     with services.store.unit() as unit:
         unit.slots.lock(deployment.environment)  # always before the row, as in a stage
@@ -57,18 +62,18 @@ def _cancellable(deployment: Deployment | None, deployment_id: str) -> Deploymen
     return deployment
 
 
-def _right_to_cancel(services: Services, guard: Guard, deployment: Deployment, who: Principal) -> Decision:
-    """Decide whether this person may cancel here now; raises Forbidden and NotAllowed."""
+def _right_to_cancel(
+    services: Services, guard: Guard, deployment: Deployment, who: Principal, session: Session | None
+) -> Decision:
+    """Decide whether this person may cancel here now; raises Forbidden, RateLimited and NotAllowed."""
     if who.why_barred is not None:
         raise Forbidden(who.why_barred)
     if who.kind is not PrincipalKind.HUMAN:
         raise Forbidden(f"{who.subject} is not a person ({who.kind}), and only people cancel")
-    environment, now = environment_of(guard, deployment), services.clock.now()
-    with services.store.reading() as unit:
-        session = unit.sessions.newest(who.subject, now, guard.issuer_urls)
-        freezes = tuple(freeze.name for freeze in freezes_at(unit, environment.name, now))
-    case = Case(guard, (environment,), Act.of(deployment), ABSENT, freezes, now, session)
-    decision = decide(case, who, Action.CANCEL)
-    if decision.effect is not Effect.ALLOW:
-        raise Forbidden(explain(guard.policy, decision))
-    return decision
+    environment = environment_of(guard, deployment)
+    if session is None:
+        with services.store.reading() as unit:
+            session = unit.sessions.newest(who.subject, services.clock.now(), guard.issuer_urls)
+    place = (environment.name, environment.repository)
+    claim = Claim(who, Action.CANCEL, session, *place, act=Act.of(deployment), known=_NOTHING)
+    return check_claim(services, guard, claim, about=deployment)

@@ -9,7 +9,7 @@ from app.domain.approval import ApprovalRequest, RequestState, Verdict, Vote
 from app.domain.audit import AuditAction, AuditEntry
 from app.domain.decision import Action, Decision, Effect
 from app.domain.deployment import Deployment, Stage, State, Wake
-from app.domain.errors import Forbidden, NotAllowed, NotFound
+from app.domain.errors import Forbidden, NotAllowed, NotFound, RateLimited
 from app.domain.session import check_fresh
 from app.domain.text import plain_line
 from app.pipeline.approve.acting_person import Person
@@ -25,10 +25,12 @@ from app.pipeline.ports.stores.unit import Unit
 def vote(services: Services, deployment_id: str, person: Person, verdict: Verdict, comment: str = "") -> Vote:
     """Keep the vote, and let the deployment go on or end it. A vote is cast once and cannot be changed.
 
-    Raises NotFound, NotAllowed and Forbidden, which says what is missing. NotAllowed means that the deployment does not wait,
-    that it waits for something else by now, or that this person has voted.
+    Raises RateLimited, NotFound, NotAllowed and Forbidden, which says what is missing. NotAllowed means that the deployment does
+    not wait, that it waits for something else by now, or that this person has voted.
     """
     started_at = services.clock.now()
+    if wait := services.vote_limit.take(person.principal.subject, started_at.timestamp()):
+        raise RateLimited(f"{person.principal.subject} has voted too often just now", retry_after=wait)
     with services.store.reading() as unit:
         deployment = unit.deployments.get(deployment_id)
     if deployment is None:

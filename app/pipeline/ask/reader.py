@@ -41,6 +41,10 @@ class Reader:
             return True
         return self._may_read(proposal.environment or "", "")
 
+    def reads_policies(self) -> bool:
+        """Tell whether the caller may see proposed policies, and with them those in force."""
+        return self._may_read("", "")
+
     def hidden(self) -> frozenset[str]:
         """List the configured environments that the caller may not see."""
         return frozenset(e.name for e in self.guard.environments if not self._may_read(e.name, e.repository))

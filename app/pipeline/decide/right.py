@@ -1,4 +1,4 @@
-"""Ask for a right before anything is planned, shown or told: to override, roll back, review, change policies, read.
+"""Ask for a right before anything is planned, ended or told: to override, roll back, cancel, review, and so on.
 
 What is planned is decided again in the line, by all facts. Here the commits are not looked at: nothing is supposed to be wrong
 with them, unless it is known already. So a refusal here is about the person, the place and the time.
@@ -54,8 +54,8 @@ def decide_claim(services: Services, guard: Guard, claim: Claim) -> Decision:
 
 def check_claim(
     services: Services, guard: Guard, claim: Claim, *, about: Deployment | None = None, detail: Mapping[str, Any] | None = None
-) -> None:
-    """Make sure that a claim is permitted, or would be with enough approvals. A refusal is audited.
+) -> Decision:
+    """Make sure that a claim is permitted, or would be with enough approvals; return the decision. A refusal is audited.
 
     Raises Forbidden, which says what would change the answer, and RateLimited.
     """
@@ -64,7 +64,7 @@ def check_claim(
         raise RateLimited(f"{subject} has asked for rights too often just now", retry_after=wait)
     decision = decide_claim(services, guard, claim)
     if decision.effect is not Effect.DENY:
-        return
+        return decision
     reason = explain(guard.policy, decision)
     place = {"environment": claim.environment} if claim.environment else {}
     refused = {"right": claim.action.value, **place, **(detail or {}), "reason": reason, **record_of(decision)}

@@ -1,12 +1,13 @@
 """Two deliveries of one act name different senders: one of them is false, and the gate cannot tell which.
 
-Nothing that is not dispatched yet goes on without a person (`line/hold.py`). After the dispatch it is an alarm.
+Nothing that is not dispatched yet goes on without a person (`line/hold.py`). After the dispatch it is an alarm. Whoever knows
+the secret can name ever more senders; after a few the deployment ends, so that nobody is asked or told for ever.
 """
 
 from __future__ import annotations
 
 from app.domain.audit import AuditAction
-from app.domain.deployment import WAITING, Deployment, Doubt, Stage, State, Trigger, Wake
+from app.domain.deployment import MOST_SENDERS, WAITING, Deployment, Doubt, Stage, State, Trigger, Wake
 from app.domain.text import plain_line
 from app.pipeline.ports.services import Services
 from app.pipeline.ports.stores.unit import Unit
@@ -30,8 +31,11 @@ def dispute(services: Services, unit: Unit, planned: Deployment, draft: Deployme
     """Note the dispute about a planned deployment, and tell sinks; return the reason, and the wakes to decide it anew."""
     unit.slots.lock(planned.environment)  # always before a deployment's row; nothing is dispatched meanwhile
     current = unit.deployments.lock(planned.id) or planned
-    why = plain_line(f"{_claim(current, draft)}; {_consequence(current)}")
     others = current.doubt.accounts if current.doubt is not None else ()
+    if current.doubt is not None and current.doubt.is_hopeless:
+        return current.doubt.why, []  # told before
+    is_hopeless = len(others) + 1 >= MOST_SENDERS
+    why = plain_line(f"{_claim(current, draft)}; {_give_up(current) if is_hopeless else _consequence(current)}")
     unit.acts.dispute(current, Doubt(why, (*others, draft.actor.key), services.clock.now()))
     detail = {
         "reason": why,
@@ -43,6 +47,13 @@ def dispute(services: Services, unit: Unit, planned: Deployment, draft: Deployme
     tell(services, unit, deployment_notice(services, current, "disputed", why), environment=current.environment)
     is_decided_anew = current.state in WAITING and current.state is not State.PLANNED
     return why, [Wake.of(current, Stage.CHECK_PERMISSION)] if is_decided_anew else []
+
+
+def _give_up(planned: Deployment) -> str:
+    return (
+        f"more than {MOST_SENDERS} accounts are named by now: somebody who knows the webhook's secret makes them up. Nothing "
+        f"that waits goes on; change the secret, and deploy this as your own act: tidegate delivery replay {planned.delivery_id}"
+    )
 
 
 def _claim(planned: Deployment, draft: Deployment) -> str:

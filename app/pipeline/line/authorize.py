@@ -23,6 +23,8 @@ def authorize(services: Services, deployment_id: str) -> Outcome:
 
 
 def _decide(services: Services, guard: Guard, deployment: Deployment) -> Move | Outcome:
+    if deployment.doubt is not None and deployment.doubt.is_hopeless:
+        return Move(State.DENIED, reason=deployment.doubt.why)
     judgement = decide_now(services, guard, deployment)
     case, decision = judgement.case, judgement.decision
     doubt = why_unsettled(deployment, case)

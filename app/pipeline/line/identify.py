@@ -5,6 +5,8 @@ The actor is the sender's account, never the payload's pusher or an e-mail.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from app.domain.deployment import Deployment, Stage, State, Trigger
 from app.domain.principal import Principal
 from app.pipeline.decide.judgement import active_principal
@@ -24,6 +26,8 @@ def _find(services: Services, guard: Guard, deployment: Deployment) -> Move:
     if (dispute := _why_disputed(deployment, grounds.pushers)) is not None:
         detail: dict[str, object] = {"account": deployment.actor.key, "pushed_by": sorted(grounds.pushers)}
         return Move(State.DENIED, detail, reason=dispute, remarks=(("disputed", dispute),))
+    if (doubtful := _why_another_repository(guard, deployment, grounds.other_numbers)) is not None:
+        return Move(State.DENIED, {"account": deployment.actor.key}, reason=doubtful, remarks=(("disputed", doubtful),))
     fault, principal = active_principal(guard.identity, deployment.actor)
     if principal is None:
         return Move(State.DENIED, {"account": deployment.actor.key}, reason=fault)
@@ -42,6 +46,22 @@ def _why_disputed(deployment: Deployment, pushers: frozenset[str]) -> str | None
         f"the delivery names {sender.key} ({sender.login}) as the sender, but the check before pushes saw {seen} bring "
         f"{deployment.ref} to {deployment.sha}; if it is right all the same, deploy it as your own act: "
         f"tidegate delivery replay {deployment.delivery_id}"
+    )
+
+
+def _why_another_repository(guard: Guard, deployment: Deployment, others: Sequence[int]) -> str | None:
+    """Say why the repository's number is not believed, or None. Acts and checked pushes are known by it, not by the name.
+
+    A configured number is compared when the delivery is planned (`Environment.deploys_event`).
+    """
+    environment, repository = guard.environment(deployment.environment), deployment.repository
+    is_bound = environment is not None and environment.repository_id is not None
+    if is_bound or deployment.is_rollback or not others:
+        return None
+    return (
+        f"the delivery says that {repository.key} has the number {repository.id}, and {deployment.environment} knows it by "
+        f"{' and '.join(map(str, others))}: a delivery is false, or the repository was made anew; set repository_id of "
+        f"{deployment.environment} in tidegate.toml to the number that the forge's API shows"
     )
 
 

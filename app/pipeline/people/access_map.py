@@ -6,7 +6,7 @@ people.toml is a source like the others: a process that has loaded a version of 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -19,13 +19,16 @@ from app.pipeline.people.adopt_file import PeopleFile, adopt_file
 from app.pipeline.people.scribe import Scribe
 from app.pipeline.ports.stores.unit import Store, Unit
 
+NumberOf = Callable[[str], str | None]  # the number that a forge says a login has
+
 
 @dataclass(slots=True)
 class StoredAccessMap:
     """The access map under one version of the configuration.
 
     `rules` are those of the configured sources. `people` is the version of people.toml, if there is one. At `linking_forges`
-    an account stands, from its first act on, for the person whom a source knows by the account's login.
+    an account stands, from its first act on, for the person whom a source knows by the account's login, if the forge itself says
+    that the login has the account's number: a delivery names both, and whoever knows its secret writes them.
     """
 
     store: Store
@@ -33,7 +36,7 @@ class StoredAccessMap:
     ids: Ids
     rules: Mapping[str, SourceRule]
     people: PeopleFile | None = None
-    linking_forges: frozenset[str] = frozenset()
+    linking_forges: Mapping[str, NumberOf] = field(default_factory=dict)
     _is_adopted: bool = field(default=False, init=False)
 
     def principal_of(self, account: Account) -> Principal | None:
@@ -147,16 +150,26 @@ class StoredAccessMap:
         """Link an account to the one active person whom a source knows by its login. From here on the account's id counts.
 
         A person who already has an account there gets no second one. Otherwise an account that is renamed to a freed login would
-        pass for that person.
+        pass for that person. Raises SourceUnavailable if the forge must be asked and cannot be.
         """
+        with self.store.reading() as unit:
+            subject = self._person_of_login(unit, account)
+        if subject is None or self.linking_forges[account.forge](account.login) != account.id:
+            return None
         with self.store.unit() as unit:
-            standings = self._judge(unit, unit.access.statements_of_login(account.login), [])
-            fitting = [s.principal.subject for s in standings if s.principal.active and s.principal.kind is PrincipalKind.HUMAN]
-            if len(fitting) != 1 or any(link.forge == account.forge for link in unit.access.links_of(fitting)):
-                return None
-            link = AccountLink(account.forge, account.id, fitting[0], LinkedBy.RULE, GATE_PRINCIPAL.subject, self.clock.now())
+            if self._person_of_login(unit, account) != subject:
+                return None  # it changed while the forge was asked
+            link = AccountLink(account.forge, account.id, subject, LinkedBy.RULE, GATE_PRINCIPAL.subject, self.clock.now())
             Scribe.of(self.clock, self.ids, GATE_ACCOUNT.key).link(unit, link)
             return self._principal_of_links(unit, account, [link])
+
+    def _person_of_login(self, unit: Unit, account: Account) -> str | None:
+        """Return the one active person of this login who has no account at the forge yet."""
+        standings = self._judge(unit, unit.access.statements_of_login(account.login), [])
+        fitting = [s.principal.subject for s in standings if s.principal.active and s.principal.kind is PrincipalKind.HUMAN]
+        if len(fitting) != 1 or any(link.forge == account.forge for link in unit.access.links_of(fitting)):
+            return None
+        return fitting[0]
 
     def _counting_links(self, links: Sequence[AccountLink]) -> list[AccountLink]:
         """Leave out links of a file that is no longer a source, and notes that an account was unlinked."""

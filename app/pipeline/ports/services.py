@@ -225,6 +225,7 @@ class Services:
     link_limit: Buckets = field(default_factory=lambda: Buckets(rate=0.1, burst=10))  # by subject
     proposal_limit: Buckets = field(default_factory=lambda: Buckets(rate=1 / 60, burst=10))  # by subject
     claim_limit: Buckets = field(default_factory=lambda: Buckets(rate=0.1, burst=10))  # rights that are asked for, by subject
+    vote_limit: Buckets = field(default_factory=lambda: Buckets(rate=0.5, burst=30))  # by subject: each asks git
     delivery_limits: DeliveryLimits = field(default_factory=lambda: DeliveryLimits.of(rate=20.0, burst=600))
 
     @property

@@ -67,7 +67,7 @@ def add_routes(blueprint: Blueprint, process: Process) -> None:
     def end(deployment: UUID) -> Response:
         who, body = person_here(process), read_body(CommentBody)
         with hiding_deployment(process, str(deployment)):
-            ended = cancel(process.services, str(deployment), who.principal, body.comment)
+            ended = cancel(process.services, str(deployment), who.principal, body.comment, session=who.session)
         return answer(deployment_answer(ended))
 
     @blueprint.post("/environments/<name>/rollback")

@@ -61,4 +61,7 @@ def add_routes(blueprint: Blueprint, process: Process) -> None:
 
 
 def _detail(process: Process, proposal: Proposal) -> ProposalDetail:
-    return detail_answer(proposal, process.clock.now(), diff_of(process.services.guard().policy, proposal))
+    """Describe a proposal. The difference holds the file in force, so a caller sees it who reads more than own proposals."""
+    policy = process.services.guard().policy
+    diff = diff_of(policy, proposal) if reader(process).reads_policies() else None
+    return detail_answer(proposal, process.clock.now(), diff)

@@ -39,6 +39,21 @@ def test_giteas_answer_is_understood_too() -> None:
         assert ForgeAccounts("gitea", forge.url).account_of(TOKEN) == Account("gitea", "5", "erin")
 
 
+def test_the_number_of_a_login_is_what_the_forge_says() -> None:
+    with serving() as forge:
+        accounts = ForgeAccounts("gogs", forge.url)
+        forge.answer = says(200, b'{"id": 5, "username": "Erin", "login": "Erin"}')
+        assert accounts.number_of("erin", TOKEN) == "5"
+        assert accounts.number_of("../erin") is None  # an answer about another login
+        forge.answer = says(404)
+        assert accounts.number_of("nobody") is None
+        forge.answer = says(403)
+        with pytest.raises(SourceUnavailable, match="does not say whose login erin is"):
+            accounts.number_of("erin")
+        assert [request.path for request in forge.requests][:2] == ["/api/v1/users/erin", "/api/v1/users/..%2Ferin"]
+        assert [request.headers.get("authorization") for request in forge.requests][:2] == [f"token {TOKEN}", None]
+
+
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_token_that_is_not_taken_is_the_callers_fault(status: int) -> None:
     with serving() as forge:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.domain.approval import ApprovalRule, ApprovalSettings, Verdict
 from app.domain.deployment import Progress, Stage, State, Trigger
-from app.domain.errors import Forbidden, NotAllowed, NotFound
+from app.domain.errors import Forbidden, NotAllowed, NotFound, RateLimited
 from app.domain.event import Account
 from app.integrations.policy.cedar import CedarPolicy
 from app.integrations.targets.protocol import Report
@@ -53,6 +53,19 @@ def test_looking_again_without_a_vote_changes_nothing(held: Held) -> None:
     before = held.line.actions(deployment)
     assert authorize(held.line.services, deployment.id).goes_on is False
     assert held.line.actions(deployment) == before and held.requests(deployment) == ["open"]
+
+
+def test_votes_are_limited_in_rate_before_git_is_asked_and_others_are_not_held_up(held: Held) -> None:
+    deployment = held.held()
+    for _ in range(30):
+        with pytest.raises(Forbidden):
+            held.vote(deployment, "erin")
+    held.line.repositories.fault = RuntimeError("git was asked")
+    with pytest.raises(RateLimited, match="erin has voted too often"):
+        held.vote(deployment, "erin")
+    held.line.repositories.fault = None
+    held.vote(deployment, "bob")
+    assert held.resumed(deployment).state is State.SUCCEEDED
 
 
 def test_a_reject_ends_it(held: Held) -> None:
@@ -302,6 +315,7 @@ VOTES = st.lists(
 def test_no_sequence_of_votes_lets_who_had_a_hand_in_it_count(
     held: Held, votes: list[tuple[str, Verdict]], author: str, by_robot: bool
 ) -> None:
+    held.line.clock.move(60)  # votes are limited in rate
     held.line.repositories.emails = [f"{author}@example.com"]
     actor = Account("gogs", "9", "robot") if by_robot else Account("gogs", "2", "alice")
     deployment = held.line.run(held.line.push(held.line.services.ids.new(), actor=actor))

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from app.domain.audit import AuditAction
 from app.domain.deployment import Progress, Stage, State
-from app.domain.errors import Forbidden, NotAllowed, NotFound, RepositoryUnavailable
+from app.domain.errors import Forbidden, NotAllowed, NotFound, RateLimited, RepositoryUnavailable
+from app.domain.session import StoredSession
 from app.integrations.policy.cedar import CedarPolicy
 from app.integrations.targets.protocol import Report
 from app.pipeline.approve.cancel import cancel
+from app.pipeline.ports.services import IssuerBinding
 from app.store.reads import Reads
 from tests.pipeline.approvals import POLICY, Held, holding
 from tests.pipeline.conftest import VERBS, Line, sha
@@ -81,6 +85,38 @@ def test_it_takes_the_right_by_name(held: Held, subject: str) -> None:
     with pytest.raises(Forbidden, match="no policy permits"):
         by(held, deployment.id, subject)
     assert held.line.now(deployment).state is State.HELD
+
+
+def test_it_is_judged_by_the_session_of_the_request_not_by_the_person_s_newest(held: Held) -> None:
+    """A stolen old session must not be lent the second factor of the owner's own."""
+    fresh = RIGHT.removesuffix(";") + " when { context.session.mfa_age < 900 };"
+    held.line.policy = CedarPolicy({"a.cedar": POLICY + fresh})  # type: ignore[assignment]
+    deployment, stolen, own = held.held(), held.in_person("bob", mfa=False), held.in_person("bob")
+    now = held.line.clock.now()
+    with held.line.services.store.unit() as unit:
+        for person in (stolen, own):
+            facts = person.session
+            unit.sessions.add(StoredSession(facts.id, facts.id, {}, now, now, now + timedelta(hours=1), facts))
+    services = held.line.services
+    former = services.guard
+    issuer = IssuerBinding("https://id.example", False, None, None, None, None)  # type: ignore[arg-type]
+    services = replace(services, guard=lambda: replace(former(), issuers={"corp": issuer}))
+    with pytest.raises(Forbidden):
+        cancel(services, deployment.id, stolen.principal, session=stolen.session)
+    assert held.line.now(deployment).state is State.HELD
+    assert cancel(services, deployment.id, own.principal, session=own.session).state is State.DENIED
+
+
+def test_a_refusal_is_audited_with_its_deployment_and_limited_in_rate(held: Held) -> None:
+    deployment = held.held()
+    for _ in range(10):
+        with pytest.raises(Forbidden):
+            by(held, deployment.id, "erin")
+    with pytest.raises(RateLimited):
+        by(held, deployment.id, "erin")
+    entries = [e for e in Reads(held.line.engine).audit(deployment_id=deployment.id) if e.action == AuditAction.RIGHT_REFUSED]
+    assert len(entries) == 10 and {(e.actor, e.detail["right"]) for e in entries} == {("erin", "cancel")}
+    assert by(held, deployment.id) is State.DENIED  # another person is not held up
 
 
 def test_an_agent_and_a_person_who_is_not_active_cancel_nothing(held: Held) -> None:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
+
+from app.domain.audit import AuditAction
 from app.domain.deployment import Stage, State
+from app.domain.errors import Forbidden, RateLimited, RepositoryUnavailable
+from app.domain.event import Account
 from app.domain.push import Baseline
 from app.integrations.policy.cedar import CedarPolicy
+from app.pipeline.approve.baseline import accept_history
+from app.store.reads import Reads
 from tests.integrations.repositories.test_mirror import Origin
-from tests.pipeline.conftest import Line
+from tests.pipeline.conftest import ALICE, BOB, Line
 from tests.pipeline.evidence.cast import check, found, push, released
 
 KNOWN = """
@@ -88,3 +95,31 @@ def test_a_rollback_in_between_is_what_stands(gate: Line, origin: Origin) -> Non
         connection.exec_driver_sql("UPDATE deployments SET state = 'failed' WHERE id = %s", (second.id,))
     gate.run(made, last=Stage.CHECK_PERMISSION)
     assert gate.policy.asked[-1].context["paths"] == ["second", "third"]
+
+
+def test_the_right_is_asked_for_before_git_is_and_a_refusal_is_audited_and_limited(
+    gate: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else whoever runs commands here could have anything fetched, and try for ever without a trace."""
+    right = '@id("alice") permit (principal == Principal::"alice", action == Action::"baseline", resource);'
+    gate.policy = CedarPolicy({"a.cedar": right})  # type: ignore[assignment]
+
+    def fetch(*_: object) -> str:
+        raise RepositoryUnavailable("git was asked")
+
+    monkeypatch.setattr(gate.services.guard().repositories, "fetch", fetch)
+
+    def accept_as(by: Account) -> None:
+        accept_history(gate.services, "production", "a" * 40, ref="refs/heads/main", reason="as it was", by=by)
+
+    for _ in range(10):
+        with pytest.raises(Forbidden, match="no policy permits bob to baseline to production"):
+            accept_as(BOB)
+    with pytest.raises(RateLimited):
+        accept_as(BOB)
+    refused = [entry for entry in Reads(gate.engine).audit() if entry.action == AuditAction.RIGHT_REFUSED]
+    assert len(refused) == 10 and {(e.actor, e.detail["right"], e.detail["sha"]) for e in refused} == {
+        ("bob", "baseline", "a" * 40)
+    }
+    with pytest.raises(RepositoryUnavailable, match="git was asked"):
+        accept_as(ALICE)

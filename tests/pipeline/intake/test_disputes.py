@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
-from app.domain.deployment import Deployment, Stage, State
+from app.domain.deployment import MOST_SENDERS, Deployment, Stage, State
 from app.domain.errors import Forbidden
 from app.domain.event import Account, Event, EventKind
 from app.domain.push import CheckedPush
@@ -163,6 +163,24 @@ def test_a_dispute_is_told_once_whatever_else_is_delivered(held: Held) -> None:
     assert len(alarms(line)) == 2  # a third account is news
 
 
+@pytest.mark.parametrize("last", [*BEFORE_DISPATCH, Stage.CONFIRM_DEPLOY])
+def test_invariant_15_ever_more_senders_end_the_deployment_and_are_not_told_for_ever(held: Held, last: Stage | None) -> None:
+    """Each new name voids the votes of before, so whoever knows the secret could hold it, and wake people, for ever."""
+    line = held.line
+    (made,) = sent(line, ALICE)
+    if last is not None:
+        line.run(made, last=last)
+    for number in range(700, 720):
+        assert sent(line, Account("gogs", str(number), f"stranger{number}")) == []
+    done = line.run(made)
+    assert done.state is (State.SUCCEEDED if last is Stage.CONFIRM_DEPLOY else State.DENIED)
+    assert len(alarms(line)) <= MOST_SENDERS and line.actions(made).count("deployment:disputed") <= MOST_SENDERS
+    assert len(line.target.started) == int(last is Stage.CONFIRM_DEPLOY)
+    assert "more than 4 accounts are named" in refused(line) and "tidegate delivery replay" in refused(line)
+    assert done.delivery_id is not None
+    assert line.run(replay(line.services, done.delivery_id, BOB)[0]).state is State.SUCCEEDED
+
+
 def test_approvals_of_before_do_not_settle_a_dispute(held: Held) -> None:
     line = held.line
     ask(line, TWO_PEOPLE)
@@ -262,16 +280,68 @@ def test_any_of_those_who_pushed_the_same_change_in_turn_may_be_the_sender(held:
 @pytest.mark.parametrize(
     "note",
     [
-        {"account": "gogs:66", "old": sha("elsewhere")},
         {"account": "gogs:66", "ref": "refs/heads/topic"},
         {"account": "gogs:66", "to": "another"},
         {"account": "", "old": ""},
     ],
-    ids=["from another commit", "to another ref", "to another commit", "of an earlier release"],
+    ids=["to another ref", "to another commit", "of an earlier release"],
 )
 def test_a_push_of_something_else_says_nothing_about_the_sender(held: Held, note: dict[str, str]) -> None:
     checked(held.line, **note)
     assert held.line.run(sent(held.line, ALICE)[0]).state is State.SUCCEEDED
+
+
+def test_a_false_former_commit_does_not_hide_from_the_check_who_pushed(held: Held) -> None:
+    """The body says whence the ref came, and whoever knows the secret writes the body."""
+    line = held.line
+    checked(line, "gogs:66", old=sha("elsewhere"))
+    done = line.run(sent(line, ALICE, former="zero")[0])
+    assert done.state is State.DENIED and line.target.started == []
+    assert "the check before pushes saw gogs:66" in (done.reason or "")
+
+
+def test_of_several_pushes_to_a_commit_the_one_from_the_named_former_commit_counts(held: Held) -> None:
+    line = held.line
+    checked(line, "gogs:66", old=sha("elsewhere"))
+    checked(line, "gogs:2", old=sha("zero"))
+    assert line.run(sent(line, ALICE, former="zero")[0]).state is State.SUCCEEDED
+
+
+def numbered(line: Line, actor: Account, number: int, word: str = "one") -> Deployment:
+    """Deliver that this account pushed `word` to main of a repository of the same name with this number."""
+    line.repositories.heads.setdefault(MAIN, []).append(sha(word))
+    repository = replace(REPOSITORY, id=number)
+    (made,) = line.deliver(Event(EventKind.PUSH, repository, MAIN, None, sha(word), actor))
+    return made
+
+
+def test_a_false_number_of_the_repository_hides_neither_the_dispute_nor_what_the_check_saw(held: Held) -> None:
+    """Acts and checked pushes are known by the number, and whoever knows the secret writes the number, too."""
+    line = held.line
+    assert line.run(sent(line, BOB, "zero")[0]).state is State.SUCCEEDED
+    checked(line, "gogs:66")
+    done = line.run(numbered(line, ALICE, 999))
+    assert done.state is State.DENIED and len(line.target.started) == 1
+    assert "has the number 999, and production knows it by 1:" in (done.reason or "")
+    assert "set repository_id of production in tidegate.toml" in (done.reason or "")
+    assert len(alarms(line)) == 1
+    assert line.run(sent(line, BOB, "two")[0]).state is State.SUCCEEDED  # the true one is not held up by a false one
+
+
+@pytest.mark.parametrize("numbers", [(1, 999), (999, 1)])
+def test_before_the_first_release_two_numbers_of_one_name_are_both_refused(held: Held, numbers: tuple[int, int]) -> None:
+    line = held.line
+    both = [numbered(line, ALICE, number) for number in numbers]
+    assert [line.run(made).state for made in both] == [State.DENIED, State.DENIED] and line.target.started == []
+
+
+def test_with_repository_id_set_false_numbers_are_ignored_and_hold_up_nothing(held: Held) -> None:
+    line = held.line
+    numbered(line, ALICE, 999)
+    line.environments[:] = [environment(repository_id=1)]
+    assert line.run(sent(line, ALICE)[0]).state is State.SUCCEEDED
+    again = Event(EventKind.PUSH, replace(REPOSITORY, id=999), MAIN, None, sha("two"), ALICE)
+    assert line.deliver(again) == []
 
 
 def test_a_tag_s_sender_is_held_against_the_check_whatever_the_tag_named_before(held: Held) -> None:

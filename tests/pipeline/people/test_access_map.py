@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Engine
 
 from app.domain.access import AccountLink, Group, Identity, LinkedBy, Page
+from app.domain.errors import SourceUnavailable
 from app.domain.event import Account
 from app.domain.principal import PrincipalKind
 from app.domain.session import Session, StoredSession
@@ -243,8 +244,33 @@ def test_an_account_that_stands_for_whom_no_source_knows_proves_nobody(engine: E
     assert people.principal_of(Account("gogs", "9", "ghost")) is None
 
 
+NUMBERS = {"alice": "1", "bob": "3", "twin": "5", "off": "5", "a@example.com": "5", "robot": "67"}  # as the forge says
+
+
+def test_by_rule_an_account_is_linked_only_if_the_forge_says_that_the_login_has_its_number(engine: Engine, folder: Path) -> None:
+    """Whoever knows a webhook's secret can send their own number with somebody else's login: a link for good, everywhere."""
+    asked: list[str] = []
+
+    def number_of(login: str) -> str | None:
+        asked.append(login)
+        if len(asked) == 1:
+            raise SourceUnavailable("the forge does not answer")
+        return NUMBERS.get(login)
+
+    people = access_map(engine, folder, None, PUSHED, linking_forges={"gogs": number_of})
+    say(people, PUSHED, Page((somebody("alice@example.com", login="alice"), somebody("carol", login="carol"))))
+    with pytest.raises(SourceUnavailable):
+        people.principal_of(Account("gogs", "1", "alice"))
+    assert people.principal_of(Account("gogs", "666", "alice")) is None
+    assert people.principal_of(Account("gogs", "666", "carol")) is None  # the forge has no such user
+    assert people.principal_of(Account("gogs", "666", "nobody-here")) is None
+    assert [e for e in Reads(engine).audit() if e.action == "access:linked"] == []
+    assert (people.principal_of(Account("gogs", "1", "alice")) or pytest.fail()).subject == "alice@example.com"
+    assert asked == ["alice", "alice", "carol", "alice"]
+
+
 def test_by_rule_an_account_is_linked_by_its_login_once_and_by_its_id_from_then_on(engine: Engine, folder: Path) -> None:
-    people = access_map(engine, folder, None, PUSHED, linking_forges=frozenset({"gogs"}))
+    people = access_map(engine, folder, None, PUSHED, linking_forges={"gogs": NUMBERS.get})
     say(people, PUSHED, Page((somebody("alice@example.com", login="Alice"), somebody("bob", login="bob"))))
     alice = people.principal_of(Account("gogs", "1", "alice"))
     assert alice is not None and alice.subject == "alice@example.com"
@@ -257,7 +283,7 @@ def test_by_rule_an_account_is_linked_by_its_login_once_and_by_its_id_from_then_
 
 
 def test_no_rule_links_by_a_login_that_several_have_or_that_is_inactive(engine: Engine, folder: Path) -> None:
-    people = access_map(engine, folder, None, PUSHED, linking_forges=frozenset({"gogs"}))
+    people = access_map(engine, folder, None, PUSHED, linking_forges={"gogs": NUMBERS.get})
     said = (
         somebody("a", login="twin"),
         somebody("b", login="TWIN"),
@@ -269,7 +295,7 @@ def test_no_rule_links_by_a_login_that_several_have_or_that_is_inactive(engine: 
 
 
 def test_an_account_that_was_unlinked_is_not_linked_by_rule_again(engine: Engine, folder: Path, line: Line) -> None:
-    people = access_map(engine, folder, None, PUSHED, linking_forges=frozenset({"gogs"}))
+    people = access_map(engine, folder, None, PUSHED, linking_forges={"gogs": NUMBERS.get})
     say(people, PUSHED, Page((somebody("alice", login="alice"),)))
     assert people.principal_of(ALICE) is not None
     former = line.services.guard
@@ -281,7 +307,7 @@ def test_an_account_that_was_unlinked_is_not_linked_by_rule_again(engine: Engine
 
 
 def test_no_rule_links_a_second_account_to_somebody_or_an_account_to_a_machine(engine: Engine, folder: Path) -> None:
-    people = access_map(engine, folder, None, PUSHED, linking_forges=frozenset({"gogs"}))
+    people = access_map(engine, folder, None, PUSHED, linking_forges={"gogs": NUMBERS.get})
     machine = replace(somebody("robot", login="robot"), kind=PrincipalKind.MACHINE)
     say(people, PUSHED, Page((somebody("alice", login="alice"), machine)))
     assert people.principal_of(ALICE) is not None

@@ -18,7 +18,10 @@ class Acts(Protocol):
         ...
 
     def grounds(self, deployment: Deployment) -> Grounds:
-        """Return the version of the access map, and who was allowed to make this change of the ref; one statement."""
+        """Return the access map's version, who was allowed to make this change, and other numbers of the repository.
+
+        One statement.
+        """
         ...
 
     def dispute(self, deployment: Deployment, doubt: Doubt) -> None:
