@@ -214,11 +214,23 @@ class Arrival:
 class Grounds:
     """What the first stage starts from: the version of the access map, and the accounts that the check before pushes saw.
 
-    `pushers` are the accounts (`FORGE:ID`) that were allowed to make the deployment's change of its ref.
+    `pushers` are the accounts (`FORGE:ID`) that were allowed to make the deployment's change of its ref. `others` were allowed
+    to bring the ref to the same commit, but from another one than the delivery says.
     """
 
     access_version: int
     pushers: frozenset[str]
+    others: frozenset[str]
+
+    def why_not_from(self, sender: str) -> frozenset[str]:
+        """List the accounts that were seen in the sender's place; none if nothing speaks against the sender.
+
+        The former commit is the delivery's own word. So if the check saw the ref come to this commit, but never from there,
+        nobody but the sender may have been seen.
+        """
+        seen = self.pushers or self.others
+        is_proven = sender in seen if self.pushers else seen <= {sender}
+        return frozenset() if is_proven else seen - {sender}
 
 
 @dataclass(frozen=True, slots=True)

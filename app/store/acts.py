@@ -40,11 +40,13 @@ SELECT {_LATEST}, (SELECT sha FROM newest) AS stands_on,
 FROM (SELECT 1) AS one LEFT JOIN latest ON true
 """).columns(*table.c)  # noqa: S608 - names of ours only
 _GROUNDS = text("""
-SELECT coalesce((SELECT version FROM access_version), 0) AS access_version, ARRAY(
-    SELECT DISTINCT account FROM checked_pushes
+WITH seen AS (
+    SELECT account, CAST(:old AS text) IS NULL OR old = :old AS fits FROM checked_pushes
     WHERE forge = :forge AND repository_id = :repository_id AND ref = :ref AND sha = :sha AND account <> ''
-    AND (CAST(:old AS text) IS NULL OR old = :old)
-) AS pushers
+)
+SELECT coalesce((SELECT version FROM access_version), 0) AS access_version,
+    ARRAY(SELECT DISTINCT account FROM seen WHERE fits) AS pushers,
+    ARRAY(SELECT DISTINCT account FROM seen WHERE NOT fits) AS others
 """)
 _DISPUTE = text("""
 UPDATE deployments SET doubt = CAST(:doubt AS jsonb),
@@ -73,7 +75,7 @@ class SqlActs:
         """
         old = None if deployment.trigger is Trigger.TAG else deployment.before or "0" * len(deployment.sha)
         row = self.connection.execute(_GROUNDS, _act_of(deployment) | {"old": old}).one()
-        return Grounds(row.access_version, frozenset(row.pushers))
+        return Grounds(row.access_version, frozenset(row.pushers), frozenset(row.others))
 
     def dispute(self, deployment: Deployment, doubt: Doubt) -> None:
         """Note that it is not proven who acted; hold the deployment if it was permitted and is not dispatched yet."""

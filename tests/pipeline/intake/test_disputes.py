@@ -262,16 +262,35 @@ def test_any_of_those_who_pushed_the_same_change_in_turn_may_be_the_sender(held:
 @pytest.mark.parametrize(
     "note",
     [
-        {"account": "gogs:66", "old": sha("elsewhere")},
         {"account": "gogs:66", "ref": "refs/heads/topic"},
         {"account": "gogs:66", "to": "another"},
         {"account": "", "old": ""},
     ],
-    ids=["from another commit", "to another ref", "to another commit", "of an earlier release"],
+    ids=["to another ref", "to another commit", "of an earlier release"],
 )
 def test_a_push_of_something_else_says_nothing_about_the_sender(held: Held, note: dict[str, str]) -> None:
     checked(held.line, **note)
     assert held.line.run(sent(held.line, ALICE)[0]).state is State.SUCCEEDED
+
+
+@pytest.mark.parametrize("senders_own", [False, True], ids=["only another's push", "also an earlier one of the sender"])
+def test_a_delivery_that_names_a_former_commit_that_no_push_came_from_does_not_evade_the_check(
+    held: Held, *, senders_own: bool
+) -> None:
+    """The former commit is the delivery's own word: who knows the secret could name any, so that no note fits it."""
+    line = held.line
+    checked(line, "gogs:66", old=sha("where main truly stood"))
+    if senders_own:
+        checked(line, "gogs:2", old=sha("where main stood long ago"))
+    done = line.run(sent(line, ALICE, former="made up")[0])
+    assert done.state is State.DENIED and line.target.started == [] and len(alarms(line)) == 1
+    assert f"saw gogs:66 bring {MAIN} to {sha('one')}, and never from {sha('made up')}" in (done.reason or "")
+
+
+def test_the_sender_s_own_push_from_elsewhere_speaks_against_nobody(held: Held) -> None:
+    """As after a race: git asks the check again, with the commit on which the ref stands by then."""
+    checked(held.line, "gogs:2", old=sha("elsewhere"))
+    assert held.line.run(sent(held.line, ALICE)[0]).state is State.SUCCEEDED and alarms(held.line) == []
 
 
 def test_a_tag_s_sender_is_held_against_the_check_whatever_the_tag_named_before(held: Held) -> None:
