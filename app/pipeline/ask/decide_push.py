@@ -76,6 +76,7 @@ class _PushFacts:
     principal: Principal
     session: Session | None
     owners: Mapping[str, str]
+    committers: frozenset[str]
     agents: frozenset[str]
     freezes: Mapping[str, tuple[str, ...]]
     now: datetime
@@ -140,6 +141,7 @@ def _push_facts(services: Services, guard: Guard, wanted: PushRequest, *, resour
         principal=principal,
         session=session,
         owners=guard.identity.owners_of(emails),
+        committers=_committers(guard, wanted),
         agents=frozenset(email for p in claimants if p.kind is PrincipalKind.AGENT for email in p.emails),
         freezes=freezes,
         now=now,
@@ -157,7 +159,7 @@ def _decide(services: Services, guard: Guard, wanted: PushRequest, *, update: Re
         guard,
         tuple(environments),
         Act(update.event, update.ref, update.sha, wanted.account.login),
-        _evidence(update, inspection, facts.owners),
+        _evidence(update, inspection, facts),
         tuple(sorted({name for environment in environments for name in facts.freezes[environment.name]})),
         facts.now,
         facts.session,
@@ -174,12 +176,24 @@ def _decide(services: Services, guard: Guard, wanted: PushRequest, *, update: Re
     return _Outcome(update, ref_decision, decision)
 
 
-def _evidence(update: RefUpdate, inspection: Inspection, owners: Mapping[str, str]) -> dict[str, Any]:
+def _committers(guard: Guard, wanted: PushRequest) -> frozenset[str]:
+    forge = guard.forges.get(wanted.repository.forge)
+    return forge.committers if forge is not None else frozenset()
+
+
+def _unknown_authors(update: RefUpdate, facts: _PushFacts) -> list[str]:
+    """List the e-mails that belong to no active person. What the forge committed is judged by its author."""
+    own = {email for email in update.emails if email.casefold() in facts.committers}
+    strange = {email for email in update.emails if email.casefold() not in facts.owners}
+    return sorted((strange | own) - (own & update.committers))
+
+
+def _evidence(update: RefUpdate, inspection: Inspection, facts: _PushFacts) -> dict[str, Any]:
     """Return what the instance says, as evidence. Signatures are not verified here, so there are none."""
     here = {"signatures": Signatures.NONE.value, "checked_at_push": True}
     if is_zero(update.new):
         return {**NOTHING_NEW, **here, "authors_known": True, "unknown_authors": [], "forced": True}
-    unknown = sorted({email for email in update.emails if email.casefold() not in owners})
+    unknown = _unknown_authors(update, facts)
     paths, are_all = path_facts(update.paths)
     return {
         **content_facts(inspection),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -51,6 +51,7 @@ class Brought:
 
     changes: Changes | None = None
     commit_of: Mapping[str, str] = field(default_factory=dict)
+    committers: frozenset[str] = frozenset()
 
 
 NOTHING_BROUGHT = Brought()
@@ -98,7 +99,8 @@ class DecideUpdate(_Model):
         changes = parse(self.log.encode()) if self.log is not None else brought.changes
         emails, paths = tuple(self.emails), tuple(self.paths)
         bases = None if self.bases is None else tuple(self.bases)
-        return RefUpdate(**fields, emails=emails, paths=paths, changes=changes, bases=bases, commit_of=brought.commit_of)
+        update = RefUpdate(**fields, emails=emails, paths=paths, changes=changes, bases=bases)
+        return replace(update, commit_of=brought.commit_of, committers=brought.committers)
 
 
 class DecideRequest(_Model):

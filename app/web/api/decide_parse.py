@@ -3,7 +3,8 @@
 The form, as `app/integrations/forges/pre_receive.sh` writes it: `updates` has one line for each ref, `OLD NEW FORCED COMMIT REF`
 (FORCED: yes, no or unknown; COMMIT may be `-`). Fields `NAME.N` belong to its N-th line. Everything is bytes, in forms as in git.
 
-- From `check=2` on: `commits.N`, `paths.N` and `log.N`, whole if they end with a mark (`decide_lists.py`).
+- From `check=2` on: `commits.N`, `paths.N` and `log.N`, whole if they end with a mark (`decide_lists.py`). Only these tell
+  the e-mails of authors and committers apart.
 - Earlier checks send no `check`, and `emails.N`, `paths.N` and `log.N`; if some are missing or cut off, the field is
   `emails_part.N`, `paths_part.N` or `log_part.N`. E-mails stand in `<>`, and paths as git quotes them, one a line.
 """
@@ -105,7 +106,8 @@ def _read(line: str, fields: Mapping[str, bytes], number: int, version: int) -> 
         "bases": list(commits.bases(sha)),
     }
     commit_of = {_email(email): first for email, first in commits.emails.items()}
-    return update | facts, Brought(_changes(fields.get(f"log.{number}")), commit_of)
+    authors = {_email(email) for email in commits.emails if email not in commits.committers}
+    return update | facts, Brought(_changes(fields.get(f"log.{number}")), commit_of, frozenset(commit_of) - authors)
 
 
 def _changes(log: bytes | None) -> Changes | None:
