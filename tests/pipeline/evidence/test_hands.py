@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from app.domain.deployment import State
@@ -121,3 +123,17 @@ def test_a_forced_push_that_keeps_some_of_another_persons_push_names_that_person
     origin.git("reset", "-q", "--hard", kept)
     evidence = found(gate, push(gate, left, origin.commit("instead")))
     assert evidence["involved_known"] and "bob" in evidence["involved"]
+
+
+def test_everybody_who_brought_what_a_forced_push_left_behind_had_a_hand_in_what_it_keeps(gate: Line, origin: Origin) -> None:
+    """A second push of the same commit, such as a new branch on it, does not take the place of the first one's account."""
+    base = origin.commit("base")
+    assert gate.run(push(gate, None, base)).state is State.SUCCEEDED
+    gate.identity.people["gogs:5"] = replace(gate.identity.people["gogs:3"], subject="dana")
+    kept = origin.commit("kept")
+    left = origin.commit("left")
+    push_aside(gate, base, left, TOPIC, DANA)
+    push_aside(gate, None, left, "refs/heads/copy", BOB)
+    origin.git("reset", "-q", "--hard", kept)
+    evidence = found(gate, push(gate, left, origin.commit("instead")))
+    assert evidence["involved_known"] and {"bob", "dana"} <= set(evidence["involved"])
