@@ -8,7 +8,7 @@ caught at deployment (`line/authorize.py`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -23,6 +23,7 @@ from app.domain.session import Session
 from app.domain.signature import Signatures
 from app.domain.text import plain_line
 from app.pipeline.ask.culprits import culprits
+from app.pipeline.ask.repository_meant import repository_meant, resource_of
 from app.pipeline.decide.case import Act, Case
 from app.pipeline.decide.judgement import active_principal, decide, record_of, remember_policy
 from app.pipeline.decide.what_if import explain
@@ -88,7 +89,8 @@ def decide_push(services: Services, wanted: PushRequest) -> PushAnswer:
     Raises StoreUnavailable; then nothing was decided.
     """
     guard = services.guard()
-    outcomes = _outcomes(services, guard, wanted)
+    meant = replace(wanted, repository=repository_meant(services, guard, wanted.repository))
+    outcomes = _outcomes(services, guard, meant)
     answer = PushAnswer(
         services.ids.new(),
         bool(outcomes) and all(outcome.ref_decision.effect is Effect.ALLOW for outcome in outcomes),
@@ -102,7 +104,7 @@ def _outcomes(services: Services, guard: Guard, wanted: PushRequest) -> list[_Ou
     if len(wanted.updates) > MOST_UPDATES:
         why = f"at most {MOST_UPDATES} refs are decided at once: push in parts"
         return [_denial(wanted.updates[0], why)]
-    fault, resource = _resource(guard, wanted.repository)
+    fault, resource = resource_of(guard, wanted.repository)
     if resource is None:
         return [_denial(update, fault) for update in wanted.updates]
     fault, principal = active_principal(guard.identity, wanted.account)
@@ -110,21 +112,6 @@ def _outcomes(services: Services, guard: Guard, wanted: PushRequest) -> list[_Ou
         return [_denial(update, fault) for update in wanted.updates]
     facts = _push_facts(services, guard, wanted, resource=resource, principal=principal)
     return [_decide(services, guard, wanted, update=update, facts=facts) for update in wanted.updates]
-
-
-def _resource(guard: Guard, repository: Repository) -> tuple[str, str | None]:
-    """Spell the repository as tidegate.toml does, else as the policies do. Or say why it is unclear which one is meant.
-
-    The forge passes the name on as the pusher typed it, in upper or lower case: by that a `forbid` could be evaded.
-    """
-    same_name = {e.repository for e in guard.environments if e.repository.casefold() == repository.key.casefold()}
-    spelled = {e.repository for e in guard.environments if e.is_of(repository)}
-    if same_name and not spelled:
-        return f"{repository.key} has the number {repository.id}, and is not the one that the configuration means", None
-    spelled = spelled or {name for name in guard.policy.repositories if name.casefold() == repository.key.casefold()}
-    if len(spelled) > 1:
-        return f"the gate's configuration spells this repository in several ways: {', '.join(sorted(spelled))}", None
-    return "", spelled.pop() if spelled else repository.key.lower()
 
 
 def _push_facts(services: Services, guard: Guard, wanted: PushRequest, *, resource: str, principal: Principal) -> _PushFacts:
