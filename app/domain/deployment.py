@@ -187,7 +187,7 @@ class Course(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class EarlierActs:
     """How a ref came to a commit before, in one environment. `latest`: the newest act that brought it there, if any.
 
     `stands_on`: the commit of the ref's newest act. `is_repeated`: an act with the same former commit is known. Two facts about

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from app.domain.deployment import Arrival, Deployment, Doubt, Grounds, Trigger
+from app.domain.deployment import Deployment, Doubt, EarlierActs, Grounds, Trigger
 from app.store.audit import as_json
 from app.store.deployments import deployment_from, doubt_json
 from app.store.schema.line import deployments as table
@@ -16,7 +16,7 @@ from app.store.schema.line import deployments as table
 # commit asks. A delivery without a former commit comes from the commit that the ref stands on.
 _SAME_REF = "forge = :forge AND repository_id = :repository_id AND ref = :ref AND trigger IN ('push', 'tag', 'release')"
 _LATEST = ", ".join(f'latest."{c.name}"' for c in table.c)
-_ARRIVAL = text(f"""
+_EARLIER = text(f"""
 WITH latest AS (
     SELECT * FROM deployments WHERE {_SAME_REF} AND sha = :sha AND environment = :environment ORDER BY act DESC LIMIT 1
 ), newest AS (
@@ -62,11 +62,11 @@ class SqlActs:
 
     connection: Connection
 
-    def arrival(self, deployment: Deployment, *, before: str | None) -> Arrival:
+    def earlier(self, deployment: Deployment, *, before: str | None) -> EarlierActs:
         """Tell how the ref of this new deployment came to its commit before. `before`: None if the delivery does not say."""
-        row = self.connection.execute(_ARRIVAL, _act_of(deployment) | {"before": before}).one()
+        row = self.connection.execute(_EARLIER, _act_of(deployment) | {"before": before}).one()
         latest = deployment_from(row) if row.id is not None else None
-        return Arrival(latest, row.stands_on, row.is_repeated, row.has_left, row.was_at_former)
+        return EarlierActs(latest, row.stands_on, row.is_repeated, row.has_left, row.was_at_former)
 
     def grounds(self, deployment: Deployment) -> Grounds:
         """Return the version of the access map, and who was allowed to make this change of the ref; one statement.
