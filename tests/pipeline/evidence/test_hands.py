@@ -8,11 +8,11 @@ import pytest
 
 from app.domain.deployment import State
 from app.domain.errors import Forbidden
-from app.domain.event import Account
+from app.domain.event import Account, Event, EventKind
 from app.integrations.policy.cedar import CedarPolicy
 from tests.integrations.repositories.test_mirror import Origin
 from tests.pipeline.approvals import POLICY, Held, holding
-from tests.pipeline.conftest import ALICE, BOB, Line
+from tests.pipeline.conftest import ALICE, BOB, REPOSITORY, Line
 from tests.pipeline.evidence.cast import check, found, merge, push, push_aside
 from tests.pipeline.evidence.test_committer import with_committer
 
@@ -137,3 +137,17 @@ def test_everybody_who_brought_what_a_forced_push_left_behind_had_a_hand_in_what
     origin.git("reset", "-q", "--hard", kept)
     evidence = found(gate, push(gate, left, origin.commit("instead")))
     assert evidence["involved_known"] and {"bob", "dana"} <= set(evidence["involved"])
+
+
+@pytest.mark.parametrize(("name", "is_known"), [("mallory/own", False), ("Acme/SHOP", True)])
+def test_a_delivery_of_another_repository_says_nothing_about_this_one_whatever_number_it_names(
+    gate: Line, origin: Origin, name: str, *, is_known: bool
+) -> None:
+    """Its secret is good for the name that it gives; the number in the body is its sender's word."""
+    base = origin.commit("base")
+    assert gate.run(push(gate, None, base)).state is State.SUCCEEDED
+    lost = origin.commit("lost")
+    elsewhere = replace(REPOSITORY, full_name=name)
+    gate.deliver(Event(EventKind.PUSH, elsewhere, TOPIC, base, lost, BOB))
+    evidence = found(gate, push(gate, lost, origin.commit("next")))
+    assert evidence["involved_known"] == is_known and evidence["unpushed"] == ([] if is_known else [lost])
