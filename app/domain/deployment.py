@@ -195,7 +195,7 @@ class Course(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class EarlierActs:
     """How a ref came to a commit before, in one environment. `latest`: the newest act that brought it there, if any.
 
     `stands_on`: the commit of the ref's newest act. `is_repeated`: an act with the same former commit is known. Two facts about
@@ -222,13 +222,25 @@ class Arrival:
 class Grounds:
     """What the first stage starts from: the version of the access map, and what is known of the act from elsewhere.
 
-    `pushers` are the accounts (`FORGE:ID`) that the check before pushes allowed to make the deployment's change of its ref.
-    `other_numbers` are numbers under which the environment knows a repository of this name: that of its release, if any.
+    `pushers` are the accounts (`FORGE:ID`) that were allowed to make the deployment's change of its ref. `others` were allowed
+    to bring the ref to the same commit, but from another one than the delivery says. `other_numbers` are numbers under which the
+    environment knows a repository of this name: that of its release, if any.
     """
 
     access_version: int
     pushers: frozenset[str]
+    others: frozenset[str]
     other_numbers: tuple[int, ...] = ()
+
+    def why_not_from(self, sender: str) -> frozenset[str]:
+        """List the accounts that were seen in the sender's place; none if nothing speaks against the sender.
+
+        The former commit is the delivery's own word. So if the check saw the ref come to this commit, but never from there,
+        nobody but the sender may have been seen.
+        """
+        seen = self.pushers or self.others
+        is_proven = sender in seen if self.pushers else seen <= {sender}
+        return frozenset() if is_proven else seen - {sender}
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ class RefUpdate:
     `new`. `forced` tells whether `old` is left behind. `emails` are those of new commits, and `paths` the changed ones;
     `emails_known` and `paths_known` tell whether these lists are whole. `changes` are for content inspection. `bases` are the
     commits that the new ones were told apart by (None: the check did not say). `commit_of` names a commit for each e-mail.
+    `committers` are those of `emails` that stand only as a committer's (none, if the check did not tell them apart).
     """
 
     ref: str
@@ -34,6 +35,7 @@ class RefUpdate:
     changes: Changes | None = None
     bases: tuple[str, ...] | None = None
     commit_of: Mapping[str, str] = field(default_factory=dict)
+    committers: frozenset[str] = frozenset()
 
     @property
     def event(self) -> str:

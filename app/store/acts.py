@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from app.domain.deployment import Arrival, Deployment, Doubt, Grounds, Trigger
+from app.domain.deployment import Deployment, Doubt, EarlierActs, Grounds, Trigger
 from app.store.audit import as_json
 from app.store.schema.deployment_rows import deployment_from, doubt_json
 from app.store.schema.line import deployments as table
@@ -16,7 +16,7 @@ from app.store.schema.line import deployments as table
 # commit asks. A delivery without a former commit comes from the commit that the ref stands on.
 _SAME_REF = "forge = :forge AND repository_id = :repository_id AND ref = :ref AND trigger IN ('push', 'tag', 'release')"
 _LATEST = ", ".join(f'latest."{c.name}"' for c in table.c)
-_ARRIVAL = text(f"""
+_EARLIER = text(f"""
 WITH latest AS (
     SELECT * FROM deployments WHERE {_SAME_REF} AND sha = :sha AND environment = :environment ORDER BY act DESC LIMIT 1
 ), newest AS (
@@ -43,7 +43,7 @@ FROM (SELECT 1) AS one LEFT JOIN latest ON true
 # The release that stands tells the number of the repository; before the first one, any other number of the name is told.
 _GROUNDS = text("""
 WITH seen AS (
-    SELECT account, old FROM checked_pushes
+    SELECT account, CAST(:old AS text) IS NULL OR old = :old AS fits FROM checked_pushes
     WHERE forge = :forge AND repository_id = :repository_id AND ref = :ref AND sha = :sha AND account <> ''
 ), released AS (
     SELECT forge, full_name, repository_id FROM deployments WHERE environment = :environment AND state = 'succeeded'
@@ -54,13 +54,13 @@ WITH seen AS (
     SELECT forge, full_name, repository_id FROM deployments
     WHERE environment = :environment AND NOT EXISTS (SELECT FROM released)
 )
-SELECT coalesce((SELECT version FROM access_version), 0) AS access_version, ARRAY(
-    SELECT DISTINCT account FROM seen
-    WHERE CAST(:old AS text) IS NULL OR old = :old OR NOT EXISTS (SELECT FROM seen WHERE old = :old)
-) AS pushers, ARRAY(
-    SELECT DISTINCT repository_id FROM numbers
-    WHERE forge = :forge AND lower(full_name) = lower(:full_name) AND repository_id <> :repository_id ORDER BY 1
-) AS other_numbers
+SELECT coalesce((SELECT version FROM access_version), 0) AS access_version,
+    ARRAY(SELECT DISTINCT account FROM seen WHERE fits) AS pushers,
+    ARRAY(SELECT DISTINCT account FROM seen WHERE NOT fits) AS others,
+    ARRAY(
+        SELECT DISTINCT repository_id FROM numbers
+        WHERE forge = :forge AND lower(full_name) = lower(:full_name) AND repository_id <> :repository_id ORDER BY 1
+    ) AS other_numbers
 """)
 _DISPUTE = text("""
 UPDATE deployments SET doubt = CAST(:doubt AS jsonb),
@@ -76,11 +76,11 @@ class SqlActs:
 
     connection: Connection
 
-    def arrival(self, deployment: Deployment, *, before: str | None) -> Arrival:
+    def earlier(self, deployment: Deployment, *, before: str | None) -> EarlierActs:
         """Tell how the ref of this new deployment came to its commit before. `before`: None if the delivery does not say."""
-        row = self.connection.execute(_ARRIVAL, _act_of(deployment) | {"before": before}).one()
+        row = self.connection.execute(_EARLIER, _act_of(deployment) | {"before": before}).one()
         latest = deployment_from(row) if row.id is not None else None
-        return Arrival(latest, row.stands_on, row.is_repeated, row.has_left, row.was_at_former)
+        return EarlierActs(latest, row.stands_on, row.is_repeated, row.has_left, row.was_at_former)
 
     def grounds(self, deployment: Deployment) -> Grounds:
         """Return the access map's version, who was allowed to make this change, and other numbers of the repository.
@@ -90,7 +90,7 @@ class SqlActs:
         old = None if deployment.trigger is Trigger.TAG else deployment.before or "0" * len(deployment.sha)
         repository = deployment.repository.full_name
         row = self.connection.execute(_GROUNDS, _act_of(deployment) | {"old": old, "full_name": repository}).one()
-        return Grounds(row.access_version, frozenset(row.pushers), tuple(row.other_numbers))
+        return Grounds(row.access_version, frozenset(row.pushers), frozenset(row.others), tuple(row.other_numbers))
 
     def dispute(self, deployment: Deployment, doubt: Doubt) -> None:
         """Note that it is not proven who acted; hold the deployment if it was permitted and is not dispatched yet."""

@@ -46,6 +46,7 @@ SELECT event ->> 'kind' AS kind, event ->> 'ref' AS ref, event ->> 'after' AS sh
     event #>> '{actor,forge}' AS actor_forge, event #>> '{actor,id}' AS actor_id, event #>> '{actor,login}' AS actor_login
 FROM deliveries WHERE forge = :forge AND event ->> 'after' = ANY(:shas) AND event IS NOT NULL
     AND event #>> '{repository,id}' = CAST(CAST(:repository_id AS bigint) AS text)
+    AND lower(event #>> '{repository,full_name}') = lower(CAST(:full_name AS text))
 UNION SELECT 'tag', ref, sha, CAST(NULL AS jsonb), actor_forge, actor_id, actor_login FROM deployments
 WHERE forge = :forge AND repository_id = :repository_id AND sha = ANY(:shas) AND trigger NOT IN ('rollback', 'failure')
 UNION SELECT 'check', ref, sha, bases, split_part(account, ':', 1), split_part(account, ':', 2), '' FROM checked_pushes
@@ -85,9 +86,12 @@ class SqlHistory:
         return Ground(release, baselines, tuple(dict.fromkeys(row.sha for row in rows if row.what == "former")))
 
     def arrivals(self, repository: Repository, shas: Sequence[str]) -> list[Arrival]:
-        """List how these commits are known to have come."""
-        parameters = {"forge": repository.forge, "repository_id": repository.id, "shas": list(shas)}
-        return [_arrival(row) for row in self.connection.execute(_ARRIVALS, parameters)]
+        """List how these commits are known to have come.
+
+        A delivery counts only under the repository's name, since by the name it is held against the secrets that are good for it.
+        """
+        place = {"forge": repository.forge, "repository_id": repository.id, "full_name": repository.full_name}
+        return [_arrival(row) for row in self.connection.execute(_ARRIVALS, place | {"shas": list(shas)})]
 
     def origin(self, deployment: Deployment) -> Deployment | None:
         """Return the deployment at the beginning of a chain of rollbacks."""

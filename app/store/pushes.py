@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, exists, select
+from sqlalchemy import Connection, Row, select
 from sqlalchemy.dialects.postgresql import insert
 
 from app.domain.deployment import State
@@ -25,11 +25,6 @@ class SqlPushes:
         """Store allowed pushes. The first decision about the same change of a ref by the same account stays."""
         if pushes:
             self.connection.execute(insert(table).values([asdict(push) for push in pushes]).on_conflict_do_nothing())
-
-    def is_checked(self, forge: str, repository_id: int, *, ref: str, sha: str) -> bool:
-        """Tell whether a push was ever allowed to set this ref to this commit; one lookup in one index."""
-        fits = (table.c.forge == forge, table.c.repository_id == repository_id, table.c.ref == ref, table.c.sha == sha)
-        return bool(self.connection.execute(select(exists().where(*fits))).scalar_one())
 
     def of_commits(self, forge: str, repository_id: int, shas: Sequence[str]) -> list[CheckedPush]:
         """List the allowed pushes of these commits, to any ref, in the order of their decisions."""

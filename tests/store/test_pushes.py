@@ -38,8 +38,6 @@ def test_another_repository_and_forge_has_its_own(engine: Engine) -> None:
     with SqlStore(engine).unit() as unit:
         unit.pushes.keep([PUSH])
         assert unit.pushes.of_commits("gogs", 6, [PUSH.sha]) == unit.pushes.of_commits("other", 5, [PUSH.sha]) == []
-        assert unit.pushes.is_checked("gogs", 5, ref=PUSH.ref, sha=PUSH.sha)
-        assert not unit.pushes.is_checked("gogs", 5, ref="refs/heads/other", sha=PUSH.sha)
 
 
 def test_only_what_succeeded_was_released(engine: Engine) -> None:

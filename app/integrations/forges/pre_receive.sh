@@ -39,7 +39,7 @@ whole() { "$@" 2>/dev/null && echo =end; } # COMMAND...: print what it prints, a
 in_time() { $limit "$@"; }
 commits() { # NEW OLD, or NEW --ignore-missing --stdin with what stood when this check was installed
   [ "$2" = --ignore-missing ] || set -- "$1" "^$2"
-  in_time git -c log.showSignature=false log --topo-order --reverse --no-notes --encoding=UTF-8 --format='%H %P%n<%ae>%n<%ce>' "$@" --
+  in_time git -c log.showSignature=false log --topo-order --reverse --no-notes --encoding=UTF-8 --format='%H %P%n<%ae>%n(%ce)' "$@" --
 }
 # Reads the commits that the gate vouches for, then the output of `commits`. Writes commits and e-mails to the file `out`, and
 # what is to be compared with what to stdout, newest first. A merge is compared with its parents on the way from the ref's old
@@ -48,7 +48,7 @@ commits() { # NEW OLD, or NEW --ignore-missing --stdin with what stood when this
 steps='
 part == "known" { if (/^[0-9a-f]+$/) known[$1]; next }
 /^=end$/ { whole = 1; next }
-/^</ { if (counts && !($0 in seen)) { seen[$0]; keep($0) } next }
+/^[<(]/ { if (counts && !($0 in seen)) { seen[$0]; keep($0) } next }
 { counts = !($1 in known); if (!counts) next }
 {
   keep($0); fresh[$1]; on = held = ""

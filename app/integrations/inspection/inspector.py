@@ -73,6 +73,8 @@ def _steps(changes: Changes, agents: frozenset[str], results: _Findings) -> Iter
         yield links.look(file)
         if file.kind in NOT_LOOKED_AT:
             results.reasons[f"{visible(file.path, LONGEST_WHERE)} is {_DESCRIPTIONS[file.kind]}"] = None
+        elif any("\0" in line for _, line in file.added):  # the words between them are not read
+            results.reasons[f"{visible(file.path, LONGEST_WHERE)} has NULs in it, as UTF-16 without a mark has"] = None
     yield names.look(file.path for file in changes.files if file.kind is not FileKind.GONE)
     for message in changes.messages:
         yield from _message(message, agents)

@@ -8,6 +8,7 @@ its lines. A path is read from the line `diff --git`, whose two halves must agre
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from app.domain.change import (
@@ -21,7 +22,6 @@ from app.domain.change import (
     Changes,
     CommitMessage,
     FileKind,
-    Line,
     read_text,
 )
 from app.domain.errors import BadRequest
@@ -257,20 +257,24 @@ def parse(text: bytes) -> Changes:
         log.reasons[str(bound)] = None
     if len(text) > LARGEST_PATCH:
         log.reasons["the text is longer than what is read"] = None
-    files = tuple(_changed_file(path, file) for path, file in log.files.items())
+    files = tuple(changed for path, file in log.files.items() for changed in _changed_files(path, file))
     return Changes(files, tuple(log.messages), (), not log.reasons, is_read, "; ".join(log.reasons))
 
 
-def _changed_file(path: bytes, file: _File) -> ChangedFile:
+def _changed_files(path: bytes, file: _File) -> Iterator[ChangedFile]:
+    """Yield the path as it is now; of a link also the file that an earlier of these commits had there."""
     name = path.decode(errors="replace")
     if file.kind is FileKind.LINK:
-        return ChangedFile(name, file.kind, link=(file.link or b"")[:LONGEST_LINK].decode(errors="replace"))
+        yield ChangedFile(name, file.kind, link=(file.link or b"")[:LONGEST_LINK].decode(errors="replace"))
+        if not file.added:
+            return
+    kind = FileKind.GONE if file.kind is FileKind.LINK else file.kind
     lines = read_text(b"\n".join(line for _, line in file.added))
     texts = lines.split("\n") if lines is not None and file.added else []
     if len(texts) != len(file.added):  # not text, or text whose lines git counts otherwise
-        return ChangedFile(name, FileKind.BINARY)
-    added: tuple[Line, ...] = tuple((number, text) for (number, _), text in zip(file.added, texts, strict=True))
-    return ChangedFile(name, file.kind, added)
+        yield ChangedFile(name, FileKind.BINARY)
+    else:
+        yield ChangedFile(name, kind, tuple((number, text) for (number, _), text in zip(file.added, texts, strict=True)))
 
 
 def unquoted(quoted: bytes) -> bytes:

@@ -8,7 +8,7 @@ caught at deployment (`line/authorize.py`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -23,6 +23,7 @@ from app.domain.session import Session
 from app.domain.signature import Signatures
 from app.domain.text import plain_line
 from app.pipeline.ask.culprits import culprits
+from app.pipeline.ask.repository_meant import repository_meant, resource_of
 from app.pipeline.decide.case import Act, Case
 from app.pipeline.decide.judgement import active_principal, decide, record_of, remember_policy
 from app.pipeline.decide.what_if import explain
@@ -76,6 +77,7 @@ class _PushFacts:
     principal: Principal
     session: Session | None
     owners: Mapping[str, str]
+    committers: frozenset[str]
     agents: frozenset[str]
     freezes: Mapping[str, tuple[str, ...]]
     now: datetime
@@ -87,7 +89,8 @@ def decide_push(services: Services, wanted: PushRequest) -> PushAnswer:
     Raises StoreUnavailable; then nothing was decided.
     """
     guard = services.guard()
-    outcomes = _outcomes(services, guard, wanted)
+    meant = replace(wanted, repository=repository_meant(services, guard, wanted.repository))
+    outcomes = _outcomes(services, guard, meant)
     answer = PushAnswer(
         services.ids.new(),
         bool(outcomes) and all(outcome.ref_decision.effect is Effect.ALLOW for outcome in outcomes),
@@ -101,7 +104,7 @@ def _outcomes(services: Services, guard: Guard, wanted: PushRequest) -> list[_Ou
     if len(wanted.updates) > MOST_UPDATES:
         why = f"at most {MOST_UPDATES} refs are decided at once: push in parts"
         return [_denial(wanted.updates[0], why)]
-    fault, resource = _resource(guard, wanted.repository)
+    fault, resource = resource_of(guard, wanted.repository)
     if resource is None:
         return [_denial(update, fault) for update in wanted.updates]
     fault, principal = active_principal(guard.identity, wanted.account)
@@ -109,21 +112,6 @@ def _outcomes(services: Services, guard: Guard, wanted: PushRequest) -> list[_Ou
         return [_denial(update, fault) for update in wanted.updates]
     facts = _push_facts(services, guard, wanted, resource=resource, principal=principal)
     return [_decide(services, guard, wanted, update=update, facts=facts) for update in wanted.updates]
-
-
-def _resource(guard: Guard, repository: Repository) -> tuple[str, str | None]:
-    """Spell the repository as tidegate.toml does, else as the policies do. Or say why it is unclear which one is meant.
-
-    The forge passes the name on as the pusher typed it, in upper or lower case: by that a `forbid` could be evaded.
-    """
-    same_name = {e.repository for e in guard.environments if e.repository.casefold() == repository.key.casefold()}
-    spelled = {e.repository for e in guard.environments if e.is_of(repository)}
-    if same_name and not spelled:
-        return f"{repository.key} has the number {repository.id}, and is not the one that the configuration means", None
-    spelled = spelled or {name for name in guard.policy.repositories if name.casefold() == repository.key.casefold()}
-    if len(spelled) > 1:
-        return f"the gate's configuration spells this repository in several ways: {', '.join(sorted(spelled))}", None
-    return "", spelled.pop() if spelled else repository.key.lower()
 
 
 def _push_facts(services: Services, guard: Guard, wanted: PushRequest, *, resource: str, principal: Principal) -> _PushFacts:
@@ -140,6 +128,7 @@ def _push_facts(services: Services, guard: Guard, wanted: PushRequest, *, resour
         principal=principal,
         session=session,
         owners=guard.identity.owners_of(emails),
+        committers=_committers(guard, wanted),
         agents=frozenset(email for p in claimants if p.kind is PrincipalKind.AGENT for email in p.emails),
         freezes=freezes,
         now=now,
@@ -157,7 +146,7 @@ def _decide(services: Services, guard: Guard, wanted: PushRequest, *, update: Re
         guard,
         tuple(environments),
         Act(update.event, update.ref, update.sha, wanted.account.login),
-        _evidence(update, inspection, facts.owners),
+        _evidence(update, inspection, facts),
         tuple(sorted({name for environment in environments for name in facts.freezes[environment.name]})),
         facts.now,
         facts.session,
@@ -174,12 +163,24 @@ def _decide(services: Services, guard: Guard, wanted: PushRequest, *, update: Re
     return _Outcome(update, ref_decision, decision)
 
 
-def _evidence(update: RefUpdate, inspection: Inspection, owners: Mapping[str, str]) -> dict[str, Any]:
+def _committers(guard: Guard, wanted: PushRequest) -> frozenset[str]:
+    forge = guard.forges.get(wanted.repository.forge)
+    return forge.committers if forge is not None else frozenset()
+
+
+def _unknown_authors(update: RefUpdate, facts: _PushFacts) -> list[str]:
+    """List the e-mails that belong to no active person. What the forge committed is judged by its author."""
+    own = {email for email in update.emails if email.casefold() in facts.committers}
+    strange = {email for email in update.emails if email.casefold() not in facts.owners}
+    return sorted((strange | own) - (own & update.committers))
+
+
+def _evidence(update: RefUpdate, inspection: Inspection, facts: _PushFacts) -> dict[str, Any]:
     """Return what the instance says, as evidence. Signatures are not verified here, so there are none."""
     here = {"signatures": Signatures.NONE.value, "checked_at_push": True}
     if is_zero(update.new):
         return {**NOTHING_NEW, **here, "authors_known": True, "unknown_authors": [], "forced": True}
-    unknown = sorted({email for email in update.emails if email.casefold() not in owners})
+    unknown = _unknown_authors(update, facts)
     paths, are_all = path_facts(update.paths)
     return {
         **content_facts(inspection),

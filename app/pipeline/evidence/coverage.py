@@ -101,8 +101,13 @@ class Covering:
         return known
 
     def _least_left(self, sha: str, known: Mapping[str, Coverage]) -> Coverage | None:
+        """Return the least that one of its arrivals leaves, with the accounts of all of them: each may have brought it."""
         ways = [way for arrival in self.arrivals[sha] if (way := self._left(arrival, known)) is not None]
-        return min(ways, key=lambda way: way.covered.bit_count()) if ways else None
+        if not ways:
+            return None
+        least = min((way.covered for way in ways), key=int.bit_count)
+        accounts = frozenset[Account]().union(*(way.accounts for way in ways), *map(_account, self.arrivals[sha]))
+        return Coverage(least, accounts)
 
     def _left(self, arrival: Arrival, known: Mapping[str, Coverage]) -> Coverage | None:
         """Return what the bases of an arrival may hold; None if that is not known."""

@@ -1,7 +1,7 @@
 """Plan one delivery that needs a closer look: a tag, a release, or a push whose ref came to its commit before.
 
 Invariant 2: one act makes one deployment for each environment. A delivery joins the act that it tells of, whatever its id is.
-It is a new act only if a later act left the ref at its former commit, and the forge's head is its commit (`Arrival.course`).
+It is a new act only if a later act left the ref at its former commit, and the forge's head is its commit (`EarlierActs.course`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from app.domain.audit import AuditEntry
 from app.domain.delivery import Delivery
-from app.domain.deployment import Arrival, Course, Deployment, Doubt, Wake
+from app.domain.deployment import Course, Deployment, Doubt, EarlierActs, Wake
 from app.domain.errors import GateError, RepositoryBusy
 from app.domain.event import Event, EventKind
 from app.domain.text import plain_line
@@ -88,15 +88,15 @@ def _plan(services: Services, guard: Guard, delivery: Delivery, *, sha: str, hea
             return [], []  # another planner was faster
         drafts = plan_of(services, delivery, matching_environments(guard, delivery), sha=sha).deployments
         drafts = tuple(sorted(drafts, key=lambda d: d.environment))  # slots are locked in this order
-        arrivals = [unit.acts.arrival(d, before=_former_commit(event)) for d in drafts]
-        if head is None and any(a.course(sha) in _OF_HEAD and not _is_own(a, delivery) for a in arrivals):
+        all_earlier = [unit.acts.earlier(d, before=_former_commit(event)) for d in drafts]
+        if head is None and any(a.course(sha) in _OF_HEAD and not _is_own(a, delivery) for a in all_earlier):
             return None
-        is_unclear = any(_is_unclear(a, delivery, sha=sha, head=head) for a in arrivals)
+        is_unclear = any(_is_unclear(a, delivery, sha=sha, head=head) for a in all_earlier)
         if is_unclear and unit.deliveries.postpone(delivery.id, services.clock.now(), _UNCLEAR) < LOOKS:
             return [], []  # the delivery that tells more may be on its way
         found = _Findings()
-        for draft, arrival in zip(drafts, arrivals, strict=True):
-            _find(services, unit, delivery, draft=draft, arrival=arrival, head=head, found=found)
+        for draft, earlier in zip(drafts, all_earlier, strict=True):
+            _find(services, unit, delivery, draft=draft, earlier=earlier, head=head, found=found)
         new_ids = unit.deployments.add_all(found.new)
         unit.audit.append([planned_entry(services, d) for d in found.new if d.id in new_ids])
         if len(new_ids) == len(found.new):
@@ -110,13 +110,13 @@ def _former_commit(event: Event) -> str | None:
     return event.before if event.kind is EventKind.PUSH else None
 
 
-def _is_own(arrival: Arrival, delivery: Delivery) -> bool:
+def _is_own(earlier: EarlierActs, delivery: Delivery) -> bool:
     """Tell whether this very delivery was planned for the environment before."""
-    return arrival.latest is not None and arrival.latest.delivery_id == delivery.id
+    return earlier.latest is not None and earlier.latest.delivery_id == delivery.id
 
 
-def _is_unclear(arrival: Arrival, delivery: Delivery, *, sha: str, head: str | None) -> bool:
-    return head == sha and arrival.course(sha) is Course.UNCLEAR and not _is_own(arrival, delivery)
+def _is_unclear(earlier: EarlierActs, delivery: Delivery, *, sha: str, head: str | None) -> bool:
+    return head == sha and earlier.course(sha) is Course.UNCLEAR and not _is_own(earlier, delivery)
 
 
 def _find(
@@ -125,19 +125,19 @@ def _find(
     delivery: Delivery,
     *,
     draft: Deployment,
-    arrival: Arrival,
+    earlier: EarlierActs,
     head: str | None,
     found: _Findings,
 ) -> None:
     """Find what follows from the delivery in one environment."""
-    latest, course = arrival.latest, arrival.course(draft.sha)
+    latest, course = earlier.latest, earlier.course(draft.sha)
     if latest is None:
-        found.new.append(_with_former(draft, arrival))
-    elif _is_own(arrival, delivery):
+        found.new.append(_with_former(draft, earlier))
+    elif _is_own(earlier, delivery):
         found.is_planned = True
     elif course in _OF_HEAD and head == draft.sha:
         doubt = _doubt_about(services, draft) if course is Course.UNCLEAR else None
-        found.new.append(replace(_with_former(draft, arrival), act=latest.act + 1, doubt=doubt))
+        found.new.append(replace(_with_former(draft, earlier), act=latest.act + 1, doubt=doubt))
     elif course in _OF_HEAD:
         found.reasons.append(f"{_known(draft)}, and {draft.ref} stands on {head} now; {_replay(delivery)}")
     elif is_disputed(latest, draft):
@@ -149,11 +149,11 @@ def _find(
         found.reasons.append(f"{_known(draft)}{more}")
 
 
-def _with_former(draft: Deployment, arrival: Arrival) -> Deployment:
+def _with_former(draft: Deployment, earlier: EarlierActs) -> Deployment:
     """Complete a tag's former commit: its delivery says an object or nothing, and policies ask whether the tag has moved."""
-    if draft.trigger.value == EventKind.PUSH or arrival.stands_on in (None, draft.sha):
+    if draft.trigger.value == EventKind.PUSH or earlier.stands_on in (None, draft.sha):
         return draft
-    return replace(draft, before=arrival.stands_on)
+    return replace(draft, before=earlier.stands_on)
 
 
 def _doubt_about(services: Services, draft: Deployment) -> Doubt:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.domain.deployment import Deployment, Stage, State, Trigger
+from app.domain.deployment import Deployment, Grounds, Stage, State, Trigger
 from app.domain.principal import Principal
 from app.pipeline.decide.judgement import active_principal
 from app.pipeline.evidence.gather import evidence_of
@@ -23,8 +23,9 @@ def identify(services: Services, deployment_id: str) -> Outcome:
 def _find(services: Services, guard: Guard, deployment: Deployment) -> Move:
     with services.store.reading() as unit:
         grounds = unit.acts.grounds(deployment)  # the version is read before the map is asked: later changes show
-    if (dispute := _why_disputed(deployment, grounds.pushers)) is not None:
-        detail: dict[str, object] = {"account": deployment.actor.key, "pushed_by": sorted(grounds.pushers)}
+    if (dispute := _why_disputed(deployment, grounds)) is not None:
+        seen = grounds.why_not_from(deployment.actor.key)
+        detail: dict[str, object] = {"account": deployment.actor.key, "pushed_by": sorted(seen)}
         return Move(State.DENIED, detail, reason=dispute, remarks=(("disputed", dispute),))
     if (doubtful := _why_another_repository(guard, deployment, grounds.other_numbers)) is not None:
         return Move(State.DENIED, {"account": deployment.actor.key}, reason=doubtful, remarks=(("disputed", doubtful),))
@@ -36,15 +37,16 @@ def _find(services: Services, guard: Guard, deployment: Deployment) -> Move:
     return Move(State.IDENTIFIED, detail, principal=principal.subject)
 
 
-def _why_disputed(deployment: Deployment, pushers: frozenset[str]) -> str | None:
+def _why_disputed(deployment: Deployment, grounds: Grounds) -> str | None:
     """Say why the delivery's sender did not push this, by what the check before pushes saw; None if it saw nobody push it."""
     sender = deployment.actor
-    if deployment.trigger not in (Trigger.PUSH, Trigger.TAG) or not pushers or sender.key in pushers:
+    if deployment.trigger not in (Trigger.PUSH, Trigger.TAG) or not (others := grounds.why_not_from(sender.key)):
         return None
-    seen = ", ".join(sorted(pushers))
+    seen = ", ".join(sorted(others))
+    whence = "" if grounds.pushers else f", and never from {deployment.before or 'nothing'} as the delivery says"
     return (
         f"the delivery names {sender.key} ({sender.login}) as the sender, but the check before pushes saw {seen} bring "
-        f"{deployment.ref} to {deployment.sha}; if it is right all the same, deploy it as your own act: "
+        f"{deployment.ref} to {deployment.sha}{whence}; if it is right all the same, deploy it as your own act: "
         f"tidegate delivery replay {deployment.delivery_id}"
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -46,14 +46,15 @@ Number = Annotated[int, Field(gt=0, lt=2**63)]
 
 
 @dataclass(frozen=True, slots=True)
-class Brought:
+class Extras:
     """What a form brings beside the fields of an update."""
 
     changes: Changes | None = None
     commit_of: Mapping[str, str] = field(default_factory=dict)
+    committers: frozenset[str] = frozenset()
 
 
-NOTHING_BROUGHT = Brought()
+NO_EXTRAS = Extras()
 
 
 class _Model(BaseModel):
@@ -92,13 +93,14 @@ class DecideUpdate(_Model):
     )
     log: str | None = Field(None, description="the new commits as `git log` writes them for content inspection")
 
-    def to_domain(self, brought: Brought = NOTHING_BROUGHT) -> RefUpdate:
-        """Return the domain's value, with `brought` if there is no `log`; raises BadRequest if `log` cannot be read."""
+    def to_domain(self, extras: Extras = NO_EXTRAS) -> RefUpdate:
+        """Return the domain's value, with `extras` if there is no `log`; raises BadRequest if `log` cannot be read."""
         fields = self.model_dump(exclude={"log", "emails", "paths", "bases"})
-        changes = parse(self.log.encode()) if self.log is not None else brought.changes
+        changes = parse(self.log.encode()) if self.log is not None else extras.changes
         emails, paths = tuple(self.emails), tuple(self.paths)
         bases = None if self.bases is None else tuple(self.bases)
-        return RefUpdate(**fields, emails=emails, paths=paths, changes=changes, bases=bases, commit_of=brought.commit_of)
+        update = RefUpdate(**fields, emails=emails, paths=paths, changes=changes, bases=bases)
+        return replace(update, commit_of=extras.commit_of, committers=extras.committers)
 
 
 class DecideRequest(_Model):
@@ -110,12 +112,12 @@ class DecideRequest(_Model):
     account: DecideAccount
     updates: list[DecideUpdate] = Field(min_length=1, max_length=MOST_SENT)
 
-    def to_domain(self, brought: Sequence[Brought] = (), *, check_version: int | None = None) -> PushRequest:
-        """Return the domain's value, with what was `brought` beside each of the updates. Raises BadRequest."""
-        repository, all_brought = self.repository, brought or [NOTHING_BROUGHT] * len(self.updates)
+    def to_domain(self, extras: Sequence[Extras] = (), *, check_version: int | None = None) -> PushRequest:
+        """Return the domain's value, with the `extras` of each update. Raises BadRequest."""
+        repository, all_extras = self.repository, extras or [NO_EXTRAS] * len(self.updates)
         return PushRequest(
             Repository(self.forge, repository.id, f"{repository.owner}/{repository.name}", repository.owner, 0),
             Account(self.forge, str(self.account.id), self.account.login),
-            tuple(update.to_domain(beside) for update, beside in zip(self.updates, all_brought, strict=True)),
+            tuple(update.to_domain(beside) for update, beside in zip(self.updates, all_extras, strict=True)),
             check_version,
         )

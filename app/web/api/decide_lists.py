@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 END = b"=end"
 MOST_BASES = 1_000
 _COMMIT = re.compile(rb"(?:[0-9a-f]{40}|[0-9a-f]{64})")
-_EMAIL = re.compile(rb"<(.*)>", re.DOTALL)
+_EMAIL = re.compile(rb"(?:<(?P<author>.*)>|\((?P<committer>.*)\))", re.DOTALL)
 _PATH = re.compile(rb"[A-Z]\d*\t(.+)", re.DOTALL)
 
 Graph = dict[str, tuple[str, ...]]
@@ -21,10 +21,14 @@ Graph = dict[str, tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True)
 class CommitList:
-    """New commits with their parents, parents first, and each e-mail with the first commit that has it."""
+    """New commits with their parents, parents first, and each e-mail with the first commit that has it.
+
+    `committers` are the e-mails that stand only as a committer's.
+    """
 
     graph: Graph = field(default_factory=dict)
     emails: Mapping[bytes, str] = field(default_factory=dict)
+    committers: frozenset[bytes] = frozenset()
     is_whole: bool = False
 
     def forced(self, old: str, new: str) -> bool | None:
@@ -46,18 +50,20 @@ class CommitList:
 
 
 def read_commits(value: bytes | None) -> CommitList:
-    """Read a list of commits and e-mails."""
+    """Read a list of commits and e-mails: `<AUTHOR>` and `(COMMITTER)`, each e-mail once in each role."""
     lines, is_whole = _lines(value)
     graph: Graph = {}
     emails: dict[bytes, str] = {}
+    authors = set[bytes]()
     for line in lines:
         if (email := _EMAIL.fullmatch(line)) and graph:
-            emails.setdefault(email[1], next(reversed(graph)))
+            emails.setdefault(email[email.lastindex or 0], next(reversed(graph)))
+            authors |= {email["author"]} - {None}
         elif (commit := _commit(line)) is not None:
             graph[commit[0]] = commit[1:]
         else:
             is_whole = False
-    return CommitList(graph, emails, is_whole)
+    return CommitList(graph, emails, frozenset(emails) - authors, is_whole)
 
 
 def read_graph(value: bytes) -> Graph:

@@ -3,7 +3,8 @@
 The form, as `app/integrations/forges/pre_receive.sh` writes it: `updates` has one line for each ref, `OLD NEW FORCED COMMIT REF`
 (FORCED: yes, no or unknown; COMMIT may be `-`). Fields `NAME.N` belong to its N-th line. Everything is bytes, in forms as in git.
 
-- From `check=2` on: `commits.N`, `paths.N` and `log.N`, whole if they end with a mark (`decide_lists.py`).
+- From `check=2` on: `commits.N`, `paths.N` and `log.N`, whole if they end with a mark (`decide_lists.py`). Only these tell
+  the e-mails of authors and committers apart.
 - Earlier checks send no `check`, and `emails.N`, `paths.N` and `log.N`; if some are missing or cut off, the field is
   `emails_part.N`, `paths_part.N` or `log_part.N`. E-mails stand in `<>`, and paths as git quotes them, one a line.
 """
@@ -23,7 +24,7 @@ from app.domain.errors import BadRequest
 from app.domain.push import PushRequest
 from app.domain.text import plain_line
 from app.integrations.inspection.patch import parse, unquoted
-from app.web.api.decide_bodies import Brought, DecideRequest
+from app.web.api.decide_bodies import DecideRequest, Extras
 from app.web.api.decide_lists import END, read_commits, read_paths
 
 MOST_FIELDS = 400
@@ -54,7 +55,7 @@ def read_form(body: bytes) -> PushRequest:
         "updates": [update for update, _ in both],
     }
     try:
-        return DecideRequest.model_validate(push).to_domain([brought for _, brought in both], check_version=version)
+        return DecideRequest.model_validate(push).to_domain([extras for _, extras in both], check_version=version)
     except ValidationError as fault:
         raise _bad_request(fault) from None
 
@@ -79,7 +80,7 @@ def check_version(fields: Mapping[str, bytes]) -> int:
     return int(version)
 
 
-def _read(line: str, fields: Mapping[str, bytes], number: int, version: int) -> tuple[dict[str, Any], Brought]:
+def _read(line: str, fields: Mapping[str, bytes], number: int, version: int) -> tuple[dict[str, Any], Extras]:
     words = line.split(" ", 4)
     if len(words) != 5:
         raise BadRequest(f"updates: line {number} is not OLD NEW FORCED COMMIT REF")
@@ -92,7 +93,7 @@ def _read(line: str, fields: Mapping[str, bytes], number: int, version: int) -> 
         "forced": _FORCED.get(forced),
     }
     if version == 1:
-        return update | _facts_of_check_1(fields, number), Brought(_changes_of_check_1(fields, number))
+        return update | _facts_of_check_1(fields, number), Extras(_changes_of_check_1(fields, number))
     commits = read_commits(fields.get(f"commits.{number}"))
     paths, paths_known = read_paths(fields.get(f"paths.{number}"))
     sha = new if commit == "-" else commit
@@ -105,7 +106,8 @@ def _read(line: str, fields: Mapping[str, bytes], number: int, version: int) -> 
         "bases": list(commits.bases(sha)),
     }
     commit_of = {_email(email): first for email, first in commits.emails.items()}
-    return update | facts, Brought(_changes(fields.get(f"log.{number}")), commit_of)
+    authors = {_email(email) for email in commits.emails if email not in commits.committers}
+    return update | facts, Extras(_changes(fields.get(f"log.{number}")), commit_of, frozenset(commit_of) - authors)
 
 
 def _changes(log: bytes | None) -> Changes | None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.change import ChangedFile, Changes, CommitMessage, FileKind, Note
+from app.domain.change import ChangedFile, Changes, CommitMessage, FileKind, Note, read_text
 from app.domain.finding import FindingKind
 from app.integrations.inspection.inspector import MOST_OF_A_KIND, ContentInspector
 from app.integrations.inspection.protocol import LINES_BEFORE, PASSAGE
@@ -148,3 +148,13 @@ def test_nothing_is_raised_and_nothing_hostile_told(files: list[ChangedFile], me
     for finding in inspection.findings:
         assert finding.what.isprintable() and finding.where.isprintable() and len(finding.what) < 500
     assert inspection.inspected is not bool(inspection.why_not) and inspection.why_not.isprintable()
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32"])
+def test_words_with_nuls_between_their_letters_are_not_called_inspected(encoding: str) -> None:
+    """They are valid UTF-8, and no detector of secrets reads them."""
+    raw = f"t = '{TOKEN}'\n".encode(encoding)
+    decoded = read_text(raw) or ""
+    changes = Changes((text("a.txt", *decoded.split("\n"), kind=FileKind.TEXT if decoded else FileKind.BINARY),))
+    inspection = ContentInspector().inspect(changes, agents=NOBODY)
+    assert not inspection.inspected and "a.txt" in inspection.why_not

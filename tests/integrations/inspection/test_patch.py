@@ -150,6 +150,27 @@ def test_links_submodules_and_what_turns_into_them_are_told_by_their_paths(repos
     assert not any(file.added for file in found.files)
 
 
+@pytest.mark.parametrize("later", ["link", "submodule", "gone", "folder"])
+def test_what_a_later_commit_hides_behind_a_link_is_looked_at_all_the_same(repository: Repository, later: str) -> None:
+    """The secret stays in the repository, whatever stands at its path in the end."""
+    repository.commit(config=b"url = https://x:s3cr3tpassword@example.com/\n")
+    path = repository.folder / "config"
+    path.unlink()
+    match later:
+        case "link":
+            path.symlink_to("/etc/passwd")
+        case "folder":
+            path.mkdir()
+            (path / "file").write_bytes(b"harmless\n")
+        case "submodule":
+            repository.git("update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},config")
+    repository.commit(other=b"x\n")
+    found = ContentInspector().inspect(parse(repository.log()), agents=frozenset())
+    kinds_found = {finding.kind.value for finding in found.findings}
+    assert "secret" in kinds_found and ("outside-link" in kinds_found) == (later == "link")
+    assert found.inspected and "config" in " ".join(found.paths)
+
+
 def test_binary_files_are_told_as_such(repository: Repository) -> None:
     repository.commit(**{"a.png": b"\x89PNG\r\n\0\xff\n\0", "b.txt": "a\nb\n".encode("utf-16")})
     found = parse(repository.log())

@@ -186,3 +186,30 @@ def test_ten_thousand_refs_do_not_break_it(bob: Person, hub: Hub, gate: Gate, de
     bob.commit("own")
     assert bob.push("HEAD:refs/heads/topic-11").returncode == 0
     assert context(gate)["paths"] == ["own"]
+
+
+def merged_in_pages(person: Person, *, author: str = "alice@example.com") -> str:
+    """Bring in a commit as the forge makes it in its pages: the person who clicks is the author, the forge the committer."""
+    person.commit("merged", email=author)
+    committer = {"GIT_COMMITTER_EMAIL": "gogs@fake.local", "GIT_COMMITTER_NAME": "Gogs"}
+    git(person.clone, "commit", "-q", "--amend", "--no-edit", env=committer)
+    bypass(person, "HEAD:refs/heads/main")
+    return person.git("rev-parse", "HEAD")
+
+
+def test_who_goes_on_from_what_the_forge_merged_in_its_pages_meets_no_unknown_author(bob: Person, gate: Gate) -> None:
+    assert bob.push("HEAD:refs/heads/topic").returncode == 0
+    merged_in_pages(bob)
+    bob.commit("next")
+    for refspec in ("HEAD:refs/heads/topic", "HEAD:refs/heads/fresh"):
+        done = bob.push(refspec)
+        assert done.returncode == 0, done.stderr
+    assert context(gate)["authors_known"] and context(gate)["unknown_authors"] == []
+
+
+@pytest.mark.parametrize("author", ["gogs@fake.local", "GOGS@fake.local", "eve@example.com"])
+def test_the_forges_own_e_mail_as_an_author_is_nobody_and_hides_no_other(bob: Person, gate: Gate, author: str) -> None:
+    sha = merged_in_pages(bob, author=author)
+    refused = bob.push("HEAD:refs/heads/topic")
+    assert refused.returncode != 0 and f"e-mail {author} belongs to nobody (commit {sha[:12]})" in refused.stderr
+    assert context(gate)["unknown_authors"] == [author]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from uuid import uuid4
 
 import pytest
 
 from app.stack.postgres import EmbeddedPostgres
+from tests.answers.values import DEPLOYMENT
 from tests.cli.desk import command, sit_down
 from tests.pipeline.ask.cast import ACCOUNTS, POLICIES, REPOSITORY_ID, Hub, Person, configure, git
 from tests.web.gate import Gate
@@ -193,6 +196,23 @@ def test_the_name_as_typed_in_another_case_avoids_no_policy(alice: Person, perso
     bob.commit()
     done = bob.push("HEAD:refs/heads/topic")
     assert done.returncode != 0 and "libs-are-frozen" in done.stderr
+
+
+def test_a_repository_that_is_renamed_for_a_push_avoids_no_policy(alice: Person, person: Make, gate: Gate) -> None:
+    """Its administrator renames it, pushes, and renames it back: the number stays, and what was checked is noted under it."""
+    deployed = replace(DEPLOYMENT, id=str(uuid4()), release_id=None, delivery_id=None, correlation_id=str(uuid4()))
+    with gate.process.services.store.unit() as unit:
+        unit.deployments.add(replace(deployed, repository=replace(deployed.repository, id=REPOSITORY_ID)), None)
+    bob = person("bob")
+    bob.git("checkout", "-q", "--orphan", "other")
+    bob.commit()
+    bob.repository = "elsewhere"
+    done = bob.push("-f", "HEAD:refs/heads/main")
+    assert done.returncode != 0 and "shop-is-for-the-owner-to-force" in done.stderr
+    entry = gate.audit("push:%")[-1]["detail"]
+    assert entry["repository"] == "gogs:acme/elsewhere"
+    assert entry["request"]["request"]["resource"] == {"type": "Repository", "id": "gogs:Acme/Shop"}
+    assert entry["request"]["request"]["context"]["environments"] == ["production"]
 
 
 def test_a_repository_that_took_over_a_name_is_not_taken_for_the_one_that_is_meant(alice: Person, gate: Gate) -> None:

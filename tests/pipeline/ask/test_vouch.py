@@ -67,10 +67,15 @@ def test_a_list_without_its_end_is_not_whole(cut: bytes) -> None:
 
 def test_bases_and_force_follow_from_the_list() -> None:
     found = read_commits(f"{A} {B}\n<x@y>\n<=end>\n{C} {A} {B}\n=end\n".encode())
-    assert found == CommitList({A: (B,), C: (A, B)}, {b"x@y": A, b"=end": A}, True)
+    assert found == CommitList({A: (B,), C: (A, B)}, {b"x@y": A, b"=end": A}, frozenset(), True)
     assert found.bases(C) == (B,) and found.forced(B, C) is False and found.forced("d" * 40, C) is True
     nothing = read_commits(b"=end\n")
     assert nothing.is_whole and nothing.bases(A) == (A,) and nothing.forced(B, A) is True
+
+
+def test_an_e_mail_is_a_committers_only_if_no_commit_names_it_as_its_authors() -> None:
+    found = read_commits(f"{A} {B}\n<x@y>\n(z@y)\n{C} {A} {B}\n<w@y>\n(x@y)\n=end\n".encode())
+    assert dict(found.emails) == {b"x@y": A, b"z@y": A, b"w@y": C} and found.committers == {b"z@y"}
 
 
 def test_a_commit_that_stands_after_its_child_is_not_asked_about() -> None:

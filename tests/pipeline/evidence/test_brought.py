@@ -66,7 +66,7 @@ def test_a_release_of_another_repository_is_no_base(gate: Line, origin: Origin) 
     first = origin.commit("first", email="eve@example.com")
     gate.run(push(gate, None, first))
     with gate.engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE deployments SET repository_id = 77")
+        connection.exec_driver_sql("UPDATE deployments SET repository_id = 77, full_name = 'acme/other'")
     second = origin.commit("second")
     made = push(gate, first, second)
     gate.run(made, last=Stage.VALIDATE_IDENTITY)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from app.domain.deployment import State
 from app.domain.errors import Forbidden
-from app.domain.event import Account
+from app.domain.event import Account, Event, EventKind
 from app.integrations.policy.cedar import CedarPolicy
 from tests.integrations.repositories.test_mirror import Origin
 from tests.pipeline.approvals import POLICY, Held, holding
-from tests.pipeline.conftest import ALICE, BOB, Line
+from tests.pipeline.conftest import ALICE, BOB, REPOSITORY, Line
 from tests.pipeline.evidence.cast import check, found, merge, push, push_aside
 from tests.pipeline.evidence.test_committer import with_committer
 
@@ -121,3 +123,31 @@ def test_a_forced_push_that_keeps_some_of_another_persons_push_names_that_person
     origin.git("reset", "-q", "--hard", kept)
     evidence = found(gate, push(gate, left, origin.commit("instead")))
     assert evidence["involved_known"] and "bob" in evidence["involved"]
+
+
+def test_everybody_who_brought_what_a_forced_push_left_behind_had_a_hand_in_what_it_keeps(gate: Line, origin: Origin) -> None:
+    """A second push of the same commit, such as a new branch on it, does not take the place of the first one's account."""
+    base = origin.commit("base")
+    assert gate.run(push(gate, None, base)).state is State.SUCCEEDED
+    gate.identity.people["gogs:5"] = replace(gate.identity.people["gogs:3"], subject="dana")
+    kept = origin.commit("kept")
+    left = origin.commit("left")
+    push_aside(gate, base, left, TOPIC, DANA)
+    push_aside(gate, None, left, "refs/heads/copy", BOB)
+    origin.git("reset", "-q", "--hard", kept)
+    evidence = found(gate, push(gate, left, origin.commit("instead")))
+    assert evidence["involved_known"] and {"bob", "dana"} <= set(evidence["involved"])
+
+
+@pytest.mark.parametrize(("name", "is_known"), [("mallory/own", False), ("Acme/SHOP", True)])
+def test_a_delivery_of_another_repository_says_nothing_about_this_one_whatever_number_it_names(
+    gate: Line, origin: Origin, name: str, *, is_known: bool
+) -> None:
+    """Its secret is good for the name that it gives; the number in the body is its sender's word."""
+    base = origin.commit("base")
+    assert gate.run(push(gate, None, base)).state is State.SUCCEEDED
+    lost = origin.commit("lost")
+    elsewhere = replace(REPOSITORY, full_name=name)
+    gate.deliver(Event(EventKind.PUSH, elsewhere, TOPIC, base, lost, BOB))
+    evidence = found(gate, push(gate, lost, origin.commit("next")))
+    assert evidence["involved_known"] == is_known and evidence["unpushed"] == ([] if is_known else [lost])

@@ -200,7 +200,7 @@ def test_planners_that_meet_at_a_new_act_plan_it_once(line: Line) -> None:
 def test_a_push_to_a_new_commit_asks_no_forge_and_nothing_about_acts(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     act(line, None, "A")
     monkeypatch.setattr(line.repositories, "head", pytest.fail)
-    monkeypatch.setattr("app.store.acts.SqlActs.arrival", pytest.fail)
+    monkeypatch.setattr("app.store.acts.SqlActs.earlier", pytest.fail)
     assert len(line.deliver(pushed("A", "B"))) == 1
 
 

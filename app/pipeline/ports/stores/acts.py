@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from app.domain.deployment import Arrival, Deployment, Doubt, Grounds
+from app.domain.deployment import Deployment, Doubt, EarlierActs, Grounds
 
 
 class Acts(Protocol):
     """How refs came to their commits, and who is named for it, inside a unit."""
 
-    def arrival(self, deployment: Deployment, *, before: str | None) -> Arrival:
+    def earlier(self, deployment: Deployment, *, before: str | None) -> EarlierActs:
         """Tell how the ref of this new deployment came to its commit before; one statement.
 
         `before` is the ref's former commit as the delivery says it; None: it comes from the commit that the ref stands on.

@@ -15,10 +15,6 @@ class Pushes(Protocol):
         """Store these pushes; the first decision about the same change of a ref by the same account stays."""
         ...
 
-    def is_checked(self, forge: str, repository_id: int, *, ref: str, sha: str) -> bool:
-        """Tell whether a push was ever allowed to set this ref to this commit; one statement."""
-        ...
-
     def of_commits(self, forge: str, repository_id: int, shas: Sequence[str]) -> list[CheckedPush]:
         """List the allowed pushes of these commits, to any ref, in the order of their decisions; one statement."""
         ...
