@@ -107,6 +107,11 @@ def short(identifier: str) -> str:
     return identifier[-12:]
 
 
+def how_to_follow(deployment_id: str) -> str:
+    """Say how to learn what became of a deployment that goes on by itself."""
+    return f"Follow it: tidegate deployment watch {short(deployment_id)}"
+
+
 COLOURS = {"succeeded": "green", "planned": "blue", "denied": "red", "failed": "red", "superseded": "yellow", "held": "magenta"}
 
 

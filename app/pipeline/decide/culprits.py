@@ -43,7 +43,7 @@ def culprits_of(
 
 def as_text(culprits: Sequence[str]) -> str:
     """Spell them as a part of one sentence, shortened; empty if there are none."""
-    more = (f"and {len(culprits) - MOST_TOLD} more (tidegate policy explain)",) if len(culprits) > MOST_TOLD else ()
+    more = (f"and {len(culprits) - MOST_TOLD} more (tidegate policy explain DEPLOYMENT)",) if len(culprits) > MOST_TOLD else ()
     return "; ".join((*(culprit[:LONGEST_TOLD] for culprit in culprits[:MOST_TOLD]), *more))
 
 

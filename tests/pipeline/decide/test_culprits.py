@@ -179,7 +179,7 @@ def test_of_many_a_few_are_named_and_the_rest_is_counted() -> None:
         "and 35 more such e-mails",
         "not looked at: it brings more than 10000 commits, so not all authors are known",
     )
-    assert len(as_text(culprits)) < 1500 and as_text(culprits).endswith("(tidegate policy explain)")
+    assert len(as_text(culprits)) < 1500 and as_text(culprits).endswith("(tidegate policy explain DEPLOYMENT)")
 
 
 def test_without_people_neither_e_mail_nor_account_nor_signer_is_named() -> None:
