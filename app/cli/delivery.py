@@ -65,7 +65,7 @@ def _kept_body(delivery: Delivery) -> bytes:
         return delivery.body
     raise NotFound(
         f"the body of delivery {delivery.id} is no longer kept (TIDEGATE_KEEP_BODIES); its SHA-256 was {delivery.body_digest}."
-        " It can still be replayed: tidegate delivery replay"
+        f" It can still be replayed: tidegate delivery replay {short(delivery.id)}"
     )
 
 

@@ -14,7 +14,7 @@ from app.integrations.repositories.protocol import COMMITS_VERIFIED
 from app.pipeline.evidence.content import LISTED
 from app.pipeline.ports.services import Guard
 
-NO_KEYS = "no public key of anybody is known, so no signature counts (tidegate access key add)"
+NO_KEYS = "no public key of anybody is known, so no signature counts (tidegate access key add SUBJECT FILE)"
 NOT_SIGNED: dict[str, Any] = {"signatures": Signatures.NONE.value, "unsigned": [NO_KEYS]}
 
 
