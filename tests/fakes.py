@@ -161,7 +161,7 @@ class FakePolicy:
     def names(self, action: Action) -> bool:
         return False
 
-    def about(self, asked: Mapping[str, Any]) -> Asks:
+    def about(self, asked: Mapping[str, Any], denied_by: Collection[str] | None = None) -> Asks:
         return Asks(self.groups, self.facts, frozenset(), {})
 
     def decide(self, request: DecisionRequest) -> Decision:

@@ -98,7 +98,6 @@ def deployments_answer(deployments: Iterable[Deployment]) -> DeploymentsAnswer:
 
 def detail_answer(view: DeploymentView, entries: Sequence[AuditEntry], waiting: Waiting | None) -> DeploymentDetail:
     """Return all that the API tells about a deployment, with decisions and findings in lists of their own."""
-    evidence = next((stage.detail for stage in view.stages if stage.stage is Stage.VALIDATE_IDENTITY), {})
     is_held = view.deployment.state is State.HELD
     return DeploymentDetail(
         **deployment_fields(view.deployment),
@@ -106,7 +105,7 @@ def detail_answer(view: DeploymentView, entries: Sequence[AuditEntry], waiting: 
             StageAnswer(stage=s.stage, outcome=s.outcome, started_at=s.started_at, finished_at=s.finished_at) for s in view.stages
         ],
         decisions=[decision_answer(entry) for entry in entries if "effect" in entry.detail],
-        findings=[FindingAnswer(**finding) for finding in evidence.get("findings", [])],
+        findings=[FindingAnswer(**finding) for finding in view.evidence.get("findings", [])],
         votes=[vote_answer(vote) for vote in view.votes],
         waits=waiting_answer(waiting) if waiting is not None and is_held else None,
     )

@@ -34,14 +34,17 @@ def simulation_json(simulation: Simulation) -> Json:
     return fields_json(simulation)
 
 
-def explanation_json(entry: AuditEntry, now: Decision, *, places: Mapping[str, str], ways: Iterable[Sequence[str]]) -> Json:
-    """Spell a recorded decision, where its policies stand, what would have changed it, and what the answer is now."""
+def explanation_json(
+    entry: AuditEntry, now: Decision, *, places: Mapping[str, str], ways: Iterable[Sequence[str]], culprits: Sequence[str]
+) -> Json:
+    """Spell a recorded decision, where its policies stand, its culprits, what would have changed it, and today's answer."""
     return {
         "seq": entry.seq,
         "at": entry.at.isoformat(),
         "action": entry.action,
         **{name: to_json(entry.detail.get(name)) for name in _RECORDED},
         "places": dict(places),
+        "culprits": list(culprits),
         "ways": [list(way) for way in ways],
         "now": {"effect": now.effect, "policies": list(now.policies), "reason": now.reason},
     }

@@ -9,7 +9,7 @@ import typer
 from app.answers.approval import vote_json, waiting_json
 from app.bootstrap import Process
 from app.cli.operator import acting_operator
-from app.cli.output import JSON, coloured, command, console, listing, print_json, process, short, when
+from app.cli.output import JSON, coloured, command, console, how_to_follow, listing, print_json, process, short, when
 from app.domain.approval import Verdict, Vote
 from app.domain.errors import NotAllowed
 from app.pipeline.approve.vote import vote as cast_vote
@@ -102,4 +102,4 @@ def _next_step(running: Process, deployment_id: str) -> str:
     waits = waiting_one(running.services, lambda: acting_operator(running), deployment_id)
     if waits is not None and waits.missing:
         return f"It still needs {', '.join(waits.missing)}"
-    return f"Follow it: tidegate deployment watch {short(deployment_id)}"
+    return how_to_follow(deployment_id)

@@ -8,7 +8,7 @@ import typer
 
 from app.answers.delivery import delivery_json, detail_json
 from app.answers.deployment import deployment_json
-from app.cli.output import JSON, LIMIT, coloured, command, console, listing, print_json, process, short, when
+from app.cli.output import JSON, LIMIT, coloured, command, console, how_to_follow, listing, print_json, process, short, when
 from app.domain.delivery import Delivery, DeliveryState
 from app.domain.errors import NotFound
 from app.integrations.system import operator
@@ -65,7 +65,7 @@ def _kept_body(delivery: Delivery) -> bytes:
         return delivery.body
     raise NotFound(
         f"the body of delivery {delivery.id} is no longer kept (TIDEGATE_KEEP_BODIES); its SHA-256 was {delivery.body_digest}."
-        " It can still be replayed: tidegate delivery replay"
+        f" It can still be replayed: tidegate delivery replay {short(delivery.id)}"
     )
 
 
@@ -78,4 +78,5 @@ def replay(name: DELIVERY, as_json: JSON = False) -> None:
     if as_json:
         return print_json([deployment_json(deployment) for deployment in deployments])
     for deployment in deployments:
-        console.print(f"deployment {deployment.id} of {deployment.sha[:12]} to {deployment.environment} is planned")
+        what = f"{deployment.sha[:12]} to {deployment.environment}"
+        console.print(f"deployment {deployment.id} of {what} is planned. {how_to_follow(deployment.id)}")

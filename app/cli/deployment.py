@@ -12,7 +12,20 @@ from app.answers.deployment import deployment_json, detail_json
 from app.bootstrap import Process
 from app.cli.approval import print_votes, print_waiting
 from app.cli.operator import acting_operator, operating_principal
-from app.cli.output import FAILED, JSON, LIMIT, coloured, command, console, listing, print_json, process, short, when
+from app.cli.output import (
+    FAILED,
+    JSON,
+    LIMIT,
+    coloured,
+    command,
+    console,
+    how_to_follow,
+    listing,
+    print_json,
+    process,
+    short,
+    when,
+)
 from app.domain.audit import AuditEntry
 from app.domain.deployment import Deployment, State
 from app.domain.errors import NotFound
@@ -102,9 +115,10 @@ def rollback(
         return print_json(deployment_json(deployment))
     if not as_json:
         note = _note(running, deployment)
-        console.print(f"deployment {deployment.id} brings {environment} back to {deployment.sha[:12]}{note}")
+        console.print(f"deployment {deployment.id} is planned: it brings {environment} back to {deployment.sha[:12]}{note}")
     if wait:
         _follow(running, deployment.id, 300.0, as_json)
+    console.print(how_to_follow(deployment.id))
 
 
 @app.command()

@@ -10,8 +10,9 @@ from functools import wraps
 from typing import Annotated, Any, ParamSpec, TypeVar
 
 import typer
-from rich.console import Console
-from rich.table import Table
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.padding import Padding
+from rich.table import Column, Table
 from rich.text import Text
 
 from app.answers.answer import Json
@@ -32,6 +33,7 @@ JSON = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 LIMIT = Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")]
 MARK = "\N{REPLACEMENT CHARACTER}"
+GAP, LEAST_ROOM, INDENT = 2, 40, 4  # of a listing: between columns, for the last one, and of lines below a row
 PIPE_WIDTH = 1000  # without a terminal, nothing is cut to the width of one
 
 
@@ -95,16 +97,47 @@ def when(moment: datetime) -> str:
 
 
 def listing(*columns: str) -> Table:
-    """Make a table: the last column takes the room that is left, the others are never cut."""
-    table = Table(box=None, pad_edge=False)
+    """Make a table that cuts nothing."""
+    table = Listing(box=None, pad_edge=False)
     for name in columns:
         table.add_column(name, no_wrap=name != columns[-1], overflow="fold")
     return table
 
 
+class Listing(Table):
+    """A table whose last column takes the room that is left. If that is too little, it has lines of its own below each row."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Render it by the width of the terminal."""
+        rows = [[_as_text(console, cell) for cell in row] for row in zip(*map(_cells, self.columns), strict=True)]
+        widths = [max(cell.cell_len for cell in column) for column in zip(*rows, strict=True)]
+        room = options.max_width - sum(widths[:-1]) - GAP * (len(widths) - 1)
+        if room >= min(LEAST_ROOM, widths[-1]):
+            yield from super().__rich_console__(console, options)
+            return
+        for *row, last in rows:
+            for cell, width in zip(row, widths, strict=False):
+                cell.pad_right(width - cell.cell_len)
+            yield Text(" " * GAP).join(row)
+            yield Padding(last, (0, 0, 0, INDENT))
+
+
+def _cells(column: Column) -> list[RenderableType]:
+    return [column.header, *column.cells]
+
+
+def _as_text(console: Console, cell: RenderableType) -> Text:
+    return cell.copy() if isinstance(cell, Text) else console.render_str(str(cell))
+
+
 def short(identifier: str) -> str:
     """Return the end of an id: it tells ids of one hour apart, and every command takes it for the id."""
     return identifier[-12:]
+
+
+def how_to_follow(deployment_id: str) -> str:
+    """Say how to learn what became of a deployment that goes on by itself."""
+    return f"Follow it: tidegate deployment watch {short(deployment_id)}"
 
 
 COLOURS = {"succeeded": "green", "planned": "blue", "denied": "red", "failed": "red", "superseded": "yellow", "held": "magenta"}

@@ -10,7 +10,7 @@ from app.answers.deployment import deployment_json
 from app.answers.override import override_json, review_json
 from app.cli.approval import COMMENT, DEPLOYMENT
 from app.cli.operator import acting_operator
-from app.cli.output import JSON, LIMIT, coloured, command, console, listing, print_json, process, short, when
+from app.cli.output import JSON, LIMIT, coloured, command, console, how_to_follow, listing, print_json, process, short, when
 from app.pipeline.approve.override import override
 from app.pipeline.approve.review import review
 
@@ -30,7 +30,8 @@ def make(
     own = override(running.services, held.id, acting_operator(running), purpose)
     if as_json:
         return print_json(deployment_json(own))
-    console.print(f"deployment {own.id} overrides; another person reviews it: tidegate override review {short(own.id)}")
+    console.print(f"deployment {own.id} is planned as an override. {how_to_follow(own.id)}")
+    console.print(f"Another person reviews it: tidegate override review {short(own.id)}")
 
 
 @app.command("list")

@@ -100,9 +100,17 @@ def objection(signed: SignedObject, owners: Mapping[str, str]) -> str | None:
         case SignatureVerdict.UNKNOWN_KEY:
             return f"{name} is signed with an unknown key ({signed.fingerprint or 'its fingerprint is not known'})"
         case SignatureVerdict.BAD:
-            return f"{name} has a bad signature" + (f", by a key of {signed.signer_subject}" if signed.signer_subject else "")
+            return _why_bad(name, signed)
         case SignatureVerdict.GOOD:
             return _mismatch(name, signed, owners)
+
+
+def _why_bad(name: str, signed: SignedObject) -> str:
+    """Name the key. Its person is known only if the signature itself verifies."""
+    key = signed.fingerprint or "its fingerprint is not known"
+    if signed.signer_subject is not None:
+        return f"{name} is signed with a revoked key of {signed.signer_subject} ({key})"
+    return f"{name} has a bad signature: it does not verify, or its key has expired or was revoked ({key})"
 
 
 def _mismatch(name: str, signed: SignedObject, owners: Mapping[str, str]) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -39,6 +39,11 @@ class DeploymentView:
     stages: tuple[StageResult, ...]
     dispatches: tuple[DispatchRow, ...]
     votes: tuple[Vote, ...] = ()
+
+    @property
+    def evidence(self) -> Mapping[str, Any]:
+        """The evidence that stage 1 found; empty if it has not run yet."""
+        return next((stage.detail for stage in self.stages if stage.stage is Stage.VALIDATE_IDENTITY), {})
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ ANSWERS: dict[str, Callable[[], Any]] = {
     "simulation_json": lambda: policy.simulation_json(values.SIMULATION),
     "change_json": lambda: policy.change_json("changed", "two", "own.cedar:3", ["-a", "+b"]),
     "explanation_json": lambda: policy.explanation_json(
-        values.ENTRY, values.DECISION, places={"two": "own.cedar:3"}, ways=[("somebody approves",)]
+        values.ENTRY, values.DECISION, places={"two": "own.cedar:3"}, ways=[("somebody approves",)], culprits=["one"]
     ),
     "replay_json": lambda: policy.replay_json(values.REPLAYED, 1.23456),
     "freeze_json": lambda: freeze.freeze_json(values.UPCOMING),

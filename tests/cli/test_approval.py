@@ -133,7 +133,7 @@ def test_an_override_is_made_listed_and_not_reviewed_by_who_made_it(desk: Desk) 
     desk.sign_in()
     assert desk.run("override", "make", made.id, "--purpose", "short")[0] == 1
     code, out, _ = desk.run("override", "make", made.id, *purpose)
-    assert code == 0 and "another person reviews it" in out
+    assert code == 0 and "Another person reviews it" in out
     assert desk.json("override", "list", "--unreviewed") == [], "it has not gone out yet"
     (listed,) = desk.json("override", "list")
     assert listed["deployment"]["purpose"] == purpose[1]

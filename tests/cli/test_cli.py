@@ -324,7 +324,10 @@ def test_a_rollback_takes_a_release_by_any_name_that_the_listing_shows(
     names = {"end of the id": scene.first.id[-12:], "whole commit": sha, "8 of the commit": sha[:8], "12 of the commit": sha[:12]}
     ran = cli("deployment", "rollback", "production", "--to", names[spelling])
     assert (ran.code, ran.err) == (0, "")
-    assert f"brings production back to {sha[:12]}" in ran.text
+    assert f"is planned: it brings production back to {sha[:12]}" in ran.text
+    followed = ran.text.split()[-1]
+    assert ran.text.rstrip().endswith(f"Follow it: tidegate deployment watch {followed}")
+    assert cli("deployment", "show", followed, "--json").json["deployment"]["trigger"] == "rollback"
     assert broker.llen("commits") == 1
 
 

@@ -53,7 +53,7 @@ def test_no_e_mail_is_nobodys_even_where_the_map_has_one() -> None:
         (UNKNOWN, "an unknown key (SHA256:x)"),
         (replace(UNKNOWN, fingerprint=""), "its fingerprint is not known"),
         (BAD, "bad signature"),
-        (replace(BAD, signer_subject="bob"), "by a key of bob"),
+        (replace(BAD, signer_subject="bob"), "a revoked key of bob (SHA256:x)"),
         (BY_BOB, "of alice@example.com is signed by bob"),
         (replace(BY_BOB, committer_email="a\x1b[2J\nb"), "of a [2j b is signed by bob"),
     ],

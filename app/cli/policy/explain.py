@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -21,6 +21,7 @@ from app.integrations.policy.protocol import Policy, PolicyText
 from app.integrations.policy.texts import pieces
 from app.pipeline.decide.case import NEVER
 from app.pipeline.decide.completion import complete
+from app.pipeline.decide.culprits import culprits_of
 from app.pipeline.decide.what_if import as_sentence, what_would_help
 from app.store.decisions import Decisions
 
@@ -34,11 +35,13 @@ def explain(
 ) -> None:
     """Explain each decision about a deployment or a push: the policies, the facts, and what would have changed it."""
     running = process()
-    deployment, entries = _read(running, name)
+    deployment, entries, evidence = _read(running, name)
     decisions = [entry for entry in entries if "request" in entry.detail and "policy_digest" in entry.detail]
     versions = {digest: _version(running, digest) for digest in {entry.detail["policy_digest"] for entry in decisions}}
     if as_json:
-        return print_json([_explanation(running, entry, versions[entry.detail["policy_digest"]]) for entry in decisions])
+        return print_json(
+            [_explanation(running, entry, versions[entry.detail["policy_digest"]], evidence) for entry in decisions]
+        )
     if deployment is not None:
         console.print(f"deployment {deployment.id} brings {deployment.sha} of {deployment.ref} to {deployment.environment}")
         console.print("state     ", coloured(deployment.state), deployment.reason or "")
@@ -46,30 +49,40 @@ def explain(
         reasons = "; ".join(dict.fromkeys(entry.detail["reason"] for entry in entries if entry.detail.get("reason")))
         return console.print(f"no policy was asked about it: {reasons or 'it has not reached that stage yet'}")
     for entry in decisions:
-        _print(entry, versions[entry.detail["policy_digest"]])
+        _print(entry, versions[entry.detail["policy_digest"]], evidence)
     now = _decide_now(running, decisions[-1])
     console.print("\nthe policies in force today answer:", coloured(now.effect), now.reason)
 
 
-def _read(running: Process, name: str) -> tuple[Deployment | None, list[AuditEntry]]:
-    """Find a deployment, else a decision about a push, with its audit entries; raises NotFound."""
+def _read(running: Process, name: str) -> tuple[Deployment | None, list[AuditEntry], Mapping[str, Any]]:
+    """Find a deployment, else a decision about a push, with its audit entries and the evidence of stage 1; raises NotFound."""
     try:
-        deployment = running.reads.deployment(name).deployment
+        view = running.reads.deployment(name)
     except NotFound as fault:
         try:
-            return None, running.reads.audit_of_push(name)
+            return None, running.reads.audit_of_push(name), {}
         except NotFound:
             raise fault from None
-    return deployment, running.reads.audit(deployment_id=deployment.id, limit=MOST_ENTRIES)
+    return view.deployment, running.reads.audit(deployment_id=view.deployment.id, limit=MOST_ENTRIES), view.evidence
 
 
-def _explanation(running: Process, entry: AuditEntry, policy: CedarPolicy | None) -> Json:
+def _explanation(running: Process, entry: AuditEntry, policy: CedarPolicy | None, evidence: Mapping[str, Any]) -> Json:
+    culprits = _culprits(entry, policy, evidence)
     is_denied = entry.detail.get("effect") != Effect.ALLOW
     ways = what_would_help(policy, entry.detail["request"]) if policy is not None and is_denied else ()
-    return explanation_json(entry, _decide_now(running, entry), places=_places(policy), ways=ways)
+    return explanation_json(entry, _decide_now(running, entry), places=_places(policy), ways=ways, culprits=culprits)
 
 
-def _print(entry: AuditEntry, policy: CedarPolicy | None) -> None:
+def _culprits(entry: AuditEntry, policy: CedarPolicy | None, evidence: Mapping[str, Any]) -> Sequence[str]:
+    """Return what the decision named; of an earlier release's decision, what stage 1 knew."""
+    detail = entry.detail
+    if "culprits" in detail or policy is None:
+        return tuple(detail.get("culprits", ()))
+    decision = Decision(Effect(detail["effect"]), tuple(detail["policies"]), "", policy.digest, detail["request"])
+    return culprits_of(policy, decision, evidence)
+
+
+def _print(entry: AuditEntry, policy: CedarPolicy | None, evidence: Mapping[str, Any]) -> None:
     detail, places = entry.detail, _places(policy)
     request = detail["request"]["request"]
     named = ", ".join(f"{name} ({places[name]})" if name in places else name for name in detail["policies"]) or "no policy"
@@ -78,6 +91,8 @@ def _print(entry: AuditEntry, policy: CedarPolicy | None) -> None:
     console.print(f"  facts    {_facts(request['context'], policy)}")
     reason = policy.recompute(detail["request"]).reason if policy is not None else detail.get("reason", "")
     console.print(f"  because  {reason}")
+    for culprit in _culprits(entry, policy, evidence):
+        console.print(f"  culprit  {culprit}")
     if detail["effect"] != Effect.ALLOW:
         console.print(f"  change   {_ways(policy, detail['request'])}")
     console.print(f"  version  {detail['policy_digest'][:12]}, audit entry {entry.seq}")

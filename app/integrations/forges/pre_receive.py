@@ -18,7 +18,7 @@ from app.integrations.forges.pre_receive_proof import commits_of_refs
 TEMPLATE = (Path(__file__).parent / "pre_receive.sh").read_text(encoding="utf-8")
 MARK = "# tidegate pre-receive check"
 CURRENT_VERSION = int(re.findall(r"^version=(\d+)$", TEMPLATE, re.MULTILINE)[0])
-INSTALL_ANEW = "install it anew: tidegate gogs install-hook"
+INSTALL_ANEW = "install it anew: tidegate gogs install-hook REPO_DIR"
 TIPS = "tidegate.tips"  # beside the script: the commits that stood when it was installed
 SECONDS = range(2, 61)
 _DELEGATE = re.compile(rb" hook --config=.* pre-receive")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -102,10 +102,12 @@ class CedarPolicy:
         permits = (p for p in self._by_id.values() if p.is_permit and p.may_concern(action.value, resources))
         return any(action.value not in NAMED or policy.actions is not None for policy in permits)
 
-    def about(self, query: Mapping[str, Any]) -> Asks:
-        """Return what the policies ask for, if they may concern this request (Decision.request)."""
+    def about(self, query: Mapping[str, Any], denied_by: Collection[str] | None = None) -> Asks:
+        """Return what the policies ask for, if they may concern this request (Decision.request); or what is behind a denial."""
         action, resources = query["request"]["action"]["id"], _resources(query)
         policies = [policy for policy in self._by_id.values() if policy.may_concern(action, resources)]
+        if denied_by is not None:
+            policies = [p for p in policies if (p.id in denied_by if denied_by else p.is_permit)]
         return Asks(
             groups=frozenset(group for policy in policies for group in policy.groups),
             facts=frozenset(fact for policy in policies for fact in policy.facts),

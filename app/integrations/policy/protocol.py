@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -105,8 +105,11 @@ class PolicyText(Protocol):
         """Tell whether a policy names this action in its scope."""
         ...
 
-    def about(self, query: Mapping[str, Any]) -> Asks:
-        """Return what the policies ask for, if they may concern this request (Decision.request)."""
+    def about(self, query: Mapping[str, Any], denied_by: Collection[str] | None = None) -> Asks:
+        """Return what the policies ask for, if they may concern this request (Decision.request).
+
+        With `denied_by`, the ids of a denial: only what is behind it. If there are none, that is what could have permitted.
+        """
         ...
 
 

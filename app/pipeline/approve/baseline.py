@@ -16,7 +16,7 @@ from app.domain.push import Baseline
 from app.domain.text import plain_line
 from app.pipeline.decide.case import Act
 from app.pipeline.decide.judgement import active_principal, record_of, remember_policy
-from app.pipeline.decide.right import Claim, check_claim, known_facts
+from app.pipeline.decide.right import Claim, check_claim
 from app.pipeline.evidence.going_back import UNSEEN
 from app.pipeline.ports.services import Guard, Services
 
@@ -57,7 +57,7 @@ def _decide(services: Services, guard: Guard, environment: Environment, principa
     with services.store.reading() as unit:
         session = unit.sessions.newest(principal.subject, services.clock.now(), guard.issuer_urls)
     place = (environment.name, environment.repository)
-    claim = Claim(principal, Action.BASELINE, session, *place, act=act, known=known_facts(UNSEEN))
+    claim = Claim(principal, Action.BASELINE, session, *place, act=act, evidence=UNSEEN)
     return check_claim(services, guard, claim, detail={"sha": act.sha})
 
 

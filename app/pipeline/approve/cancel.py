@@ -75,5 +75,5 @@ def _right_to_cancel(
         with services.store.reading() as unit:
             session = unit.sessions.newest(who.subject, services.clock.now(), guard.issuer_urls)
     place = (environment.name, environment.repository)
-    claim = Claim(who, Action.CANCEL, session, *place, act=Act.of(deployment), known=_NOTHING)
+    claim = Claim(who, Action.CANCEL, session, *place, act=Act.of(deployment), evidence=_NOTHING)
     return check_claim(services, guard, claim, about=deployment)

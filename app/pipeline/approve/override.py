@@ -17,7 +17,7 @@ from app.domain.session import why_no_mfa
 from app.domain.text import plain_line
 from app.pipeline.approve.acting_person import Person
 from app.pipeline.decide.case import Act
-from app.pipeline.decide.right import Claim, check_claim, known_facts
+from app.pipeline.decide.right import Claim, check_claim
 from app.pipeline.line.rollback import deployment_of
 from app.pipeline.ports.services import Services
 from app.pipeline.ports.stores.unit import Unit
@@ -69,9 +69,9 @@ def _check_right(services: Services, deployment_id: str, person: Person) -> None
         overridden = _overridable(unit, deployment_id)
         identified = unit.deployments.result(deployment_id, Stage.VALIDATE_IDENTITY)
     act = Act(Trigger.OVERRIDE.value, overridden.ref, overridden.sha, person.account.login)
-    known = known_facts(identified.detail) if identified is not None else {}
+    evidence = identified.detail if identified is not None else {}
     place = (overridden.environment, overridden.repository.key)
-    claim = Claim(person.principal, Action.OVERRIDE, person.session, *place, act=act, known=known)
+    claim = Claim(person.principal, Action.OVERRIDE, person.session, *place, act=act, evidence=evidence)
     check_claim(services, services.guard(), claim, about=overridden)
 
 

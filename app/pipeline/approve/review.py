@@ -17,7 +17,7 @@ from app.domain.session import check_fresh
 from app.domain.text import plain_line
 from app.pipeline.approve.acting_person import Person
 from app.pipeline.decide.case import Act, Case
-from app.pipeline.decide.right import Claim, check_claim, known_facts
+from app.pipeline.decide.right import Claim, check_claim
 from app.pipeline.decide.tally import involved_in
 from app.pipeline.ports.services import Services
 
@@ -75,6 +75,6 @@ def _involved(services: Services, deployment: Deployment, evidence: Mapping[str,
 
 def _check_right(services: Services, deployment: Deployment, person: Person, evidence: Mapping[str, Any]) -> None:
     place = (deployment.environment, deployment.repository.key)
-    act, known = Act(Action.REVIEW.value, deployment.ref, deployment.sha, person.account.login), known_facts(evidence)
-    claim = Claim(person.principal, Action.REVIEW, person.session, *place, act=act, known=known)
+    act = Act(Action.REVIEW.value, deployment.ref, deployment.sha, person.account.login)
+    claim = Claim(person.principal, Action.REVIEW, person.session, *place, act=act, evidence=evidence)
     check_claim(services, services.guard(), claim, about=deployment)

@@ -14,6 +14,7 @@ from app.domain.session import check_fresh
 from app.domain.text import plain_line
 from app.pipeline.approve.acting_person import Person
 from app.pipeline.decide.case import Case
+from app.pipeline.decide.culprits import as_text, culprits_of
 from app.pipeline.decide.judgement import decide, environment_of, fresh_evidence, gather, keep_policy, record_of
 from app.pipeline.decide.tally import involved_in, is_current, why_no_voter, why_unproven
 from app.pipeline.decide.what_if import explain
@@ -68,7 +69,8 @@ def right_to_vote(case: Case, deployment: Deployment, person: Person) -> Decisio
     is_involved = who.subject in involved_in(case, deployment)
     decision = decide(replace(case, session=person.session, is_involved=is_involved), who, Action.APPROVE)
     if decision.effect is Effect.DENY:
-        decision = replace(decision, reason=explain(case.guard.policy, decision))
+        culprits = as_text(culprits_of(case.guard.policy, decision, case.evidence))
+        decision = replace(decision, reason=explain(case.guard.policy, decision, culprits=culprits))
     objection = why_no_voter(who, decision, is_involved=is_involved)
     if objection is not None:
         raise Forbidden(objection)

@@ -22,9 +22,9 @@ from app.domain.push import CheckedPush, PushRequest, RefUpdate
 from app.domain.session import Session
 from app.domain.signature import Signatures
 from app.domain.text import plain_line
-from app.pipeline.ask.culprits import culprits
 from app.pipeline.ask.repository_meant import repository_meant, resource_of
 from app.pipeline.decide.case import Act, Case
+from app.pipeline.decide.culprits import culprits_of
 from app.pipeline.decide.judgement import active_principal, decide, record_of, remember_policy
 from app.pipeline.decide.what_if import explain
 from app.pipeline.evidence.content import LISTED, NOTHING_NEW, content_facts, path_facts
@@ -33,6 +33,7 @@ from app.pipeline.ports.services import Guard, Services
 
 MOST_UPDATES = 100
 BESIDE_A_PUSH = 40  # questions about what would change denials, in all: a person waits at git for the answer
+NOT_VERIFIED = "signatures are not verified at the push"
 NOT_INSPECTED = Inspection(inspected=False, paths_known=False, why_not="the instance has not sent the content")
 
 
@@ -158,7 +159,7 @@ def _decide(services: Services, guard: Guard, wanted: PushRequest, *, update: Re
         decision.policies,
         plain_line(explain(guard.policy, decision, most=BESIDE_A_PUSH // len(wanted.updates))),
         inspection.findings,
-        culprits(guard.policy.about(decision.request), update, case.evidence),
+        culprits_of(guard.policy, decision, {**case.evidence, "findings": []}),  # these are told apart, all of them
     )
     return _Outcome(update, ref_decision, decision)
 
@@ -177,17 +178,21 @@ def _unknown_authors(update: RefUpdate, facts: _PushFacts) -> list[str]:
 
 def _evidence(update: RefUpdate, inspection: Inspection, facts: _PushFacts) -> dict[str, Any]:
     """Return what the instance says, as evidence. Signatures are not verified here, so there are none."""
-    here = {"signatures": Signatures.NONE.value, "checked_at_push": True}
+    here = {"signatures": Signatures.NONE.value, "unsigned": [NOT_VERIFIED], "checked_at_push": True}
+    left = {"forced": update.is_forced, "left_behind": [update.old] if update.is_forced else []}
     if is_zero(update.new):
-        return {**NOTHING_NEW, **here, "authors_known": True, "unknown_authors": [], "forced": True}
+        return {**NOTHING_NEW, **here, **left, "authors_known": True, "unknown_authors": []}
     unknown = _unknown_authors(update, facts)
+    places = ((email, update.commit_of.get(email)) for email in unknown[:LISTED])
     paths, are_all = path_facts(update.paths)
     return {
         **content_facts(inspection),
         **here,
         "authors_known": update.emails_known and not unknown,
         "unknown_authors": unknown[:LISTED],
-        "forced": update.is_forced,
+        "unknown_in": [{"email": email, "commit": commit, "role": ""} for email, commit in places if commit],
+        "not_listed": "" if update.emails_known else "not all commits could be listed",
+        **left,
         "paths": paths,
         "paths_known": update.paths_known and are_all,
     }

@@ -88,9 +88,8 @@ def _answer(unit: Unit, case: Case, standing: Standing, action: Action) -> Princ
     if not who.active:
         return PrincipalRight(*identity, effect=Effect.DENY, reason=f"not active: {who.why_inactive}")
     if not who.accounts:
-        return PrincipalRight(
-            *identity, effect=Effect.DENY, reason="no account is linked to this principal: tidegate access link"
-        )
+        why = f"no account is linked to this principal: tidegate access link FORGE:ID {who.subject}"
+        return PrincipalRight(*identity, effect=Effect.DENY, reason=why)
     session = unit.sessions.newest(who.subject, case.now, case.guard.issuer_urls)
     decision = decide(replace(case, session=session), who, action)
     return PrincipalRight(*identity, effect=decision.effect, reason=decision.reason)

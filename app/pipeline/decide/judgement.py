@@ -5,7 +5,7 @@ A case is gathered once, spelled for the policies (`case.py`) and decided. Nothi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -19,7 +19,8 @@ from app.domain.principal import Principal
 from app.domain.session import Session, why_no_mfa
 from app.integrations.identity.protocol import AccessMap
 from app.pipeline.decide.case import Act, Case, facts
-from app.pipeline.decide.tally import advice, count_votes
+from app.pipeline.decide.culprits import as_text, culprits_of
+from app.pipeline.decide.tally import advice, count_votes, why_unproven
 from app.pipeline.decide.what_if import explain
 from app.pipeline.evidence.facts import ground_as_json
 from app.pipeline.evidence.gather import evidence_of, ground_of
@@ -35,11 +36,12 @@ EVIDENCE_HOLDS = timedelta(minutes=1)  # a source may have become stale since
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A decision and its case. Without them the answer is no, and `reason` says why."""
+    """A decision and its case. Without them the answer is no, and `reason` says why. `culprits` name what it is about."""
 
     reason: str
     case: Case | None = None
     decision: Decision | None = None
+    culprits: tuple[str, ...] = ()
 
     @property
     def is_allowed(self) -> bool:
@@ -48,12 +50,13 @@ class Judgement:
 
     @property
     def detail(self) -> dict[str, Any]:
-        """The record to decide again by (invariant 10), and the voters behind the decision."""
+        """The record to decide again by (invariant 10), and the voters and culprits behind the decision."""
         if self.case is None or self.decision is None:
             return {}
         votes = self.case.votes
         counted = {"voters": list(votes.voters), "fallen": dict(votes.fallen)} if votes.request else {}
-        return record_of(self.decision) | counted
+        named = {"culprits": list(self.culprits)} if self.culprits else {}
+        return record_of(self.decision) | counted | named
 
 
 def decide_now(services: Services, guard: Guard, deployment: Deployment) -> Judgement:
@@ -72,7 +75,9 @@ def decide_now(services: Services, guard: Guard, deployment: Deployment) -> Judg
     case = gather(services, guard, deployment, current_evidence(services, guard, deployment), session)
     keep_policy(services, guard)
     decision = decide(case, principal, action_of(deployment))
-    return Judgement(decision.reason if decision.effect is Effect.ALLOW else _why_not(case, decision), case, decision)
+    culprits = culprits_of(guard.policy, decision, case.evidence)
+    reason = decision.reason if decision.effect is Effect.ALLOW else _why_not(case, decision, culprits)
+    return Judgement(reason, case, decision, culprits)
 
 
 def _session_of(
@@ -193,11 +198,14 @@ def record_of(decision: Decision) -> dict[str, Any]:
     }
 
 
-def _why_not(case: Case, decision: Decision) -> str:
-    """Say the reason, what would change the answer, and which votes no longer count, since that may be the cause."""
-    reason = explain(case.guard.policy, decision)
+def _why_not(case: Case, decision: Decision, culprits: Sequence[str]) -> str:
+    """Say the reason, its culprits, what would change the answer, and why votes do not count, since that may be the cause."""
+    reason = explain(case.guard.policy, decision, culprits=as_text(culprits))
+    unproven = why_unproven(case) if decision.effect is Effect.HOLD else None
+    reason = f"{reason}; no vote counts yet: {unproven}" if unproven is not None else reason
     asked = case.guard.policy.about(decision.request).facts & OF_HISTORY
-    if case.evidence.get("is_first", False) and not all(case.evidence.get(fact, False) for fact in asked):
+    is_unmet = case.evidence.get("is_first", False) and not all(case.evidence.get(fact, False) for fact in asked)
+    if is_unmet and unproven is None:
         reason = f"{reason}; {advice(case.environment.name)}"
     if not case.votes.fallen:
         return reason

@@ -19,6 +19,7 @@ from app.domain.principal import Principal
 from app.domain.session import Session
 from app.pipeline.decide.case import UTC, Act, local_time, ref_facts, session_facts
 from app.pipeline.decide.completion import ABSENT, BEST
+from app.pipeline.decide.culprits import as_text, culprits_of
 from app.pipeline.decide.judgement import record_of, remember_policy
 from app.pipeline.decide.what_if import explain
 from app.pipeline.freeze.freeze import freezes_at
@@ -29,7 +30,7 @@ from app.pipeline.ports.services import Guard, Services
 class Claim:
     """A right that a principal claims, in an environment or (if it is empty) at the gate itself.
 
-    `act`: what would be planned (None: nothing). `known`: facts about its commits that are known already.
+    `act`: what would be planned (None: nothing). `evidence`: what is known of its commits already.
     """
 
     principal: Principal
@@ -38,7 +39,7 @@ class Claim:
     environment: str = ""
     repository: str = ""
     act: Act | None = None
-    known: Mapping[str, Any] = field(default_factory=dict)
+    evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
 def decide_claim(services: Services, guard: Guard, claim: Claim) -> Decision:
@@ -65,7 +66,8 @@ def check_claim(
     decision = decide_claim(services, guard, claim)
     if decision.effect is not Effect.DENY:
         return decision
-    reason = explain(guard.policy, decision)
+    culprits = culprits_of(guard.policy, decision, claim.evidence)
+    reason = explain(guard.policy, decision, culprits=as_text(culprits))
     place = {"environment": claim.environment} if claim.environment else {}
     refused = {"right": claim.action.value, **place, **(detail or {}), "reason": reason, **record_of(decision)}
     with services.store.unit() as unit:
@@ -74,7 +76,7 @@ def check_claim(
     raise Forbidden(reason)
 
 
-def known_facts(evidence: Mapping[str, Any]) -> dict[str, Any]:
+def _known_facts(evidence: Mapping[str, Any]) -> dict[str, Any]:
     """Spell evidence that was kept earlier as facts. What it does not hold is left out."""
     known = {name: value for name, value in evidence.items() if name in BEST}
     return known | ({"findings": sorted({finding["kind"] for finding in known["findings"]})} if "findings" in known else {})
@@ -87,7 +89,7 @@ def _context(guard: Guard, claim: Claim, freezes: list[str], now: datetime) -> d
     return {
         **ABSENT,
         **BEST,
-        **claim.known,
+        **_known_facts(claim.evidence),
         "event": act.event,
         **ref_facts(act.ref),
         "sha": act.sha,

@@ -61,7 +61,7 @@ def advice(environment: str) -> str:
     """Say how a history can be accepted unseen."""
     return (
         f"{environment} has no release to compare with, so all of its history counts: accept an older part of it unseen with "
-        f"`tidegate environment baseline {environment} COMMIT`"
+        f"`tidegate environment baseline {environment} COMMIT --reason WHY`"
     )
 
 

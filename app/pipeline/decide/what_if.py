@@ -52,10 +52,11 @@ def what_would_help(policy: Policy, question: Question, *, most: int = MOST_ASKE
         return []
 
 
-def explain(policy: Policy, decision: Decision, *, most: int = WHILE_SOMEBODY_WAITS) -> str:
-    """Return the reason of a decision, and for a denial also up to MOST_TOLD ways to change it."""
+def explain(policy: Policy, decision: Decision, *, most: int = WHILE_SOMEBODY_WAITS, culprits: str = "") -> str:
+    """Return the reason of a decision, its culprits, and for a denial also up to MOST_TOLD ways to change it."""
     ways = what_would_help(policy, decision.request, most=most) if decision.effect is Effect.DENY else []
-    return "; ".join(filter(None, (decision.reason, as_sentence(ways[:MOST_TOLD]))))
+    reason = f"{decision.reason}: {culprits}" if culprits else decision.reason
+    return "; ".join(filter(None, (reason, as_sentence(ways[:MOST_TOLD]))))
 
 
 def as_sentence(ways: Sequence[Way]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.domain.deployment import Deployment
 from app.domain.principal import Principal, PrincipalKind
-from app.integrations.repositories.protocol import CommitAuthor
+from app.integrations.repositories.protocol import COMMITS_LISTED, CommitAuthor
 from app.pipeline.evidence.content import LISTED
 from app.pipeline.ports.services import Guard
 
@@ -60,7 +60,7 @@ def authors_of(guard: Guard, commits: Sequence[CommitAuthor], committers: frozen
 
 
 def author_facts(authors: Authors, *, is_whole: bool) -> dict[str, Any]:
-    """Spell the authors as evidence; `unknown_in` names a commit for each unknown e-mail."""
+    """Spell the authors as evidence; `unknown_in` names a commit for each unknown e-mail, `not_listed` the limit that was met."""
     unknown = authors.unknown
     rows = ((email, *authors.places[email]) for email in unknown[:LISTED])
     return {
@@ -68,4 +68,5 @@ def author_facts(authors: Authors, *, is_whole: bool) -> dict[str, Any]:
         "authors_known": is_whole and not unknown,
         "unknown_authors": unknown[:LISTED],
         "unknown_in": [{"email": email, "commit": sha, "role": role} for email, sha, role in rows],
+        "not_listed": "" if is_whole else f"it brings more than {COMMITS_LISTED} commits",
     }

@@ -13,7 +13,7 @@ from app.domain.push import Ground
 from app.pipeline.evidence.authors import Authors, author_facts, authors_of, committers_of
 from app.pipeline.evidence.brought import Brought
 from app.pipeline.evidence.content import content_facts
-from app.pipeline.evidence.forced import is_forced
+from app.pipeline.evidence.forced import left_behind
 from app.pipeline.evidence.hands import hand_facts, hands_in
 from app.pipeline.evidence.signed import signed
 from app.pipeline.ports.services import Guard, Services
@@ -30,12 +30,14 @@ def facts_of(
     shas = [commit.sha for commit in brought.commits]
     signatures = signed(guard, deployment, shas, committers, is_whole=is_whole)
     hands = hands_in(services, guard, deployment, brought, committers)
+    left = left_behind(guard, deployment, brought.ground)
     return {
         **author_facts(authors, is_whole=is_whole),
         **signatures.facts,
         **hand_facts(guard, deployment, hands, authors.subjects, signatures.signers),
         **_content(services, guard, deployment, brought, authors, known),
-        "forced": is_forced(guard, deployment, brought.ground),
+        "forced": bool(left),
+        "left_behind": left,
         "ground": ground_as_json(brought.ground),
         "is_first": brought.is_first,
     }

@@ -18,12 +18,15 @@ from app.pipeline.evidence.facts import CONTENT, facts_of, ground_as_json
 from app.pipeline.evidence.signed import NOT_SIGNED
 from app.pipeline.ports.services import Guard, Services
 
+UNREAD = "the commit could not be read"
 UNSEEN: Mapping[str, Any] = {
     "authors": [],
     "authors_known": False,
     "unknown_authors": [],
     "unknown_in": [],
+    "not_listed": UNREAD,
     **NOT_SIGNED,
+    "unsigned": [f"not looked at: {UNREAD}"],
     "involved": [],
     "involved_known": False,
     "unpushed": [],
@@ -35,14 +38,15 @@ UNSEEN: Mapping[str, Any] = {
     "accepted": [],
     "agents": [],
     "forced": False,
+    "left_behind": [],
     "paths": [],
     "paths_known": False,
     "findings": [],
     "inspected": False,
-    "not_inspected": "the commit could not be looked at",
+    "not_inspected": UNREAD,
     "is_first": False,
 }
-_KEPT = (*CONTENT, "authors", "authors_known", "unknown_authors", "involved", "involved_known")
+_KEPT = (*CONTENT, "authors", "authors_known", "unknown_authors", "unknown_in", "not_listed", "involved", "involved_known")
 
 
 def evidence_of_rollback(

@@ -9,12 +9,13 @@ from typing import Any
 from app.domain.deployment import Deployment
 from app.domain.environment import TAGS
 from app.domain.errors import UnknownCommit
-from app.domain.signature import Signatures, objection, summary
+from app.domain.signature import Signatures, SignatureVerdict, objection, summary
 from app.integrations.repositories.protocol import COMMITS_VERIFIED
 from app.pipeline.evidence.content import LISTED
 from app.pipeline.ports.services import Guard
 
-NOT_SIGNED: dict[str, Any] = {"signatures": Signatures.NONE.value, "unsigned": []}
+NO_KEYS = "no public key of anybody is known, so no signature counts (tidegate access key add SUBJECT FILE)"
+NOT_SIGNED: dict[str, Any] = {"signatures": Signatures.NONE.value, "unsigned": [NO_KEYS]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,9 @@ def signed(guard: Guard, deployment: Deployment, commits: Sequence[str], committ
     emails = {s.committer_email for s in signatures if s.committer_email and s.committer_email.casefold() not in committers}
     owners = guard.identity.owners_of(emails)
     whole = is_whole and len(commits) <= COMMITS_VERIFIED
-    objections = [why for why in (objection(s, owners) for s in signatures) if why is not None]
-    facts = {"signatures": summary(signatures, owners, is_whole=whole).value, "unsigned": objections[:LISTED]}
+    worst_first = sorted(signatures, key=lambda s: s.verdict is not SignatureVerdict.BAD)
+    objections = [why for why in (objection(s, owners) for s in worst_first) if why is not None]
+    limit = () if whole else (f"not looked at: it brings more than {COMMITS_VERIFIED} commits to verify",)
+    facts = {"signatures": summary(signatures, owners, is_whole=whole).value, "unsigned": [*objections[:LISTED], *limit]}
     valid = (s for s in signatures if objection(s, owners) is None)
     return Signed(facts, {s.id: s.signer_subject for s in valid if s.signer_subject is not None})

@@ -1,6 +1,7 @@
 """The outcome of a delivery that arrives again, for people who look at the forge's delivery page. Used by `hooks.py`.
 
-The page is shown to everybody who may see the repository's settings: it names environments, states and policies, but no person.
+The page is shown to everybody who may see the repository's settings: it names environments, states, policies, commits and files,
+but no person, e-mail or account.
 The outcome is looked up beside the receiver's loop, for a few at a time and not for long. If that fails, the answer goes without.
 """
 
@@ -13,11 +14,13 @@ from contextlib import suppress
 from typing import Any
 
 from app.domain.audit import AuditAction, AuditEntry
+from app.domain.decision import Decision, Effect
 from app.domain.delivery import Receipt
 from app.domain.deployment import Deployment, State
 from app.domain.errors import GateError
 from app.domain.text import plain_line
 from app.integrations.policy.protocol import Policy
+from app.pipeline.decide.culprits import as_text, culprits_of
 from app.pipeline.decide.what_if import MOST_TOLD, WHILE_SOMEBODY_WAITS, as_sentence, what_would_help
 from app.store.reads import Reads
 
@@ -74,11 +77,11 @@ def outcome_lines(reads: Reads, delivery_id: str, policy: Policy) -> list[str]:
     is_explained = any(deployment.state in _EXPLAINED for deployment in deployments)
     entries = reads.audit(delivery_id=delivery_id) if is_explained else []
     most = WHILE_SOMEBODY_WAITS // max(len(deployments), 1)
-    lines = [_line(deployment, entries, policy, most) for deployment in reversed(deployments)]
+    lines = [_line(reads, deployment, entries, policy, most) for deployment in reversed(deployments)]
     return lines or ["no deployment has followed from it"]
 
 
-def _line(deployment: Deployment, entries: Sequence[AuditEntry], policy: Policy, most: int) -> str:
+def _line(reads: Reads, deployment: Deployment, entries: Sequence[AuditEntry], policy: Policy, most: int) -> str:
     action = _EXPLAINED.get(deployment.state)
     state = f"{deployment.environment}: {deployment.state.value}"
     details = [entry.detail for entry in entries if entry.deployment_id == deployment.id and entry.action == action]
@@ -90,13 +93,19 @@ def _line(deployment: Deployment, entries: Sequence[AuditEntry], policy: Policy,
     reasons = policy.reasons
     named = (f'"{name}"' + (f" ({reasons[name]})" if reasons.get(name) else "") for name in policies)
     why = f"{state} by {', '.join(named)}" if policies else f"{state}, since no policy permits it"
-    return plain_line("; ".join(filter(None, (why, _change(details[-1], policy, most)))))
+    if details[-1].get("policy_digest") != policy.digest:
+        return plain_line(why)
+    culprits = _culprits(reads, deployment, details[-1], policy)
+    return plain_line("; ".join(filter(None, (f"{why}: {culprits}" if culprits else why, _change(details[-1], policy, most)))))
+
+
+def _culprits(reads: Reads, deployment: Deployment, detail: Mapping[str, Any], policy: Policy) -> str:
+    decision = Decision(Effect(detail["effect"]), tuple(detail["policies"]), "", policy.digest, detail["request"])
+    return as_text(culprits_of(policy, decision, reads.deployment(deployment.id).evidence, with_people=False))
 
 
 def _change(detail: Mapping[str, Any], policy: Policy, most: int) -> str:
-    """Say what would change the decision, if the policies are still those that made it."""
-    if detail.get("policy_digest") != policy.digest:
-        return ""
+    """Say what would change the decision."""
     return as_sentence(what_would_help(policy, detail["request"], most=most, who="the one who acts")[:MOST_TOLD])
 
 

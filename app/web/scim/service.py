@@ -91,7 +91,7 @@ def _config() -> ServiceProviderConfig:
             AuthenticationScheme(
                 type=AuthenticationScheme.Type.oauthbearertoken,
                 name="Bearer token",
-                description="A token made with `tidegate scim token create`",
+                description="A token made with `tidegate scim token create SOURCE --client CLIENT`",
                 primary=True,
             )
         ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
@@ -12,7 +13,7 @@ from app.config.example import write_example
 from app.domain.audit import AuditEntry
 from app.domain.decision import Action, DecisionRequest
 from app.domain.delivery import Delivery, DeliveryState
-from app.domain.deployment import Deployment, State, Trigger
+from app.domain.deployment import Deployment, Stage, StageResult, State, Step, Trigger
 from app.domain.event import Account, Event, EventKind, Repository
 from app.integrations.policy.cedar import CedarPolicy, load
 from app.integrations.system import SystemClock, SystemIds
@@ -117,26 +118,35 @@ def deployment(engine: Engine) -> Deployment:
     return made
 
 
-def decide(engine: Engine, policy: CedarPolicy, deployment: Deployment, *, missing: tuple[str, ...] = ()) -> None:
-    """Have a decision about a deployment on the log, as the pipeline writes it; `missing`: facts of later releases."""
+def decide(
+    engine: Engine,
+    policy: CedarPolicy,
+    deployment: Deployment,
+    *,
+    missing: tuple[str, ...] = (),
+    evidence: dict[str, Any] | None = None,
+    culprits: list[str] | None = None,
+) -> None:
+    """Have a decision about a deployment on the log, as the pipeline writes it; `missing`: facts of later releases.
+
+    `evidence` is what stage 1 found, `culprits` what the decision named.
+    """
     context = {name: value for name, value in ABSENT.items() if name not in missing}
     alice = person("alice", "gogs:2", groups=("team",))
     decision = policy.decide(DecisionRequest(alice, Action.DEPLOY, "production", "gogs:acme/shop", context))
-    detail = {**record_of(decision), "reason": decision.reason}
+    detail = {**record_of(decision), "reason": decision.reason, **({} if culprits is None else {"culprits": culprits})}
     with SqlStore(engine).unit() as unit:
+        if evidence is not None:
+            identified = StageResult(Stage.VALIDATE_IDENTITY, "identified", evidence, CLOCK.now(), CLOCK.now())
+            unit.deployments.advance(deployment, Step(State.IDENTIFIED, CLOCK.now(), entry_of(deployment, {}), identified))
         unit.remember_version("policy", policy.digest, policy.text)
         unit.remember_version("schema", policy.digest, policy.schema)
-        one = AuditEntry(
-            id=IDS.new(),
-            at=CLOCK.now(),
-            action="deployment:held",
-            actor="gogs:2",
-            deployment_id=deployment.id,
-            delivery_id=deployment.delivery_id,
-            correlation_id=deployment.correlation_id,
-            detail=detail,
-        )
-        unit.audit.append([one])
+        unit.audit.append([entry_of(deployment, detail)])
+
+
+def entry_of(deployment: Deployment, detail: dict[str, Any]) -> AuditEntry:
+    ids = (deployment.id, deployment.delivery_id, deployment.correlation_id)
+    return AuditEntry(IDS.new(), CLOCK.now(), "deployment:held", "gogs:2", *ids, detail)
 
 
 def test_the_policies_that_ship_answer_as_their_tests_say(desk: Desk) -> None:
@@ -203,7 +213,7 @@ def test_a_folder_is_checked_where_nothing_else_of_a_gate_is(desk: Desk, folder:
     code, out, err = desk.run("check", str(TEAM))
     assert (
         code == 0
-        and "no faults in 25 policies" in out
+        and "no faults in 26 policies" in out
         and "these policies were not checked against a gate: " in err
         and "none.toml" in err
     )
@@ -276,6 +286,20 @@ def test_a_decision_is_explained_with_its_place_its_facts_and_what_would_change_
     assert 'the policies in force today answer: allow permitted by "team-deploys"' in out
     (told,) = desk.json("explain", deployment.id)
     assert told["places"]["two-people"] == "own.cedar:3" and told["now"]["effect"] == "allow"
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_denial_is_explained_with_its_culprits(desk: Desk, engine: Engine, deployment: Deployment, kept: bool) -> None:
+    """Of a decision of an earlier release, which kept none, they are found by what stage 1 knew."""
+    known = '@id("known") forbid (principal, action == Action::"deploy", resource) unless { context.authors_known };'
+    desk.policies.write_text(HELD + known)
+    line = f"e-mail eve@example.com belongs to nobody (author of commit {'a' * 12})"
+    place = {"email": "eve@example.com", "commit": "a" * 40, "role": "author"}
+    found = {"unknown_authors": ["eve@example.com"], "unknown_in": [place]}
+    decide(engine, load(desk.policies.parent), deployment, evidence={} if kept else found, culprits=[line] if kept else None)
+    assert f"culprit  {line}" in desk.run("explain", deployment.id)[1]
+    (told,) = desk.json("explain", deployment.id)
+    assert told["culprits"] == [line]
 
 
 def test_what_no_policy_was_asked_about_says_so(desk: Desk, deployment: Deployment) -> None:

@@ -147,6 +147,15 @@ def test_a_session_that_was_revoked_takes_its_override_back(held: Held) -> None:
     assert "the session in which dana asked for it was revoked at" in ended.reason
 
 
+def test_a_refused_override_names_what_is_known_of_its_commits(held: Held) -> None:
+    known = '@id("known") forbid (principal, action == Action::"override", resource) unless { context.authors_known };'
+    held.line.policy = CedarPolicy({"a.cedar": POLICY + known})  # type: ignore[assignment]
+    held.line.repositories.emails = ["eve@example.com"]
+    waiting = held.held()
+    with pytest.raises(Forbidden, match=r"e-mail eve@example\.com belongs to nobody \(author of commit "):
+        override(held.line.services, waiting.id, held.in_person("dana"), WHY)
+
+
 def test_a_rollback_is_judged_by_the_session_that_made_it(held: Held) -> None:
     text = (
         POLICY

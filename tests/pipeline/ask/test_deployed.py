@@ -104,7 +104,8 @@ def test_a_policy_can_keep_back_what_skipped_the_check(alice: Person, hub: Hub, 
     assert again.status_code == 200
     assert again.text.splitlines() == [
         "already received; nothing is done twice",
-        'production: denied by "only-checked" (what skipped the check is not deployed); '
+        'production: denied by "only-checked" (what skipped the check is not deployed): '
+        f"no check before a push let commit {sha[:12]} onto refs/heads/main; no check looked at commit {sha[:12]}; "
         "it would be allowed if it comes through the check before pushes",
         first.text.splitlines()[-1],
     ]

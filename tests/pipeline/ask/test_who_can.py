@@ -46,7 +46,7 @@ def test_everybody_is_asked_about_and_told_why_not(line: Line, people: StoredAcc
     asked = who_can(line.services, "production")
     assert [(a.subject, a.allowed) for a in asked.answers] == [("alice", True), ("bob", True), ("carol", False), ("dave", False)]
     assert [a.reason for a in asked.answers[2:]] == [
-        "no account is linked to this principal: tidegate access link",
+        "no account is linked to this principal: tidegate access link FORGE:ID carol",
         "not active: source directory says so",
     ]
     assert (asked.ref, asked.answers[1].accounts) == ("refs/heads/main", ("gogs:3",))

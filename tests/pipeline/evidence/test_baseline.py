@@ -34,7 +34,7 @@ def test_a_denied_first_deployment_names_the_command_and_goes_through_after_it(g
     old = origin.commit("old", email="gone@example.com")
     denied = gate.run(push(gate, None, origin.commit("new")))
     assert denied.state is State.DENIED
-    assert "`tidegate environment baseline production COMMIT`" in (denied.reason or "")
+    assert "`tidegate environment baseline production COMMIT --reason WHY`" in (denied.reason or "")
     accept(gate, old)
     made = push(gate, denied.sha, origin.commit("newer"))
     evidence = found(gate, made)
