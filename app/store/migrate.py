@@ -35,10 +35,15 @@ def upgrade(owner_url: str, app_url: str, revision: str = "head") -> None:
 
 
 def is_current(engine: Engine) -> bool:
-    """Tell whether the database is at the newest version; raises StoreUnavailable."""
-    head = ScriptDirectory(str(SCRIPTS)).get_current_head()
+    """Tell whether the database is at the newest version that this code knows, or at a newer one; raises StoreUnavailable.
+
+    Migrations suit the running version, so it stays ready after a newer release has migrated.
+    """
+    scripts = ScriptDirectory(str(SCRIPTS))
     with transaction(engine) as connection:
-        return MigrationContext.configure(connection).get_current_revision() == head
+        revision = MigrationContext.configure(connection).get_current_revision()
+    older = {script.revision for script in scripts.walk_revisions()} - {scripts.get_current_head()}
+    return revision is not None and revision not in older
 
 
 def main() -> None:
