@@ -138,8 +138,8 @@ class ArrivalKind(StrEnum):
 class Arrival:
     """A ref that was set to `sha` by `account`, or that a check before the push allowed to be set.
 
-    `bases` are the commits that it was compared with: it stands for what is in `sha` and in none of them. None: this is not
-    known. The account is None if it was not kept.
+    `ref` is told of a check only. `bases` are the commits that it was compared with: it stands for what is in `sha` and in none
+    of them. None: this is not known. The account is None if it was not kept.
     """
 
     kind: ArrivalKind

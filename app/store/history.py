@@ -40,14 +40,15 @@ UNION ALL (SELECT 'former', ref, sha FROM deployments WHERE forge = :forge AND r
 UNION ALL (SELECT 'former', ref, sha FROM deployments WHERE :is_tag AND forge = :forge AND repository_id = :repository_id
     AND ref = :ref AND position < (SELECT position FROM act) AND sha <> :sha LIMIT 1)
 """)
+# Only a check is bound to its ref. So a commit that came to many refs by one account and from one commit is one row.
 _ARRIVALS = text("""
-SELECT event ->> 'kind' AS kind, event ->> 'ref' AS ref, event ->> 'after' AS sha,
+SELECT event ->> 'kind' AS kind, '' AS ref, event ->> 'after' AS sha,
     CASE WHEN event ->> 'before' IS NULL THEN CAST('[]' AS jsonb) ELSE jsonb_build_array(event ->> 'before') END AS bases,
     event #>> '{actor,forge}' AS actor_forge, event #>> '{actor,id}' AS actor_id, event #>> '{actor,login}' AS actor_login
 FROM deliveries WHERE forge = :forge AND event ->> 'after' = ANY(:shas) AND event IS NOT NULL
     AND event #>> '{repository,id}' = CAST(CAST(:repository_id AS bigint) AS text)
     AND lower(event #>> '{repository,full_name}') = lower(CAST(:full_name AS text))
-UNION SELECT 'tag', ref, sha, CAST(NULL AS jsonb), actor_forge, actor_id, actor_login FROM deployments
+UNION SELECT 'tag', '', sha, CAST(NULL AS jsonb), actor_forge, actor_id, actor_login FROM deployments
 WHERE forge = :forge AND repository_id = :repository_id AND sha = ANY(:shas) AND trigger NOT IN ('rollback', 'failure')
 UNION SELECT 'check', ref, sha, bases, split_part(account, ':', 1), split_part(account, ':', 2), '' FROM checked_pushes
 WHERE forge = :forge AND repository_id = :repository_id AND sha = ANY(:shas)
