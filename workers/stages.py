@@ -93,8 +93,14 @@ def inject_token(self: Task[Any, Any], deployment_id: str, correlation_id: str) 
 
 @app.task(name=Stage.DISPATCH_DEPLOY.value, bind=True)
 def dispatch_deploy(self: Task[Any, Any], deployment_id: str, correlation_id: str) -> None:
-    """Run stage 4."""
-    _run(self, Stage.DISPATCH_DEPLOY, dispatch, (deployment_id, correlation_id))
+    """Run stage 4, if this process can mint tokens.
+
+    In another process only a forged message asks for it, and each try that cannot succeed would use one up.
+    """
+    if process().settings.master_key is not None:
+        return _run(self, Stage.DISPATCH_DEPLOY, dispatch, (deployment_id, correlation_id))
+    self.request.chain = None
+    _log.warning("step", step=Stage.DISPATCH_DEPLOY.value, outcome="not here", deployment=deployment_id)
 
 
 @app.task(name=Stage.CONFIRM_DEPLOY.value, bind=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -39,6 +40,21 @@ def everything(line: Line) -> list[Any]:
     with line.engine.connect() as connection:
         query = "SELECT id, state, updated_at FROM deployments ORDER BY id"
         return [*connection.exec_driver_sql(query), connection.exec_driver_sql("SELECT count(*) FROM audit_entries").scalar_one()]
+
+
+@pytest.mark.usefixtures("tasks")
+def test_a_process_that_cannot_mint_uses_up_no_try_of_a_dispatch(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A writer of Redis may put the message into the queue of another process."""
+    from workers import stages
+
+    deployment = line.push("one")
+    line.run(deployment, last=Stage.INJECT_TOKEN)
+    for master_key, state, starts in ((None, State.GRANTED, 0), ("key", State.DISPATCHED, 1)):
+        here = SimpleNamespace(settings=SimpleNamespace(master_key=master_key), services=line.services)
+        monkeypatch.setattr(stages, "process", lambda here=here: here)
+        for _ in range(10):
+            stages.dispatch_deploy.apply((deployment.id, deployment.correlation_id))
+        assert (line.now(deployment).state, len(line.target.started)) == (state, starts)
 
 
 def test_a_forged_message_moves_nothing_out_of_turn(line: Line) -> None:
