@@ -40,7 +40,7 @@ SELECT {_LATEST}, (SELECT sha FROM newest) AS stands_on,
 FROM (SELECT 1) AS one LEFT JOIN latest ON true
 """).columns(*table.c)  # noqa: S608 - names of ours only
 # The delivery's own word about the former commit chooses among what the check saw, and hides nothing of it.
-# The release that stands tells the number of the repository; before the first one, any other number of the name is told.
+# The release that stands tells the number of the repository; before the first one under this name, any other number is told.
 _GROUNDS = text("""
 WITH seen AS (
     SELECT account, CAST(:old AS text) IS NULL OR old = :old AS fits FROM checked_pushes
@@ -52,7 +52,7 @@ WITH seen AS (
     SELECT forge, full_name, repository_id FROM released
     UNION ALL
     SELECT forge, full_name, repository_id FROM deployments
-    WHERE environment = :environment AND NOT EXISTS (SELECT FROM released)
+    WHERE environment = :environment AND NOT EXISTS (SELECT FROM released WHERE lower(full_name) = lower(:full_name))
 )
 SELECT coalesce((SELECT version FROM access_version), 0) AS access_version,
     ARRAY(SELECT DISTINCT account FROM seen WHERE fits) AS pushers,

@@ -326,6 +326,16 @@ def test_before_the_first_release_two_numbers_of_one_name_are_both_refused(held:
     assert [line.run(made).state for made in both] == [State.DENIED, State.DENIED] and line.target.started == []
 
 
+def test_a_release_under_another_name_says_nothing_of_the_number_under_this_one(held: Held) -> None:
+    """The repository was renamed, and tidegate.toml follows."""
+    line = held.line
+    assert line.run(sent(line, BOB, "zero")[0]).state is State.SUCCEEDED
+    with line.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE deployments SET full_name = 'acme/former'")
+    both = [numbered(line, ALICE, number) for number in (1, 999)]
+    assert [line.run(made).state for made in both] == [State.DENIED, State.DENIED] and len(line.target.started) == 1
+
+
 def test_with_repository_id_set_false_numbers_are_ignored_and_hold_up_nothing(held: Held) -> None:
     line = held.line
     numbered(line, ALICE, 999)
