@@ -197,7 +197,7 @@ class _Log:
             if line.startswith(b"deleted file mode "):
                 kind = FileKind.GONE
             elif line.startswith((b"index ", b"new ")):
-                kind = _MODES.get(line[-6:], kind)
+                kind = _MODES.get(_mode_in(line), kind)
         if self.reader.starts(b"Binary files "):
             self.reader.until(b"\n")
             return FileKind.BINARY
@@ -239,6 +239,12 @@ class _Log:
         self._left -= size
         if self._left < 0:
             raise _Enough("more is changed than is read")
+
+
+def _mode_in(line: bytes) -> bytes:
+    """Return the mode that a header tells, or nothing: `index A..B` has one only behind the ids, which may end like a mode."""
+    words = line.split(b" ")
+    return words[-1] if line.startswith(b"new ") or len(words) > 2 else b""
 
 
 def parse(text: bytes) -> Changes:

@@ -97,12 +97,14 @@ def _as_push(new: NewCommits, arrival: Arrival, arrivals: Sequence[Arrival], mer
     """Say what of an arrival somebody pushed.
 
     The forge makes a merge in its pages without a push, so that stands for its own commit alone: what was merged must have come
-    by a push of its own. A new ref has no former commit, so whatever is known to have come by itself is not its pusher's.
+    by a push of its own. A rebase in its pages makes commits with one parent, which nobody pushed: it stands for nothing. A new
+    ref has no former commit, so whatever is known to have come by itself is not its pusher's.
     """
     if arrival.kind is not ArrivalKind.PUSH or arrival.sha not in new.histories:
         return arrival
     if arrival.sha in merges:
-        return replace(arrival, bases=None)
+        is_merge = any(commit.sha == arrival.sha and len(commit.parents) > 1 for commit in new.commits)
+        return replace(arrival, bases=None if is_merge else (arrival.sha,))
     if arrival.bases:
         return arrival
     others = {a.sha for a in arrivals if a.kind is not ArrivalKind.TAG and a.sha in new.histories} - {arrival.sha}

@@ -15,6 +15,7 @@ from app.domain.push import PushRequest, RefUpdate
 from app.integrations.inspection.patch import parse
 from app.web.api.decide_lists import MOST_BASES
 
+LONGEST_REF = 1_000  # bytes
 MOST_SENT = 5_000  # refs of one push; if there are more than a few, the answer only says that they are too many
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -22,6 +23,13 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 def _object_id(value: str) -> str:
     if not is_object_id(value):
         raise ValueError("must be a whole object id in lower-case hex")
+    return value
+
+
+def _short(value: str) -> str:
+    """Bound a ref by its bytes: the database's indexes hold it."""
+    if len(value.encode()) > LONGEST_REF:
+        raise ValueError(f"is longer than {LONGEST_REF} bytes")
     return value
 
 
@@ -38,7 +46,7 @@ def _without_nul(value: str) -> str:
 
 
 ObjectId = Annotated[str, AfterValidator(_object_id), Field(description="an object id; all zeros if there is none")]
-Ref = Annotated[str, AfterValidator(_one_line), Field(pattern=r"^refs/.", max_length=1_000)]
+Ref = Annotated[str, AfterValidator(_one_line), AfterValidator(_short), Field(pattern=r"^refs/.")]
 Short = Annotated[str, AfterValidator(_one_line), Field(min_length=1, max_length=255)]
 Email = Annotated[str, AfterValidator(_without_nul), Field(max_length=1_000)]
 Path = Annotated[str, AfterValidator(_without_nul), Field(max_length=4_096)]

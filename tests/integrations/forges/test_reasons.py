@@ -8,7 +8,7 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from app.domain.errors import BadSignature
+from app.domain.errors import BadDelivery, BadSignature
 from app.domain.event import Event, EventKind, Ignored
 from app.integrations.forges.forgejo import Forgejo
 from app.integrations.forges.gitea import Gitea
@@ -130,3 +130,14 @@ def test_a_forge_that_is_too_old_to_sign_is_told_so() -> None:
         assert "secret is in the body, as Gogs before 0.10 and Gitea before 1.9 send it" in told and "update the forge" in told
     only_sha1 = why_refused(delivery("gogs", BODY, x_hub_signature="sha1=" + "0" * 40))
     assert "has no signature" in only_sha1
+
+
+@pytest.mark.parametrize("name", ["\u65e5" * 340, "a/" * 506 + "b" * 12])
+def test_a_ref_is_bounded_by_its_bytes(name: str) -> None:
+    """Indexes of the database hold it: one that does not fit would stop every plan."""
+    ref = f"refs/heads/{name}"
+    assert len(ref.encode()) > 1024 - 8
+    short = meaning("gogs", payload(ref="refs/heads/" + "\u65e5" * 337))
+    assert isinstance(short, Event)
+    with pytest.raises(BadDelivery, match="is longer than 1024 bytes"):
+        meaning("gogs", payload(ref=ref + "x" * 8))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -169,6 +170,20 @@ def test_what_a_later_commit_hides_behind_a_link_is_looked_at_all_the_same(repos
     kinds_found = {finding.kind.value for finding in found.findings}
     assert "secret" in kinds_found and ("outside-link" in kinds_found) == (later == "link")
     assert found.inspected and "config" in " ".join(found.paths)
+
+
+@pytest.mark.parametrize("end", [b"120000", b"160000"])
+@pytest.mark.parametrize("is_chmod", [False, True])
+def test_an_id_that_ends_like_a_mode_hides_no_line(repository: Repository, end: bytes, *, is_chmod: bool) -> None:
+    """Git shows seven digits of an id, and who pushes can try contents until they are these."""
+    if is_chmod:
+        repository.commit(a=b"old\n")
+        (repository.folder / "a").chmod(0o755)
+    repository.commit(a=b"AWS_KEY=1\n")
+    text = re.sub(rb"(?m)^(index [0-9a-f]+\.\.[0-9a-f])[0-9a-f]+$", rb"\g<1>" + end, repository.log("-1"))
+    assert end in text
+    (file,) = parse(text).files
+    assert (file.kind, file.added) == (FileKind.TEXT, ((1, "AWS_KEY=1"),))
 
 
 def test_binary_files_are_told_as_such(repository: Repository) -> None:
