@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+LONGEST_REF = 1024  # bytes
 _OBJECT_ID = re.compile(r"\A(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
 
 
@@ -85,6 +86,13 @@ class Ignored:
     """A valid delivery that leads to nothing, and why (shown on the forge's delivery page: no personal data)."""
 
     reason: str
+
+
+def bounded_ref(ref: str, most: int = LONGEST_REF) -> str:
+    """Return a ref that indexes of the database can hold; raises ValueError if it has more than `most` bytes."""
+    if len(ref.encode()) > most:
+        raise ValueError(f"is longer than {most} bytes")
+    return ref
 
 
 def is_object_id(text: str) -> bool:

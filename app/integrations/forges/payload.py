@@ -13,26 +13,18 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from app.domain.errors import BadDelivery
-from app.domain.event import Account, Event, EventKind, Ignored, Repository, is_object_id, is_zero
+from app.domain.event import Account, Event, EventKind, Ignored, Repository, bounded_ref, is_object_id, is_zero
 from app.integrations.forges.protocol import VerifiedPayload
 
 _FORBIDDEN = re.compile(
     r"[\x00-\x20\x7f-\x9f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(?:/|\Z)|\A[-/.]|[/.]\Z"
 )  # git-check-ref-format(1), C1
-LONGEST_REF = 1024  # bytes
 _EVENTS_WITHOUT_DEPLOYMENT = {
     "issues", "issue_comment", "pull_request", "fork", "delete", "repository", "wiki", "package", "status",
     "pull_request_approved", "pull_request_rejected", "pull_request_comment", "pull_request_sync",
     "pull_request_review_approved", "pull_request_review_rejected", "pull_request_review_comment",
     "workflow_run", "workflow_job", "action_run_failure", "action_run_recover", "action_run_success",
 }  # fmt: skip
-
-
-def _short(value: str) -> str:
-    """Bound a ref by its bytes: the database's indexes hold it."""
-    if len(value.encode()) > LONGEST_REF:
-        raise ValueError(f"is longer than {LONGEST_REF} bytes")
-    return value
 
 
 def _ref_name(value: str) -> str:
@@ -47,7 +39,7 @@ def _plain(value: str) -> str:
     return value
 
 
-RefName = Annotated[str, Field(min_length=1), AfterValidator(_short), AfterValidator(_ref_name)]
+RefName = Annotated[str, Field(min_length=1), AfterValidator(bounded_ref), AfterValidator(_ref_name)]
 Plain = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_plain)]
 Number = Annotated[int, Field(ge=-(2**53), le=2**53)]
 PositiveNumber = Annotated[int, Field(gt=0, le=2**53)]
@@ -85,7 +77,7 @@ class _Release(_Part):
 class _Delivery(_Part):
     """The union of all shapes. The fields that are present tell the event."""
 
-    ref: Annotated[str, AfterValidator(_short)] | None = None
+    ref: Annotated[str, AfterValidator(bounded_ref)] | None = None
     ref_type: str | None = None
     sha: str | None = None
     before: str | None = None

@@ -86,20 +86,28 @@ def run_as_owner(
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a command in the repository, as its owner if we may."""
     owner, kept = repository.stat(), {"PATH": os.pathsep.join(os.get_exec_path())}
-    options = {
-        "input": text.encode(),
-        "capture_output": True,
-        "timeout": _SECONDS,
-        "cwd": repository,
-        "env": kept | dict(env or {}),
-    }
+
+    def run(
+        user: int | None = None, group: int | None = None, groups: list[int] | None = None
+    ) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            command,
+            input=text.encode(),
+            capture_output=True,
+            timeout=_SECONDS,
+            cwd=repository,
+            env=kept | dict(env or {}),
+            user=user,
+            group=group,
+            extra_groups=groups,
+        )
+
     if os.getuid() == 0 and owner.st_uid != 0:
-        groups = os.getgrouplist(_name_of(owner), owner.st_gid)
         try:
-            return subprocess.run(command, user=owner.st_uid, group=owner.st_gid, extra_groups=groups, **options)  # type: ignore[call-overload,no-any-return]
+            return run(owner.st_uid, owner.st_gid, os.getgrouplist(_name_of(owner), owner.st_gid))
         except PermissionError:  # this root may not become another user, as in some containers
             pass
-    return subprocess.run(command, **options)  # type: ignore[call-overload,no-any-return]
+    return run()
 
 
 def _objection(answer: str, *, url: str, forge: str) -> str | None:

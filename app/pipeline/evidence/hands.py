@@ -22,8 +22,6 @@ from app.pipeline.ports.services import Guard, Services
 
 MOST_LOOKS = 5  # at what forced pushes left behind
 
-Known = Mapping[str, Sequence[Arrival]]
-
 
 @dataclass(frozen=True, slots=True)
 class Hands:

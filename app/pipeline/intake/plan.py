@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 from app.domain.audit import AuditEntry
 from app.domain.delivery import Delivery, DeliveryState
 from app.domain.deployment import Deployment, Wake
-from app.domain.errors import RepositoryBusy
+from app.domain.errors import GateError, RepositoryBusy
 from app.domain.event import EventKind
 from app.pipeline.intake.admit import admit
 from app.pipeline.intake.draft import DeliveryPlan, ignored_entry, matching_environments, plan_of, planned_entry
-from app.pipeline.intake.plan_one import plan_one
+from app.pipeline.intake.plan_one import plan_one, postpone
 from app.pipeline.intake.why_no_environment import why_no_environment
 from app.pipeline.ports.services import Services
 from app.pipeline.ports.stores.unit import Unit
@@ -43,8 +43,18 @@ def plan(services: Services, after: str = "") -> PlanResult:
     """Plan the oldest pending deliveries, in the order of receipt; if many wait, also some of each repository.
 
     Pushes are planned in one transaction. The others follow one by one in other threads (`resolve`): tags and releases are first
-    resolved at the forge, and a ref that came to its commit before may have come there again.
+    resolved at the forge, and a ref that came to its commit before may have come there again. If the transaction fails
+    unexpectedly, all follow one by one, so that one that cannot be planned holds up no other.
     """
+    try:
+        return _plan_batch(services, after)
+    except GateError:
+        raise
+    except Exception:  # the task that plans the faulty one alone raises it again, and it is logged there
+        return _set_apart(services, after)
+
+
+def _plan_batch(services: Services, after: str) -> PlanResult:
     guard = services.guard()
     later: list[Delivery] = []
     now = services.clock.now()
@@ -65,8 +75,17 @@ def plan(services: Services, after: str = "") -> PlanResult:
     return PlanResult(tuple(deployments), tuple(wakes), has_more, after, tuple(d.id for d in later))
 
 
+def _set_apart(services: Services, after: str) -> PlanResult:
+    """Leave each of these deliveries to a task of its own."""
+    now = services.clock.now()
+    with services.store.unit() as unit:
+        deliveries, has_more, after = _claim(unit, now, after)
+        unit.deliveries.reserve([d.id for d in deliveries], now + timedelta(seconds=services.limits.sweep_after))
+    return PlanResult((), (), has_more, after, tuple(d.id for d in sorted(deliveries, key=lambda d: d.position)))
+
+
 def resolve(services: Services, delivery_id: str) -> PlanResult:
-    """Plan one delivery about which git or the forge must be asked first; raises what is unexpected, after noting it."""
+    """Plan one delivery by itself; raises what is unexpected, after noting it."""
     with services.store.reading() as unit:
         delivery = unit.deliveries.get(delivery_id)
     if delivery is None or delivery.event is None or delivery.state is not DeliveryState.PENDING:
@@ -76,6 +95,11 @@ def resolve(services: Services, delivery_id: str) -> PlanResult:
     except RepositoryBusy as fault:
         fault.when_free(delivery.id, lambda: services.wakes.resolve(delivery.id))
         return PlanResult((), (), has_more=False)
+    except GateError:
+        raise
+    except Exception as fault:
+        postpone(services, delivery, fault)
+        raise
     return PlanResult(tuple(deployments), tuple(wakes), has_more=False)
 
 

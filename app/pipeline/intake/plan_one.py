@@ -55,7 +55,7 @@ def plan_one(services: Services, guard: Guard, delivery: Delivery) -> Planned:
 
 
 def _ask(services: Services, delivery: Delivery, ask: Callable[[], str]) -> str | None:
-    """Ask the forge; return None if it cannot be asked now, and the delivery is put off; an unexpected fault is raised, too.
+    """Ask the forge; return None if it cannot be asked now, and the delivery is put off.
 
     If others ask about the repository, nothing is written: RepositoryBusy says when to ask again.
     """
@@ -63,10 +63,8 @@ def _ask(services: Services, delivery: Delivery, ask: Callable[[], str]) -> str 
         return ask()
     except RepositoryBusy:
         raise
-    except Exception as fault:
-        _postpone(services, delivery, fault)
-        if not isinstance(fault, GateError):
-            raise
+    except GateError as fault:
+        postpone(services, delivery, fault)
         return None
 
 
@@ -179,7 +177,7 @@ def _finish(services: Services, unit: Unit, delivery: Delivery, found: _Findings
     unit.audit.append(entries)
 
 
-def _postpone(services: Services, delivery: Delivery, fault: Exception) -> None:
+def postpone(services: Services, delivery: Delivery, fault: Exception) -> None:
     """Try again later, after a longer pause each time; give up with the reason if trying again cannot help.
 
     The text of an unexpected fault goes to the log only, since it may hold anything.
@@ -192,6 +190,6 @@ def _postpone(services: Services, delivery: Delivery, fault: Exception) -> None:
         if (isinstance(fault, GateError) and fault.permanent) or tries >= services.limits.resolve_attempts:
             is_branch = delivery.event is not None and delivery.event.kind is EventKind.PUSH
             what = "head of the branch cannot be read" if is_branch else "tag cannot be resolved"
-            reason = f"the {what}: {why}"
+            reason = f"the {what}: {why}" if isinstance(fault, GateError) else f"it cannot be planned: {why}"
             unit.deliveries.finish({delivery.id: reason})
             unit.audit.append([ignored_entry(services, delivery, reason)])

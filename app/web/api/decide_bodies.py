@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.domain.change import Changes
-from app.domain.event import Account, Repository, is_object_id
+from app.domain.event import Account, Repository, bounded_ref, is_object_id
 from app.domain.push import PushRequest, RefUpdate
 from app.integrations.inspection.patch import parse
 from app.web.api.decide_lists import MOST_BASES
@@ -23,13 +24,6 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 def _object_id(value: str) -> str:
     if not is_object_id(value):
         raise ValueError("must be a whole object id in lower-case hex")
-    return value
-
-
-def _short(value: str) -> str:
-    """Bound a ref by its bytes: the database's indexes hold it."""
-    if len(value.encode()) > LONGEST_REF:
-        raise ValueError(f"is longer than {LONGEST_REF} bytes")
     return value
 
 
@@ -46,7 +40,7 @@ def _without_nul(value: str) -> str:
 
 
 ObjectId = Annotated[str, AfterValidator(_object_id), Field(description="an object id; all zeros if there is none")]
-Ref = Annotated[str, AfterValidator(_one_line), AfterValidator(_short), Field(pattern=r"^refs/.")]
+Ref = Annotated[str, AfterValidator(_one_line), AfterValidator(partial(bounded_ref, most=LONGEST_REF)), Field(pattern=r"^refs/.")]
 Short = Annotated[str, AfterValidator(_one_line), Field(min_length=1, max_length=255)]
 Email = Annotated[str, AfterValidator(_without_nul), Field(max_length=1_000)]
 Path = Annotated[str, AfterValidator(_without_nul), Field(max_length=4_096)]

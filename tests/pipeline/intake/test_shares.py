@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from app.domain.delivery import Delivery, DeliveryState
 from app.domain.deployment import Deployment, Progress, Stage, State, Wake
@@ -14,7 +15,7 @@ from app.domain.errors import RepositoryUnavailable
 from app.domain.event import Account, Event, EventKind, Repository
 from app.integrations.targets.protocol import Report
 from app.pipeline.intake.admit import IN_LANE
-from app.pipeline.intake.plan import BATCH, plan
+from app.pipeline.intake.plan import BATCH, plan, resolve
 from app.pipeline.intake.replay import replay
 from app.pipeline.intake.sweep import sweep
 from app.pipeline.line.rollback import rollback
@@ -301,3 +302,31 @@ def test_one_behind_a_full_window_says_what_it_waits_for(line: Line) -> None:
         rows = connection.execute(text("SELECT id::text, reason FROM deployments WHERE reason IS NOT NULL")).all()
     assert [row[1] for row in rows] == [IN_LANE] and rows[0][0] not in {wake.deployment_id for wake in wakes}
     assert work(line, wakes) and under_way(line) == 0
+
+
+def test_a_delivery_that_the_database_refuses_holds_up_no_other_and_ends(line: Line) -> None:
+    """Whatever a row holds that cannot be written, it takes no other delivery of its batch along."""
+    line.environments[:] = [environment(deploys=("branch:**",))]
+    letters = "".join(chr(0x4E00 + (n * 7919) % 20_000) for n in range(1_400))  # no index row holds them, nor compressed
+    for word, ref in (("one", "refs/heads/main"), ("poison", f"refs/heads/{letters}"), ("two", "refs/heads/other")):
+        line.repositories.heads.setdefault(ref, []).append(sha(word))
+        event, new_id, now = (
+            Event(EventKind.PUSH, REPOSITORY, ref, None, sha(word), ALICE),
+            line.services.ids.new(),
+            line.clock.now(),
+        )
+        line.services.inbox.put(Delivery(new_id, "gogs", new_id, "push", b"{}", event, None, now, DeliveryState.PENDING)).result(
+            30
+        )
+    planned = plan(line.services)
+    assert planned.deployments == () and len(planned.unresolved) == 3
+    first, poison, last = planned.unresolved
+    assert [d.sha for d in resolve(line.services, first).deployments] == [sha("one")]
+    assert [d.sha for d in resolve(line.services, last).deployments] == [sha("two")]
+    for _ in range(line.services.limits.resolve_attempts):
+        with pytest.raises(DBAPIError):
+            resolve(line.services, poison)
+    assert resolve(line.services, poison).deployments == ()
+    with line.services.store.reading() as unit:
+        ended = unit.deliveries.get(poison)
+    assert ended is not None and (ended.reason or "").startswith("it cannot be planned: an unexpected OperationalError")

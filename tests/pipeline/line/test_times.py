@@ -89,7 +89,7 @@ def test_invariant_15_a_tag_that_meets_an_unexpected_fault_ends_and_holds_up_no_
             plan_and_resolve(line.services)
     with line.engine.connect() as connection:
         state, reason = connection.execute(text("SELECT state, reason FROM deliveries")).one()
-    assert (state, reason) == ("ignored", "the tag cannot be resolved: an unexpected KeyError; the log tells more")
+    assert (state, reason) == ("ignored", "it cannot be planned: an unexpected KeyError; the log tells more")
 
 
 def test_invariant_15_a_busy_repository_takes_none_of_a_tags_tries(line: Line) -> None:
